@@ -1,0 +1,3 @@
+//! vipd
+
+pub mod types;
