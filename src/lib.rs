@@ -1,3 +1,6 @@
 //! vipd
 
+pub mod config;
+pub mod engine;
+pub mod status;
 pub mod types;

@@ -1,0 +1,215 @@
+//! The checked configuration: whatever reaches the engine is valid by construction.
+//!
+//! Built only by [`super::check`]; every value here has been explained to the user already if it
+//! differs from what the file seems to say.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
+
+/// Everything one daemon does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Settings that belong to the daemon, not to one router.
+    pub globals: Globals,
+    /// The virtual routers in the order of the file; their [`RouterKey`]s differ pairwise.
+    pub routers: Vec<Arc<RouterConfig>>,
+}
+
+/// Settings of the whole daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Globals {
+    /// How the node calls itself in messages; never on the wire. `None`: the host name.
+    pub router_id: Option<String>,
+    /// Adverts are read and thrown away for this long after the start, and every deadline counts
+    /// from its end (rule R30, keepalived's `vrrp_startup_delay`).
+    pub startup_delay: Duration,
+    /// Log adverts for a VRID nobody here has.
+    pub log_unknown_vrids: bool,
+}
+
+/// What makes two blocks the same virtual router, on the wire and across a reload.
+///
+/// The name is not part of it: a renamed instance keeps its state, as in keepalived.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouterKey {
+    /// The interface that carries the adverts.
+    pub iface: IfName,
+    /// One VRID may serve IPv4 and IPv6 as two routers (RFC 9568 section 1).
+    pub family: Family,
+    /// The virtual router identifier.
+    pub vrid: Vrid,
+}
+
+/// One virtual router (a `vrrp_instance` block).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterConfig {
+    /// The user's name for it.
+    pub name: String,
+    /// The interface that carries the adverts.
+    pub iface: IfName,
+    /// The virtual router identifier.
+    pub vrid: Vrid,
+    /// Version, family, authentication and checksum form.
+    pub dialect: Dialect,
+    /// The priority before tracking; 255 means "owner of the addresses".
+    pub priority: Priority,
+    /// Our own advertisement interval. Whole seconds for VRRPv2, at most 40.95 s for VRRPv3.
+    pub interval: Centis,
+    /// Whether a better backup takes over from a worse master.
+    pub preempt: Preempt,
+    /// Adverts missed before taking over, 1..=100; the RFCs say 3.
+    pub down_timer_adverts: u8,
+    /// Follow one RFC to the letter where the default differs.
+    pub strict: Option<Strict>,
+    /// Source of the adverts; `None`: the interface's primary (IPv4) or link-local (IPv6) address.
+    pub source: Option<IpAddr>,
+    /// The multicast group adverts go to.
+    pub group: IpAddr,
+    /// The addresses that follow the state: advertised ones first and in configured order, which is
+    /// the order in the packet.
+    pub addresses: Vec<Arc<VirtualAddress>>,
+    /// Gratuitous ARP and unsolicited NA after taking over.
+    pub announce: AnnounceConfig,
+    /// Answer a lower-priority advert at once (RFC 9568 section 6.4.3). False is keepalived's
+    /// `lower_prio_no_advert`.
+    pub answer_lower: bool,
+    /// Send one more advert before yielding to a higher priority (`higher_prio_send_advert`).
+    pub advert_before_yield: bool,
+    /// Compare a peer's address list with ours (`skip_check_adv_addr` turns it off for a master we
+    /// already follow).
+    pub check_addresses: bool,
+    /// The longest interval learnt from a VRRPv3 master (deviation D25).
+    pub max_learned_interval: Centis,
+    /// Whether some router on this LAN may claim priority 255 (validation V25).
+    pub expect_owner: bool,
+    /// Go to Fault when `iface` is down (`dont_track_primary` turns it off).
+    pub track_iface: bool,
+    /// The R flag of unsolicited neighbour advertisements.
+    pub router_flag: RouterFlag,
+}
+
+impl RouterConfig {
+    /// The identity of this router.
+    #[must_use]
+    pub fn key(&self) -> RouterKey {
+        RouterKey { iface: self.iface.clone(), family: self.dialect.family(), vrid: self.vrid }
+    }
+
+    /// The addresses listed in the advert, in packet order.
+    pub fn advertised(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses.iter().filter(|a| a.advertised).map(|a| a.cidr.address())
+    }
+
+    /// The interface an address of this router lives on.
+    #[must_use]
+    pub fn iface_of<'a>(&'a self, address: &'a VirtualAddress) -> &'a IfName {
+        address.iface.as_ref().unwrap_or(&self.iface)
+    }
+}
+
+/// Preemption (RFC 9568 section 6.1 `Preempt_Mode`, plus keepalived's delay).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preempt {
+    /// `nopreempt`: a backup never takes over from a living master.
+    Never,
+    /// Take over from a lower-priority master, after following it for this long (zero: at once).
+    After(Duration),
+}
+
+/// The RFC followed to the letter (protocol rules D1–D27, column "strict option").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strict {
+    /// VRRPv2.
+    Rfc3768,
+    /// VRRPv3 of 2010; what keepalived's `vrrp_strict` comes closest to.
+    Rfc5798,
+    /// VRRPv3 of 2024.
+    Rfc9568,
+}
+
+/// One address that is present exactly while this node serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualAddress {
+    /// Address and prefix length.
+    pub cidr: Cidr,
+    /// Where it lives if not on the router's own interface (`dev`).
+    pub iface: Option<IfName>,
+    /// Listed in the advert; false for `virtual_ipaddress_excluded`.
+    pub advertised: bool,
+    /// Kernel scope: 0 global, 200 site, 253 link, 254 host, 255 nowhere.
+    pub scope: u8,
+    /// IPv4 broadcast address. keepalived and vipd set none unless asked.
+    pub broadcast: Option<Ipv4Addr>,
+    /// IPv4 label, at most 15 bytes.
+    pub label: Option<String>,
+    /// Peer of a point-to-point address.
+    pub peer: Option<Cidr>,
+    /// Duplicate address detection for IPv6. Off by default: the address must answer at once
+    /// (rule W37).
+    pub dad: bool,
+    /// IFA_F_HOMEADDRESS
+    pub home: bool,
+    /// IFA_F_MANAGETEMPADDR
+    pub mngtmpaddr: bool,
+    /// IFA_F_NOPREFIXROUTE
+    pub noprefixroute: bool,
+    /// IFA_F_MCAUTOJOIN
+    pub autojoin: bool,
+    /// Preferred lifetime in seconds; `None` is for ever. 0 marks the address deprecated, so that
+    /// it is never chosen as a source: the default of an IPv6 /128.
+    pub preferred_lft: Option<u32>,
+    /// Going Fault when `iface` is down (`no_track` turns it off).
+    pub track: bool,
+}
+
+/// Gratuitous ARP (IPv4) and unsolicited neighbour advertisement (IPv6) while master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnnounceConfig {
+    /// Frames per address right after taking over, at least 1.
+    pub repeat: u8,
+    /// Delay until the second batch; zero: no second batch.
+    pub delay: Duration,
+    /// Period of refresh announcements while master; zero: none.
+    pub refresh: Duration,
+    /// Frames per address in a refresh, at least 1.
+    pub refresh_repeat: u8,
+    /// Frames per address after a lower-priority advert; zero: none.
+    pub lower_repeat: u8,
+    /// Delay until the second batch after a lower-priority advert; zero: none.
+    pub lower_delay: Duration,
+    /// Pause between two gratuitous ARPs.
+    pub garp_interval: Duration,
+    /// Pause between two unsolicited NAs.
+    pub gna_interval: Duration,
+}
+
+impl Default for AnnounceConfig {
+    /// keepalived's defaults: 5 at once, 5 more after 5 s, no refresh, no pause.
+    fn default() -> Self {
+        AnnounceConfig {
+            repeat: 5,
+            delay: Duration::from_secs(5),
+            refresh: Duration::ZERO,
+            refresh_repeat: 1,
+            lower_repeat: 5,
+            lower_delay: Duration::from_secs(5),
+            garp_interval: Duration::ZERO,
+            gna_interval: Duration::ZERO,
+        }
+    }
+}
+
+/// The R flag of unsolicited neighbour advertisements (rule W36).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouterFlag {
+    /// Set it exactly if the interface forwards IPv6, as keepalived does.
+    #[default]
+    Forwarding,
+    /// Always set.
+    Set,
+    /// Never set.
+    Clear,
+}

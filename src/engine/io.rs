@@ -1,0 +1,280 @@
+//! The whole contract of the program: what can happen ([`Input`]) and what can be done about it
+//! ([`Action`]).
+//!
+//! The shell calls [`Engine::handle`](super::Engine::handle) with one input, then performs every
+//! action [`Engine::poll_action`](super::Engine::poll_action) yields, in order, before the next
+//! input. It arms one timer for [`Engine::poll_deadline`](super::Engine::poll_deadline), and **reads
+//! its sockets empty before it reports a `Tick`**: a packet that waited in a queue must beat a timer
+//! that ran late (rules R36, R37).
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::config::{Config, RouterFlag, VirtualAddress};
+use crate::status::State;
+use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
+
+/// One virtual router for as long as the daemon runs; survives reloads, is never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RouterId(pub u32);
+
+/// Ties an [`Action`] that can fail to its [`Input::Done`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OpId(pub u64);
+
+/// Everything that can happen.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A deadline may have passed. Spurious ticks are fine; sockets must have been read empty.
+    Tick,
+    /// A datagram of IP protocol 112 arrived on a socket opened by [`Action::Socket`].
+    Packet {
+        /// Where it arrived.
+        iface: IfIndex,
+        /// What arrived.
+        datagram: Datagram<'a>,
+    },
+    /// The kernel's links or addresses changed.
+    Link(LinkChange),
+    /// The answer to an action that carried an `OpId`. Every such action is answered exactly once.
+    Done {
+        /// The action's.
+        op: OpId,
+        /// How it went.
+        result: Result<Applied, OpError>,
+    },
+    /// What the trackers of a router add up to.
+    Tracked {
+        /// Which router.
+        router: RouterId,
+        /// Sum of all weights in force; the effective priority is clamped to 1..=254 (rule R24).
+        delta: i32,
+        /// A tracker without weight fails: the router cannot serve.
+        failed: bool,
+    },
+    /// A new, already checked configuration.
+    Reload(Arc<Config>),
+    /// The machine slept: CLOCK_BOOTTIME ran ahead of CLOCK_MONOTONIC by this much (rule R35).
+    Suspended {
+        /// How long.
+        gap: Duration,
+    },
+    /// The operator wants something.
+    Command(Command),
+}
+
+/// A received datagram of IP protocol 112.
+#[derive(Clone, Copy, Debug)]
+pub enum Datagram<'a> {
+    /// From its IPv4 header on, as a raw socket delivers it.
+    V4(&'a [u8]),
+    /// An IPv6 payload; the kernel keeps the header and reports its fields as ancillary data.
+    V6 {
+        /// Sender.
+        source: Ipv6Addr,
+        /// Destination (IPV6_PKTINFO).
+        destination: Ipv6Addr,
+        /// Hop limit (IPV6_HOPLIMIT); `None` if the kernel did not say: the packet is dropped.
+        hop_limit: Option<u8>,
+        /// The VRRP message.
+        message: &'a [u8],
+    },
+    /// Larger than the receive buffer, or its ancillary data was cut (V1).
+    Truncated(Family),
+}
+
+/// A change of the kernel's links and addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkChange {
+    /// A link appeared or changed. Addresses known for the index are kept.
+    Link(Link),
+    /// A link was deleted, with all its addresses.
+    Gone(IfIndex),
+    /// An address appeared or changed its flags.
+    Address {
+        /// On which link.
+        iface: IfIndex,
+        /// The address.
+        address: LinkAddress,
+    },
+    /// An address was removed.
+    AddressGone {
+        /// From which link.
+        iface: IfIndex,
+        /// Which one.
+        cidr: Cidr,
+    },
+    /// The full truth, after start-up or a netlink overrun: whatever is not listed is gone.
+    Resync(Vec<(Link, Vec<LinkAddress>)>),
+}
+
+/// One network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Kernel index.
+    pub index: IfIndex,
+    /// Current name.
+    pub name: IfName,
+    /// IFF_UP and IFF_RUNNING (carrier).
+    pub running: bool,
+    /// IFF_UP alone: administratively up.
+    pub up: bool,
+    /// Ethernet address; `None` where the link has none of six bytes (loopback, tunnels).
+    pub mac: Option<Mac>,
+    /// Largest IP packet in bytes.
+    pub mtu: u32,
+    /// IFF_NOARP: announcements are skipped (rule W32).
+    pub noarp: bool,
+    /// IFF_LOOPBACK
+    pub loopback: bool,
+}
+
+/// One address on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkAddress {
+    /// Address and prefix.
+    pub cidr: Cidr,
+    /// Usable as a source: not tentative, not failed DAD.
+    pub usable: bool,
+    /// IFA_F_SECONDARY
+    pub secondary: bool,
+    /// Carries vipd's own IFA_PROTO mark.
+    pub ours: bool,
+}
+
+/// What the operator can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Resign everywhere, remove every address, then [`Action::Exit`].
+    Shutdown,
+}
+
+/// Everything that can be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send one advert, now, without waiting; a full socket drops it and counts it.
+    Transmit {
+        /// On which interface.
+        iface: IfIndex,
+        /// Source address; pinned by IPV6_PKTINFO for IPv6, already in the header for IPv4.
+        source: IpAddr,
+        /// The group.
+        destination: IpAddr,
+        /// IPv4: the whole datagram with its header. IPv6: the VRRP message, checksum filled in.
+        bytes: Vec<u8>,
+    },
+    /// Send one gratuitous ARP (IPv4) or unsolicited neighbour advertisement (IPv6).
+    Announce {
+        /// On which interface.
+        iface: IfIndex,
+        /// The MAC that answers for the address: source of the frame too (rule W31).
+        mac: Mac,
+        /// The address announced.
+        vip: IpAddr,
+        /// The R flag of a neighbour advertisement.
+        router_flag: RouterFlag,
+    },
+    /// Make an address present or absent. Performed in the order given; answered by `Done`.
+    Address {
+        /// To be answered.
+        op: OpId,
+        /// On which interface.
+        iface: IfIndex,
+        /// The address with everything the kernel stores about it.
+        address: Arc<VirtualAddress>,
+        /// Present or absent.
+        want: Want,
+    },
+    /// Open or close the sockets for one interface and group. `Open` is answered by `Done`;
+    /// `Close` never fails and is answered too.
+    Socket {
+        /// To be answered.
+        op: OpId,
+        /// On which interface.
+        iface: IfIndex,
+        /// Multicast group to join; its family is the socket's.
+        group: IpAddr,
+        /// Open or closed.
+        open: bool,
+    },
+    /// A router changed its state.
+    Notify(Transition),
+    /// Something an operator may want to read in the log.
+    Record(Event),
+    /// Shutdown is complete: every router resigned, every address is gone.
+    Exit,
+}
+
+/// Whether an address should be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Present; one that already exists is fine.
+    Held,
+    /// Absent; one that does not exist is fine.
+    Gone,
+}
+
+/// What performing an action changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The kernel's state differs from before.
+    Changed,
+    /// It was so already.
+    Already,
+}
+
+/// Why the kernel refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error("{operation}: {cause}")]
+pub struct OpError {
+    /// What was tried, with its object ("add 10.0.0.10/24 to eth0").
+    pub operation: String,
+    /// The system's words ("Operation not permitted").
+    pub cause: String,
+}
+
+/// A state change of one router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Which router.
+    pub router: RouterId,
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it came from; `None` at start-up.
+    pub from: Option<State>,
+    /// Where it went.
+    pub to: State,
+    /// Why, in a few words for a human.
+    pub reason: String,
+    /// Effective priority at that moment.
+    pub priority: u8,
+}
+
+/// Something worth a log line. At most one per reason, router and minute where a stranger's packet
+/// can cause it; the ones left out are counted in the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// How loud.
+    pub level: Level,
+    /// Which router, by name, if any.
+    pub router: Option<String>,
+    /// What happened, in one line.
+    pub message: String,
+}
+
+/// A promise to the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Only for debugging.
+    Debug,
+    /// Belongs in a post-mortem.
+    Info,
+    /// Would wake someone.
+    Warn,
+}

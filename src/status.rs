@@ -1,0 +1,274 @@
+//! The one status type: what the socket sends is what the table, the JSON and the tests use.
+//! Fields are added, never repurposed.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Family, IfName};
+
+/// Everything `vipd status` knows, at one moment. Ages and delays are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The daemon itself; filled by the shell.
+    pub daemon: Daemon,
+    /// The virtual routers, in the order of the configuration.
+    pub routers: Vec<RouterStatus>,
+    /// Packets that could not be attributed to a router, by reason.
+    pub unattributed: BTreeMap<String, u64>,
+}
+
+/// The process that answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Daemon {
+    /// vipd's version.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// `router_id`, else the host name.
+    pub node: String,
+    /// When the snapshot was taken, RFC 3339 with the local offset.
+    pub taken_at: String,
+    /// Since the process started.
+    pub uptime_ms: u64,
+    /// The configuration files, as given.
+    pub config: Vec<String>,
+    /// Successful reloads since the start.
+    pub reloads: u64,
+    /// Why the last reload was refused; `None` if it was not.
+    pub reload_error: Option<String>,
+    /// Adverts the kernel would not take at once.
+    pub send_drops: u64,
+    /// Times the kernel's event queue overflowed and everything was read again.
+    pub netlink_overruns: u64,
+    /// Log lines lost because the log sink was too slow.
+    pub log_lines_lost: u64,
+    /// The latest a protocol timer fired, in microseconds.
+    pub latest_timer_us: u64,
+}
+
+/// The protocol's states (RFC 9568 section 6.3), with keepalived's Fault for Initialize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Cannot serve, and why is known.
+    Fault,
+    /// Listens, ready to take over.
+    Backup,
+    /// Holds the addresses.
+    Master,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            State::Fault => "FAULT",
+            State::Backup => "BACKUP",
+            State::Master => "MASTER",
+        })
+    }
+}
+
+/// One virtual router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouterStatus {
+    /// The user's name for it.
+    pub name: String,
+    /// The interface that carries the adverts.
+    pub interface: IfName,
+    /// Virtual router identifier.
+    pub vrid: u8,
+    /// VRRP version, 2 or 3.
+    pub version: u8,
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// Where it is.
+    pub state: State,
+    /// For how long.
+    pub state_age_ms: u64,
+    /// Why it came there.
+    pub reason: String,
+    /// What keeps it from serving; empty unless `state` is Fault.
+    pub faults: Vec<String>,
+    /// Configured priority.
+    pub base_priority: u8,
+    /// Priority in force.
+    pub priority: u8,
+    /// Own advertisement interval.
+    pub interval_ms: u64,
+    /// Interval the timers use: the master's, if VRRPv3 and backup.
+    pub master_interval_ms: u64,
+    /// Source address of our adverts, once known.
+    pub source: Option<IpAddr>,
+    /// Who serves, as far as this node knows.
+    pub master: Option<MasterStatus>,
+    /// Backup: until this node takes over if it hears nothing more. Master: until its next advert.
+    pub next_deadline_ms: Option<u64>,
+    /// The addresses that follow the state.
+    pub addresses: Vec<AddressStatus>,
+    /// Counters since the start, by the names of the manual.
+    pub counters: Counters,
+    /// Everyone heard with this VRID, the most recent first.
+    pub peers: Vec<PeerStatus>,
+    /// The last state changes, the most recent first.
+    pub transitions: Vec<TransitionStatus>,
+    /// What an operator should know or do, in sentences.
+    pub hints: Vec<String>,
+}
+
+/// The master a router follows, or is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// The priority it claims.
+    pub priority: u8,
+    /// It is this node.
+    pub is_self: bool,
+    /// Since its last advert was heard (or sent, if it is this node); `None`: none yet.
+    pub last_advert_ms: Option<u64>,
+}
+
+/// One address that follows the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressStatus {
+    /// Address and prefix length.
+    pub address: String,
+    /// Where it lives.
+    pub interface: IfName,
+    /// The kernel has it because of us.
+    pub held: bool,
+    /// Listed in the advert.
+    pub advertised: bool,
+    /// Why the kernel refused it, if it did.
+    pub error: Option<String>,
+    /// How often somebody else removed it and it was put back.
+    pub readded: u64,
+}
+
+/// A sender heard with this VRID.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// Since its last packet.
+    pub last_seen_ms: u64,
+    /// Priority in its last accepted advert; 0 after a resignation.
+    pub priority: Option<u8>,
+    /// Adverts accepted.
+    pub accepted: u64,
+    /// Packets refused, by counter name.
+    pub refused: BTreeMap<String, u64>,
+    /// The last refusal in words.
+    pub last_refusal: Option<String>,
+    /// Since the last refusal.
+    pub last_refusal_ms: Option<u64>,
+    /// VRRPv3 over IPv4: the checksum form it sends.
+    pub checksum: Option<crate::types::V3Checksum>,
+}
+
+/// A state change in the past.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionStatus {
+    /// From; `None` at start-up.
+    pub from: Option<State>,
+    /// To.
+    pub to: State,
+    /// Why.
+    pub reason: String,
+    /// How long ago.
+    pub age_ms: u64,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters of one virtual router. The names are those of the manual's table, which gives
+        /// each one's object in VRRP-MIB (RFC 2787), VRRPv3-MIB (RFC 6527) and ietf-vrrp (RFC 8347).
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Counters { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Counters {
+            /// Every counter with its name, in the manual's order.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+
+            /// The counter of that name.
+            pub fn by_name_mut(&mut self, name: &str) -> Option<&mut u64> {
+                match name { $(stringify!($name) => Some(&mut self.$name),)* _ => None }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Adverts sent, priority 0 included.
+    adv_sent,
+    /// Adverts accepted.
+    adv_rcvd,
+    /// Adverts with priority 0 sent.
+    pri_zero_sent,
+    /// Adverts with priority 0 accepted.
+    pri_zero_rcvd,
+    /// Became master.
+    master_transitions,
+    /// Stopped being master.
+    release_master,
+    /// Gratuitous ARPs and unsolicited NAs sent.
+    announcements_sent,
+    /// Answers to lower-priority or resigning senders held back by the limit of one per 100 ms.
+    answers_limited,
+    /// Wrong length, or a 28-byte authentication trailer we do not expect (V2, V6, V9, V14).
+    packet_length_errors,
+    /// VRRPv3 advert without an address (V9).
+    addr_count_zero,
+    /// TTL or hop limit is not 255 (V5).
+    ip_ttl_errors,
+    /// Sent to another destination than this router's group (V4).
+    wrong_cast,
+    /// Another VRRP version (V7, V13).
+    version_errors,
+    /// Not an advertisement (V8).
+    invalid_type_pkts,
+    /// Wrong checksum (V10).
+    checksum_errors,
+    /// VRRPv3 over IPv4, accepted, checksum with pseudo-header.
+    checksum_pseudo_header,
+    /// VRRPv3 over IPv4, accepted, checksum over the message only.
+    checksum_message_only,
+    /// Unknown authentication type (V16).
+    invalid_auth_type,
+    /// Another authentication type than ours (V17).
+    auth_type_mismatch,
+    /// Wrong password (V18).
+    auth_failures,
+    /// Interval zero, or differing: VRRPv2 refused, VRRPv3 accepted and learnt (V20, V21).
+    interval_errors,
+    /// A learnt interval above the limit was cut to it (D25).
+    interval_clamped,
+    /// The sender lists other addresses than we do; accepted (V24).
+    address_list_errors,
+    /// The first IPv6 address is not link-local; accepted (V22).
+    first_addr_not_ll,
+    /// The IPv6 source is not link-local; accepted (V22).
+    src_not_ll,
+    /// Arrived while this router was in Fault (V12).
+    ignored_state,
+    /// Thrown away during the start-up delay (R30).
+    ignored_startup,
+    /// Priority and address equal ours: a loop, or two nodes with one address (R20).
+    duplicate_source,
+    /// Another router claims priority 255 while we do (V23).
+    owner_conflict,
+    /// Priority 255 heard although no owner is expected (V25).
+    unexpected_owner,
+    /// Addresses somebody else removed and we put back.
+    addresses_readded,
+    /// Address operations the kernel refused.
+    address_errors,
+    /// Woke up later than a whole interval (R31).
+    stalls,
+}
