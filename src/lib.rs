@@ -1,7 +1,45 @@
-//! vipd
+//! vipd keeps a virtual IP address on exactly one of several hosts: VRRPv2 and VRRPv3, read from the
+//! user's keepalived.conf or a vipd.toml.
+//!
+//! # The ten-minute map
+//!
+//! 1. [`engine::io`]: what can happen ([`engine::Input`]) and what can be done about it
+//!    ([`engine::Action`]). Everything else serves this contract.
+//! 2. `vrrp/router.rs`: the state machine of one virtual router, and `vrrp/transitions.rs`, what it
+//!    does.
+//! 3. [`daemon`]: the loop that turns actions into system calls and system calls into inputs.
+//! 4. `tests/sim`: whole engines in a seeded world of faults, with laws checked after every event.
+//! 5. The file of interest: one idea each, named after it.
+//!
+//! # The core decides, the shell does
+//!
+//! | module | what it is | may use |
+//! |---|---|---|
+//! | [`types`] | units and ranges as types | |
+//! | [`wire`] | bytes to values and back | types |
+//! | [`config`] | text to a checked configuration | types, import |
+//! | [`import`] | keepalived.conf to the raw configuration | config::{raw, diag}, types |
+//! | [`track`] | what moves a priority | types |
+//! | [`status`] | the one status type | types |
+//! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
+//! | [`engine`] | all routers, links and sockets together | the above |
+//! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
+//! | [`api`] | the status socket | status, types |
+//! | [`daemon`] | the control loop and its helpers | all of the above |
+//! | [`lab`] | networks made of namespaces | sys, types |
+//! | [`cli`] | the commands | everything |
+//!
+//! The modules above the line `engine` are pure: no clock, socket, task, file, environment or hash
+//! map. `tests/it/architecture.rs` holds both the purity and the arrows.
+//!
+//! One daemon has three kinds of thread: `control` owns the engine, the raw sockets, netlink and the
+//! timers and waits for nobody; `effects` serves the status socket, reads files and writes logs; a
+//! third kind will carry proxied connections.
 
 pub mod config;
 pub mod engine;
 pub mod status;
+pub mod track;
 pub mod types;
+pub mod vrrp;
 pub mod wire;

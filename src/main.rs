@@ -1,1 +1,3 @@
+//! The `vipd` command.
+
 fn main() {}

@@ -1,9 +1,339 @@
 //! The only stateful composition: everything is decided here, nothing is done here.
+//!
+//! [`Engine`] is synchronous and deterministic. It has no clock, no socket and no task: see [`io`]
+//! for what goes in and out.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod io;
+mod links;
+mod receive;
+mod reconfigure;
+mod snapshot;
+mod sockets;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::config::{Config, RouterKey};
+use crate::types::{Cidr, Family, IfIndex, Now};
+use crate::vrrp::ledger::Ledger;
+use crate::vrrp::outbox::Outbox;
+use crate::vrrp::router::{Environment, Fault, Port, Router};
 
 pub use io::{
     Action, Applied, Command, Datagram, Event, Input, Level, Link, LinkAddress, LinkChange,
     OpError, OpId, RouterId, Transition, Want,
 };
+use links::LinkTable;
+use sockets::{SocketState, Sockets};
+
+/// Decides everything; see the module's documentation for the contract.
+#[derive(Debug)]
+pub struct Engine {
+    config: Arc<Config>,
+    links: LinkTable,
+    sockets: Sockets,
+    routers: BTreeMap<RouterId, Router>,
+    /// The order of the configuration.
+    order: Vec<RouterId>,
+    by_key: BTreeMap<RouterKey, RouterId>,
+    /// Where packets are delivered.
+    by_wire: BTreeMap<(IfIndex, Family, u8), RouterId>,
+    /// Which routers float an address.
+    by_address: BTreeMap<IpAddr, Vec<RouterId>>,
+    /// Routers whose tracker without weight fails.
+    failed: BTreeSet<RouterId>,
+    /// Configured no longer; kept until the kernel has let go of their addresses.
+    retired: Vec<Router>,
+    deadlines: BTreeSet<(Now, RouterId)>,
+    armed: BTreeMap<RouterId, Now>,
+    out: Outbox,
+    unattributed: BTreeMap<&'static str, u64>,
+    strangers: Ledger,
+    quiet_until: Now,
+    next_id: u32,
+    stopping: bool,
+    exited: bool,
+}
+
+impl Engine {
+    /// Starts with the kernel's links as they are. Drain [`Engine::poll_action`] before the first
+    /// input.
+    #[must_use]
+    pub fn new(config: Arc<Config>, links: Vec<(Link, Vec<LinkAddress>)>, now: Now) -> Engine {
+        let mut engine = Engine {
+            quiet_until: now + config.globals.startup_delay,
+            config: Arc::default(),
+            links: LinkTable::new(links),
+            sockets: Sockets::default(),
+            routers: BTreeMap::new(),
+            order: Vec::new(),
+            by_key: BTreeMap::new(),
+            by_wire: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            failed: BTreeSet::new(),
+            retired: Vec::new(),
+            deadlines: BTreeSet::new(),
+            armed: BTreeMap::new(),
+            out: Outbox::default(),
+            unattributed: BTreeMap::new(),
+            strangers: Ledger::default(),
+            next_id: 0,
+            stopping: false,
+            exited: false,
+        };
+        engine.reconfigure(now, config);
+        engine
+    }
+
+    /// Takes one input. Afterwards every action must be polled and performed before the next.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        debug_assert!(self.out.is_empty(), "the actions of the last input were not drained");
+        match input {
+            Input::Tick => self.time_passed(now),
+            Input::Packet { iface, datagram } => {
+                if let Some(id) = self.packet_received(now, iface, datagram) {
+                    self.rearm(id);
+                }
+            }
+            Input::Link(change) => self.link_changed(now, change),
+            Input::Done { op, result } => self.op_done(now, op, &result),
+            Input::Tracked { router, delta, failed } => {
+                if failed {
+                    self.failed.insert(router);
+                } else {
+                    self.failed.remove(&router);
+                }
+                if let Some(r) = self.routers.get_mut(&router) {
+                    r.tracked_changed(now, delta, &mut self.out);
+                }
+                self.survey(now, router);
+            }
+            Input::Reload(config) => {
+                if !self.stopping {
+                    self.reconfigure(now, config);
+                }
+            }
+            Input::Suspended { gap } => {
+                for router in self.routers.values_mut() {
+                    router.suspended(now, gap, &mut self.out);
+                }
+                self.rearm_all();
+            }
+            Input::Command(Command::Shutdown) => self.shutdown(now),
+        }
+        self.exit_when_released();
+    }
+
+    /// The next thing to do, until `None`.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.pop()
+    }
+
+    /// When to call with [`Input::Tick`] at the latest. After a tick was drained it lies in the
+    /// future.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Now> {
+        let routers = self.deadlines.first().map(|(at, _)| *at);
+        let retired = self.retired.iter().filter_map(|r| r.holding.deadline()).min();
+        [routers, self.sockets.deadline(), retired].into_iter().flatten().min()
+    }
+
+    fn time_passed(&mut self, now: Now) {
+        self.sockets.time_passed(now, &mut self.out);
+        while let Some(&(at, id)) = self.deadlines.first() {
+            if at > now {
+                break;
+            }
+            self.deadlines.pop_first();
+            self.armed.remove(&id);
+            if let Some(router) = self.routers.get_mut(&id) {
+                router.time_passed(now, &mut self.out);
+            }
+            self.rearm(id);
+        }
+        for router in &mut self.retired {
+            router.holding.time_passed(now, &mut self.out);
+        }
+    }
+
+    fn link_changed(&mut self, now: Now, change: LinkChange) {
+        // Our own addresses come and go with every election: they move nobody's source address.
+        let concerns_only_ours = match &change {
+            LinkChange::Address { address, .. } => {
+                address.ours || self.is_virtual(address.cidr.address())
+            }
+            LinkChange::AddressGone { cidr, .. } => self.is_virtual(cidr.address()),
+            LinkChange::Link(_) | LinkChange::Gone(_) | LinkChange::Resync(_) => false,
+        };
+        let gone = self.links.apply(change);
+        if !concerns_only_ours {
+            self.survey_all(now);
+        }
+        for (iface, cidr) in gone {
+            self.address_vanished(now, iface, cidr);
+        }
+    }
+
+    fn address_vanished(&mut self, now: Now, iface: IfIndex, cidr: Cidr) {
+        let Some(ids) = self.by_address.get(&cidr.address()) else { return };
+        for id in ids.clone() {
+            if let Some(router) = self.routers.get_mut(&id) {
+                router.address_vanished(now, iface, cidr, &mut self.out);
+            }
+            self.rearm(id);
+        }
+    }
+
+    fn op_done(&mut self, now: Now, op: OpId, result: &Result<Applied, OpError>) {
+        if self.sockets.done(now, op, result) {
+            self.survey_all(now);
+            return;
+        }
+        let mut owner = None;
+        for (id, router) in &mut self.routers {
+            if router.op_done(now, op, result, &mut self.out) {
+                owner = Some(*id);
+                break;
+            }
+        }
+        match owner {
+            Some(id) => self.rearm(id),
+            None => {
+                for router in &mut self.retired {
+                    router.op_done(now, op, result, &mut self.out);
+                }
+                self.retired.retain(|r| !r.holding.released());
+            }
+        }
+    }
+
+    fn shutdown(&mut self, now: Now) {
+        self.stopping = true;
+        for router in self.routers.values_mut() {
+            router.stop(now, &mut self.out);
+        }
+        self.rearm_all();
+    }
+
+    fn exit_when_released(&mut self) {
+        let routers = || self.routers.values().chain(&self.retired);
+        if self.stopping && !self.exited && routers().all(|r| r.holding.released()) {
+            self.exited = true;
+            self.out.push(Action::Exit);
+        }
+    }
+
+    fn is_virtual(&self, address: IpAddr) -> bool {
+        self.by_address.contains_key(&address)
+    }
+
+    /// Tells every router what the kernel offers it now.
+    fn survey_all(&mut self, now: Now) {
+        self.require_sockets();
+        for id in self.order.clone() {
+            self.survey(now, id);
+        }
+        self.index_wire();
+    }
+
+    fn survey(&mut self, now: Now, id: RouterId) {
+        let Some(router) = self.routers.get(&id) else { return };
+        let env = self.environment_of(router);
+        if env != router.env
+            && let Some(router) = self.routers.get_mut(&id)
+        {
+            router.environment_changed(now, env, &mut self.out);
+        }
+        self.rearm(id);
+    }
+
+    fn environment_of(&self, router: &Router) -> Environment {
+        let cfg = &router.cfg;
+        let mut env = Environment::default();
+        for (name, tracked) in std::iter::once((&cfg.iface, cfg.track_iface))
+            .chain(cfg.addresses.iter().map(|a| (cfg.iface_of(a), a.track)))
+        {
+            let tracked = tracked && (*name != cfg.iface || cfg.track_iface);
+            match self.links.by_name(name) {
+                None => {
+                    env.faults.insert(Fault::NoInterface(name.clone()));
+                }
+                Some(link) => {
+                    if tracked && !link.running {
+                        env.faults.insert(Fault::LinkDown(name.clone()));
+                    }
+                    let port = Port {
+                        index: link.index,
+                        mac: link.mac,
+                        announces: link.mac.is_some() && !link.noarp && link.running,
+                    };
+                    env.ports.insert(name.clone(), port);
+                }
+            }
+        }
+        let Some(port) = env.ports.get(&cfg.iface) else { return env };
+        env.iface = Some(port.index);
+        env.source = cfg.source.or_else(|| {
+            let owner = cfg.priority.is_owner();
+            self.links.source(port.index, cfg.dialect.family(), |a| !owner && self.is_virtual(a))
+        });
+        if env.source.is_none() && env.faults.is_empty() {
+            env.faults.insert(Fault::NoSource(cfg.iface.clone()));
+        }
+        match self.sockets.get((port.index, cfg.group)) {
+            Some(SocketState::Open) => {}
+            Some(SocketState::Failed { error, .. }) => {
+                env.faults.insert(Fault::Socket(error.to_string()));
+            }
+            Some(SocketState::Opening(_)) | None => {
+                env.faults.insert(Fault::Starting);
+            }
+        }
+        if self.failed.contains(&router.id) {
+            env.faults.insert(Fault::Tracker);
+        }
+        env
+    }
+
+    fn require_sockets(&mut self) {
+        let needed = self
+            .routers
+            .values()
+            .filter_map(|r| Some((self.links.by_name(&r.cfg.iface)?.index, r.cfg.group)))
+            .collect();
+        self.sockets.require(&needed, &mut self.out);
+    }
+
+    /// Where packets go: by the interface each router is attached to at the moment.
+    fn index_wire(&mut self) {
+        self.by_wire = self
+            .routers
+            .values()
+            .filter_map(|r| Some(((r.env.iface?, r.cfg.dialect.family(), r.cfg.vrid.get()), r.id)))
+            .collect();
+    }
+
+    /// Keeps the deadline index in step with one router.
+    fn rearm(&mut self, id: RouterId) {
+        let deadline = self.routers.get(&id).and_then(Router::next_deadline);
+        if self.armed.get(&id).copied() == deadline {
+            return;
+        }
+        if let Some(old) = self.armed.remove(&id) {
+            self.deadlines.remove(&(old, id));
+        }
+        if let Some(at) = deadline {
+            self.armed.insert(id, at);
+            self.deadlines.insert((at, id));
+        }
+    }
+
+    fn rearm_all(&mut self) {
+        for id in self.order.clone() {
+            self.rearm(id);
+        }
+    }
+}

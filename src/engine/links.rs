@@ -1,0 +1,117 @@
+//! The engine's picture of the kernel's links and addresses.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::engine::io::{Link, LinkAddress, LinkChange};
+use crate::types::{Cidr, Family, IfIndex, IfName};
+
+/// Every link with its addresses, in the order the kernel reported them.
+#[derive(Debug, Default)]
+pub(crate) struct LinkTable {
+    links: BTreeMap<IfIndex, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    link: Link,
+    addresses: Vec<LinkAddress>,
+}
+
+impl LinkTable {
+    pub(crate) fn new(links: Vec<(Link, Vec<LinkAddress>)>) -> LinkTable {
+        let entries = links.into_iter().map(|(link, addresses)| {
+            let index = link.index;
+            (index, Entry { link, addresses })
+        });
+        LinkTable { links: entries.collect() }
+    }
+
+    pub(crate) fn by_name(&self, name: &IfName) -> Option<&Link> {
+        self.links.values().map(|e| &e.link).find(|l| l.name == *name)
+    }
+
+    pub(crate) fn addresses(&self, index: IfIndex) -> &[LinkAddress] {
+        self.links.get(&index).map_or(&[], |e| &e.addresses)
+    }
+
+    pub(crate) fn carries(&self, index: IfIndex, address: IpAddr) -> bool {
+        self.addresses(index).iter().any(|a| a.cidr.address() == address)
+    }
+
+    /// Applies a change and returns the addresses that are gone by it.
+    pub(crate) fn apply(&mut self, change: LinkChange) -> Vec<(IfIndex, Cidr)> {
+        match change {
+            LinkChange::Link(link) => {
+                // A name is unique: a link that lost it to another one is renamed or gone, and its
+                // own event follows.
+                let index = link.index;
+                match self.links.get_mut(&index) {
+                    Some(entry) => entry.link = link,
+                    None => {
+                        self.links.insert(index, Entry { link, addresses: Vec::new() });
+                    }
+                }
+                Vec::new()
+            }
+            LinkChange::Gone(index) => {
+                let gone = self.links.remove(&index);
+                gone.into_iter().flat_map(|e| e.addresses).map(|a| (index, a.cidr)).collect()
+            }
+            LinkChange::Address { iface, address } => {
+                if let Some(entry) = self.links.get_mut(&iface) {
+                    match entry.addresses.iter_mut().find(|a| a.cidr == address.cidr) {
+                        Some(known) => *known = address,
+                        None => entry.addresses.push(address),
+                    }
+                }
+                Vec::new()
+            }
+            LinkChange::AddressGone { iface, cidr } => {
+                if let Some(entry) = self.links.get_mut(&iface) {
+                    entry.addresses.retain(|a| a.cidr != cidr);
+                }
+                vec![(iface, cidr)]
+            }
+            LinkChange::Resync(links) => {
+                let before = std::mem::replace(self, LinkTable::new(links));
+                let mut gone = Vec::new();
+                for (index, entry) in before.links {
+                    let still = self.addresses(index);
+                    let missing = entry
+                        .addresses
+                        .iter()
+                        .filter(|a| !still.iter().any(|s| s.cidr == a.cidr))
+                        .map(|a| (index, a.cidr));
+                    gone.extend(missing);
+                }
+                gone
+            }
+        }
+    }
+
+    /// The address adverts are sent from: the primary IPv4 address, or the IPv6 link-local one
+    /// (RFC 9568 sections 5.1.1.1, 5.1.2.1). `excluded` says which are virtual ones.
+    pub(crate) fn source(
+        &self,
+        index: IfIndex,
+        family: Family,
+        mut excluded: impl FnMut(IpAddr) -> bool,
+    ) -> Option<IpAddr> {
+        let candidates = || {
+            self.addresses(index).iter().filter(|a| a.usable && !a.ours).filter(|a| {
+                match a.cidr.address() {
+                    IpAddr::V4(_) => family == Family::Ipv4,
+                    IpAddr::V6(address) => {
+                        family == Family::Ipv6 && address.is_unicast_link_local()
+                    }
+                }
+            })
+        };
+        candidates()
+            .filter(|a| !a.secondary)
+            .chain(candidates().filter(|a| a.secondary))
+            .map(|a| a.cidr.address())
+            .find(|a| !excluded(*a))
+    }
+}

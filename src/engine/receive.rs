@@ -1,0 +1,182 @@
+//! From a datagram to a router: the checks of RFC 9568 section 7.1, in its order, each with its own
+//! counter. A packet that fails one changes no timer and no learnt value (R13).
+
+use std::net::IpAddr;
+
+use crate::config::Strict;
+use crate::engine::Engine;
+use crate::engine::io::{Datagram, Level, RouterId};
+use crate::status::State;
+use crate::types::{Dialect, Family, IfIndex, Now};
+use crate::vrrp::refusal::Refusal;
+use crate::vrrp::router::Router;
+use crate::wire::ipv4::Ipv4Header;
+use crate::wire::vrrp::{self, Advert, ChecksumAccept, Claim, Malformed};
+
+/// What the carrying IP packet said.
+struct Carrier<'a> {
+    source: IpAddr,
+    destination: IpAddr,
+    hop_limit: Option<u8>,
+    /// The VRRP message, or why there is none.
+    message: Result<&'a [u8], Malformed>,
+}
+
+impl Engine {
+    /// The router whose timers the packet may have moved.
+    pub(super) fn packet_received(
+        &mut self,
+        now: Now,
+        iface: IfIndex,
+        datagram: Datagram<'_>,
+    ) -> Option<RouterId> {
+        let carrier = match datagram {
+            Datagram::Truncated(_) => {
+                self.unattributed("rx_truncated");
+                return None;
+            }
+            Datagram::V4(bytes) => match Ipv4Header::parse(bytes) {
+                Ok(header) => Carrier {
+                    source: header.source.into(),
+                    destination: header.destination.into(),
+                    hop_limit: Some(header.ttl),
+                    message: vrrp::from_ipv4(&header),
+                },
+                Err(malformed) => {
+                    self.unattributed(malformed.counter());
+                    return None;
+                }
+            },
+            Datagram::V6 { source, destination, hop_limit, message } => Carrier {
+                source: source.into(),
+                destination: destination.into(),
+                hop_limit,
+                message: Ok(message),
+            },
+        };
+        let family = Family::of(carrier.source);
+        let vrid = carrier.vrid();
+        let id = vrid.and_then(|vrid| self.by_wire.get(&(iface, family, vrid)).copied());
+
+        // V3
+        let own = self.links.carries(iface, carrier.source);
+        if own || carrier.source.is_multicast() || carrier.source.is_unspecified() {
+            self.unattributed("own_source");
+            if let Some(router) = id.and_then(|id| self.routers.get_mut(&id))
+                && own
+            {
+                router.own_address_heard(now, carrier.source, &mut self.out);
+            }
+            return None;
+        }
+        let Some(id) = id else {
+            self.stranger_heard(now, iface, &carrier, vrid);
+            return None;
+        };
+        let router = self.routers.get_mut(&id)?;
+        if router.is_quiet(now) {
+            router.ledger.count("ignored_startup");
+            return None;
+        }
+        match judge(router, &carrier) {
+            Ok(_) if router.state() == State::Fault => router.ledger.count("ignored_state"),
+            Ok(parsed) => {
+                router.heard(now, carrier.source, &parsed, &mut self.out);
+                return Some(id);
+            }
+            Err(refusal) => {
+                let name = router.cfg.name.clone();
+                router.ledger.refused(now, &name, carrier.source, refusal, &mut self.out);
+            }
+        }
+        None
+    }
+
+    /// V11: a VRID nobody here has, or nothing with a VRID at all.
+    fn stranger_heard(
+        &mut self,
+        now: Now,
+        iface: IfIndex,
+        carrier: &Carrier<'_>,
+        vrid: Option<u8>,
+    ) {
+        let counter = match carrier.message.and_then(vrrp::peek) {
+            Ok(_) => "vrid_errors",
+            Err(malformed) => malformed.counter(),
+        };
+        self.unattributed(counter);
+        if counter == "vrid_errors" && self.config.globals.log_unknown_vrids {
+            let source = carrier.source;
+            let message = || {
+                format!(
+                    "Advert from {source} on interface {iface} for VRID {}, which is not configured",
+                    vrid.unwrap_or_default()
+                )
+            };
+            self.strangers.log(now, "vrrp", "vrid_errors", Level::Info, message, &mut self.out);
+        }
+    }
+
+    fn unattributed(&mut self, counter: &'static str) {
+        *self.unattributed.entry(counter).or_default() += 1;
+    }
+}
+
+impl Carrier<'_> {
+    /// The second byte of the message, wherever the message is: enough to say whose counter moves.
+    fn vrid(&self) -> Option<u8> {
+        self.message.as_ref().ok().and_then(|m| m.get(1)).copied()
+    }
+}
+
+/// V4 to V25. Adverts that only deserve a remark pass; [`Router::heard`] makes it.
+fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal> {
+    let cfg = &router.cfg;
+    if carrier.destination != cfg.group {
+        return Err(Refusal::WrongCast(carrier.destination));
+    }
+    match carrier.hop_limit {
+        Some(vrrp::HOP_LIMIT) => {}
+        Some(found) => {
+            let (lowest, highest) = (vrrp::HOP_LIMIT, vrrp::HOP_LIMIT);
+            return Err(Malformed::HopLimit { found, lowest, highest }.into());
+        }
+        None => return Err(Malformed::HopLimitUnknown.into()),
+    }
+    let message = carrier.message?;
+    let accept = match cfg.strict {
+        Some(Strict::Rfc9568) => ChecksumAccept::MessageOnly,
+        Some(Strict::Rfc3768 | Strict::Rfc5798) | None => ChecksumAccept::Both,
+    };
+    let parsed = Advert::parse(&cfg.dialect, carrier.source, carrier.destination, message, accept)?;
+    let advert = &parsed.advert;
+    if matches!(cfg.dialect, Dialect::V2(_)) && advert.interval != cfg.interval {
+        return Err(Refusal::Interval { theirs: advert.interval, ours: cfg.interval });
+    }
+    if cfg.strict.is_some() && first_is_not_link_local(advert) {
+        return Err(Refusal::FirstAddressNotLinkLocal);
+    }
+    let owner = matches!(advert.claim, Claim::Priority(p) if p.is_owner());
+    if cfg.priority.is_owner()
+        && owner
+        && matches!(cfg.strict, Some(Strict::Rfc3768 | Strict::Rfc5798))
+    {
+        return Err(Refusal::OwnerConflict);
+    }
+    if owner && !cfg.expect_owner {
+        return Err(Refusal::UnexpectedOwner);
+    }
+    let strict_list = cfg.strict == Some(Strict::Rfc3768) && !owner;
+    if strict_list && !router.lists_our_addresses(advert) {
+        return Err(Refusal::AddressList);
+    }
+    Ok(parsed)
+}
+
+/// RFC 9568 section 5.2.9: the first IPv6 address is the router's link-local one.
+pub(super) fn first_is_not_link_local(advert: &Advert) -> bool {
+    match advert.addresses.first() {
+        Some(IpAddr::V6(first)) => !first.is_unicast_link_local(),
+        Some(IpAddr::V4(_)) | None => false,
+    }
+}

@@ -1,0 +1,82 @@
+//! Which sockets are open: one pair per interface and group, shared by all routers there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::engine::io::{Action, Applied, OpError, OpId};
+use crate::types::{IfIndex, Now};
+use crate::vrrp::outbox::Outbox;
+
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Interface and group.
+pub(crate) type SocketKey = (IfIndex, IpAddr);
+
+#[derive(Debug)]
+pub(crate) enum SocketState {
+    Opening(OpId),
+    Open,
+    Failed { error: OpError, retry: Now },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    sockets: BTreeMap<SocketKey, SocketState>,
+}
+
+impl Sockets {
+    pub(crate) fn get(&self, key: SocketKey) -> Option<&SocketState> {
+        self.sockets.get(&key)
+    }
+
+    /// Opens what is needed and closes what is not.
+    pub(crate) fn require(&mut self, needed: &BTreeSet<SocketKey>, out: &mut Outbox) {
+        let surplus: Vec<_> =
+            self.sockets.keys().filter(|k| !needed.contains(*k)).copied().collect();
+        for key in surplus {
+            self.sockets.remove(&key);
+            ask(key, false, out);
+        }
+        for key in needed {
+            if !self.sockets.contains_key(key) {
+                let op = ask(*key, true, out);
+                self.sockets.insert(*key, SocketState::Opening(op));
+            }
+        }
+    }
+
+    /// `true` if the operation was one of ours and changed something.
+    pub(crate) fn done(&mut self, now: Now, op: OpId, result: &Result<Applied, OpError>) -> bool {
+        let opening = |s: &&mut SocketState| matches!(s, SocketState::Opening(o) if *o == op);
+        let Some(state) = self.sockets.values_mut().find(opening) else { return false };
+        *state = match result {
+            Ok(_) => SocketState::Open,
+            Err(error) => SocketState::Failed { error: error.clone(), retry: now + RETRY },
+        };
+        true
+    }
+
+    /// Tries again where the time has come.
+    pub(crate) fn time_passed(&mut self, now: Now, out: &mut Outbox) {
+        for (key, state) in &mut self.sockets {
+            if matches!(state, SocketState::Failed { retry, .. } if *retry <= now) {
+                *state = SocketState::Opening(ask(*key, true, out));
+            }
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Now> {
+        let retries = self.sockets.values().filter_map(|s| match s {
+            SocketState::Failed { retry, .. } => Some(*retry),
+            SocketState::Opening(_) | SocketState::Open => None,
+        });
+        retries.min()
+    }
+}
+
+fn ask((iface, group): SocketKey, open: bool, out: &mut Outbox) -> OpId {
+    let op = out.next_op();
+    out.push(Action::Socket { op, iface, group, open });
+    op
+}

@@ -1,0 +1,130 @@
+//! What an accepted advert deserves besides being obeyed: remarks that are counted and logged once a
+//! minute but drop nothing (V20 to V24).
+
+use std::net::IpAddr;
+
+use crate::engine::io::Level;
+use crate::types::{Dialect, Now, V3Checksum};
+use crate::vrrp::outbox::Outbox;
+use crate::vrrp::router::Router;
+use crate::wire::vrrp::{Advert, Parsed};
+
+impl Router {
+    /// An advert that passed every check.
+    pub(crate) fn heard(&mut self, now: Now, source: IpAddr, parsed: &Parsed, out: &mut Outbox) {
+        let advert = &parsed.advert;
+        let followed_already = self.followed.is_some_and(|f| f.address == source);
+        self.ledger.accepted(now, source, advert.claim, parsed.checksum);
+        self.remark_interval(now, source, advert, out);
+        self.remark_family(now, source, advert, out);
+        self.remark_checksum(now, source, parsed, out);
+        if self.cfg.check_addresses || !followed_already {
+            self.remark_addresses(now, source, advert, out);
+        }
+        self.advert_received(now, source, advert, out);
+    }
+
+    /// A packet claims to come from one of our own addresses.
+    pub(crate) fn own_address_heard(&mut self, now: Now, source: IpAddr, out: &mut Outbox) {
+        self.ledger.count("duplicate_source");
+        let message = || {
+            format!(
+                "Received an advert from our own address {source}: a loop in the network, or \
+                 another node uses this address"
+            )
+        };
+        self.ledger.log(now, &self.cfg.name, "duplicate_source", Level::Warn, message, out);
+    }
+
+    /// Whether the advert lists exactly our addresses; the order is free.
+    pub(crate) fn lists_our_addresses(&self, advert: &Advert) -> bool {
+        let ours = self.cfg.advertised().count();
+        advert.addresses.len() == ours
+            && self.cfg.advertised().all(|own| advert.addresses.contains(&own))
+    }
+
+    fn remark_interval(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
+        let ours = self.cfg.interval;
+        if advert.interval == ours {
+            return;
+        }
+        self.ledger.count("interval_errors");
+        let theirs = advert.interval;
+        let limit = self.cfg.max_learned_interval;
+        let message = || {
+            let cut = if theirs > limit {
+                format!(", of which at most {limit} is believed (max_learned_interval)")
+            } else {
+                String::new()
+            };
+            format!("{source} advertises every {theirs}, we every {ours}: using its interval{cut}")
+        };
+        self.ledger.log(now, &self.cfg.name, "interval_errors", Level::Warn, message, out);
+    }
+
+    fn remark_family(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
+        let IpAddr::V6(from) = source else { return };
+        if !from.is_unicast_link_local() {
+            self.ledger.count("src_not_ll");
+            let message = || format!("{source} advertises from an address that is not link-local");
+            self.ledger.log(now, &self.cfg.name, "src_not_ll", Level::Warn, message, out);
+        }
+        let first_is_link_local = match advert.addresses.first() {
+            Some(IpAddr::V6(first)) => first.is_unicast_link_local(),
+            Some(IpAddr::V4(_)) | None => true,
+        };
+        if !first_is_link_local {
+            self.ledger.count("first_addr_not_ll");
+            let message = || {
+                format!("{source} lists a first address that is not link-local (RFC 9568 5.2.9)")
+            };
+            self.ledger.log(now, &self.cfg.name, "first_addr_not_ll", Level::Info, message, out);
+        }
+    }
+
+    fn remark_checksum(&mut self, now: Now, source: IpAddr, parsed: &Parsed, out: &mut Outbox) {
+        let (Dialect::V3Ipv4(ours), Some(theirs)) = (self.cfg.dialect, parsed.checksum) else {
+            return;
+        };
+        if ours != theirs {
+            let message = || {
+                let (form, set) = match theirs {
+                    V3Checksum::MessageOnly => ("without the IPv4 pseudo-header", "message-only"),
+                    V3Checksum::PseudoHeader => ("with the IPv4 pseudo-header", "pseudo-header"),
+                };
+                format!(
+                    "{source} computes the VRRPv3 checksum {form} and may refuse ours: set \
+                     checksum = \"{set}\" (keepalived.conf: v3_checksum_as_v2)"
+                )
+            };
+            self.ledger.log(now, &self.cfg.name, "checksum_form", Level::Warn, message, out);
+        }
+    }
+
+    fn remark_addresses(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
+        let same = self.lists_our_addresses(advert);
+        let peer = self.ledger.peer(now, source);
+        peer.other_list = (!same).then(|| advert.addresses.clone());
+        if same {
+            return;
+        }
+        self.ledger.count("address_list_errors");
+        let theirs = list(&advert.addresses);
+        let ours = list(&self.cfg.advertised().collect::<Vec<_>>());
+        let message = || {
+            format!(
+                "{source} lists {theirs} where we list {ours}: accepted, but keepalived before \
+                 2.3.3 refuses such adverts and both nodes become master"
+            )
+        };
+        self.ledger.log(now, &self.cfg.name, "address_list_errors", Level::Warn, message, out);
+    }
+}
+
+/// Addresses for a sentence.
+pub(crate) fn list(addresses: &[IpAddr]) -> String {
+    if addresses.is_empty() {
+        return "no address".to_owned();
+    }
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

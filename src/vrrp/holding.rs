@@ -1,0 +1,286 @@
+//! The addresses of one router: which should be there, which are, and who took them away.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::VirtualAddress;
+use crate::engine::io::{Action, Applied, OpError, OpId, Want};
+use crate::status::AddressStatus;
+use crate::types::{Cidr, IfIndex, IfName, Now};
+use crate::vrrp::outbox::Outbox;
+
+/// Pause before the kernel is asked again after it refused.
+const RETRY: Duration = Duration::from_secs(1);
+/// This many removals by somebody else within [`FIGHT_WINDOW`] are a fight: from then on the address
+/// is put back once per [`RETRY`] instead of at once.
+const FIGHT: usize = 5;
+const FIGHT_WINDOW: Duration = Duration::from_secs(10);
+
+/// All addresses of one router, in the order of the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Holding {
+    addresses: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: Arc<VirtualAddress>,
+    iface_name: IfName,
+    /// Where the last operation went; addresses of a deleted link are gone with it.
+    iface: Option<IfIndex>,
+    want: Want,
+    held: bool,
+    op: Option<OpId>,
+    retry: Option<Now>,
+    error: Option<OpError>,
+    readded: u64,
+    vanished_at: Vec<Now>,
+    /// The pending `Held` puts back what somebody removed.
+    restoring: bool,
+    /// Configured no longer: forgotten as soon as it is gone.
+    leaving: bool,
+}
+
+/// What a finished operation meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Not an operation of this router, or one overtaken by a later one.
+    NotOurs,
+    /// Done as asked.
+    Done,
+    /// Somebody had removed the address; it is back.
+    Restored {
+        /// Which.
+        cidr: Cidr,
+        /// It keeps happening.
+        fight: bool,
+    },
+    /// The kernel refused; it is asked again later.
+    Refused(OpError),
+}
+
+impl Holding {
+    /// Takes over a new address list: `true` if an address was added that is wanted at once.
+    pub(crate) fn configure(
+        &mut self,
+        list: &[(Arc<VirtualAddress>, IfName)],
+        mut index_of: impl FnMut(&IfName) -> Option<IfIndex>,
+        held_now: bool,
+        now: Now,
+        out: &mut Outbox,
+    ) -> bool {
+        let mut old = std::mem::take(&mut self.addresses);
+        let mut added = false;
+        for (address, iface_name) in list {
+            let kept = old
+                .iter()
+                .position(|e| e.address == *address && e.iface_name == *iface_name && !e.leaving);
+            if let Some(at) = kept {
+                let entry = old.remove(at);
+                self.addresses.push(entry);
+                continue;
+            }
+            self.addresses.push(Entry::new(Arc::clone(address), iface_name.clone()));
+            added |= held_now;
+        }
+        for mut entry in old {
+            // Absent before the new list is installed: an address whose attributes changed is
+            // removed first and then added again.
+            entry.leaving = true;
+            entry.ask(now, Want::Gone, entry.iface, out);
+            self.addresses.push(entry);
+        }
+        self.forget_the_gone();
+        if held_now {
+            for entry in &mut self.addresses {
+                if !entry.leaving && entry.want == Want::Gone {
+                    entry.ask(now, Want::Held, index_of(&entry.iface_name), out);
+                }
+            }
+        }
+        added
+    }
+
+    /// Asks for all addresses.
+    pub(crate) fn install(
+        &mut self,
+        now: Now,
+        mut index_of: impl FnMut(&IfName) -> Option<IfIndex>,
+        out: &mut Outbox,
+    ) {
+        for entry in self.addresses.iter_mut().filter(|e| !e.leaving) {
+            entry.ask(now, Want::Held, index_of(&entry.iface_name), out);
+        }
+    }
+
+    /// Asks for all addresses to go. Those never asked for are left alone.
+    pub(crate) fn remove(&mut self, now: Now, out: &mut Outbox) {
+        for entry in &mut self.addresses {
+            if entry.want == Want::Held {
+                entry.ask(now, Want::Gone, entry.iface, out);
+            }
+        }
+        self.forget_the_gone();
+    }
+
+    /// An operation was answered.
+    pub(crate) fn done(
+        &mut self,
+        now: Now,
+        op: OpId,
+        result: &Result<Applied, OpError>,
+    ) -> Settled {
+        let Some(entry) = self.addresses.iter_mut().find(|e| e.op == Some(op)) else {
+            return Settled::NotOurs;
+        };
+        entry.op = None;
+        let settled = match result {
+            Ok(applied) => {
+                entry.error = None;
+                entry.held = entry.want == Want::Held;
+                let restored = std::mem::take(&mut entry.restoring) && *applied == Applied::Changed;
+                if entry.held && restored {
+                    entry.readded += 1;
+                    entry.vanished_at.retain(|at| now.since(*at) <= FIGHT_WINDOW);
+                    entry.vanished_at.push(now);
+                    Settled::Restored { cidr: entry.address.cidr, fight: entry.fighting() }
+                } else {
+                    Settled::Done
+                }
+            }
+            Err(error) => {
+                entry.error = Some(error.clone());
+                entry.retry = Some(now + RETRY);
+                Settled::Refused(error.clone())
+            }
+        };
+        self.forget_the_gone();
+        settled
+    }
+
+    /// The kernel says an address is gone. While we hold it that was somebody else, unless the
+    /// notice is an old one of our own removal: asking again tells (the answer is `Already`).
+    pub(crate) fn vanished(&mut self, now: Now, iface: IfIndex, cidr: Cidr, out: &mut Outbox) {
+        for entry in &mut self.addresses {
+            let matches = entry.iface == Some(iface) && entry.address.cidr == cidr;
+            if !matches || entry.want != Want::Held || entry.op.is_some() {
+                continue;
+            }
+            entry.held = false;
+            entry.restoring = true;
+            if entry.fighting() {
+                entry.retry = Some(entry.retry.unwrap_or(now + RETRY));
+            } else {
+                entry.ask(now, Want::Held, entry.iface, out);
+                entry.restoring = true;
+            }
+        }
+    }
+
+    /// A link was deleted: what was on it is gone, and nobody needs to remove it.
+    pub(crate) fn link_gone(&mut self, iface: IfIndex) {
+        for entry in self.addresses.iter_mut().filter(|e| e.iface == Some(iface)) {
+            entry.iface = None;
+            entry.held = false;
+            entry.op = None;
+            entry.retry = None;
+            entry.want = Want::Gone;
+        }
+        self.forget_the_gone();
+    }
+
+    /// Retries whose time has come.
+    pub(crate) fn time_passed(&mut self, now: Now, out: &mut Outbox) {
+        for entry in &mut self.addresses {
+            if entry.retry.is_some_and(|at| at <= now) {
+                let restoring = entry.restoring;
+                entry.ask(now, entry.want, entry.iface, out);
+                entry.restoring = restoring;
+            }
+        }
+        self.forget_the_gone();
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Now> {
+        self.addresses.iter().filter_map(|e| e.retry).min()
+    }
+
+    /// No operation is under way.
+    pub(crate) fn settled(&self) -> bool {
+        self.addresses.iter().all(|e| e.op.is_none())
+    }
+
+    /// Nothing of ours is left in the kernel, nor on its way there.
+    pub(crate) fn released(&self) -> bool {
+        self.addresses.iter().all(|e| e.want == Want::Gone && e.op.is_none() && !e.held)
+    }
+
+    /// The addresses that can be announced: present in the kernel, with their interface.
+    pub(crate) fn held(&self) -> Vec<(IfIndex, IpAddr)> {
+        self.addresses
+            .iter()
+            .filter(|e| e.held && !e.leaving)
+            .filter_map(|e| Some((e.iface?, e.address.cidr.address())))
+            .collect()
+    }
+
+    pub(crate) fn status(&self) -> Vec<AddressStatus> {
+        let configured = self.addresses.iter().filter(|e| !e.leaving);
+        configured
+            .map(|e| AddressStatus {
+                address: e.address.cidr.to_string(),
+                interface: e.iface_name.clone(),
+                held: e.held,
+                advertised: e.address.advertised,
+                error: e.error.as_ref().map(ToString::to_string),
+                readded: e.readded,
+            })
+            .collect()
+    }
+
+    fn forget_the_gone(&mut self) {
+        self.addresses.retain(|e| !(e.leaving && e.op.is_none() && e.retry.is_none() && !e.held));
+    }
+}
+
+impl Entry {
+    fn new(address: Arc<VirtualAddress>, iface_name: IfName) -> Entry {
+        Entry {
+            address,
+            iface_name,
+            iface: None,
+            want: Want::Gone,
+            held: false,
+            op: None,
+            retry: None,
+            error: None,
+            readded: 0,
+            vanished_at: Vec::new(),
+            restoring: false,
+            leaving: false,
+        }
+    }
+
+    fn fighting(&self) -> bool {
+        self.vanished_at.len() >= FIGHT
+    }
+
+    /// Issues an operation. A later one overtakes an earlier: the kernel performs them in order, so
+    /// only the last answer counts.
+    fn ask(&mut self, now: Now, want: Want, iface: Option<IfIndex>, out: &mut Outbox) {
+        self.want = want;
+        self.retry = None;
+        self.restoring = false;
+        self.vanished_at.retain(|at| now.since(*at) <= FIGHT_WINDOW);
+        let Some(index) = iface else {
+            // The address' own interface does not exist yet: look again.
+            self.retry = (want == Want::Held).then_some(now + RETRY);
+            return;
+        };
+        self.iface = iface;
+        let op = out.next_op();
+        self.op = Some(op);
+        out.push(Action::Address { op, iface: index, address: Arc::clone(&self.address), want });
+    }
+}

@@ -1,0 +1,204 @@
+//! What one router counted and whom it heard: the evidence behind `vipd status`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::engine::io::Level;
+use crate::status::{Counters, PeerStatus, State, TransitionStatus};
+use crate::types::{Now, V3Checksum};
+use crate::vrrp::outbox::Outbox;
+use crate::vrrp::refusal::Refusal;
+use crate::wire::vrrp::Claim;
+
+/// Senders remembered per router; the one silent for longest makes room.
+const MAX_PEERS: usize = 32;
+/// State changes remembered per router.
+const MAX_TRANSITIONS: usize = 16;
+/// One log line per reason and router in this time.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// Counters, peers and history of one router.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) counters: Counters,
+    peers: BTreeMap<IpAddr, Peer>,
+    transitions: VecDeque<(Now, Option<State>, State, String)>,
+    quiet: BTreeMap<&'static str, Quiet>,
+}
+
+/// A sender heard with this VRID.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) last_seen: Now,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) last_accepted: Option<Now>,
+    accepted: u64,
+    refused: BTreeMap<&'static str, u64>,
+    pub(crate) last_refusal: Option<(Now, Refusal)>,
+    pub(crate) checksum: Option<V3Checksum>,
+    /// The address list of its last advert, if it differs from ours.
+    pub(crate) other_list: Option<Vec<IpAddr>>,
+}
+
+/// A reason that was logged, and how often it occurred since.
+#[derive(Debug)]
+struct Quiet {
+    logged: Now,
+    left_out: u64,
+}
+
+impl Ledger {
+    pub(crate) fn count(&mut self, counter: &'static str) {
+        if let Some(value) = self.counters.by_name_mut(counter) {
+            *value += 1;
+        } else {
+            debug_assert!(false, "no counter named {counter}");
+        }
+    }
+
+    /// Logs at most once per reason and minute; says how many were left out.
+    pub(crate) fn log(
+        &mut self,
+        now: Now,
+        router: &str,
+        reason: &'static str,
+        level: Level,
+        message: impl FnOnce() -> String,
+        out: &mut Outbox,
+    ) {
+        match self.quiet.get_mut(reason) {
+            Some(quiet) if now.since(quiet.logged) < LOG_EVERY => quiet.left_out += 1,
+            Some(quiet) => {
+                let left_out = std::mem::take(&mut quiet.left_out);
+                quiet.logged = now;
+                let more = if left_out == 0 {
+                    String::new()
+                } else {
+                    format!(" ({left_out} more since the last such line)")
+                };
+                out.record(level, Some(router), message() + &more);
+            }
+            None => {
+                self.quiet.insert(reason, Quiet { logged: now, left_out: 0 });
+                out.record(level, Some(router), message());
+            }
+        }
+    }
+
+    /// A packet from `source` was refused.
+    pub(crate) fn refused(
+        &mut self,
+        now: Now,
+        router: &str,
+        source: IpAddr,
+        refusal: Refusal,
+        out: &mut Outbox,
+    ) {
+        let counter = refusal.counter();
+        self.count(counter);
+        let message = || format!("Refused a packet from {source}: {refusal}");
+        self.log(now, router, counter, Level::Warn, message, out);
+        let peer = self.peer(now, source);
+        *peer.refused.entry(counter).or_default() += 1;
+        peer.last_refusal = Some((now, refusal));
+    }
+
+    /// An advert from `source` was accepted.
+    pub(crate) fn accepted(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        claim: Claim,
+        checksum: Option<V3Checksum>,
+    ) {
+        self.counters.adv_rcvd += 1;
+        if claim == Claim::Resign {
+            self.counters.pri_zero_rcvd += 1;
+        }
+        match checksum {
+            Some(V3Checksum::PseudoHeader) => self.counters.checksum_pseudo_header += 1,
+            Some(V3Checksum::MessageOnly) => self.counters.checksum_message_only += 1,
+            None => {}
+        }
+        let peer = self.peer(now, source);
+        peer.accepted += 1;
+        peer.claim = Some(claim);
+        peer.last_accepted = Some(now);
+        peer.checksum = checksum;
+    }
+
+    pub(crate) fn transition(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
+        if self.transitions.len() == MAX_TRANSITIONS {
+            self.transitions.pop_front();
+        }
+        self.transitions.push_back((now, from, to, reason.to_owned()));
+        if to == State::Master {
+            self.counters.master_transitions += 1;
+        }
+        if from == Some(State::Master) {
+            self.counters.release_master += 1;
+        }
+    }
+
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (&IpAddr, &Peer)> {
+        self.peers.iter()
+    }
+
+    /// The entry of a sender; the table is bounded whatever a stranger sends.
+    pub(crate) fn peer(&mut self, now: Now, source: IpAddr) -> &mut Peer {
+        if !self.peers.contains_key(&source) && self.peers.len() >= MAX_PEERS {
+            let stalest = self.peers.iter().min_by_key(|(_, p)| p.last_seen).map(|(a, _)| *a);
+            if let Some(stalest) = stalest {
+                self.peers.remove(&stalest);
+            }
+        }
+        let peer = self.peers.entry(source).or_insert_with(|| Peer {
+            last_seen: now,
+            claim: None,
+            last_accepted: None,
+            accepted: 0,
+            refused: BTreeMap::new(),
+            last_refusal: None,
+            checksum: None,
+            other_list: None,
+        });
+        peer.last_seen = now;
+        peer
+    }
+
+    pub(crate) fn peer_status(&self, now: Now) -> Vec<PeerStatus> {
+        let mut peers: Vec<_> = self.peers.iter().collect();
+        peers.sort_by_key(|(_, p)| std::cmp::Reverse(p.last_seen));
+        peers
+            .into_iter()
+            .map(|(address, p)| PeerStatus {
+                address: *address,
+                last_seen_ms: millis(now.since(p.last_seen)),
+                priority: p.claim.map(Claim::wire_value),
+                accepted: p.accepted,
+                refused: p.refused.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+                last_refusal: p.last_refusal.as_ref().map(|(_, r)| r.to_string()),
+                last_refusal_ms: p.last_refusal.as_ref().map(|(at, _)| millis(now.since(*at))),
+                checksum: p.checksum,
+            })
+            .collect()
+    }
+
+    pub(crate) fn transition_status(&self, now: Now) -> Vec<TransitionStatus> {
+        let newest_first = self.transitions.iter().rev();
+        newest_first
+            .map(|(at, from, to, reason)| TransitionStatus {
+                from: *from,
+                to: *to,
+                reason: reason.clone(),
+                age_ms: millis(now.since(*at)),
+            })
+            .collect()
+    }
+}
+
+/// Whole milliseconds, saturating.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

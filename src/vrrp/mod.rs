@@ -1,0 +1,13 @@
+//! One virtual router: its timers, its addresses, what it heard, and the state machine over them.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub(crate) mod announce;
+pub(crate) mod hear;
+pub(crate) mod holding;
+pub(crate) mod ledger;
+pub(crate) mod outbox;
+pub(crate) mod refusal;
+pub(crate) mod report;
+pub(crate) mod router;
+pub mod timing;
+pub(crate) mod transitions;

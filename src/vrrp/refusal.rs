@@ -1,0 +1,42 @@
+//! Why a packet for one of our routers was not obeyed, each with the counter it moves.
+
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+use crate::types::Centis;
+use crate::wire::vrrp::Malformed;
+
+/// A reason from the receive validation, protocol rules V4 to V25.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("sent to {0}, which is not this router's group")]
+    WrongCast(IpAddr),
+    #[error("its advert interval is {theirs}, ours is {ours}; VRRPv2 routers must agree")]
+    Interval { theirs: Centis, ours: Centis },
+    #[error("the first IPv6 address is not link-local, and strict mode requires it")]
+    FirstAddressNotLinkLocal,
+    #[error("it claims priority 255, and so do we: strict mode ignores it")]
+    OwnerConflict,
+    #[error("it claims priority 255, but no owner is expected here")]
+    UnexpectedOwner,
+    #[error("it lists other addresses than we do, and strict mode refuses that")]
+    AddressList,
+}
+
+impl Refusal {
+    /// The name of the counter.
+    pub(crate) fn counter(&self) -> &'static str {
+        match self {
+            Refusal::Malformed(malformed) => malformed.counter(),
+            Refusal::WrongCast(_) => "wrong_cast",
+            Refusal::Interval { .. } => "interval_errors",
+            Refusal::FirstAddressNotLinkLocal => "first_addr_not_ll",
+            Refusal::OwnerConflict => "owner_conflict",
+            Refusal::UnexpectedOwner => "unexpected_owner",
+            Refusal::AddressList => "address_list_errors",
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! The state machine of one virtual router.
+//!
+//! ```text
+//!            faults gone (R23)                 master-down timer (R7)
+//!   Fault ───────────────────────▶ Backup ───────────────────────────▶ Master
+//!     ▲ ▲  owner: straight to Master │  ▲   better advert: yield (R18)   │
+//!     │ └────────────────────────────┘  └────────────────────────────────┤
+//!     └──────────────────── link, source, socket, tracker lost (R22) ────┘
+//! ```
+//!
+//! Rule numbers (R, D, V) are those of the manual's protocol table. Only sending moves the advert
+//! timer, never receiving (D23): a stream of packets cannot silence a master.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Preempt, RouterConfig};
+use crate::engine::io::{Applied, Level, OpError, OpId, RouterId};
+use crate::status::State;
+use crate::types::{Centis, Cidr, IfIndex, IfName, Mac, Now, Priority};
+use crate::vrrp::announce::Announce;
+use crate::vrrp::holding::{Holding, Settled};
+use crate::vrrp::ledger::Ledger;
+use crate::vrrp::outbox::Outbox;
+use crate::vrrp::timing;
+use crate::wire::vrrp::{Advert, Claim};
+
+/// At most one answer to lower-priority or resigning senders in this time (D4, R17): a stream of
+/// them must not turn the master into an amplifier.
+pub(super) const ANSWER_EVERY: Duration = Duration::from_millis(100);
+/// Senders remembered while a stalled master sorts out what waited in its socket.
+const MAX_WAITING: usize = 32;
+
+/// One virtual router.
+#[derive(Debug)]
+pub(crate) struct Router {
+    pub(crate) id: RouterId,
+    pub(crate) cfg: Arc<RouterConfig>,
+    pub(crate) phase: Phase,
+    pub(crate) since: Now,
+    pub(crate) reason: String,
+    pub(crate) env: Environment,
+    pub(crate) effective: Priority,
+    pub(crate) tracked: i32,
+    pub(crate) ledger: Ledger,
+    pub(crate) holding: Holding,
+    /// The master as last heard; our own reign is in `phase`.
+    pub(crate) followed: Option<Followed>,
+    pub(crate) last_sent: Option<Now>,
+    /// End of the start-up delay (R30).
+    pub(super) quiet_until: Now,
+    /// Has reported a state yet; the moment between start and the first socket is not one.
+    pub(super) announced_state: bool,
+    stopped: bool,
+    pub(super) ip_id: u16,
+}
+
+/// Where a router is; deadlines live inside the state that needs them.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    Fault,
+    Backup {
+        /// `Master_Down_Timer`.
+        master_down: Now,
+        /// The master's interval, as far as learnt (VRRPv3); our own otherwise.
+        master_interval: Centis,
+        /// End of `preempt_delay`, once a lower-priority master was heard.
+        hold: Option<Now>,
+        /// What the deadline means when it passes.
+        waiting_for: WaitingFor,
+    },
+    Master {
+        /// `Adver_Timer`.
+        next_advert: Now,
+        announce: Announce,
+        /// Address operations of the takeover are under way; announcements follow them.
+        installing: bool,
+        /// The last answer to a rival.
+        answered: Option<Now>,
+        /// The newest advert of each sender, kept while the advert timer is overdue by more than
+        /// an interval or after a suspend: they are weighed together, once (R36).
+        waiting: BTreeMap<IpAddr, Claim>,
+        /// Woke from suspend and listens for one interval before it speaks.
+        listening: bool,
+    },
+}
+
+/// Why a backup's deadline runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitingFor {
+    /// Nobody heard since this state began.
+    AnyMaster,
+    /// The master's next advert.
+    TheMaster,
+    /// A lower-priority master to be preempted.
+    Preemption,
+    /// The master resigned; the skew decides who follows.
+    Succession,
+}
+
+/// A master heard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Followed {
+    pub(crate) address: IpAddr,
+    pub(crate) claim: Claim,
+    pub(crate) at: Now,
+}
+
+/// What the kernel offers this router at the moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Environment {
+    pub(crate) iface: Option<IfIndex>,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) faults: BTreeSet<Fault>,
+    /// Every link an address of this router lives on.
+    pub(crate) ports: BTreeMap<IfName, Port>,
+}
+
+/// One link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    pub(crate) index: IfIndex,
+    pub(crate) mac: Option<Mac>,
+    /// Announcements make sense: it has a MAC and does ARP.
+    pub(crate) announces: bool,
+}
+
+/// What keeps a router from serving.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// The sockets are being opened.
+    Starting,
+    NoInterface(IfName),
+    LinkDown(IfName),
+    NoSource(IfName),
+    Socket(String),
+    Tracker,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Starting => write!(f, "the sockets are being opened"),
+            Fault::NoInterface(name) => write!(f, "interface {name} does not exist"),
+            Fault::LinkDown(name) => write!(f, "interface {name} is down or has no carrier"),
+            Fault::NoSource(name) => {
+                write!(f, "interface {name} has no usable address to send adverts from")
+            }
+            Fault::Socket(error) => write!(f, "{error}"),
+            Fault::Tracker => write!(f, "a tracker without weight fails"),
+        }
+    }
+}
+
+/// How a sender's claim compares with ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Resigned,
+    Lower,
+    /// Same priority; the order of its address against ours.
+    Equal(Ordering),
+    Higher,
+}
+
+impl Router {
+    pub(crate) fn new(id: RouterId, cfg: Arc<RouterConfig>, quiet_until: Now, now: Now) -> Router {
+        Router {
+            id,
+            effective: cfg.priority,
+            cfg,
+            phase: Phase::Fault,
+            since: now,
+            reason: "starting".to_owned(),
+            env: Environment { faults: [Fault::Starting].into(), ..Environment::default() },
+            tracked: 0,
+            ledger: Ledger::default(),
+            holding: Holding::default(),
+            followed: None,
+            last_sent: None,
+            quiet_until,
+            announced_state: false,
+            stopped: false,
+            ip_id: 0,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.phase {
+            Phase::Fault => State::Fault,
+            Phase::Backup { .. } => State::Backup,
+            Phase::Master { .. } => State::Master,
+        }
+    }
+
+    pub(crate) fn is_quiet(&self, now: Now) -> bool {
+        now < self.quiet_until
+    }
+
+    /// The earliest moment something is due.
+    pub(crate) fn next_deadline(&self) -> Option<Now> {
+        let phase = match &self.phase {
+            Phase::Fault => None,
+            Phase::Backup { master_down, .. } => Some(*master_down),
+            Phase::Master { next_advert, announce, .. } => {
+                announce.deadline().map_or(Some(*next_advert), |at| Some(at.min(*next_advert)))
+            }
+        };
+        [phase, self.holding.deadline()].into_iter().flatten().min()
+    }
+
+    /// A valid advert for this router; the caller has checked everything section 7.1 of RFC 9568
+    /// asks for.
+    pub(crate) fn advert_received(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        advert: &Advert,
+        out: &mut Outbox,
+    ) {
+        let standing = self.standing(advert.claim, source);
+        let interval = self.cfg.interval.as_duration();
+        if standing == Standing::Equal(Ordering::Equal) {
+            self.duplicate_heard(now, source, out);
+            return;
+        }
+        match (&mut self.phase, standing) {
+            (Phase::Fault, _) => self.ledger.count("ignored_state"),
+            (Phase::Backup { .. }, Standing::Resigned) => self.resignation_heard(now, source, out),
+            (Phase::Backup { .. }, Standing::Higher | Standing::Equal(_)) => {
+                self.follow(now, source, advert, None);
+            }
+            (Phase::Backup { hold, .. }, Standing::Lower) => {
+                // R11, R12, R28
+                let (follow, hold) = match self.cfg.preempt {
+                    Preempt::Never => (true, None),
+                    Preempt::After(delay) => {
+                        let ends = hold.unwrap_or(now + delay);
+                        (now < ends, Some(ends))
+                    }
+                };
+                if follow {
+                    self.follow(now, source, advert, hold);
+                } else {
+                    self.outrank(now, source, advert, hold, out);
+                }
+            }
+            (Phase::Master { next_advert, waiting, listening, .. }, standing)
+                if now.since(*next_advert) > interval || (*listening && !beats_us(standing)) =>
+            {
+                if waiting.len() < MAX_WAITING || waiting.contains_key(&source) {
+                    waiting.insert(source, advert.claim);
+                }
+            }
+            (Phase::Master { .. }, Standing::Higher | Standing::Equal(Ordering::Greater)) => {
+                self.yield_to(now, source, advert.claim, advert.interval, out);
+            }
+            (Phase::Master { .. }, Standing::Resigned) => {
+                // R17: the only reception that moves the advert timer, through the advert it sends.
+                if self.may_answer(now) {
+                    self.send(now, self.claim(), out);
+                    self.restart_advert_timer(now);
+                }
+            }
+            (Phase::Master { .. }, Standing::Lower | Standing::Equal(_)) => {
+                self.rival_heard(now, source, advert.claim, out);
+            }
+        }
+    }
+
+    /// A deadline may have passed; the caller has fed every packet that waited in the sockets.
+    pub(crate) fn time_passed(&mut self, now: Now, out: &mut Outbox) {
+        self.holding.time_passed(now, out);
+        match &mut self.phase {
+            Phase::Fault => {}
+            Phase::Backup { master_down, .. } if *master_down > now => {}
+            Phase::Backup { .. } => {
+                let reason = self.takeover_reason(now);
+                self.become_master(now, reason, out);
+            }
+            Phase::Master { next_advert, .. } if *next_advert <= now => self.advert_due(now, out),
+            Phase::Master { .. } => {}
+        }
+        self.announce_due(now, out);
+    }
+
+    /// The trackers' sum changed (R24).
+    pub(crate) fn tracked_changed(&mut self, now: Now, delta: i32, out: &mut Outbox) {
+        self.tracked = delta;
+        self.priority_changed(now, out);
+    }
+
+    /// Links, source address, sockets or trackers changed.
+    pub(crate) fn environment_changed(&mut self, now: Now, env: Environment, out: &mut Outbox) {
+        if self.stopped {
+            return;
+        }
+        let before = std::mem::replace(&mut self.env, env);
+        let recreated = before.iface.is_some() && before.iface != self.env.iface;
+        for port in before.ports.values() {
+            if !self.env.ports.values().any(|p| p.index == port.index) {
+                self.holding.link_gone(port.index);
+            }
+        }
+        match (&self.phase, self.env.faults.is_empty() && !recreated) {
+            (Phase::Fault, false) => self.still_in_fault(now, out),
+            (Phase::Fault, true) => self.leave_fault(now, out),
+            (Phase::Backup { .. } | Phase::Master { .. }, true) => {}
+            (Phase::Backup { .. } | Phase::Master { .. }, false) => {
+                self.enter_fault(now, before.source, recreated, out);
+                if self.env.faults.is_empty() {
+                    self.leave_fault(now, out);
+                }
+            }
+        }
+    }
+
+    /// The kernel reports an address as removed.
+    pub(crate) fn address_vanished(
+        &mut self,
+        now: Now,
+        iface: IfIndex,
+        cidr: Cidr,
+        out: &mut Outbox,
+    ) {
+        if matches!(self.phase, Phase::Master { .. }) {
+            self.holding.vanished(now, iface, cidr, out);
+        }
+    }
+
+    /// An address operation was answered; `false` if it is not one of this router's.
+    pub(crate) fn op_done(
+        &mut self,
+        now: Now,
+        op: OpId,
+        result: &Result<Applied, OpError>,
+        out: &mut Outbox,
+    ) -> bool {
+        let mut announce_again = false;
+        match self.holding.done(now, op, result) {
+            Settled::NotOurs => return false,
+            Settled::Done => {}
+            Settled::Restored { cidr, fight } => {
+                self.ledger.count("addresses_readded");
+                announce_again = true;
+                let (reason, message) = if fight {
+                    (
+                        "fight",
+                        format!(
+                            "Somebody keeps removing {cidr}: put back again; look for a network \
+                             manager or another VRRP daemon on this host"
+                        ),
+                    )
+                } else {
+                    ("readded", format!("Somebody removed {cidr}: put back, still master"))
+                };
+                self.ledger.log(now, &self.cfg.name, reason, Level::Warn, || message, out);
+            }
+            Settled::Refused(error) => {
+                self.ledger.count("address_errors");
+                let message = || format!("Cannot {error}; trying again every second");
+                self.ledger.log(now, &self.cfg.name, "address", Level::Warn, message, out);
+            }
+        }
+        let settled = self.holding.settled();
+        if let Phase::Master { announce, installing, .. } = &mut self.phase
+            && settled
+            && (std::mem::take(installing) || announce_again)
+        {
+            announce.taken_over(now, &self.cfg.announce);
+            self.announce_due(now, out);
+        }
+        true
+    }
+
+    /// The machine slept for `gap` (R35, R36).
+    pub(crate) fn suspended(&mut self, now: Now, gap: Duration, out: &mut Outbox) {
+        if gap <= timing::surely_replaced(self.cfg.interval) {
+            return;
+        }
+        if let Phase::Master { next_advert, listening, .. } = &mut self.phase {
+            self.ledger.counters.stalls += 1;
+            if self.cfg.preempt == Preempt::Never {
+                self.step_down(now, format!("slept for {gap:.1?}; a peer has taken over"), out);
+            } else {
+                *listening = true;
+                *next_advert = now + self.cfg.interval.as_duration();
+            }
+        }
+    }
+
+    /// Resigns and removes the addresses (R15); a backup says nothing (R6).
+    pub(crate) fn stop(&mut self, now: Now, out: &mut Outbox) {
+        if let Phase::Master { .. } = self.phase {
+            self.send(now, Claim::Resign, out);
+            out.record(Level::Info, Some(&self.cfg.name), "sent 0 priority".to_owned());
+            self.holding.remove(now, out);
+            self.ledger.counters.release_master += 1;
+        }
+        self.stopped = true;
+        self.phase = Phase::Fault;
+        "stopped".clone_into(&mut self.reason);
+        self.since = now;
+    }
+
+    /// Takes over a changed configuration with the same key (R25, R26, R32). The caller updates the
+    /// environment afterwards.
+    pub(crate) fn reconfigured(&mut self, now: Now, cfg: Arc<RouterConfig>, out: &mut Outbox) {
+        let old = std::mem::replace(&mut self.cfg, cfg);
+        if self.cfg == old {
+            return;
+        }
+        self.configure_addresses(now, out);
+        let own = self.cfg.interval;
+        if let Phase::Backup { master_down, master_interval, .. } = &mut self.phase
+            && (self.cfg.dialect.version() != old.dialect.version()
+                || self.cfg.down_timer_adverts != old.down_timer_adverts
+                || (own != old.interval && self.cfg.dialect.version() == 2))
+        {
+            // From the last accepted advert: the old deadline less the old wait.
+            let waited_from = master_down.saturating_sub(timing::master_down(
+                &old.dialect,
+                self.effective,
+                *master_interval,
+                old.down_timer_adverts,
+            ));
+            *master_interval = own;
+            *master_down = waited_from
+                + timing::master_down(
+                    &self.cfg.dialect,
+                    self.effective,
+                    own,
+                    self.cfg.down_timer_adverts,
+                );
+        }
+        self.priority_changed(now, out);
+        if let Phase::Master { next_advert, .. } = &mut self.phase {
+            *next_advert = now + own.as_duration();
+            if self.last_sent != Some(now) {
+                self.send(now, self.claim(), out);
+            }
+        }
+    }
+
+    /// Hands the address list to the holding, which removes and installs what changed.
+    pub(crate) fn configure_addresses(&mut self, now: Now, out: &mut Outbox) {
+        let list: Vec<_> = self
+            .cfg
+            .addresses
+            .iter()
+            .map(|a| (Arc::clone(a), self.cfg.iface_of(a).clone()))
+            .collect();
+        let ports = &self.env.ports;
+        let held_now = matches!(self.phase, Phase::Master { .. });
+        let index_of = |name: &IfName| ports.get(name).map(|p| p.index);
+        let added = self.holding.configure(&list, index_of, held_now, now, out);
+        if let Phase::Master { installing, .. } = &mut self.phase {
+            *installing |= added;
+        }
+    }
+}
+
+/// Whether the sender of such a claim is the better master (R18).
+pub(super) fn beats_us(standing: Standing) -> bool {
+    match standing {
+        Standing::Higher | Standing::Equal(Ordering::Greater) => true,
+        Standing::Resigned | Standing::Lower | Standing::Equal(_) => false,
+    }
+}

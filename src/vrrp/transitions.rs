@@ -1,0 +1,457 @@
+//! What the state machine does: follow, outrank, assert, yield, take over, fail, and the advert itself.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::config::Preempt;
+use crate::engine::io::{Action, Level, Transition};
+use crate::status::State;
+use crate::types::{Centis, Dialect, Now};
+use crate::vrrp::announce::Announce;
+use crate::vrrp::outbox::Outbox;
+use crate::vrrp::router::{
+    ANSWER_EVERY, Fault, Followed, Phase, Port, Router, Standing, WaitingFor, beats_us,
+};
+use crate::vrrp::timing;
+use crate::wire::vrrp::{Advert, Claim};
+use crate::wire::{ipv4, vrrp as wire};
+
+impl Router {
+    pub(super) fn standing(&self, claim: Claim, source: IpAddr) -> Standing {
+        let Claim::Priority(theirs) = claim else { return Standing::Resigned };
+        match theirs.cmp(&self.effective) {
+            Ordering::Less => Standing::Lower,
+            Ordering::Greater => Standing::Higher,
+            // Numeric, network byte order (R18): what `IpAddr` compares within one family.
+            Ordering::Equal => {
+                Standing::Equal(self.env.source.map_or(Ordering::Greater, |own| source.cmp(&own)))
+            }
+        }
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        Claim::Priority(self.effective)
+    }
+
+    pub(super) fn master_down_after(&self, master_interval: Centis) -> Duration {
+        timing::master_down(
+            &self.cfg.dialect,
+            self.effective,
+            master_interval,
+            self.cfg.down_timer_adverts,
+        )
+    }
+
+    /// The interval to use while following an advert (T2, D25).
+    pub(super) fn learned(&mut self, advertised: Centis) -> Centis {
+        match self.cfg.dialect {
+            Dialect::V2(_) => self.cfg.interval,
+            Dialect::V3Ipv4(_) | Dialect::V3Ipv6 => {
+                if advertised > self.cfg.max_learned_interval {
+                    self.ledger.count("interval_clamped");
+                }
+                advertised.min(self.cfg.max_learned_interval)
+            }
+        }
+    }
+
+    /// R9, R12: accept the sender as master.
+    pub(super) fn follow(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        advert: &Advert,
+        new_hold: Option<Now>,
+    ) {
+        let learned = self.learned(advert.interval);
+        let wait = self.master_down_after(learned);
+        self.followed = Some(Followed { address: source, claim: advert.claim, at: now });
+        if let Phase::Backup { master_down, master_interval, hold, waiting_for } = &mut self.phase {
+            *master_interval = learned;
+            *master_down = now + wait;
+            *hold = new_hold;
+            *waiting_for = WaitingFor::TheMaster;
+        }
+    }
+
+    /// R11: a lower-priority master is left to its reign until our timer ends.
+    pub(super) fn outrank(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        advert: &Advert,
+        new_hold: Option<Now>,
+        out: &mut Outbox,
+    ) {
+        self.followed = Some(Followed { address: source, claim: advert.claim, at: now });
+        if let Phase::Backup { hold, waiting_for, .. } = &mut self.phase {
+            *hold = new_hold;
+            if *waiting_for != WaitingFor::Succession {
+                *waiting_for = WaitingFor::Preemption;
+            }
+        }
+        let ours = self.effective;
+        let message = || {
+            let theirs = advert.claim.wire_value();
+            format!(
+                "received lower priority ({theirs}) advert from {source} - discarding, ours is {ours}"
+            )
+        };
+        self.ledger.log(now, &self.cfg.name, "lower", Level::Info, message, out);
+    }
+
+    /// R8, hardened: repeated resignations cannot push the deadline away.
+    pub(super) fn resignation_heard(&mut self, now: Now, source: IpAddr, out: &mut Outbox) {
+        let strict = self.cfg.strict.is_some();
+        self.followed = Some(Followed { address: source, claim: Claim::Resign, at: now });
+        if let Phase::Backup { master_down, master_interval, waiting_for, .. } = &mut self.phase {
+            let skew = timing::skew(&self.cfg.dialect, self.effective, *master_interval);
+            *master_down = if strict { now + skew } else { (now + skew).min(*master_down) };
+            *waiting_for = WaitingFor::Succession;
+        }
+        let message = || format!("Backup received priority 0 advertisement from {source}");
+        self.ledger.log(now, &self.cfg.name, "resigned", Level::Info, message, out);
+    }
+
+    /// R20
+    pub(super) fn duplicate_heard(&mut self, now: Now, source: IpAddr, out: &mut Outbox) {
+        self.ledger.count("duplicate_source");
+        let message = || {
+            format!(
+                "Received an advert with our own priority from our own address {source}: a loop in \
+                 the network, or two nodes with one address"
+            )
+        };
+        self.ledger.log(now, &self.cfg.name, "duplicate_source", Level::Warn, message, out);
+    }
+
+    /// R19 with D4: assert ourselves, at a bounded rate.
+    pub(super) fn rival_heard(&mut self, now: Now, source: IpAddr, claim: Claim, out: &mut Outbox) {
+        self.followed = Some(Followed { address: source, claim, at: now });
+        if !self.cfg.answer_lower || !self.may_answer(now) {
+            return;
+        }
+        self.send(now, self.claim(), out);
+        if let Phase::Master { announce, .. } = &mut self.phase {
+            announce.rival_heard(now, &self.cfg.announce);
+        }
+        let ours = self.effective;
+        let message = || {
+            let theirs = claim.wire_value();
+            format!(
+                "Received advert from {source} with lower priority {theirs}, ours {ours}, forcing \
+                 new election"
+            )
+        };
+        self.ledger.log(now, &self.cfg.name, "rival", Level::Info, message, out);
+        self.announce_due(now, out);
+    }
+
+    pub(super) fn may_answer(&mut self, now: Now) -> bool {
+        let Phase::Master { answered, .. } = &mut self.phase else { return false };
+        if answered.is_some_and(|at| now.since(at) < ANSWER_EVERY) {
+            self.ledger.count("answers_limited");
+            return false;
+        }
+        *answered = Some(now);
+        true
+    }
+
+    pub(super) fn restart_advert_timer(&mut self, now: Now) {
+        if let Phase::Master { next_advert, .. } = &mut self.phase {
+            *next_advert = now + self.cfg.interval.as_duration();
+        }
+    }
+
+    /// R16, and after a stall R36 and R38: at most one advert, however late.
+    pub(super) fn advert_due(&mut self, now: Now, out: &mut Outbox) {
+        let interval = self.cfg.interval.as_duration();
+        let Phase::Master { next_advert, waiting, listening, .. } = &mut self.phase else { return };
+        let late = now.since(*next_advert);
+        let waited = std::mem::take(waiting);
+        *listening = false;
+        // The schedule keeps its phase unless a whole interval was missed (C50).
+        *next_advert = if late < interval { *next_advert + interval } else { now + interval };
+        if late > interval {
+            self.ledger.counters.stalls += 1;
+        }
+        if late + interval > timing::surely_replaced(self.cfg.interval)
+            && self.cfg.preempt == Preempt::Never
+            && !self.effective.is_owner()
+        {
+            let reason = format!("woke up {late:.1?} late; a peer has taken over");
+            self.step_down(now, reason, out);
+            return;
+        }
+        let best = waited
+            .into_iter()
+            .filter(|(_, claim)| *claim != Claim::Resign)
+            .max_by_key(|(source, claim)| (claim.wire_value(), *source));
+        match best {
+            Some((source, claim)) if beats_us(self.standing(claim, source)) => {
+                self.yield_to(now, source, claim, self.cfg.interval, out);
+            }
+            Some((source, claim)) => {
+                self.send(now, self.claim(), out);
+                self.followed = Some(Followed { address: source, claim, at: now });
+                if let Phase::Master { announce, answered, .. } = &mut self.phase {
+                    *answered = Some(now);
+                    announce.rival_heard(now, &self.cfg.announce);
+                }
+            }
+            None => self.send(now, self.claim(), out),
+        }
+    }
+
+    /// R18
+    pub(super) fn yield_to(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        claim: Claim,
+        advertised: Centis,
+        out: &mut Outbox,
+    ) {
+        if self.cfg.advert_before_yield {
+            self.send(now, self.claim(), out);
+        }
+        let master_interval = self.learned(advertised);
+        let (theirs, ours) = (claim.wire_value(), self.effective);
+        let message = if theirs == ours.get() {
+            format!(
+                "Master received advert from {source} with the same priority {theirs} and a higher address"
+            )
+        } else {
+            format!(
+                "Master received advert from {source} with higher priority {theirs}, ours {ours}"
+            )
+        };
+        out.record(Level::Info, Some(&self.cfg.name), message);
+        let reason = format!("{source} has priority {theirs}, ours is {ours}");
+        self.followed = Some(Followed { address: source, claim, at: now });
+        self.become_backup(now, master_interval, WaitingFor::TheMaster, reason, out);
+    }
+
+    /// Steps aside without anybody's advert.
+    pub(super) fn step_down(&mut self, now: Now, reason: String, out: &mut Outbox) {
+        self.become_backup(now, self.cfg.interval, WaitingFor::AnyMaster, reason, out);
+    }
+
+    pub(super) fn become_backup(
+        &mut self,
+        now: Now,
+        master_interval: Centis,
+        waiting_for: WaitingFor,
+        reason: String,
+        out: &mut Outbox,
+    ) {
+        let from = self.state();
+        let start = now.max(self.quiet_until);
+        let wait = if self.effective.is_owner() && from == State::Fault {
+            Duration::ZERO
+        } else {
+            self.master_down_after(master_interval)
+        };
+        self.phase =
+            Phase::Backup { master_down: start + wait, master_interval, hold: None, waiting_for };
+        self.holding.remove(now, out);
+        self.entered(now, from, reason, out);
+    }
+
+    /// R7: advert, addresses, and announcements once the kernel has them (W34).
+    pub(super) fn become_master(&mut self, now: Now, reason: String, out: &mut Outbox) {
+        let from = self.state();
+        self.phase = Phase::Master {
+            next_advert: now + self.cfg.interval.as_duration(),
+            announce: Announce::default(),
+            installing: true,
+            answered: None,
+            waiting: BTreeMap::new(),
+            listening: false,
+        };
+        self.send(now, self.claim(), out);
+        let ports = &self.env.ports;
+        self.holding.install(now, |name| ports.get(name).map(|p| p.index), out);
+        self.entered(now, from, reason, out);
+    }
+
+    pub(super) fn takeover_reason(&self, now: Now) -> String {
+        let Phase::Backup { waiting_for, .. } = &self.phase else { return String::new() };
+        match (waiting_for, self.followed) {
+            (WaitingFor::Succession, Some(f)) => format!("{} resigned", f.address),
+            (WaitingFor::Preemption, Some(f)) => format!(
+                "preempting {}, which has priority {} to our {}",
+                f.address,
+                f.claim.wire_value(),
+                self.effective
+            ),
+            (WaitingFor::TheMaster, Some(f)) => {
+                let silence = now.since(f.at).as_secs_f64();
+                format!("no advert from {} for {silence:.2} s", f.address)
+            }
+            _ if self.effective.is_owner() => "owner of the addresses (priority 255)".to_owned(),
+            _ => {
+                let silence = now.since(self.since).as_secs_f64();
+                format!("no master heard for {silence:.2} s")
+            }
+        }
+    }
+
+    /// R22
+    pub(super) fn enter_fault(
+        &mut self,
+        now: Now,
+        source_before: Option<IpAddr>,
+        recreated: bool,
+        out: &mut Outbox,
+    ) {
+        let from = self.state();
+        let reason = if recreated {
+            format!("interface {} was deleted and created again", self.cfg.iface)
+        } else {
+            self.fault_text()
+        };
+        let silent = |f: &Fault| {
+            matches!(f, Fault::NoInterface(_) | Fault::LinkDown(_) | Fault::NoSource(_))
+        };
+        if from == State::Master && !recreated && !self.env.faults.iter().any(silent) {
+            self.env.source = self.env.source.or(source_before);
+            self.send(now, Claim::Resign, out);
+            out.record(Level::Info, Some(&self.cfg.name), "sent 0 priority".to_owned());
+        }
+        self.phase = Phase::Fault;
+        self.holding.remove(now, out);
+        self.entered(now, from, reason, out);
+    }
+
+    pub(super) fn still_in_fault(&mut self, now: Now, out: &mut Outbox) {
+        let starting = self.env.faults.iter().all(|f| *f == Fault::Starting);
+        let reason = self.fault_text();
+        if self.announced_state {
+            self.reason = reason;
+        } else if !starting {
+            self.entered(now, State::Fault, reason, out);
+        }
+    }
+
+    /// R23, R1, R2: the timers start afresh with our own interval.
+    pub(super) fn leave_fault(&mut self, now: Now, out: &mut Outbox) {
+        self.followed = None;
+        if self.effective.is_owner() && now >= self.quiet_until {
+            self.become_master(now, "owner of the addresses (priority 255)".to_owned(), out);
+            return;
+        }
+        let reason = if self.announced_state {
+            "nothing keeps it from serving any more".to_owned()
+        } else {
+            "started".to_owned()
+        };
+        self.become_backup(now, self.cfg.interval, WaitingFor::AnyMaster, reason, out);
+    }
+
+    pub(super) fn fault_text(&self) -> String {
+        self.env.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+
+    /// R24: clamp, shift a backup's running deadline by the change of skew, tell the LAN at once
+    /// when a master's priority falls.
+    pub(super) fn priority_changed(&mut self, now: Now, out: &mut Outbox) {
+        let new = crate::track::effective(self.cfg.priority, self.tracked);
+        let old = std::mem::replace(&mut self.effective, new);
+        if new == old {
+            return;
+        }
+        let message = format!("Changing effective priority from {old} to {new}");
+        out.record(Level::Info, Some(&self.cfg.name), message);
+        match &mut self.phase {
+            Phase::Fault => {}
+            Phase::Backup { master_down, master_interval, .. } => {
+                let skew = |p| timing::skew(&self.cfg.dialect, p, *master_interval);
+                *master_down = (*master_down + skew(new)).saturating_sub(skew(old));
+            }
+            Phase::Master { .. } if new < old => self.send(now, self.claim(), out),
+            Phase::Master { .. } => {}
+        }
+    }
+
+    pub(super) fn entered(&mut self, now: Now, from: State, reason: String, out: &mut Outbox) {
+        let to = self.state();
+        let from = self.announced_state.then_some(from);
+        self.announced_state = true;
+        self.since = now;
+        self.ledger.transition(now, from, to, &reason);
+        let suffix = if from.is_none() && to == State::Backup { " (init)" } else { "" };
+        out.record(
+            if to == State::Fault { Level::Warn } else { Level::Info },
+            Some(&self.cfg.name),
+            format!("Entering {to} STATE{suffix}: {reason}"),
+        );
+        out.push(Action::Notify(Transition {
+            router: self.id,
+            name: self.cfg.name.clone(),
+            from,
+            to,
+            reason: reason.clone(),
+            priority: self.effective.get(),
+        }));
+        self.reason = reason;
+    }
+
+    pub(super) fn announce_due(&mut self, now: Now, out: &mut Outbox) {
+        let Phase::Master { announce, .. } = &mut self.phase else { return };
+        if announce.deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        let held = self.holding.held();
+        let family = self.cfg.dialect.family();
+        for index in announce.due(now, held.len(), family, &self.cfg.announce) {
+            let Some(&(iface, vip)) = held.get(index) else { continue };
+            let port = self.env.ports.values().find(|p| p.index == iface);
+            let Some(Port { mac: Some(mac), announces: true, .. }) = port else { continue };
+            self.ledger.counters.announcements_sent += 1;
+            out.push(Action::Announce { iface, mac: *mac, vip, router_flag: self.cfg.router_flag });
+        }
+    }
+
+    /// Builds the advert at the moment it is sent: it always carries what holds now.
+    pub(super) fn send(&mut self, now: Now, claim: Claim, out: &mut Outbox) {
+        let (Some(iface), Some(source)) = (self.env.iface, self.env.source) else { return };
+        let destination = self.cfg.group;
+        let advert = Advert {
+            vrid: self.cfg.vrid,
+            claim,
+            interval: self.cfg.interval,
+            addresses: self.cfg.advertised().collect(),
+        };
+        let mut message = Vec::with_capacity(64);
+        if let Err(error) = advert.emit(&self.cfg.dialect, source, destination, &mut message) {
+            debug_assert!(false, "the configuration let an unsendable advert pass: {error}");
+            return;
+        }
+        let bytes = match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
+                let (ttl, protocol) = (wire::HOP_LIMIT, wire::PROTOCOL);
+                let (id, length) = (self.ip_id, message.len());
+                let mut datagram = Vec::with_capacity(length + 20);
+                let header =
+                    ipv4::emit(id, source, destination, ttl, protocol, length, &mut datagram);
+                if header.is_err() {
+                    debug_assert!(false, "an advert is shorter than 64 KiB");
+                    return;
+                }
+                datagram.extend_from_slice(&message);
+                datagram
+            }
+            _ => message,
+        };
+        self.ledger.counters.adv_sent += 1;
+        if claim == Claim::Resign {
+            self.ledger.counters.pri_zero_sent += 1;
+        }
+        self.last_sent = Some(now);
+        out.push(Action::Transmit { iface, source, destination, bytes });
+    }
+}
