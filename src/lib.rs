@@ -38,7 +38,9 @@
 
 pub mod config;
 pub mod engine;
+pub mod lab;
 pub mod status;
+pub mod sys;
 pub mod track;
 pub mod types;
 pub mod vrrp;

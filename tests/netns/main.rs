@@ -1,0 +1,26 @@
+//! Tests on a real kernel: hosts, switches and faults made of network namespaces.
+//!
+//! They need root (or the rights of one in a container) and the programs that
+//! `tests/setup-debian.sh` installs. Without them they fail and say so; they never skip.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod lab_selftest;
+
+use std::time::Duration;
+
+use vipd::lab::{Error, Lab};
+
+/// Long enough for a machine that also compiles; nothing waits this long unless it fails.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// A lab, or a failure that says what the test needs.
+pub(crate) fn lab() -> Lab {
+    match Lab::new() {
+        Ok(lab) => lab,
+        Err(Error::Forbidden { what, why, remedy }) => panic!(
+            "the netns tests make network namespaces and must run as root: cannot {what}: {why}. \
+             {remedy}"
+        ),
+        Err(other) => panic!("{other}"),
+    }
+}
