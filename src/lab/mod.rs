@@ -36,7 +36,7 @@ pub mod raw;
 mod stamp;
 mod switch;
 mod userns;
-pub mod vipd;
+mod vipd;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +50,7 @@ pub use process::{Exit, Finished, Proc};
 pub use stamp::Stamp;
 pub use switch::FdbEntry;
 
+pub use self::vipd::Vipd;
 use switch::Switch;
 
 /// A switch and the hosts around it.

@@ -196,7 +196,6 @@ fn links_come_and_go_and_change_their_names() {
     let first = a.link_status("eth0").unwrap().unwrap();
     a.set_down("eth0").unwrap();
     assert!(!a.link_status("eth0").unwrap().unwrap().up);
-    assert!(!b.link_status("eth0").unwrap().unwrap().up || b.has_address(ip("10.0.0.3")).unwrap());
     a.set_up("eth0").unwrap();
     a.delete_link("eth0").unwrap();
     assert_eq!(a.link_status("eth0").unwrap(), None);

@@ -1,0 +1,67 @@
+#!/bin/sh
+# Installs what `make test` needs beyond a Rust toolchain, on Debian and Ubuntu.
+# Does nothing when everything is there. Starts no service.
+set -eu
+
+# One group per line: what for, then packages; each group is installed by itself, so that a failure
+# names its purpose. `program:package` says how to see that a package is there.
+groups='
+VRRP_peer keepalived:keepalived
+packet_filter_faults nft:nftables
+'
+
+say() { printf 'setup-debian: %s\n' "$*"; }
+die() { printf 'setup-debian: %s\n' "$*" >&2; exit 1; }
+
+# sbin is not in every user's path.
+PATH=$PATH:/usr/sbin:/sbin
+
+missing_of() { # program:package... -> the packages whose program is missing
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair#*:}"
+    done
+}
+
+all=$(printf '%s\n' "$groups" | while read -r purpose pairs; do
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$purpose" ] || missing_of $pairs
+done)
+[ -n "$all" ] || exit 0
+
+command -v apt-get >/dev/null 2>&1 ||
+    die "this is not Debian or Ubuntu; install by other means: $all"
+[ "$(id -u)" -eq 0 ] || die "run as root to install: $all"
+
+# Packages start their services unless this file forbids it (101: forbidden by policy). An existing
+# policy is the administrator's and stays.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; }
+updated=no
+
+printf '%s\n' "$groups" | while read -r purpose pairs; do
+    [ -n "$purpose" ] || continue
+    # shellcheck disable=SC2086 # a list of words
+    packages=$(missing_of $pairs)
+    [ -n "$packages" ] || continue
+    if [ "$updated" = no ]; then
+        apt-get update -q || say "package lists could not be refreshed; trying with the old ones"
+        updated=yes
+    fi
+    say "installing for $purpose: $packages"
+    # shellcheck disable=SC2086 # a list of words
+    install $packages </dev/null || die "could not install $packages (needed for: $purpose)"
+done
+
+left=$(printf '%s\n' "$groups" | while read -r purpose pairs; do
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$purpose" ] || missing_of $pairs
+done)
+[ -z "$left" ] || die "installed, but still not found: $left"
