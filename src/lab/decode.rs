@@ -522,3 +522,6 @@ impl fmt::Display for Arp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

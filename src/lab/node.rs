@@ -86,14 +86,15 @@ impl Node {
         files: Arc<tempfile::TempDir>,
     ) -> Result<Node> {
         let namespace = Namespace::new(name)?;
-        namespace.run("bring up lo", async |netlink| {
+        switch.add_node(name)?;
+        let host = Host { number, namespace, switch, files, links: Mutex::default() };
+        host.namespace.run("bring up lo", async |netlink| {
             for (path, value) in SETTINGS {
                 netlink::sysctl_if_there(path, value)?;
             }
             netlink::set_up(&netlink, index_of("lo")?, true).await
         })?;
-        let links = Mutex::default();
-        Ok(Node(Arc::new(Host { number, namespace, switch, files, links })))
+        Ok(Node(Arc::new(host)))
     }
 
     /// The name, which is the host name inside.
@@ -166,7 +167,8 @@ impl Node {
         self.0.switch.disconnect(self.plugged(name)?.port)
     }
 
-    /// Makes a deleted link again: same name, MAC address, LAN and addresses; another index.
+    /// Makes a deleted link again: same name, MAC address, LAN and addresses; another index. A
+    /// capture sees the old link only: start another.
     ///
     /// # Errors
     /// As for [`Node::link_with`].
@@ -553,9 +555,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         // A destructor has nobody to tell; what is left dies with this program or its thread.
         drop(process::kill_all_in(self.namespace.id()));
-        for plugged in lock(&self.links).values() {
-            drop(self.switch.disconnect(plugged.port));
-        }
+        drop(self.switch.remove_node(self.namespace.name()));
     }
 }
 

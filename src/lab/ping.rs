@@ -284,3 +284,33 @@ fn next_id() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outages_are_the_gaps_between_answers_and_the_last_one_may_be_open() {
+        let at = |ms| Stamp::from_epoch(Duration::from_millis(ms));
+        let (one, two) = (Mac([1; 6]), Mac([2; 6]));
+        let answer = |ms, from| Answer { sent: at(ms), at: at(ms), from };
+        let record = Record {
+            sent: 9,
+            refused: 0,
+            answers: vec![answer(10, one), answer(12, one), answer(512, two), answer(514, two)],
+            taken: at(1514),
+        };
+        let outages = record.outages(Duration::from_millis(100));
+        let change = Outage {
+            from: at(12),
+            before: one,
+            to: Some((at(512), two)),
+            length: Duration::from_millis(500),
+        };
+        let open = Outage { from: at(514), before: two, to: None, length: Duration::from_secs(1) };
+        assert_eq!(outages, [change, open]);
+        assert_eq!(record.longest_outage(), Some(open));
+        assert_eq!(record.longest_outage_in(at(100), at(513)), Some(change));
+        assert_eq!(Record::default().longest_outage(), None);
+    }
+}

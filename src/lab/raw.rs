@@ -143,3 +143,31 @@ fn impossible(why: &str) -> Error {
         source: std::io::Error::new(std::io::ErrorKind::InvalidInput, why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_packet_equals_a_captured_one() {
+        // keepalived 2.2.7, VRRPv2 with password.
+        let vrrp = [
+            0x21, 0x33, 0x96, 1, 1, 1, 0x22, 0x69, 192, 0, 2, 254, 0x31, 0x31, 0x31, 0x31, 0, 0, 0,
+            0,
+        ];
+        let ip = |text: &str| text.parse().unwrap();
+        let forged = Datagram::vrrp(ip("192.0.2.1"), ip("224.0.0.18"), vrrp.to_vec());
+        let header = [
+            0x45, 0xc0, 0, 0x28, 0, 1, 0, 0, 0xff, 0x70, 0x18, 0x91, 192, 0, 2, 1, 224, 0, 0, 0x12,
+        ];
+        assert_eq!(forged.packet().unwrap(), [header, vrrp].concat());
+        let frame = forged.frame(Mac([2, 0, 0, 0, 0, 1]), None).unwrap();
+        assert!(frame.starts_with(&[0x01, 0, 0x5e, 0, 0, 0x12, 2, 0, 0, 0, 0, 1, 0x08, 0x00]));
+    }
+
+    #[test]
+    fn families_do_not_mix() {
+        let mixed = Datagram::vrrp("::1".parse().unwrap(), "224.0.0.18".parse().unwrap(), vec![]);
+        assert!(mixed.packet().is_err());
+    }
+}

@@ -46,6 +46,7 @@ struct State {
     /// By interface index.
     ports: BTreeMap<u32, Port>,
     bridges: BTreeSet<String>,
+    nodes: BTreeSet<String>,
     last_port: Option<u32>,
 }
 
@@ -77,6 +78,29 @@ impl Switch {
             netlink::sysctl_if_there("net/ipv6/conf/default/disable_ipv6", "1")
         })?;
         Ok(Switch { namespace, state: Mutex::default() })
+    }
+
+    /// Reserves a host's name; ports are told apart by it.
+    pub(super) fn add_node(&self, name: &str) -> Result<()> {
+        if lock(&self.state).nodes.insert(name.to_owned()) {
+            Ok(())
+        } else {
+            Err(Error::Kernel {
+                place: "lab".into(),
+                what: format!("add host {name}"),
+                source: io::Error::other("there is one of this name"),
+            })
+        }
+    }
+
+    /// Removes a host with the ports it still has.
+    pub(super) fn remove_node(&self, name: &str) -> Result<()> {
+        let ports: Vec<_> = {
+            let mut state = lock(&self.state);
+            state.nodes.remove(name);
+            state.ports.iter().filter(|(_, p)| p.node == name).map(|(index, _)| *index).collect()
+        };
+        ports.into_iter().try_for_each(|port| self.disconnect(port))
     }
 
     /// Makes a cable whose far end appears in a host; the near end is a port of the LAN.

@@ -192,7 +192,7 @@ fn one_direction_can_be_lost_alone() {
 
 #[test]
 fn links_come_and_go_and_change_their_names() {
-    let (_lab, a, b) = pair();
+    let (_lab, a, _b) = pair();
     let first = a.link_status("eth0").unwrap().unwrap();
     a.set_down("eth0").unwrap();
     assert!(!a.link_status("eth0").unwrap().unwrap().up);
@@ -302,6 +302,51 @@ fn nothing_is_left_after_a_panic() {
     }));
     assert!(outcome.is_err());
     left.unwrap().assert_gone();
+}
+
+#[test]
+fn killing_the_program_kills_what_runs_in_its_hosts() {
+    const VICTIM: &str = "VIPD_LAB_SELFTEST_VICTIM";
+    if std::env::var_os(VICTIM).is_some() {
+        let (_lab, a, _b) = pair();
+        let mut sleep = Command::new("sleep");
+        let sleeper = a
+            .spawn({
+                sleep.arg("1000");
+                sleep
+            })
+            .unwrap();
+        println!("\nsleeper {}", sleeper.pid());
+        std::thread::sleep(Duration::from_secs(1000));
+    }
+    let (lab, a, _b) = pair();
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again
+        .args(["--exact", "lab_selftest::killing_the_program_kills_what_runs_in_its_hosts"])
+        .arg("--nocapture")
+        .env(VICTIM, "1")
+        // A killed program cannot remove its files.
+        .env("TMPDIR", lab.directory());
+    let program = a.spawn(again).unwrap();
+    let sleeper = eventually(SOON, "the program's own lab", || {
+        let output = program.output();
+        let pid = output.lines().find_map(|line| line.strip_prefix("sleeper ")?.parse().ok());
+        pid.map(Pid::from_raw).ok_or(output)
+    })
+    .unwrap();
+    assert!(exists(sleeper));
+    program.kill9();
+    eventually(SOON, "the program's process to die with it", || !exists(sleeper)).unwrap();
+}
+
+#[test]
+fn a_name_is_one_hosts_at_a_time() {
+    let lab = lab();
+    let first = lab.node("lb-01").unwrap();
+    let error = lab.node("lb-01").unwrap_err().to_string();
+    assert_eq!(error, "lab: cannot add host lb-01: there is one of this name");
+    drop(first);
+    lab.node("lb-01").unwrap();
 }
 
 #[test]
