@@ -181,6 +181,7 @@ mod tests {
         assert!(refused(41, &[1]), "code 1");
         assert!(refused(44, &[0x60]), "solicited");
         assert!(refused(48, &[0xff]), "multicast target");
+        assert!(refused(48, &[0; 16]), "unspecified target");
         assert!(refused(64, &[1]), "source instead of target link-layer address");
         assert!(refused(65, &[0]), "option without length");
         assert!(refused(65, &[2]), "option longer than the packet");

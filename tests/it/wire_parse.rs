@@ -262,6 +262,26 @@ fn the_form_of_a_checksum_is_told_only_where_there_are_two() {
     }
 }
 
+// RFC 3768 section 5.3.8
+#[test]
+fn vrrpv2_has_no_pseudo_header() {
+    let ip = deliver(&packet("v2_noauth_2vip")).unwrap();
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (ip.source, ip.destination) else {
+        panic!("an IPv4 packet");
+    };
+    let mut message = ip.message;
+    message[6..8].fill(0);
+    let length = u16::try_from(message.len()).unwrap();
+    let sum = Checksum::new()
+        .add_bytes(&message)
+        .add_ipv4_pseudo_header(source, destination, 112, length)
+        .finish();
+    message[6..8].copy_from_slice(&sum.to_be_bytes());
+    let refusal =
+        Advert::parse(&NO_AUTH, ip.source, ip.destination, &message, ChecksumAccept::Both);
+    assert_eq!(refusal, Err(Malformed::Checksum));
+}
+
 #[test]
 fn the_checksum_binds_source_and_destination_in_ipv6() {
     let ip = deliver(&packet("v3_ipv6")).unwrap();
