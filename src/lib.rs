@@ -36,9 +36,11 @@
 //! timers and waits for nobody; `effects` serves the status socket, reads files and writes logs; a
 //! third kind will carry proxied connections.
 
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod lab;
+pub mod import;
 pub mod status;
 pub mod sys;
 pub mod track;

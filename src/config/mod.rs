@@ -1,8 +1,16 @@
 //! Text to [`Config`]: raw (as written, with spans) to checked (valid by construction).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod check;
+pub mod diag;
+pub mod format;
+pub mod load;
 pub mod model;
+pub mod raw;
+pub mod vipd_toml;
 
+pub use format::Format;
+pub use load::{Failed, Loaded, ReadError, Sources, Text, load};
 pub use model::{
     AnnounceConfig, Config, Globals, Preempt, RouterConfig, RouterFlag, RouterKey, Strict,
     VirtualAddress,

@@ -6,3 +6,4 @@ mod wire_emit;
 mod wire_golden;
 mod wire_hostile;
 mod wire_parse;
+mod config_keepalived;

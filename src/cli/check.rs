@@ -1,0 +1,208 @@
+//! `vipd check`: what is wrong with a configuration, or what it would do. Offline: no interface,
+//! no socket and no running daemon is asked.
+
+use std::io::{IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::exit;
+use super::sources::FileSystem;
+use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
+use crate::config::load::{Sources, load};
+use crate::config::{Config, Format, Preempt, RouterConfig};
+
+/// Check configuration files without touching the running system.
+///
+/// The dialect (vipd.toml, keepalived.conf) is recognised by content; several files make one
+/// configuration. Exit status: 0 usable, 1 warnings under --deny-warnings, 66 a file cannot be
+/// read, 78 errors.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Configuration files; together they make one configuration
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The dialect of all files, if the content does not give it away
+    #[arg(long, value_name = "toml|keepalived|haproxy")]
+    pub format: Option<Format>,
+    /// Exit with status 1 if there are warnings
+    #[arg(long)]
+    pub deny_warnings: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Checks the files and prints what was found to `out`, all of it in one run.
+pub fn check(args: &CheckArgs, out: &mut dyn Write) -> ExitCode {
+    let color = !args.json && std::io::stdout().is_terminal() && !no_color();
+    exit::code(run(args, &FileSystem, color, out))
+}
+
+fn run(args: &CheckArgs, sources: &dyn Sources, color: bool, out: &mut dyn Write) -> u8 {
+    let (config, diagnostics, map, unreadable) = match load(sources, &args.files, args.format) {
+        Ok(loaded) => (Some(loaded.config), loaded.warnings, loaded.map, false),
+        Err(failed) => (None, failed.diagnostics, failed.map, failed.unreadable),
+    };
+    let status = if unreadable {
+        exit::NO_INPUT
+    } else if config.is_none() {
+        exit::CONFIG
+    } else if args.deny_warnings && !diagnostics.is_empty() {
+        exit::WARNINGS
+    } else {
+        0
+    };
+    let text = if args.json {
+        json(config.as_ref(), &diagnostics, &map)
+    } else {
+        text(config.as_ref(), &diagnostics, &map, color)
+    };
+    // A reader that went away has seen enough; the exit status still says what was found.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    status
+}
+
+/// Whether the user asked for no colour (<https://no-color.org>).
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+fn text(
+    config: Option<&Config>,
+    diagnostics: &[Diagnostic],
+    map: &SourceMap,
+    color: bool,
+) -> String {
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        text.push_str(&diagnostic.render(map, color));
+        text.push('\n');
+    }
+    let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let Some(config) = config else {
+        text.push_str(&format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning")));
+        return text;
+    };
+    text.push_str(&table(config));
+    let routers = plural(config.routers.len(), "virtual router");
+    let summary = if warnings == 0 {
+        format!("ok: {routers}\n")
+    } else {
+        format!("usable: {routers}, {}\n", plural(warnings, "warning"))
+    };
+    text.push_str(&summary);
+    text
+}
+
+fn plural(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// One aligned line per router, under a heading.
+fn table(config: &Config) -> String {
+    let heading =
+        ["ROUTER", "INTERFACE", "VRID", "VERSION", "PRIORITY", "INTERVAL", "PREEMPT", "ADDRESSES"];
+    let mut rows = vec![heading.map(str::to_owned)];
+    rows.extend(config.routers.iter().map(|router| row(router)));
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn row(router: &RouterConfig) -> [String; 8] {
+    let addresses: Vec<String> = router
+        .addresses
+        .iter()
+        .map(|address| match (&address.iface, address.advertised) {
+            (Some(dev), true) => format!("{} dev {dev}", address.cidr),
+            (Some(dev), false) => format!("{} dev {dev} (excluded)", address.cidr),
+            (None, true) => address.cidr.to_string(),
+            (None, false) => format!("{} (excluded)", address.cidr),
+        })
+        .collect();
+    [
+        printable(&router.name),
+        router.iface.to_string(),
+        router.vrid.to_string(),
+        router.dialect.version().to_string(),
+        router.priority.to_string(),
+        router.interval.to_string(),
+        match router.preempt {
+            Preempt::Never => "no".to_owned(),
+            Preempt::After(delay) if delay.is_zero() => "yes".to_owned(),
+            Preempt::After(delay) => format!("after {}", humantime::format_duration(delay)),
+        },
+        if addresses.is_empty() { "none".to_owned() } else { addresses.join(", ") },
+    ]
+}
+
+/// The form for programs: fields are added, never repurposed.
+#[derive(Serialize)]
+struct Json<'a> {
+    /// Whether the configuration can be used.
+    usable: bool,
+    errors: usize,
+    warnings: usize,
+    diagnostics: Vec<Report>,
+    routers: Vec<JsonRouter<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonRouter<'a> {
+    name: &'a str,
+    interface: &'a str,
+    vrid: u8,
+    version: u8,
+    family: String,
+    priority: u8,
+    interval_ms: u64,
+    /// Milliseconds; absent if preemption is off.
+    preempt_delay_ms: Option<u128>,
+    addresses: Vec<String>,
+    excluded: Vec<String>,
+}
+
+fn json(config: Option<&Config>, diagnostics: &[Diagnostic], map: &SourceMap) -> String {
+    let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+    let json = Json {
+        usable: config.is_some(),
+        errors: count(Severity::Error),
+        warnings: count(Severity::Warning),
+        diagnostics: diagnostics.iter().map(|d| d.report(map)).collect(),
+        routers: config.iter().flat_map(|c| &c.routers).map(|r| json_router(r)).collect(),
+    };
+    serde_json::to_string_pretty(&json).map_or_else(|e| format!("{e}\n"), |text| text + "\n")
+}
+
+fn json_router(router: &RouterConfig) -> JsonRouter<'_> {
+    let addresses = |advertised| {
+        let some = router.addresses.iter().filter(move |a| a.advertised == advertised);
+        some.map(|a| a.cidr.to_string()).collect()
+    };
+    JsonRouter {
+        name: &router.name,
+        interface: router.iface.as_str(),
+        vrid: router.vrid.get(),
+        version: router.dialect.version(),
+        family: router.dialect.family().to_string().to_lowercase(),
+        priority: router.priority.get(),
+        interval_ms: u64::from(router.interval.get()) * 10,
+        preempt_delay_ms: match router.preempt {
+            Preempt::Never => None,
+            Preempt::After(delay) => Some(delay.as_millis()),
+        },
+        addresses: addresses(true),
+        excluded: addresses(false),
+    }
+}

@@ -1,0 +1,68 @@
+//! [`Sources`] on the real file system.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::config::load::{ReadError, Sources, Text};
+
+/// A configuration file larger than this is something else.
+const LARGEST: u64 = 16 << 20;
+
+/// Files of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileSystem;
+
+impl Sources for FileSystem {
+    fn read(&self, path: &Path) -> Result<Text, ReadError> {
+        let failed = |reason: String| ReadError { path: path.to_owned(), reason };
+        let metadata = fs::metadata(path).map_err(|error| failed(reason(&error)))?;
+        if metadata.is_dir() {
+            return Err(failed("it is a directory".into()));
+        }
+        if metadata.len() > LARGEST {
+            return Err(failed(format!("it has more than {} MiB", LARGEST >> 20)));
+        }
+        let bytes = fs::read(path).map_err(|error| failed(reason(&error)))?;
+        let executable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
+        Ok(match String::from_utf8(bytes) {
+            Ok(text) => Text { text, lossy: false, executable },
+            Err(error) => Text {
+                text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+                lossy: true,
+                executable,
+            },
+        })
+    }
+
+    fn glob(&self, dir: &Path, pattern: &str) -> Vec<PathBuf> {
+        // As glob(3): a leading dot and a slash are matched by themselves only.
+        let options = glob::MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+        };
+        let pattern = if Path::new(pattern).is_absolute() || dir.as_os_str().is_empty() {
+            pattern.to_owned()
+        } else {
+            format!("{}/{pattern}", glob::Pattern::escape(&dir.display().to_string()))
+        };
+        // A match that cannot be looked at is still a match: reading it tells why.
+        glob::glob_with(&pattern, options).map_or_else(
+            |_| Vec::new(),
+            |paths| {
+                paths.map(|path| path.unwrap_or_else(|error| error.path().to_owned())).collect()
+            },
+        )
+    }
+
+    fn host_name(&self) -> Option<String> {
+        nix::unistd::gethostname().ok()?.into_string().ok()
+    }
+}
+
+/// The operating system's words without the number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,758 @@
+//! Raw to checked: every range, combination and clash, all of them in one run.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::diag::{Diagnostic, Severity, Span, Spanned, quoted};
+use super::model::{
+    AnnounceConfig, Config, Globals, Preempt, RouterConfig, RouterKey, Strict, VirtualAddress,
+};
+use super::raw::{Raw, RawAddress, RawAnnounce, RawRouter};
+use crate::types::{
+    AuthV2, Centis, Cidr, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
+};
+
+/// Most addresses in one advert: the count is one byte, and an IPv6 advert must fit one packet of
+/// an Ethernet (W10).
+#[must_use]
+pub const fn most_addresses(family: Family) -> usize {
+    match family {
+        Family::Ipv4 => 255,
+        Family::Ipv6 => 90,
+    }
+}
+
+/// The longest time any setting takes: one day. Longer is a slip of the unit.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// Checks everything and explains all that is wrong; a configuration comes out only if nothing is.
+pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
+    let mut found = Vec::new();
+    let globals = Globals {
+        router_id: raw.globals.router_id.as_ref().map(|id| id.value.clone()),
+        startup_delay: duration(
+            &mut found,
+            raw.globals.startup_delay,
+            "the start-up delay",
+            LONGEST,
+        )
+        .unwrap_or_default(),
+        log_unknown_vrids: raw.globals.log_unknown_vrids.is_some_and(|v| v.value),
+    };
+    let mut routers = Vec::new();
+    for raw in &raw.routers {
+        if let Some(router) = (RouterCheck { raw, out: &mut found }).run() {
+            routers.push((raw, router));
+        }
+    }
+    clashes(&raw.routers, &routers, &mut found);
+    let usable = found.iter().all(|d| d.severity != Severity::Error);
+    diagnostics.append(&mut found);
+    usable.then(|| Config {
+        globals,
+        routers: routers.into_iter().map(|(_, router)| Arc::new(router)).collect(),
+    })
+}
+
+/// The family of a router: its first address decides, then its source and group.
+#[must_use]
+pub fn family_of(raw: &RawRouter) -> Family {
+    let first = raw.addresses.first().map(|a| a.cidr.value.address());
+    let address = first.or(raw.source.map(|s| s.value)).or(raw.group.map(|g| g.value));
+    address.map_or(Family::Ipv4, Family::of)
+}
+
+/// The version a router speaks: as asked, else 2 for IPv4 (keepalived's default) and 3 for IPv6.
+#[must_use]
+pub fn version_of(raw: &RawRouter) -> i64 {
+    match (raw.version, family_of(raw)) {
+        (Some(version), _) => version.value,
+        (None, Family::Ipv4) => 2,
+        (None, Family::Ipv6) => 3,
+    }
+}
+
+struct RouterCheck<'a> {
+    raw: &'a RawRouter,
+    out: &'a mut Vec<Diagnostic>,
+}
+
+impl RouterCheck<'_> {
+    fn run(&mut self) -> Option<RouterConfig> {
+        let raw = self.raw;
+        let family = family_of(raw);
+        let strict = raw.strict.map(|s| s.value);
+        let name = self.name();
+        let iface = self.interface();
+        let vrid = self.vrid();
+        let priority = self.priority();
+        let dialect = self.dialect(family);
+        let interval = self.interval();
+        let preempt = self.preempt(priority);
+        let addresses = self.addresses(family, iface.as_ref());
+        let source = self.source(family);
+        let group = self.group(family);
+        let announce = announce(self.out, &raw.announce, strict.is_some());
+        let down_timer_adverts = self.down_timer_adverts();
+        let answer_lower = self.answer_lower();
+        let interval = interval?;
+        let max_learned_interval = self.max_learned_interval(interval);
+        Some(RouterConfig {
+            name: name?,
+            iface: iface?,
+            vrid: vrid?,
+            dialect: dialect?,
+            priority: priority?,
+            interval,
+            preempt,
+            down_timer_adverts,
+            strict,
+            source,
+            group,
+            addresses,
+            announce,
+            answer_lower,
+            advert_before_yield: raw.advert_before_yield.is_some_and(|v| v.value),
+            check_addresses: raw.check_addresses.is_none_or(|v| v.value),
+            max_learned_interval,
+            expect_owner: raw.expect_owner.is_none_or(|v| v.value),
+            track_iface: raw.track_interface.is_none_or(|v| v.value),
+            router_flag: raw.router_flag.map(|f| f.value).unwrap_or_default(),
+        })
+    }
+
+    fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Diagnostic::error(span, message))
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
+        push(self.out, diagnostic)
+    }
+
+    fn name(&mut self) -> Option<String> {
+        let Spanned { value, span } = &self.raw.name;
+        if value.is_empty() || value.chars().any(char::is_control) {
+            self.error(*span, "a router needs a printable name");
+            return None;
+        }
+        Some(value.clone())
+    }
+
+    /// A missing setting, reported at the block's header.
+    fn missing(&mut self, setting: &'static str, example: &str) {
+        let text = format!("{} {} has no {setting}", self.raw.words.router, self.raw.name.value);
+        self.error(self.raw.name.span, text).help.push(format!("add `{example}`"));
+    }
+
+    fn interface(&mut self) -> Option<IfName> {
+        let words = self.raw.words;
+        let Some(Spanned { value, span }) = &self.raw.interface else {
+            self.missing(words.interface, &words.example(words.interface, "eth0", true));
+            return None;
+        };
+        if value == "lo" {
+            let why = "the loopback interface reaches no other node";
+            self.error(*span, "adverts cannot go out on `lo`").label = why.to_owned();
+            return None;
+        }
+        self.ranged(Spanned::new(value.parse(), *span))
+    }
+
+    fn vrid(&mut self) -> Option<Vrid> {
+        let words = self.raw.words;
+        let Some(Spanned { value, span }) = self.raw.vrid else {
+            self.missing(words.vrid, &words.example(words.vrid, "51", false));
+            return None;
+        };
+        let vrid = u8::try_from(value).ok().and_then(|v| Vrid::try_from(v).ok());
+        if vrid.is_none() {
+            self.error(span, format!("{} must be 1 to 255, not {value}", words.vrid));
+        }
+        vrid
+    }
+
+    fn priority(&mut self) -> Option<Priority> {
+        let Some(Spanned { value, span }) = self.raw.priority else {
+            return Some(Priority::DEFAULT);
+        };
+        let priority = u8::try_from(value).ok().and_then(|p| Priority::try_from(p).ok());
+        match priority {
+            None => {
+                let error = self.error(span, format!("priority must be 1 to 255, not {value}"));
+                error.help.push("use 1 to 254; 255 is for a node that owns the addresses".into());
+            }
+            Some(Priority::OWNER) => {
+                self.push(
+                    Diagnostic::warning(
+                        span,
+                        "priority 255 claims that this node owns the addresses",
+                    )
+                    .note("it becomes master at once, without listening first")
+                    .help("use 254 or less unless the addresses always stand on the interface"),
+                );
+            }
+            Some(_) => {}
+        }
+        priority
+    }
+
+    fn dialect(&mut self, family: Family) -> Option<Dialect> {
+        let raw = self.raw;
+        let version = version_of(raw);
+        if let Some(at) = raw.version {
+            if !(2..=3).contains(&at.value) {
+                self.error(at.span, format!("version must be 2 or 3, not {}", at.value));
+                return None;
+            }
+            if at.value == 2 && family == Family::Ipv6 {
+                let error = self.error(at.span, "VRRP version 2 knows no IPv6");
+                error.help.push(format!("use `{}`", raw.words.version3));
+                if let Some(first) = raw.addresses.first() {
+                    error.secondary.push((first.cidr.span, "the first address is IPv6".into()));
+                }
+                return None;
+            }
+        }
+        if let Some(strict) = raw.strict {
+            let wrong = match (strict.value, version) {
+                (Strict::Rfc3768, 3) => Some("RFC 3768 is VRRP version 2"),
+                (Strict::Rfc9568, 2) => Some("RFC 9568 is VRRP version 3"),
+                _ => None,
+            };
+            if let Some(label) = wrong {
+                let text = format!("{} speaks version {version}", raw.name.value);
+                self.error(strict.span, text).label = label.to_owned();
+            }
+        }
+        if version == 2 {
+            return Some(Dialect::V2(self.auth()));
+        }
+        if let Some(auth) = &raw.auth_pass {
+            let text = format!(
+                "VRRP version 3 carries no password, so {} is in vain",
+                raw.words.auth_pass
+            );
+            self.error(auth.span, text).help.push("remove it".into());
+        }
+        if family == Family::Ipv6 {
+            return Some(Dialect::V3Ipv6);
+        }
+        let standard = if raw.strict.is_some_and(|s| s.value == Strict::Rfc9568) {
+            V3Checksum::MessageOnly
+        } else {
+            V3Checksum::PseudoHeader
+        };
+        Some(Dialect::V3Ipv4(raw.checksum.map_or(standard, |c| c.value)))
+    }
+
+    fn auth(&mut self) -> AuthV2 {
+        let Some(auth) = &self.raw.auth_pass else { return AuthV2::None };
+        if let Some(strict) = self.raw.strict {
+            self.error(auth.span, "strict mode forbids a password")
+                .secondary
+                .push((strict.span, "strict mode is asked for here".into()));
+            return AuthV2::None;
+        }
+        AuthV2::pass(&auth.value.0).unwrap_or_else(|error| {
+            self.error(auth.span, error.to_string()).notes.push(
+                "a keepalived peer cuts a longer password to its first 8 bytes: use those".into(),
+            );
+            AuthV2::None
+        })
+    }
+
+    fn interval(&mut self) -> Option<Centis> {
+        let Some(Spanned { value, span }) = self.raw.interval else { return Some(Centis::SECOND) };
+        let words = self.raw.words;
+        let word = words.interval;
+        let v3 = version_of(self.raw) == 3;
+        let (allowed, fits) = if v3 {
+            let whole = value.subsec_nanos() % 10_000_000 == 0;
+            ("0.01 to 40.95 seconds in steps of 0.01 with version 3", whole)
+        } else {
+            ("1 to 255 whole seconds with version 2", value.subsec_nanos() == 0)
+        };
+        let most = if v3 { Centis::MAX_V3.get() } else { 25_500 };
+        let centis = u16::try_from(value.as_millis() / 10)
+            .ok()
+            .filter(|centis| fits && *centis <= most)
+            .and_then(|centis| Centis::try_from(centis).ok());
+        if centis.is_none() {
+            let error = self.error(span, format!("{word} must be {allowed}, not {}", human(value)));
+            if !v3 && value < Duration::from_secs(40) {
+                let text = format!("`{}` takes steps of 10 ms", words.version3);
+                error.help.push(text);
+            }
+        }
+        centis
+    }
+
+    fn preempt(&mut self, priority: Option<Priority>) -> Preempt {
+        let raw = self.raw;
+        let delay =
+            duration(self.out, raw.preempt_delay, "preempt_delay", Duration::from_secs(1000))
+                .unwrap_or_default();
+        if let (Some(strict), Some(at)) = (raw.strict, raw.preempt_delay)
+            && !delay.is_zero()
+        {
+            self.contradicts(strict.span, at.span, "preempt_delay");
+        }
+        match raw.preempt {
+            Some(Spanned { value: false, span }) => {
+                if priority.is_some_and(Priority::is_owner) {
+                    // C56: an owner always preempts (RFC 9568 section 6.1).
+                    let text = format!("{} has no effect with priority 255", raw.words.no_preempt);
+                    self.push(
+                        Diagnostic::warning(span, text)
+                            .note("the owner of the addresses always takes them back"),
+                    );
+                    return Preempt::After(Duration::ZERO);
+                }
+                if let Some(at) = raw.preempt_delay {
+                    let text = format!("preempt_delay has no effect with {}", raw.words.no_preempt);
+                    self.push(
+                        Diagnostic::warning(at.span, text).also(span, "preemption is off here"),
+                    );
+                }
+                Preempt::Never
+            }
+            _ => Preempt::After(delay),
+        }
+    }
+
+    fn contradicts(&mut self, strict: Span, setting: Span, word: &str) {
+        self.push(
+            Diagnostic::error(setting, format!("strict mode leaves no choice about {word}"))
+                .also(strict, "strict mode is asked for here")
+                .help(format!("remove {word}, or the strict mode")),
+        );
+    }
+
+    fn down_timer_adverts(&mut self) -> u8 {
+        const RFC: u8 = 3;
+        let Some(Spanned { value, span }) = self.raw.down_timer_adverts else { return RFC };
+        match u8::try_from(value) {
+            Ok(n @ 1..=100) => {
+                if let Some(strict) = self.raw.strict
+                    && n != RFC
+                {
+                    self.contradicts(strict.span, span, "down_timer_adverts");
+                }
+                n
+            }
+            _ => {
+                self.error(span, format!("down_timer_adverts must be 1 to 100, not {value}"));
+                RFC
+            }
+        }
+    }
+
+    /// RFC 9568 section 6.4.3 answers a lower priority, its predecessors keep silent (R19, D4).
+    fn answer_lower(&mut self) -> bool {
+        let rule = match self.raw.strict.map(|s| s.value) {
+            Some(Strict::Rfc3768 | Strict::Rfc5798) => false,
+            Some(Strict::Rfc9568) | None => true,
+        };
+        if let (Some(strict), Some(at)) = (self.raw.strict, self.raw.answer_lower)
+            && at.value != rule
+        {
+            self.contradicts(strict.span, at.span, "answering lower priorities");
+        }
+        self.raw.answer_lower.map_or(rule, |v| v.value)
+    }
+
+    /// Deviation D25: three own intervals, at least 3 s, unless asked otherwise.
+    fn max_learned_interval(&mut self, own: Centis) -> Centis {
+        let standard = if self.raw.strict.is_some() {
+            Centis::MAX_V3
+        } else {
+            let triple = own.get().saturating_mul(3).clamp(300, Centis::MAX_V3.get());
+            Centis::try_from(triple).unwrap_or(Centis::MAX_V3)
+        };
+        let Some(Spanned { value, span }) = self.raw.max_learned_interval else { return standard };
+        let centis = u16::try_from(value.as_millis() / 10).ok();
+        match centis.and_then(|c| Centis::try_from(c).ok()).filter(|c| *c <= Centis::MAX_V3) {
+            Some(most) if most < own => {
+                let text = "max_learned_interval is shorter than the router's own interval";
+                self.error(span, text).help.push(format!("use {own} or more"));
+                standard
+            }
+            Some(most) => most,
+            None => {
+                let text = format!(
+                    "max_learned_interval must be 0.01 to 40.95 seconds, not {}",
+                    human(value)
+                );
+                self.error(span, text);
+                standard
+            }
+        }
+    }
+
+    fn source(&mut self, family: Family) -> Option<IpAddr> {
+        let Spanned { value, span } = self.raw.source?;
+        if Family::of(value) != family {
+            let text = format!("the source address is {}, the router {family}", Family::of(value));
+            self.error(span, text);
+        } else if value.is_multicast() || value.is_unspecified() {
+            self.error(span, format!("{value} cannot be a source address"));
+        } else if let IpAddr::V6(v6) = value
+            && !v6.is_unicast_link_local()
+        {
+            self.push(
+                Diagnostic::warning(span, "the source of an IPv6 advert should be link-local")
+                    .note("RFC 9568 section 5.1.2.1; strict peers drop anything else"),
+            );
+        }
+        Some(value)
+    }
+
+    fn group(&mut self, family: Family) -> IpAddr {
+        let Some(Spanned { value, span }) = self.raw.group else { return family.vrrp_group() };
+        if Family::of(value) != family {
+            self.error(span, format!("the group is {}, the router {family}", Family::of(value)));
+        } else if !value.is_multicast() {
+            self.error(span, format!("{value} is not a multicast address"));
+        }
+        value
+    }
+
+    fn addresses(&mut self, family: Family, iface: Option<&IfName>) -> Vec<Arc<VirtualAddress>> {
+        let raw = self.raw;
+        self.count(family);
+        let mut seen: BTreeMap<IpAddr, Span> = BTreeMap::new();
+        let mut addresses = Vec::new();
+        let advertised = raw.addresses.iter().map(|a| (a, true));
+        for (address, advertised) in advertised.chain(raw.excluded.iter().map(|a| (a, false))) {
+            let cidr = address.cidr.value;
+            if advertised && cidr.family() != family {
+                let text = format!("{} is {}, the router {family}", cidr.address(), cidr.family());
+                let error = self.error(address.cidr.span, text);
+                error.help.push(format!("move it to {}", raw.words.excluded));
+                if let Some(first) = raw.addresses.first() {
+                    error.secondary.push((first.cidr.span, "the first address decides".into()));
+                }
+                continue;
+            }
+            if let Some(first) = seen.get(&cidr.address()) {
+                let text = format!("{} is listed twice", cidr.address());
+                self.push(
+                    Diagnostic::warning(address.cidr.span, text)
+                        .also(*first, "first listed here")
+                        .note("the second one is left out, from the packet as well; keepalived 2.2 sends both")
+                        .help("remove one of them, on every node"),
+                );
+                continue;
+            }
+            seen.insert(cidr.address(), address.cidr.span);
+            if let Some(address) = self.address(address, advertised, iface) {
+                addresses.push(Arc::new(address));
+            }
+        }
+        self.first_ipv6(family);
+        addresses
+    }
+
+    fn count(&mut self, family: Family) {
+        let raw = self.raw;
+        let words = raw.words;
+        let most = most_addresses(family);
+        if let Some(surplus) = raw.addresses.get(most) {
+            let text = format!(
+                "{} addresses; an advert carries at most {most} {family} addresses",
+                raw.addresses.len()
+            );
+            let error = self.error(surplus.cidr.span, text);
+            error.label = format!("number {} and the rest do not fit", most + 1);
+            error.help.push(format!("move them to {}", words.excluded));
+        }
+        if raw.addresses.is_empty() {
+            let v2 = version_of(raw) == 2;
+            if v2 && raw.strict.is_none() && raw.no_addresses.is_some() {
+                return;
+            }
+            let text = format!("{} {} has no address", words.router, raw.name.value);
+            let error = self.error(raw.name.span, text);
+            error.help.push(format!("add an address to {}", words.addresses));
+            if v2 && raw.strict.is_none() {
+                error.help.push(format!("if none is meant, say so: `{}`", words.no_addresses));
+            } else if raw.no_addresses.is_some() {
+                let why = "only VRRP version 2, not strict, may advertise no address";
+                error.notes.push(why.into());
+            }
+        }
+    }
+
+    fn first_ipv6(&mut self, family: Family) {
+        let Some(first) = self.raw.addresses.first() else { return };
+        let link_local = match first.cidr.value.address() {
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+            IpAddr::V4(_) => true,
+        };
+        if family == Family::Ipv6 && !link_local {
+            let text = "the first IPv6 address should be link-local (fe80::/10)";
+            let note = "RFC 9568 section 5.2.9; strict peers drop adverts without it";
+            let diagnostic = if self.raw.strict.is_some() {
+                Diagnostic::error(first.cidr.span, text)
+            } else {
+                Diagnostic::warning(first.cidr.span, text)
+            };
+            self.push(
+                diagnostic.note(note).help("put an address such as fe80::1 first, on every node"),
+            );
+        }
+    }
+
+    fn address(
+        &mut self,
+        raw: &RawAddress,
+        advertised: bool,
+        iface: Option<&IfName>,
+    ) -> Option<VirtualAddress> {
+        let cidr = raw.cidr.value;
+        self.usable(raw.cidr);
+        let dev = match &raw.dev {
+            Some(dev) => Some(self.ranged(Spanned::new(dev.value.parse::<IfName>(), dev.span))?),
+            None => None,
+        };
+        self.label(raw, dev.as_ref().or(iface));
+        let v6 = cidr.family() == Family::Ipv6;
+        if let (true, Some(broadcast)) = (v6, raw.broadcast) {
+            self.error(broadcast.span, "IPv6 knows no broadcast");
+        }
+        if let Some(peer) = raw.peer
+            && peer.value.family() != cidr.family()
+        {
+            self.error(peer.span, format!("the peer of an {} address must be one", cidr.family()));
+        }
+        for (flag, word) in [
+            (raw.dad, "duplicate address detection"),
+            (raw.home, "home"),
+            (raw.mngtmpaddr, "mngtmpaddr"),
+        ] {
+            if let (false, Some(span)) = (v6, flag) {
+                let text = format!("{word} has no effect on an IPv4 address");
+                self.push(Diagnostic::warning(span, text));
+            }
+        }
+        // A host address of IPv6 must not become the source of the node's own connections.
+        let preferred = if v6 && cidr.prefix() == 128 { Some(0) } else { None };
+        Some(VirtualAddress {
+            cidr,
+            iface: dev.filter(|dev| Some(dev) != iface),
+            advertised,
+            scope: raw.scope.map_or(0, |s| s.value),
+            broadcast: raw.broadcast.map(|b| b.value),
+            label: raw.label.as_ref().filter(|_| !v6).map(|l| l.value.clone()),
+            peer: raw.peer.map(|p| p.value),
+            dad: v6 && raw.dad.is_some(),
+            home: v6 && raw.home.is_some(),
+            mngtmpaddr: v6 && raw.mngtmpaddr.is_some(),
+            noprefixroute: raw.noprefixroute.is_some(),
+            autojoin: raw.autojoin.is_some(),
+            preferred_lft: raw.preferred_lft.map_or(preferred, |lft| lft.value),
+            track: raw.no_track.is_none(),
+        })
+    }
+
+    /// Addresses that cannot float.
+    fn usable(&mut self, Spanned { value, span }: Spanned<Cidr>) {
+        let address = value.address();
+        let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+        if address.is_loopback() || address.is_unspecified() || address.is_multicast() || broadcast
+        {
+            self.error(span, format!("{address} cannot be a virtual address"));
+        } else if value.prefix() == 0 {
+            self.error(span, "a prefix length of 0 would take every route of this node")
+                .help
+                .push("write the length of the network, such as /24".into());
+        } else if value.prefix() < address_bits(address) - 1 && is_network(value) {
+            self.push(
+                Diagnostic::warning(
+                    span,
+                    format!("{address} is the address of the network {value}"),
+                )
+                .help("write the address itself and the length of its network: 10.0.0.10/24"),
+            );
+        }
+    }
+
+    fn label(&mut self, raw: &RawAddress, iface: Option<&IfName>) {
+        let Some(label) = &raw.label else { return };
+        if raw.cidr.value.family() == Family::Ipv6 {
+            self.push(Diagnostic::warning(label.span, "an IPv6 address has no label"));
+        } else if label.value.is_empty() || label.value.len() > 15 {
+            let text = format!(
+                "a label has 1 to 15 bytes, {} has {}",
+                quoted(&label.value),
+                label.value.len()
+            );
+            self.error(label.span, text);
+        } else if let Some(iface) = iface
+            && !label.value.starts_with(iface.as_str())
+        {
+            let text = format!("label {} does not begin with {iface}", quoted(&label.value));
+            self.push(
+                Diagnostic::warning(label.span, text)
+                    .note("tools that list addresses by interface name will not find it")
+                    .help(format!("use `{iface}:NAME`")),
+            );
+        }
+    }
+
+    fn ranged<T>(&mut self, parsed: Spanned<Result<T, OutOfRange>>) -> Option<T> {
+        parsed.value.map_err(|error| self.error(parsed.span, error.to_string()).severity).ok()
+    }
+}
+
+/// Two routers that cannot live side by side, and addresses that two of them want.
+fn clashes(all: &[RawRouter], good: &[(&RawRouter, RouterConfig)], out: &mut Vec<Diagnostic>) {
+    let mut names: BTreeMap<&str, Span> = BTreeMap::new();
+    for raw in all {
+        match names.get(raw.name.value.as_str()) {
+            Some(first) => {
+                let text = format!("{} {} exists twice", raw.words.router, quoted(&raw.name.value));
+                let error = Diagnostic::error(raw.name.span, text).also(*first, "first one");
+                out.push(if first.file == raw.name.span.file {
+                    error.help("give it another name")
+                } else {
+                    one_configuration(error)
+                });
+            }
+            None => drop(names.insert(&raw.name.value, raw.name.span)),
+        }
+    }
+    let mut keys: BTreeMap<RouterKey, &RawRouter> = BTreeMap::new();
+    let mut places: BTreeMap<IpAddr, Vec<(&IfName, Span)>> = BTreeMap::new();
+    for (raw, router) in good {
+        let vrid_span = raw.vrid.map_or(raw.name.span, |v| v.span);
+        if let Some(first) = keys.get(&router.key()) {
+            let text = format!(
+                "VRID {} is used twice for {} on {}",
+                router.vrid,
+                router.dialect.family(),
+                router.iface
+            );
+            let first_span = first.vrid.map_or(first.name.span, |v| v.span);
+            let error = Diagnostic::error(vrid_span, text)
+                .also(first_span, format!("first used by {}", first.name.value));
+            out.push(if first_span.file == vrid_span.file {
+                error.help("give each virtual router on one network its own number")
+            } else {
+                one_configuration(error)
+            });
+            continue;
+        }
+        keys.insert(router.key(), raw);
+        for address in &router.addresses {
+            shared_address(raw, router, address, &mut places, out);
+        }
+    }
+}
+
+fn shared_address<'r>(
+    raw: &RawRouter,
+    router: &'r RouterConfig,
+    address: &'r VirtualAddress,
+    places: &mut BTreeMap<IpAddr, Vec<(&'r IfName, Span)>>,
+    out: &mut Vec<Diagnostic>,
+) {
+    let ip = address.cidr.address();
+    let iface = router.iface_of(address);
+    let written = raw.addresses.iter().chain(&raw.excluded).find(|a| a.cidr.value.address() == ip);
+    let span = written.map_or(raw.name.span, |a| a.cidr.span);
+    let others = places.entry(ip).or_default();
+    let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    if let Some((_, first)) = others.iter().find(|(other, _)| *other == iface) {
+        out.push(
+            Diagnostic::error(span, format!("{ip} on {iface} belongs to two routers"))
+                .also(*first, "first listed here")
+                .note("whichever turns backup would take it away from the other")
+                .help("list it in one of them"),
+        );
+    } else if let (Some((other, first)), false) = (others.first(), link_local) {
+        out.push(
+            Diagnostic::warning(span, format!("{ip} may appear on both {other} and {iface}"))
+                .also(*first, "first listed here"),
+        );
+    }
+    others.push((iface, span));
+}
+
+fn one_configuration(error: Diagnostic) -> Diagnostic {
+    error
+        .note("files given together make one configuration")
+        .help("check the files of two nodes in two runs")
+}
+
+fn announce(out: &mut Vec<Diagnostic>, raw: &RawAnnounce, strict: bool) -> AnnounceConfig {
+    let standard = if strict {
+        AnnounceConfig { lower_repeat: 0, lower_delay: Duration::ZERO, ..AnnounceConfig::default() }
+    } else {
+        AnnounceConfig::default()
+    };
+    let pause = Duration::from_secs(60);
+    AnnounceConfig {
+        repeat: count(out, raw.repeat, 1).unwrap_or(standard.repeat),
+        delay: duration(out, raw.delay, "the delay", LONGEST).unwrap_or(standard.delay),
+        refresh: duration(out, raw.refresh, "the refresh period", LONGEST)
+            .unwrap_or(standard.refresh),
+        refresh_repeat: count(out, raw.refresh_repeat, 1).unwrap_or(standard.refresh_repeat),
+        lower_repeat: count(out, raw.lower_repeat, 0).unwrap_or(standard.lower_repeat),
+        lower_delay: duration(out, raw.lower_delay, "the delay", LONGEST)
+            .unwrap_or(standard.lower_delay),
+        garp_interval: duration(out, raw.garp_interval, "the pause", pause)
+            .unwrap_or(standard.garp_interval),
+        gna_interval: duration(out, raw.gna_interval, "the pause", pause)
+            .unwrap_or(standard.gna_interval),
+    }
+}
+
+fn count(out: &mut Vec<Diagnostic>, raw: Option<Spanned<i64>>, least: u8) -> Option<u8> {
+    let Spanned { value, span } = raw?;
+    let count = u8::try_from(value).ok().filter(|n| *n >= least);
+    if count.is_none() {
+        let text = format!("the number of frames must be {least} to 255, not {value}");
+        push(out, Diagnostic::error(span, text));
+    }
+    count
+}
+
+fn duration(
+    out: &mut Vec<Diagnostic>,
+    raw: Option<Spanned<Duration>>,
+    what: &str,
+    most: Duration,
+) -> Option<Duration> {
+    let Spanned { value, span } = raw?;
+    if value <= most {
+        return Some(value);
+    }
+    let text = format!("{what} must be at most {}, not {}", human(most), human(value));
+    push(out, Diagnostic::error(span, text));
+    None
+}
+
+fn push(out: &mut Vec<Diagnostic>, diagnostic: Diagnostic) -> &mut Diagnostic {
+    out.push_mut(diagnostic)
+}
+
+fn address_bits(address: IpAddr) -> u8 {
+    Family::of(address).bits()
+}
+
+fn is_network(cidr: Cidr) -> bool {
+    let host_bits = u32::from(address_bits(cidr.address()) - cidr.prefix());
+    match cidr.address() {
+        IpAddr::V4(v4) => v4.to_bits().trailing_zeros() >= host_bits,
+        IpAddr::V6(v6) => v6.to_bits().trailing_zeros() >= host_bits,
+    }
+}
+
+/// A length of time as people write it: `1500ms` is "1.5 s".
+pub(crate) fn human(length: Duration) -> String {
+    let text = format!("{:.6}", length.as_secs_f64());
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}

@@ -1,0 +1,192 @@
+//! Files to a checked configuration. Pure: whatever touches the file system is behind
+//! [`Sources`].
+
+use std::path::{Path, PathBuf};
+
+use super::check::check;
+use super::diag::{Diagnostic, FileId, Severity, SourceMap, Span};
+use super::format::{Format, recognise};
+use super::model::Config;
+use super::raw::Raw;
+use super::vipd_toml;
+use crate::import::keepalived;
+
+/// Where files come from: the file system in `cli/`, a map in tests.
+pub trait Sources {
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// [`ReadError`] if it cannot be read.
+    fn read(&self, path: &Path) -> Result<Text, ReadError>;
+
+    /// The files that match `pattern`, a path relative to `dir` with `*`, `?` and `[...]`, in
+    /// alphabetical order; none is not an error.
+    fn glob(&self, dir: &Path, pattern: &str) -> Vec<PathBuf>;
+
+    /// The node's host name.
+    fn host_name(&self) -> Option<String>;
+}
+
+/// A file as read.
+#[derive(Clone, Debug, Default)]
+pub struct Text {
+    /// The text; bytes that are not UTF-8 are U+FFFD.
+    pub text: String,
+    /// Whether some were not.
+    pub lossy: bool,
+    /// Whether any execute bit is set: keepalived skips such a file.
+    pub executable: bool,
+}
+
+/// Why a file cannot be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot read {}: {reason}", path.display())]
+pub struct ReadError {
+    /// The file.
+    pub path: PathBuf,
+    /// The operating system's words.
+    pub reason: String,
+}
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What the user should know nevertheless.
+    pub warnings: Vec<Diagnostic>,
+    /// The files, for rendering.
+    pub map: SourceMap,
+}
+
+/// A configuration that cannot.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", self.summary())]
+pub struct Failed {
+    /// Errors and warnings, in the order of the files; at least one error.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files, for rendering.
+    pub map: SourceMap,
+    /// Whether a file could not be read (exit status 66 instead of 78).
+    pub unreadable: bool,
+}
+
+impl Failed {
+    /// How many errors, as a headline.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let errors = self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+        let plural = if errors == 1 { "" } else { "s" };
+        format!("the configuration has {errors} error{plural}")
+    }
+
+    /// All diagnostics as text, without colour, each ending in a newline.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.diagnostics.iter().map(|d| d.render(&self.map, false)).collect()
+    }
+}
+
+/// Reads `files`, each in its own dialect unless `format` says otherwise, as one configuration.
+///
+/// # Errors
+/// [`Failed`] with everything that is wrong in all of them.
+pub fn load(
+    sources: &dyn Sources,
+    files: &[PathBuf],
+    format: Option<Format>,
+) -> Result<Loaded, Failed> {
+    let mut state =
+        Loading { sources, map: SourceMap::default(), out: Vec::new(), unreadable: false };
+    let mut raw = Raw::default();
+    let mut importer = keepalived::Importer::default();
+    for path in files {
+        let Some((file, text)) = state.open(path, None) else { continue };
+        if let Some(executable) = text.executable.then_some(Span::new(file, 0..0)) {
+            state.out.push(
+                Diagnostic::warning(
+                    executable,
+                    "keepalived would skip this file: it is executable",
+                )
+                .note("vipd reads it"),
+            );
+        }
+        match format.or_else(|| recognise(&text.text)) {
+            Some(Format::Toml) => vipd_toml::lower(file, &text, &mut raw, &mut state.out),
+            Some(Format::Keepalived) => importer.file(&mut state, file, path, &text.text),
+            Some(Format::Haproxy) => state.out.push(
+                Diagnostic::error(
+                    Span::new(file, 0..0),
+                    "haproxy.cfg is recognised, but this version runs no proxy yet",
+                )
+                .help("leave HAProxy in place and give vipd the VRRP configuration only"),
+            ),
+            None => state.out.push(unknown_format(file, &text.text)),
+        }
+    }
+    importer.finish(&mut raw, &mut state.out);
+    finish(state, &raw)
+}
+
+fn finish(state: Loading<'_>, raw: &Raw) -> Result<Loaded, Failed> {
+    let Loading { map, mut out, unreadable, .. } = state;
+    let config = check(raw, &mut out);
+    let mut failed = out.iter().any(|d| d.severity == Severity::Error);
+    if raw.routers.is_empty() && !failed {
+        out.push(nothing_to_do(&map));
+        failed = true;
+    }
+    // In the order of the files; what has no place comes first.
+    out.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
+    match config {
+        Some(config) if !failed => Ok(Loaded { config, warnings: out, map }),
+        _ => Err(Failed { diagnostics: out, map, unreadable }),
+    }
+}
+
+fn nothing_to_do(map: &SourceMap) -> Diagnostic {
+    let names: Vec<&str> = map.files().map(|file| file.name.as_str()).collect();
+    let text = format!("nothing to do: no virtual router in {}", names.join(", "));
+    Diagnostic::general(text)
+        .help("keepalived.conf: add a `vrrp_instance NAME { … }` block")
+        .help("vipd.toml: add a `[vrrp.NAME]` table")
+}
+
+fn unknown_format(file: FileId, text: &str) -> Diagnostic {
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let start = text.find(first).unwrap_or_default();
+    let span = Span::new(file, start..start + first.len());
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Diagnostic::warning(Span::new(file, 0..0), "this file sets nothing");
+    }
+    Diagnostic::error(span, "neither vipd.toml, keepalived.conf nor haproxy.cfg")
+        .help("say which it is: `--format toml` or `--format keepalived`")
+}
+
+/// What reading files shares: the files so far and everything found wrong.
+pub(crate) struct Loading<'s> {
+    pub(crate) sources: &'s dyn Sources,
+    pub(crate) map: SourceMap,
+    pub(crate) out: Vec<Diagnostic>,
+    pub(crate) unreadable: bool,
+}
+
+impl Loading<'_> {
+    /// Reads a file named on the command line or, at `by`, by an `include`.
+    pub(crate) fn open(&mut self, path: &Path, by: Option<Span>) -> Option<(FileId, Text)> {
+        match self.sources.read(path) {
+            Ok(text) => {
+                let file = self.map.add(path.display().to_string(), text.text.clone());
+                Some((file, text))
+            }
+            Err(error) => {
+                self.unreadable = true;
+                self.out.push(match by {
+                    Some(span) => Diagnostic::error(span, error.to_string()),
+                    None => Diagnostic::general(error.to_string()),
+                });
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The configuration as written, in the one form every dialect is lowered to.
+//!
+//! A value here has the right shape (a number is a number, an address an address) but no promise
+//! about ranges, references or combinations: that is [`super::check`]. Keywords whose meaning
+//! depends on one dialect's habits (keepalived's `state`, its rounding) are resolved before.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::diag::{Span, Spanned};
+use super::model::{RouterFlag, Strict};
+use crate::types::{Cidr, V3Checksum};
+
+/// Everything all files say together.
+#[derive(Clone, Debug, Default)]
+pub struct Raw {
+    /// `[global]`, `global_defs`
+    pub globals: RawGlobals,
+    /// `[vrrp.NAME]`, `vrrp_instance NAME`, in the order of the files.
+    pub routers: Vec<RawRouter>,
+}
+
+/// Settings of the whole daemon.
+#[derive(Clone, Debug, Default)]
+pub struct RawGlobals {
+    /// The node's name in messages.
+    pub router_id: Option<Spanned<String>>,
+    /// Listen only for this long after the start.
+    pub startup_delay: Option<Spanned<Duration>>,
+    /// Log adverts for a VRID nobody here has.
+    pub log_unknown_vrids: Option<Spanned<bool>>,
+}
+
+/// One virtual router.
+#[derive(Clone, Debug)]
+pub struct RawRouter {
+    /// Its name, at the place of the block's header.
+    pub name: Spanned<String>,
+    /// How the dialect names the settings, for messages.
+    pub words: &'static Words,
+    /// The interface that carries the adverts.
+    pub interface: Option<Spanned<String>>,
+    /// The virtual router identifier.
+    pub vrid: Option<Spanned<i64>>,
+    /// The priority before tracking.
+    pub priority: Option<Spanned<i64>>,
+    /// 2 or 3.
+    pub version: Option<Spanned<i64>>,
+    /// The advertisement interval.
+    pub interval: Option<Spanned<Duration>>,
+    /// The VRRPv2 password.
+    pub auth_pass: Option<Spanned<Secret>>,
+    /// Whether a better backup takes over.
+    pub preempt: Option<Spanned<bool>>,
+    /// How long it waits before.
+    pub preempt_delay: Option<Spanned<Duration>>,
+    /// Missed adverts before taking over.
+    pub down_timer_adverts: Option<Spanned<i64>>,
+    /// One RFC to the letter.
+    pub strict: Option<Spanned<Strict>>,
+    /// Source address of the adverts.
+    pub source: Option<Spanned<IpAddr>>,
+    /// Multicast group of the adverts.
+    pub group: Option<Spanned<IpAddr>>,
+    /// Addresses in the advert.
+    pub addresses: Vec<RawAddress>,
+    /// Addresses that are not.
+    pub excluded: Vec<RawAddress>,
+    /// Set if having no address in the advert is meant.
+    pub no_addresses: Option<Span>,
+    /// Gratuitous ARP and unsolicited NA.
+    pub announce: RawAnnounce,
+    /// VRRPv3 checksum over IPv4.
+    pub checksum: Option<Spanned<V3Checksum>>,
+    /// Answer a lower-priority advert at once.
+    pub answer_lower: Option<Spanned<bool>>,
+    /// One more advert before yielding.
+    pub advert_before_yield: Option<Spanned<bool>>,
+    /// Compare a peer's address list with ours.
+    pub check_addresses: Option<Spanned<bool>>,
+    /// The longest interval learnt from a master.
+    pub max_learned_interval: Option<Spanned<Duration>>,
+    /// Whether an address owner lives on this LAN.
+    pub expect_owner: Option<Spanned<bool>>,
+    /// Go to Fault when the interface is down.
+    pub track_interface: Option<Spanned<bool>>,
+    /// The R flag of neighbour advertisements.
+    pub router_flag: Option<Spanned<RouterFlag>>,
+}
+
+impl RawRouter {
+    /// A router about which nothing but its name is known.
+    #[must_use]
+    pub fn new(name: Spanned<String>, words: &'static Words) -> RawRouter {
+        RawRouter {
+            name,
+            words,
+            interface: None,
+            vrid: None,
+            priority: None,
+            version: None,
+            interval: None,
+            auth_pass: None,
+            preempt: None,
+            preempt_delay: None,
+            down_timer_adverts: None,
+            strict: None,
+            source: None,
+            group: None,
+            addresses: Vec::new(),
+            excluded: Vec::new(),
+            no_addresses: None,
+            announce: RawAnnounce::default(),
+            checksum: None,
+            answer_lower: None,
+            advert_before_yield: None,
+            check_addresses: None,
+            max_learned_interval: None,
+            expect_owner: None,
+            track_interface: None,
+            router_flag: None,
+        }
+    }
+}
+
+/// One address that follows the state.
+#[derive(Clone, Debug)]
+pub struct RawAddress {
+    /// Address and prefix length; the place of every complaint about it.
+    pub cidr: Spanned<Cidr>,
+    /// The interface it lives on.
+    pub dev: Option<Spanned<String>>,
+    /// Kernel scope.
+    pub scope: Option<Spanned<u8>>,
+    /// IPv4 broadcast address.
+    pub broadcast: Option<Spanned<Ipv4Addr>>,
+    /// IPv4 label.
+    pub label: Option<Spanned<String>>,
+    /// Peer of a point-to-point address.
+    pub peer: Option<Spanned<Cidr>>,
+    /// Duplicate address detection.
+    pub dad: Option<Span>,
+    /// IFA_F_HOMEADDRESS
+    pub home: Option<Span>,
+    /// IFA_F_MANAGETEMPADDR
+    pub mngtmpaddr: Option<Span>,
+    /// IFA_F_NOPREFIXROUTE
+    pub noprefixroute: Option<Span>,
+    /// IFA_F_MCAUTOJOIN
+    pub autojoin: Option<Span>,
+    /// Preferred lifetime in seconds; `Some(None)` is for ever, said explicitly.
+    pub preferred_lft: Option<Spanned<Option<u32>>>,
+    /// Do not go to Fault when `dev` is down.
+    pub no_track: Option<Span>,
+}
+
+impl RawAddress {
+    /// An address without options.
+    #[must_use]
+    pub fn new(cidr: Spanned<Cidr>) -> RawAddress {
+        RawAddress {
+            cidr,
+            dev: None,
+            scope: None,
+            broadcast: None,
+            label: None,
+            peer: None,
+            dad: None,
+            home: None,
+            mngtmpaddr: None,
+            noprefixroute: None,
+            autojoin: None,
+            preferred_lft: None,
+            no_track: None,
+        }
+    }
+}
+
+/// Gratuitous ARP and unsolicited NA.
+#[derive(Clone, Debug, Default)]
+pub struct RawAnnounce {
+    /// Frames right after taking over.
+    pub repeat: Option<Spanned<i64>>,
+    /// Delay of the second batch.
+    pub delay: Option<Spanned<Duration>>,
+    /// Period of refreshes.
+    pub refresh: Option<Spanned<Duration>>,
+    /// Frames per refresh.
+    pub refresh_repeat: Option<Spanned<i64>>,
+    /// Frames after a lower-priority advert.
+    pub lower_repeat: Option<Spanned<i64>>,
+    /// Delay of the second batch after a lower-priority advert.
+    pub lower_delay: Option<Spanned<Duration>>,
+    /// Pause between two gratuitous ARPs.
+    pub garp_interval: Option<Spanned<Duration>>,
+    /// Pause between two unsolicited NAs.
+    pub gna_interval: Option<Spanned<Duration>>,
+}
+
+/// How a dialect names the settings the checks talk about.
+#[derive(Debug)]
+pub struct Words {
+    /// A router's block.
+    pub router: &'static str,
+    /// Interface.
+    pub interface: &'static str,
+    /// VRID.
+    pub vrid: &'static str,
+    /// Interval.
+    pub interval: &'static str,
+    /// Password.
+    pub auth_pass: &'static str,
+    /// The list of advertised addresses.
+    pub addresses: &'static str,
+    /// The list of other addresses.
+    pub excluded: &'static str,
+    /// How to switch preemption off.
+    pub no_preempt: &'static str,
+    /// How to say that no address is meant.
+    pub no_addresses: &'static str,
+    /// How to ask for VRRPv3.
+    pub version3: &'static str,
+    /// Between a setting and its value, and around a text.
+    pub syntax: (&'static str, &'static str),
+}
+
+impl Words {
+    /// How to write a setting, for a help line.
+    #[must_use]
+    pub fn example(&self, setting: &str, value: &str, is_text: bool) -> String {
+        let (assign, quote) = self.syntax;
+        let quote = if is_text { quote } else { "" };
+        format!("{setting}{assign}{quote}{value}{quote}")
+    }
+}
+
+/// The bytes of a password: never printed, not even by `{:?}`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

@@ -1,0 +1,155 @@
+//! One line of `virtual_ipaddress`.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::keywords::{Block, Class};
+use super::lexer::Word;
+use super::tree::Node;
+use super::values::ip;
+use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
+use crate::config::raw::RawAddress;
+use crate::types::Cidr;
+
+/// The addresses of a block, one per line.
+pub(crate) fn lower(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<RawAddress> {
+    let lines = node.block.as_deref().unwrap_or_default();
+    lines.iter().filter_map(|line| entry(line, out)).collect()
+}
+
+fn entry(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RawAddress> {
+    if node.block.is_some() {
+        out.push(
+            Diagnostic::error(node.span(), "an address takes no block")
+                .help("is a `}` missing above?"),
+        );
+        return None;
+    }
+    let cidr = cidr(&node.keyword, out)?;
+    let mut address = RawAddress::new(cidr);
+    let mut words = node.args.iter();
+    while let Some(word) = words.next() {
+        let Some(keyword) = Block::Address.find(&word.text) else {
+            out.push(stray(word));
+            return Some(address);
+        };
+        if let Class::Refused(why, instead) = keyword.class {
+            let text = format!("`{}` is not supported", keyword.name);
+            out.push(Diagnostic::error(word.span, text).note(why).help(instead));
+            return Some(address);
+        }
+        let value = if keyword.args.0 == 1 {
+            let Some(value) = words.next() else {
+                let text = format!("`{}` needs a value", keyword.name);
+                out.push(Diagnostic::error(word.span, text));
+                return Some(address);
+            };
+            value
+        } else {
+            word
+        };
+        option(&mut address, keyword.name, value, out);
+    }
+    Some(address)
+}
+
+fn option(address: &mut RawAddress, name: &str, value: &Word, out: &mut Vec<Diagnostic>) {
+    let text = || Some(Spanned::new(value.text.clone(), value.span));
+    let here = Some(value.span);
+    match name {
+        "dev" => address.dev = text(),
+        "label" => address.label = text(),
+        "scope" => address.scope = scope(value, out),
+        "brd" | "broadcast" => address.broadcast = broadcast(address.cidr.value, value, out),
+        "peer" => address.peer = cidr(value, out),
+        "home" => address.home = here,
+        "-nodad" => address.dad = here,
+        "mngtmpaddr" => address.mngtmpaddr = here,
+        "noprefixroute" => address.noprefixroute = here,
+        "autojoin" => address.autojoin = here,
+        "no_track" => address.no_track = here,
+        "preferred_lft" => address.preferred_lft = preferred_lft(value, out),
+        name => debug_assert!(false, "{name} is in the table but not read"),
+    }
+}
+
+fn cidr(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Cidr>> {
+    match word.text.parse::<Cidr>() {
+        Ok(cidr) => Some(Spanned::new(cidr, word.span)),
+        Err(error) => {
+            let known = Block::Root.find(&word.text).or_else(|| Block::Instance.find(&word.text));
+            let diagnostic = if known.is_some() {
+                let text = format!("expected an address, found the keyword `{}`", word.text);
+                Diagnostic::error(word.span, text).help("is a `}` missing above?")
+            } else {
+                Diagnostic::error(word.span, error.to_string())
+                    .help("one address per line, for example `10.0.0.10/24 dev eth0`")
+            };
+            out.push(diagnostic);
+            None
+        }
+    }
+}
+
+fn stray(word: &Word) -> Diagnostic {
+    if word.text.parse::<Cidr>().is_ok() {
+        let text = format!("a second address, {}, on one line", word.text);
+        return Diagnostic::error(word.span, text)
+            .note("each line is one address with its options; keepalived ignores the second one")
+            .help("put it on a line of its own");
+    }
+    let known = Block::Address.keywords().iter().map(|k| k.name);
+    Diagnostic::error(word.span, format!("unknown address option {}", quoted(&word.text)))
+        .suggest(nearest(&word.text, known))
+}
+
+fn scope(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<u8>> {
+    let scope = match word.text.as_str() {
+        "global" => Some(0),
+        "site" => Some(200),
+        "link" => Some(253),
+        "host" => Some(254),
+        "nowhere" => Some(255),
+        number => number.parse().ok(),
+    };
+    if scope.is_none() {
+        let text = format!("unknown scope {}", quoted(&word.text));
+        out.push(
+            Diagnostic::error(word.span, text)
+                .help("allowed: global, site, link, host, nowhere, 0 to 255"),
+        );
+    }
+    scope.map(|scope| Spanned::new(scope, word.span))
+}
+
+/// An address, `+` (all host bits set) or `-` (all clear).
+fn broadcast(cidr: Cidr, word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Ipv4Addr>> {
+    let IpAddr::V4(own) = cidr.address() else {
+        out.push(Diagnostic::error(word.span, "IPv6 knows no broadcast"));
+        return None;
+    };
+    let host_bits = u32::MAX.checked_shr(cidr.prefix().into()).unwrap_or(0);
+    let broadcast = match word.text.as_str() {
+        "+" => Ipv4Addr::from_bits(own.to_bits() | host_bits),
+        "-" => Ipv4Addr::from_bits(own.to_bits() & !host_bits),
+        _ => match ip(word, out)?.value {
+            IpAddr::V4(v4) => v4,
+            IpAddr::V6(_) => {
+                out.push(Diagnostic::error(word.span, "an IPv4 address has an IPv4 broadcast"));
+                return None;
+            }
+        },
+    };
+    Some(Spanned::new(broadcast, word.span))
+}
+
+fn preferred_lft(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Option<u32>>> {
+    let value = match word.text.as_str() {
+        "forever" => Some(None),
+        number => number.parse().ok().map(Some),
+    };
+    if value.is_none() {
+        let text = format!("{} is no lifetime", quoted(&word.text));
+        out.push(Diagnostic::error(word.span, text).help("allowed: forever, 0, seconds"));
+    }
+    value.map(|value| Spanned::new(value, word.span))
+}

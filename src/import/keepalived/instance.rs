@@ -1,0 +1,372 @@
+//! `vrrp_instance`: keepalived's habits (what `state MASTER` really does, rounding, what strict
+//! mode takes away) are turned into plain values here, each with a warning.
+
+use std::time::Duration;
+
+use super::address;
+use super::keywords::Block;
+use super::lower::{GlobalDefs, announce, owner_ignore_adverts, walk};
+use super::tracking::{Kind, Trackers, Uses};
+use super::tree::Node;
+use super::values::{boolean, ip, number, number_in, seconds};
+use crate::config::check::{family_of, human, version_of};
+use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::model::Strict;
+use crate::config::raw::{RawRouter, Secret, Words};
+use crate::types::{AuthV2, Centis, Family, V3Checksum};
+
+static WORDS: Words = Words {
+    router: "vrrp_instance",
+    interface: "interface",
+    vrid: "virtual_router_id",
+    interval: "advert_int",
+    auth_pass: "auth_pass",
+    addresses: "virtual_ipaddress",
+    excluded: "virtual_ipaddress_excluded",
+    no_preempt: "nopreempt",
+    no_addresses: "no_virtual_ipaddress",
+    version3: "version 3",
+    syntax: (" ", ""),
+};
+
+/// Lowers one block; `None` if it has no name.
+pub(crate) fn lower(
+    node: &Node,
+    globals: &GlobalDefs,
+    trackers: &Trackers,
+    out: &mut Vec<Diagnostic>,
+) -> Option<RawRouter> {
+    let name = node.args.first()?;
+    let mut instance = Instance {
+        raw: RawRouter::new(Spanned::new(name.text.clone(), name.span), &WORDS),
+        state: None,
+        nopreempt: None,
+        strict: globals.strict,
+        auth_type: None,
+        lower_prio_no_advert: globals.lower_prio_no_advert,
+        uses: Uses::default(),
+    };
+    instance.raw.check_addresses = globals.skip_check.map(not);
+    instance.raw.advert_before_yield = globals.higher_prio_send_advert;
+    instance.raw.down_timer_adverts = globals.down_timer_adverts;
+    let mut checksum_as_v2 = globals.checksum_as_v2;
+    let nodes = node.block.as_deref().unwrap_or_default();
+    walk(Block::Instance, nodes, out, |keyword, node, out| {
+        if keyword.name == "v3_checksum_as_v2" {
+            let on = boolean(node, out);
+            checksum_as_v2 = on.filter(|on| on.value).map(|on| on.span);
+        } else {
+            instance.set(keyword.name, node, out);
+        }
+    });
+    instance.finish_version(globals, checksum_as_v2, out);
+    instance.finish_state(out);
+    instance.finish_strict(out);
+    instance.finish_auth(out);
+    instance.finish_interval(out);
+    let own = instance.raw.interface.as_ref().map(|i| i.value.as_str());
+    instance.uses.report(name, own, trackers, out);
+    Some(instance.raw)
+}
+
+/// What keepalived's strict mode means here, said once where it is switched on.
+pub(crate) fn strict_warning(word: &str, span: Span) -> Diagnostic {
+    Diagnostic::warning(span, format!("`{word}`: RFC 5798 is followed, but the addresses answer"))
+        .note("keepalived would drop all traffic to the addresses of a node that does not own them")
+        .note("no password, no answer to lower priorities, no preempt_delay, 3 missed adverts")
+        .help("remove it unless every node of the pair has it: packaged samples contain it by accident")
+}
+
+struct Instance {
+    raw: RawRouter,
+    /// Whether MASTER was asked for, and where.
+    state: Option<Spanned<bool>>,
+    nopreempt: Option<Span>,
+    strict: Option<Spanned<bool>>,
+    auth_type: Option<Span>,
+    lower_prio_no_advert: Option<Spanned<bool>>,
+    uses: Uses,
+}
+
+impl Instance {
+    fn set(&mut self, name: &'static str, node: &Node, out: &mut Vec<Diagnostic>) {
+        let span = node.keyword.span;
+        let raw = &mut self.raw;
+        if name.starts_with("garp_") {
+            return announce(name, node, &mut raw.announce, out);
+        }
+        match (name, node.args.first()) {
+            ("state", Some(_)) => self.set_state(node, out),
+            ("interface", Some(word)) => {
+                raw.interface = Some(Spanned::new(word.text.clone(), word.span));
+            }
+            ("virtual_router_id", Some(word)) => raw.vrid = number(word, out),
+            ("priority", Some(word)) => raw.priority = number(word, out),
+            ("version", Some(word)) => raw.version = number_in(word, (2, 3), out),
+            ("advert_int", Some(word)) => raw.interval = seconds(word, out),
+            ("preempt_delay", Some(word)) => raw.preempt_delay = seconds(word, out),
+            ("down_timer_adverts", Some(word)) => {
+                raw.down_timer_adverts = number_in(word, (1, 100), out);
+            }
+            ("mcast_src_ip" | "unicast_src_ip", Some(word)) => raw.source = ip(word, out),
+            ("mcast_dst_ip", Some(word)) => raw.group = ip(word, out),
+            ("virtual_ipaddress", _) => raw.addresses.append(&mut address::lower(node, out)),
+            ("virtual_ipaddress_excluded", _) => {
+                raw.excluded.append(&mut address::lower(node, out));
+            }
+            ("no_virtual_ipaddress", _) => raw.no_addresses = Some(span),
+            ("nopreempt", _) => self.nopreempt = Some(span),
+            ("preempt", _) => self.nopreempt = None,
+            ("dont_track_primary", _) => raw.track_interface = Some(Spanned::new(false, span)),
+            ("lower_prio_no_advert", _) => self.lower_prio_no_advert = boolean(node, out),
+            ("higher_prio_send_advert", _) => raw.advert_before_yield = boolean(node, out),
+            ("skip_check_adv_addr", _) => raw.check_addresses = boolean(node, out).map(not),
+            ("strict_mode", _) => {
+                self.strict = boolean(node, out);
+                if self.strict.is_some_and(|on| on.value) {
+                    out.push(strict_warning("strict_mode", span));
+                }
+            }
+            ("owner_ignore_adverts", _) => owner_ignore_adverts(node, out),
+            ("accept", _) => {}
+            ("authentication", _) => self.authentication(node, out),
+            ("track_script", _) => self.uses.read(Kind::Script, node, out),
+            ("track_interface", _) => self.uses.read(Kind::Interface, node, out),
+            ("track_file", _) => self.uses.read(Kind::File, node, out),
+            ("track_process", _) => self.uses.read(Kind::Process, node, out),
+            (name, _) => debug_assert!(false, "{name} is in the table but not read"),
+        }
+    }
+
+    fn set_state(&mut self, node: &Node, out: &mut Vec<Diagnostic>) {
+        let Some(word) = node.args.first() else { return };
+        match word.text.as_str() {
+            "MASTER" => self.state = Some(Spanned::new(true, node.span())),
+            // keepalived: BACKUP does not undo an earlier MASTER.
+            "BACKUP" => {
+                self.state =
+                    self.state.filter(|s| s.value).or(Some(Spanned::new(false, node.span())));
+            }
+            other => {
+                let error =
+                    Diagnostic::error(word.span, format!("unknown state {}", quoted(other)));
+                let states = ["MASTER", "BACKUP"];
+                out.push(match nearest(other, states) {
+                    Some(state) if other.eq_ignore_ascii_case(state) => error
+                        .note("keywords are case-sensitive; keepalived takes this for BACKUP")
+                        .help(format!("write `{state}`")),
+                    near => error.help("allowed: MASTER, BACKUP").suggest(near),
+                });
+            }
+        }
+    }
+
+    fn authentication(&mut self, node: &Node, out: &mut Vec<Diagnostic>) {
+        let nodes = node.block.as_deref().unwrap_or_default();
+        let mut auth_type = None;
+        let mut auth_pass = None;
+        walk(Block::Authentication, nodes, out, |keyword, node, out| {
+            let Some(word) = node.args.first() else { return };
+            match (keyword.name, word.text.as_str()) {
+                ("auth_type", "PASS") => auth_type = Some(word.span),
+                ("auth_type", "AH") => {
+                    auth_type = Some(word.span);
+                    out.push(
+                        Diagnostic::error(word.span, "`auth_type AH` is not supported")
+                            .note("RFC 3768 removed it; its adverts are other packets altogether")
+                            .help("change all nodes to `auth_type PASS`, or remove the block on all nodes"),
+                    );
+                }
+                ("auth_type", other) => {
+                    auth_type = Some(word.span);
+                    let text = format!("unknown auth_type {}", quoted(other));
+                    out.push(Diagnostic::error(word.span, text).help("allowed: PASS"));
+                }
+                _ => {
+                    auth_pass = Some(Spanned::new(word.text.clone(), node.keyword.span));
+                }
+            }
+        });
+        match (auth_type, &auth_pass) {
+            (Some(_), None) => out.push(
+                Diagnostic::error(node.keyword.span, "`authentication` has no auth_pass")
+                    .help("add `auth_pass PASSWORD`, the same on all nodes"),
+            ),
+            (None, _) => out.push(
+                Diagnostic::error(node.keyword.span, "`authentication` has no auth_type")
+                    .help("add `auth_type PASS`"),
+            ),
+            (Some(_), Some(_)) => {}
+        }
+        self.auth_type = auth_type;
+        self.raw.auth_pass = auth_pass.map(|p| p.map(|text| Secret(text.into_bytes())));
+    }
+
+    /// Version, group and checksum: what depends on the family of the first address.
+    fn finish_version(
+        &mut self,
+        globals: &GlobalDefs,
+        checksum_as_v2: Option<Span>,
+        out: &mut Vec<Diagnostic>,
+    ) {
+        let raw = &mut self.raw;
+        let family = family_of(raw);
+        let group = match family {
+            Family::Ipv4 => globals.group4,
+            Family::Ipv6 => globals.group6,
+        };
+        raw.group = raw.group.or(group);
+        if family == Family::Ipv4 {
+            // The global version is for IPv4 only; IPv6 without its own is version 3.
+            raw.version = raw.version.or(globals.version);
+        }
+        if let (Some(span), 3, Family::Ipv4) = (checksum_as_v2, version_of(raw), family) {
+            raw.checksum = Some(Spanned::new(V3Checksum::MessageOnly, span));
+        }
+        raw.announce = globals.complete(&raw.announce);
+        if let Some(pass) = &raw.auth_pass
+            && String::from_utf8_lossy(&pass.value.0).contains('\u{fffd}')
+        {
+            out.push(
+                Diagnostic::error(pass.span, "the password is not UTF-8")
+                    .note("its bytes cannot be known for certain")
+                    .help("write the file in UTF-8, or use ASCII letters and digits on all nodes"),
+            );
+        }
+    }
+
+    fn finish_state(&mut self, out: &mut Vec<Diagnostic>) {
+        let raw = &mut self.raw;
+        let Some(state) = self.state.filter(|state| state.value) else {
+            raw.preempt = self.nopreempt.map(|span| Spanned::new(false, span));
+            return;
+        };
+        if raw.priority.is_none() {
+            out.push(
+                Diagnostic::warning(
+                    state.span,
+                    "`state MASTER` without a priority means priority 255",
+                )
+                .note("as in keepalived: the instance claims to own the addresses")
+                .help("write the priority you mean, higher than the other nodes'"),
+            );
+            raw.priority = Some(Spanned::new(255, state.span));
+        }
+        let owner = raw.priority.is_some_and(|p| p.value == 255);
+        if self.strict.is_some_and(|on| on.value) && !owner {
+            out.push(
+                Diagnostic::warning(state.span, "strict mode turns `state MASTER` into BACKUP")
+                    .note("only priority 255 may begin as master"),
+            );
+            raw.preempt = self.nopreempt.map(|span| Spanned::new(false, span));
+            return;
+        }
+        if let Some(nopreempt) = self.nopreempt {
+            out.push(
+                Diagnostic::warning(nopreempt, "`state MASTER` clears nopreempt")
+                    .also(state.span, "MASTER is asked for here")
+                    .note("as in keepalived: this node takes over from a lower priority")
+                    .help("use `state BACKUP` on all nodes to keep nopreempt"),
+            );
+        }
+        if let Some(delay) = raw.preempt_delay.take_if(|delay| !delay.value.is_zero()) {
+            out.push(
+                Diagnostic::warning(delay.span, "`state MASTER` clears preempt_delay")
+                    .also(state.span, "MASTER is asked for here")
+                    .note("as in keepalived: this node takes over from a lower priority at once")
+                    .help("use `state BACKUP` on all nodes to keep the delay"),
+            );
+        }
+    }
+
+    /// keepalived's strict mode: RFC 5798 but for no_accept, which would cut the addresses off.
+    fn finish_strict(&mut self, out: &mut Vec<Diagnostic>) {
+        let raw = &mut self.raw;
+        let Some(strict) = self.strict.filter(|on| on.value) else {
+            raw.answer_lower = self.lower_prio_no_advert.map(not);
+            return;
+        };
+        raw.strict = Some(Spanned::new(Strict::Rfc5798, strict.span));
+        if let Some(pass) = raw.auth_pass.take() {
+            self.auth_type = None;
+            out.push(
+                Diagnostic::warning(pass.span, "strict mode drops the password")
+                    .also(strict.span, "strict mode is asked for here")
+                    .note("adverts leave without one, and adverts that carry one are refused")
+                    .help("remove the strict mode on all nodes to keep the password"),
+            );
+        }
+        if let Some(delay) = raw.preempt_delay.take_if(|delay| !delay.value.is_zero()) {
+            out.push(
+                Diagnostic::warning(delay.span, "strict mode clears preempt_delay")
+                    .also(strict.span, "strict mode is asked for here"),
+            );
+        }
+        if let Some(adverts) = raw.down_timer_adverts.take_if(|n| n.value != 3) {
+            out.push(
+                Diagnostic::warning(adverts.span, "strict mode sets down_timer_adverts to 3")
+                    .also(strict.span, "strict mode is asked for here"),
+            );
+        }
+        raw.advert_before_yield = None;
+        raw.announce.lower_repeat = None;
+        raw.announce.lower_delay = None;
+    }
+
+    fn finish_auth(&mut self, out: &mut Vec<Diagnostic>) {
+        let v3 = version_of(&self.raw) == 3;
+        if let Some(pass) = self.raw.auth_pass.take_if(|_| v3) {
+            out.push(
+                Diagnostic::warning(pass.span, "VRRP version 3 carries no password: it is dropped")
+                    .note("as in keepalived; adverts are neither signed nor checked"),
+            );
+        }
+        if let Some(pass) = &mut self.raw.auth_pass
+            && pass.value.0.len() > AuthV2::MAX_PASS
+        {
+            let text = format!("auth_pass has {} bytes, the packet carries 8", pass.value.0.len());
+            pass.value.0.truncate(AuthV2::MAX_PASS);
+            out.push(
+                Diagnostic::warning(pass.span, text)
+                    .note("its first 8 bytes are used, as keepalived does")
+                    .help("write those 8 bytes only; nothing changes on the wire"),
+            );
+        }
+    }
+
+    /// keepalived rounds the interval to what the packet can carry.
+    fn finish_interval(&mut self, out: &mut Vec<Diagnostic>) {
+        let v3 = version_of(&self.raw) == 3;
+        let Some(interval) = &mut self.raw.interval else { return };
+        let asked = interval.value;
+        let allowed = Duration::from_millis(10)..=Duration::from_secs(255);
+        if !allowed.contains(&asked) {
+            let text = format!("advert_int must be 0.01 to 255 seconds, not {}", human(asked));
+            out.push(Diagnostic::error(interval.span, text));
+            self.raw.interval = None;
+            return;
+        }
+        let step: u64 = if v3 { 10_000 } else { 1_000_000 };
+        let micros = u64::try_from(asked.as_micros()).unwrap_or(u64::MAX);
+        let rounded = Duration::from_micros(((micros + step / 2) / step).max(1) * step);
+        if v3 && rounded > Centis::MAX_V3.as_duration() {
+            return; // Out of range: the check says so.
+        }
+        if rounded != asked {
+            let text = format!("advert_int {} becomes {}", human(asked), human(rounded));
+            let warning = Diagnostic::warning(interval.span, text);
+            out.push(if v3 {
+                warning.note("VRRP version 3 carries steps of 10 ms")
+            } else {
+                warning
+                    .note("VRRP version 2 carries whole seconds; keepalived rounds as well")
+                    .help("use `version 3` on all nodes for steps of 10 ms")
+            });
+            interval.value = rounded;
+        }
+    }
+}
+
+fn not(flag: Spanned<bool>) -> Spanned<bool> {
+    flag.map(|on| !on)
+}

@@ -1,0 +1,319 @@
+//! The tree to [`Raw`]: the walk over blocks that all of them share, and `global_defs`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::instance;
+use super::keywords::{Block, Body, Class, Keyword};
+use super::tracking::{self, Trackers};
+use super::tree::Node;
+use super::values::{boolean, ip, number, number_in, seconds};
+use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::raw::{Raw, RawAnnounce};
+
+/// Lowers all statements of all files.
+pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
+    let mut globals = GlobalDefs::default();
+    let mut trackers = Trackers::default();
+    let mut instances = Vec::new();
+    let mut groups = Vec::new();
+    walk(Block::Root, nodes, out, |keyword, node, out| match keyword.name {
+        "global_defs" => globals.read(node, out),
+        "vrrp_instance" => instances.push(node),
+        "vrrp_sync_group" => groups.push(node),
+        "garp_group" => tracking::garp_group(node, out),
+        _ => trackers.define(keyword.name, node, out),
+    });
+    if let Some(strict) = globals.strict.filter(|on| on.value) {
+        out.push(instance::strict_warning("vrrp_strict", strict.span));
+    }
+    for node in &instances {
+        if let Some(router) = instance::lower(node, &globals, &trackers, out) {
+            raw.routers.push(router);
+        }
+    }
+    tracking::sync_groups(&groups, &instances, &trackers, out);
+    globals.finish(raw);
+}
+
+/// Visits the statements of a block: looks each up, checks its shape, says what has no effect, and
+/// hands the rest to `visit`.
+pub(crate) fn walk<'n>(
+    block: Block,
+    nodes: &'n [Node],
+    out: &mut Vec<Diagnostic>,
+    mut visit: impl FnMut(&'static Keyword, &'n Node, &mut Vec<Diagnostic>),
+) {
+    let mut unheard: Vec<(&'static str, Span, Vec<&'static str>)> = Vec::new();
+    let mut seen: BTreeMap<&'static str, Span> = BTreeMap::new();
+    for node in nodes {
+        let Some(keyword) = block.find(&node.keyword.text) else {
+            out.push(unknown(block, node));
+            continue;
+        };
+        match keyword.class {
+            Class::Quiet => continue,
+            Class::Refused(why, instead) => {
+                let text = format!("`{}` is not supported", keyword.name);
+                out.push(Diagnostic::error(node.keyword.span, text).note(why).help(instead));
+                continue;
+            }
+            Class::Warned(text) => {
+                match unheard.iter_mut().find(|(known, _, _)| *known == text) {
+                    Some((_, _, names)) if names.contains(&keyword.name) => {}
+                    Some((_, _, names)) => names.push(keyword.name),
+                    None => unheard.push((text, node.keyword.span, vec![keyword.name])),
+                }
+                continue;
+            }
+            Class::Honoured | Class::Checked => {}
+        }
+        if !shape(keyword, node, out) {
+            continue;
+        }
+        let once = keyword.body == Body::No || keyword.name == "authentication";
+        if once && let Some(first) = seen.insert(keyword.name, node.keyword.span) {
+            let text = format!("`{}` is given twice, the last one counts", keyword.name);
+            out.push(Diagnostic::warning(node.keyword.span, text).also(first, "given before"));
+        }
+        visit(keyword, node, out);
+    }
+    for (text, span, names) in unheard {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        out.push(Diagnostic::warning(span, format!("{}: {text}", names.join(", "))));
+    }
+}
+
+/// Whether a statement has the arguments and the block its keyword asks for.
+fn shape(keyword: &Keyword, node: &Node, out: &mut Vec<Diagnostic>) -> bool {
+    let (least, most) = keyword.args;
+    let name = keyword.name;
+    match (keyword.body, &node.block) {
+        (Body::Yes, None) => {
+            out.push(
+                Diagnostic::error(node.keyword.span, format!("`{name}` needs a block"))
+                    .help(format!("write `{name} {{ … }}`")),
+            );
+            return false;
+        }
+        (Body::No, Some(_)) => {
+            out.push(Diagnostic::error(node.span(), format!("`{name}` takes no block")));
+            return false;
+        }
+        _ => {}
+    }
+    if node.args.len() < least {
+        let text = format!("`{name}` needs {}", if least == 1 { "a value" } else { "more values" });
+        out.push(Diagnostic::error(node.keyword.span, text));
+        return false;
+    }
+    if let Some(surplus) = node.args.get(most) {
+        let error = if name == "auth_pass" {
+            // The rest of the line may be half of the password.
+            Diagnostic::error(node.keyword.span, "`auth_pass` takes one word")
+                .help("put a password with blanks in double quotes")
+        } else {
+            let text = format!("{} is left over after `{name}`", quoted(&surplus.text));
+            Diagnostic::error(surplus.span, text).note(match most {
+                0 => format!("`{name}` takes no value"),
+                1 => format!("`{name}` takes one value"),
+                n => format!("`{name}` takes {n} values"),
+            })
+        };
+        out.push(error);
+        return false;
+    }
+    true
+}
+
+fn unknown(block: Block, node: &Node) -> Diagnostic {
+    let name = &node.keyword.text;
+    let span = node.keyword.span;
+    let homes: Vec<String> = Block::ALL
+        .iter()
+        .filter(|home| !matches!(home, Block::Address | Block::Preprocessor))
+        .filter(|home| home.find(name).is_some())
+        .map(|home| format!("`{home}`"))
+        .collect();
+    if !homes.is_empty() {
+        let place = if block == Block::Root {
+            "outside every block".to_owned()
+        } else {
+            format!("in `{block}`")
+        };
+        let error = Diagnostic::error(span, format!("`{name}` does not belong {place}"));
+        return if Block::Root.find(name).is_some() && block != Block::Root {
+            error.help("it stands outside every block: is a `}` missing above?")
+        } else {
+            error.help(format!("it belongs in {}", homes.join(" or ")))
+        };
+    }
+    let place = if block == Block::Root { String::new() } else { format!(" in `{block}`") };
+    let here = nearest(name, block.keywords().iter().map(|k| k.name));
+    let error = Diagnostic::error(span, format!("unknown keyword {}{place}", quoted(name)));
+    if name.starts_with("//") {
+        return error.help("a comment begins with `#` or `!`");
+    }
+    if here.is_some() {
+        return error.suggest(here);
+    }
+    let elsewhere = Block::ALL
+        .iter()
+        .flat_map(|home| home.keywords().iter().map(move |k| (k.name, home)))
+        .find(|(known, _)| nearest(name, [*known]).is_some());
+    match elsewhere {
+        Some((known, home)) => {
+            error.help(format!("did you mean `{known}`, which belongs in `{home}`?"))
+        }
+        None => error,
+    }
+}
+
+/// `global_defs`, as far as it matters here.
+#[derive(Debug, Default)]
+pub(crate) struct GlobalDefs {
+    pub(crate) version: Option<Spanned<i64>>,
+    pub(crate) strict: Option<Spanned<bool>>,
+    pub(crate) skip_check: Option<Spanned<bool>>,
+    pub(crate) lower_prio_no_advert: Option<Spanned<bool>>,
+    pub(crate) higher_prio_send_advert: Option<Spanned<bool>>,
+    pub(crate) down_timer_adverts: Option<Spanned<i64>>,
+    pub(crate) checksum_as_v2: Option<Span>,
+    pub(crate) group4: Option<Spanned<IpAddr>>,
+    pub(crate) group6: Option<Spanned<IpAddr>>,
+    pub(crate) announce: RawAnnounce,
+    min_garp: Option<Spanned<bool>>,
+    router_id: Option<Spanned<String>>,
+    startup_delay: Option<Spanned<Duration>>,
+    log_unknown_vrids: Option<Span>,
+}
+
+impl GlobalDefs {
+    fn read(&mut self, node: &Node, out: &mut Vec<Diagnostic>) {
+        let nodes = node.block.as_deref().unwrap_or_default();
+        walk(Block::Globals, nodes, out, |keyword, node, out| self.set(keyword.name, node, out));
+    }
+
+    fn set(&mut self, name: &'static str, node: &Node, out: &mut Vec<Diagnostic>) {
+        let span = node.keyword.span;
+        if let Some(short) = name.strip_prefix("vrrp_").filter(|s| is_announce(s)) {
+            return announce(short, node, &mut self.announce, out);
+        }
+        match (name, node.args.first()) {
+            ("router_id", Some(word)) => {
+                self.router_id = Some(Spanned::new(word.text.clone(), word.span));
+            }
+            ("vrrp_version", Some(word)) => self.version = number_in(word, (2, 3), out),
+            ("vrrp_down_timer_adverts", Some(word)) => {
+                self.down_timer_adverts = number_in(word, (1, 100), out);
+            }
+            ("vrrp_startup_delay", Some(word)) => self.startup_delay = seconds(word, out),
+            ("vrrp_mcast_group4", Some(word)) => {
+                self.group4 = group(word, IpAddr::is_ipv4, "IPv4", out);
+            }
+            ("vrrp_mcast_group6", Some(word)) => {
+                self.group6 = group(word, IpAddr::is_ipv6, "IPv6", out);
+            }
+            ("vrrp_strict", _) => self.strict = boolean(node, out),
+            ("vrrp_skip_check_adv_addr", _) => self.skip_check = boolean(node, out),
+            ("vrrp_lower_prio_no_advert", _) => self.lower_prio_no_advert = boolean(node, out),
+            ("vrrp_higher_prio_send_advert", _) => {
+                self.higher_prio_send_advert = boolean(node, out);
+            }
+            ("vrrp_min_garp", _) => self.min_garp = boolean(node, out),
+            ("vrrp_owner_ignore_adverts", _) => owner_ignore_adverts(node, out),
+            ("v3_checksum_as_v2", _) => self.checksum_as_v2 = Some(span),
+            ("log_unknown_vrids", _) => self.log_unknown_vrids = Some(span),
+            (name, _) => debug_assert!(false, "{name} is in the table but not read"),
+        }
+    }
+
+    fn finish(self, raw: &mut Raw) {
+        let globals = &mut raw.globals;
+        globals.router_id = self.router_id.or(globals.router_id.take());
+        globals.startup_delay = self.startup_delay.or(globals.startup_delay);
+        globals.log_unknown_vrids = self
+            .log_unknown_vrids
+            .map(|span| Spanned::new(true, span))
+            .or(globals.log_unknown_vrids);
+    }
+
+    /// What an instance says about announcements, completed by what holds for all of them.
+    pub(crate) fn complete(&self, own: &RawAnnounce) -> RawAnnounce {
+        let global = &self.announce;
+        // `vrrp_min_garp` changes the defaults only: one frame, no second batch.
+        let min = self.min_garp.filter(|on| on.value).map(|on| on.span);
+        let frames = |n| min.map(|span| Spanned::new(n, span));
+        let never = min.map(|span| Spanned::new(Duration::ZERO, span));
+        let repeat = global.repeat.or(frames(1));
+        let delay = global.delay.or(never);
+        RawAnnounce {
+            repeat: own.repeat.or(repeat),
+            delay: own.delay.or(delay),
+            refresh: own.refresh.or(global.refresh).or(never),
+            refresh_repeat: own.refresh_repeat.or(global.refresh_repeat).or(frames(1)),
+            // keepalived: the global values, not the instance's, are the default here.
+            lower_repeat: own.lower_repeat.or(global.lower_repeat).or(repeat),
+            lower_delay: own.lower_delay.or(global.lower_delay).or(delay),
+            garp_interval: own.garp_interval.or(global.garp_interval),
+            gna_interval: own.gna_interval.or(global.gna_interval),
+        }
+    }
+}
+
+fn is_announce(name: &str) -> bool {
+    name.starts_with("garp_") || name.starts_with("gna_")
+}
+
+/// One of the `garp_*` and `gna_*` settings, which globals and instances share.
+pub(crate) fn announce(
+    name: &str,
+    node: &Node,
+    announce: &mut RawAnnounce,
+    out: &mut Vec<Diagnostic>,
+) {
+    let Some(word) = node.args.first() else { return };
+    // keepalived takes 0 frames for 1.
+    let at_least_one = |n: Spanned<i64>| n.map(|n| if n == 0 { 1 } else { n });
+    match name {
+        "garp_master_delay" => announce.delay = seconds(word, out),
+        "garp_master_repeat" => announce.repeat = number(word, out).map(at_least_one),
+        "garp_master_refresh" => announce.refresh = seconds(word, out),
+        "garp_master_refresh_repeat" => {
+            announce.refresh_repeat = number(word, out).map(at_least_one);
+        }
+        "garp_lower_prio_delay" => announce.lower_delay = seconds(word, out),
+        "garp_lower_prio_repeat" => announce.lower_repeat = number(word, out),
+        "garp_interval" => announce.garp_interval = seconds(word, out),
+        "gna_interval" => announce.gna_interval = seconds(word, out),
+        name => debug_assert!(false, "{name} is in the table but not read"),
+    }
+}
+
+/// Accepted where it says what vipd does anyway.
+pub(crate) fn owner_ignore_adverts(node: &Node, out: &mut Vec<Diagnostic>) {
+    if boolean(node, out).is_some_and(|on| on.value) {
+        let text = format!("`{}` is not supported", node.keyword.text);
+        out.push(
+            Diagnostic::error(node.keyword.span, text)
+                .note("an owner listens to other owners, so that one of two gives way")
+                .help("remove it, or use vrrp_strict, whose owners never listen"),
+        );
+    }
+}
+
+fn group(
+    word: &super::lexer::Word,
+    fits: impl Fn(&IpAddr) -> bool,
+    family: &str,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Spanned<IpAddr>> {
+    let group = ip(word, out)?;
+    if fits(&group.value) && group.value.is_multicast() {
+        return Some(group);
+    }
+    let text = format!("{} is not an {family} multicast address", group.value);
+    out.push(Diagnostic::error(word.span, text));
+    None
+}

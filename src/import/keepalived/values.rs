@@ -1,0 +1,102 @@
+//! Words to values. keepalived takes trailing garbage with a shrug; here it is an error, because
+//! `100x` is a slip whose author believes in 100.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::lexer::Word;
+use super::tree::Node;
+use crate::config::diag::{Diagnostic, Spanned, quoted};
+
+/// A whole decimal number.
+pub(crate) fn number(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<i64>> {
+    let digits = word.text.strip_prefix(['-', '+']).unwrap_or(&word.text);
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    match word.text.parse() {
+        Ok(value) if plain => Some(Spanned::new(value, word.span)),
+        _ => {
+            let text = format!("{} is not a whole number", quoted(&word.text));
+            out.push(Diagnostic::error(word.span, text));
+            None
+        }
+    }
+}
+
+/// A whole number from `least` to `most`.
+pub(crate) fn number_in(
+    word: &Word,
+    (least, most): (i64, i64),
+    out: &mut Vec<Diagnostic>,
+) -> Option<Spanned<i64>> {
+    let number = number(word, out)?;
+    if (least..=most).contains(&number.value) {
+        return Some(number);
+    }
+    let text = format!("the value must be {least} to {most}, not {}", number.value);
+    out.push(Diagnostic::error(word.span, text));
+    None
+}
+
+/// Decimal seconds, read to the microsecond.
+pub(crate) fn seconds(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Duration>> {
+    let parsed = parse_seconds(&word.text);
+    if parsed.is_none() {
+        let text = format!("{} is not a number of seconds", quoted(&word.text));
+        let error = Diagnostic::error(word.span, text);
+        let digits = word.text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = word.text.get(digits.len()..).unwrap_or_default();
+        out.push(match (unit, parse_seconds(digits)) {
+            ("s" | "sec", Some(_)) => {
+                error.help(format!("keepalived.conf has no units: write `{digits}`"))
+            }
+            ("ms", Some(ms)) => {
+                let seconds = format!("{:.6}", (ms / 1000).as_secs_f64());
+                let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
+                error.help(format!("keepalived.conf has no units: write `{seconds}`"))
+            }
+            _ => error,
+        });
+    }
+    parsed.map(|value| Spanned::new(value, word.span))
+}
+
+fn parse_seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let whole: u32 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let micros: u32 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+    Some(Duration::from_secs(whole.into()) + Duration::from_micros(micros.into()))
+}
+
+/// The boolean after a keyword; nothing there means true.
+pub(crate) fn boolean(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Spanned<bool>> {
+    let Some(word) = node.args.first() else {
+        return Some(Spanned::new(true, node.keyword.span));
+    };
+    let value = match word.text.as_str() {
+        "true" | "on" | "yes" => true,
+        "false" | "off" | "no" => false,
+        other => {
+            let text = format!("{} is neither true nor false", quoted(other));
+            out.push(
+                Diagnostic::error(word.span, text)
+                    .help("allowed: true, on, yes, false, off, no; nothing means true"),
+            );
+            return None;
+        }
+    };
+    Some(Spanned::new(value, word.span))
+}
+
+/// An address without a prefix length.
+pub(crate) fn ip(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<IpAddr>> {
+    if let Ok(ip) = word.text.parse() {
+        return Some(Spanned::new(ip, word.span));
+    }
+    let text = format!("{} is not an IP address", quoted(&word.text));
+    out.push(Diagnostic::error(word.span, text));
+    None
+}

@@ -1,0 +1,4 @@
+//! Other programs' configuration languages, lowered to [`crate::config::raw`].
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod keepalived;
