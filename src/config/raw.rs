@@ -177,6 +177,15 @@ impl RawAddress {
     }
 }
 
+/// The IPv4 broadcast address of a network: host bits all set (`+`) or all clear (`-`).
+#[must_use]
+pub fn broadcast_of(cidr: Cidr, set: bool) -> Option<Ipv4Addr> {
+    let IpAddr::V4(own) = cidr.address() else { return None };
+    let host_bits = u32::MAX.checked_shr(cidr.prefix().into()).unwrap_or(0);
+    let bits = own.to_bits();
+    Some(Ipv4Addr::from_bits(if set { bits | host_bits } else { bits & !host_bits }))
+}
+
 /// Gratuitous ARP and unsolicited NA.
 #[derive(Clone, Debug, Default)]
 pub struct RawAnnounce {

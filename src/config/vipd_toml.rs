@@ -1,8 +1,540 @@
-//! vipd.toml
+//! vipd.toml to [`Raw`].
+//!
+//! The spanned tree of the `toml` crate is walked by hand instead of derived with serde: serde
+//! stops at the first mistake, and an operator wants to see all of them.
 
-use super::diag::{Diagnostic, FileId};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::Spanned as TomlSpanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::human;
+use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::load::Text;
-use super::raw::Raw;
+use super::model::{RouterFlag, Strict};
+use super::raw::{Raw, RawAddress, RawAnnounce, RawRouter, Secret, Words, broadcast_of};
+use crate::types::{Cidr, V3Checksum};
 
-/// Lowers vipd.toml
-pub fn lower(_file: FileId, _text: &Text, _raw: &mut Raw, _out: &mut Vec<Diagnostic>) {}
+/// The tables of vipd.toml and their keys: what "did you mean" offers and what vipd.toml(5) must
+/// explain.
+pub const KEYS: &[(&str, &[&str])] = &[
+    ("", TOP),
+    ("global", GLOBAL),
+    ("vrrp.NAME", ROUTER),
+    ("announce", ANNOUNCE),
+    ("address", ADDRESS),
+];
+
+const TOP: &[&str] = &["global", "vrrp"];
+
+const GLOBAL: &[&str] = &["router_id", "startup_delay", "log_unknown_vrids"];
+
+const ROUTER: &[&str] = &[
+    "interface",
+    "vrid",
+    "addresses",
+    "excluded",
+    "priority",
+    "version",
+    "interval",
+    "preempt",
+    "preempt_delay",
+    "auth_pass",
+    "announce",
+    "source",
+    "group",
+    "checksum",
+    "strict",
+    "down_timer_adverts",
+    "max_learned_interval",
+    "answer_lower",
+    "advert_before_yield",
+    "check_addresses",
+    "expect_owner",
+    "track_interface",
+    "router_flag",
+];
+
+const ANNOUNCE: &[&str] = &[
+    "repeat",
+    "delay",
+    "refresh",
+    "refresh_repeat",
+    "lower_repeat",
+    "lower_delay",
+    "garp_interval",
+    "gna_interval",
+];
+
+const ADDRESS: &[&str] = &[
+    "address",
+    "dev",
+    "label",
+    "scope",
+    "broadcast",
+    "peer",
+    "dad",
+    "home",
+    "mngtmpaddr",
+    "noprefixroute",
+    "autojoin",
+    "preferred_lft",
+    "track",
+];
+
+static WORDS: Words = Words {
+    router: "router",
+    interface: "interface",
+    vrid: "vrid",
+    interval: "interval",
+    auth_pass: "auth_pass",
+    addresses: "addresses",
+    excluded: "excluded",
+    no_preempt: "preempt = false",
+    no_addresses: "addresses = []",
+    version3: "version = 3",
+    syntax: (" = ", "\""),
+};
+
+type Value<'t> = TomlSpanned<DeValue<'t>>;
+
+/// Adds what a file says to `raw`.
+pub(crate) fn lower(file: FileId, text: &Text, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
+    if text.lossy {
+        let at = text.text.find('\u{fffd}').unwrap_or_default();
+        let span = Span::new(file, at..at + '\u{fffd}'.len_utf8());
+        out.push(Diagnostic::error(span, "TOML is UTF-8, this byte is not"));
+        return;
+    }
+    let (table, errors) = DeTable::parse_recoverable(&text.text);
+    if !errors.is_empty() {
+        // What can be salvaged of a broken file would only raise questions nobody asked.
+        out.extend(errors.iter().map(|error| {
+            let span = Span::new(file, error.span().unwrap_or_default());
+            Diagnostic::error(span, error.message().lines().next().unwrap_or_default())
+        }));
+        return;
+    }
+    Reader { file, out }.top(table.get_ref(), raw);
+}
+
+struct Reader<'a> {
+    file: FileId,
+    out: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn top(&mut self, table: &DeTable<'_>, raw: &mut Raw) {
+        for (key, span, value) in entries(table) {
+            match key {
+                "global" => self.global(value, raw),
+                "vrrp" => self.routers(value, raw),
+                "listen" | "cluster" | "track" | "status" | "include" => {
+                    let text = format!("`{key}` is not supported by this version");
+                    let span = self.span(span);
+                    self.out.push(Diagnostic::error(span, text));
+                }
+                _ => self.unknown(key, span, TOP, "vipd.toml"),
+            }
+        }
+    }
+
+    fn global(&mut self, value: &Value<'_>, raw: &mut Raw) {
+        let Some(table) = self.table(value) else { return };
+        for (key, span, value) in entries(table) {
+            let globals = &mut raw.globals;
+            match key {
+                "router_id" => globals.router_id = self.text(value),
+                "startup_delay" => globals.startup_delay = self.duration(value),
+                "log_unknown_vrids" => globals.log_unknown_vrids = self.boolean(value),
+                _ => self.unknown(key, span, GLOBAL, "[global]"),
+            }
+        }
+    }
+
+    fn routers(&mut self, value: &Value<'_>, raw: &mut Raw) {
+        let Some(table) = self.table(value) else { return };
+        for (name, span, value) in entries(table) {
+            if !value.get_ref().is_table() {
+                let span = self.span(span);
+                self.out.push(
+                    Diagnostic::error(span, format!("`{name}` stands in [vrrp], outside a router"))
+                        .help("each router is a table of its own: `[vrrp.NAME]`"),
+                );
+                continue;
+            }
+            let name = Spanned::new(name.to_owned(), self.span(span));
+            if let Some(router) = self.router(name, value) {
+                raw.routers.push(router);
+            }
+        }
+    }
+
+    fn router(&mut self, name: Spanned<String>, value: &Value<'_>) -> Option<RawRouter> {
+        let place = format!("[vrrp.{}]", name.value);
+        let mut raw = RawRouter::new(name, &WORDS);
+        for (key, span, value) in entries(self.table(value)?) {
+            match key {
+                "interface" => raw.interface = self.text(value),
+                "vrid" => raw.vrid = self.number(value),
+                "priority" => raw.priority = self.number(value),
+                "version" => raw.version = self.number(value),
+                "interval" => raw.interval = self.duration(value),
+                "preempt" => raw.preempt = self.boolean(value),
+                "preempt_delay" => raw.preempt_delay = self.duration(value),
+                "down_timer_adverts" => raw.down_timer_adverts = self.number(value),
+                "source" => raw.source = self.ip(value),
+                "group" => raw.group = self.ip(value),
+                "announce" => raw.announce = self.announce(value),
+                "answer_lower" => raw.answer_lower = self.boolean(value),
+                "advert_before_yield" => raw.advert_before_yield = self.boolean(value),
+                "check_addresses" => raw.check_addresses = self.boolean(value),
+                "max_learned_interval" => raw.max_learned_interval = self.duration(value),
+                "expect_owner" => raw.expect_owner = self.boolean(value),
+                "track_interface" => raw.track_interface = self.boolean(value),
+                "auth_pass" => {
+                    let at = self.span(span);
+                    raw.auth_pass =
+                        self.text(value).map(|t| Spanned::new(Secret(t.value.into_bytes()), at));
+                }
+                "addresses" => {
+                    raw.addresses = self.addresses(value);
+                    if raw.addresses.is_empty() {
+                        raw.no_addresses = Some(self.span(value.span()));
+                    }
+                }
+                "excluded" => raw.excluded = self.addresses(value),
+                "strict" => {
+                    raw.strict = self.choice(
+                        value,
+                        &[
+                            ("rfc3768", Strict::Rfc3768),
+                            ("rfc5798", Strict::Rfc5798),
+                            ("rfc9568", Strict::Rfc9568),
+                        ],
+                    );
+                }
+                "checksum" => {
+                    raw.checksum = self.choice(
+                        value,
+                        &[
+                            ("pseudo-header", V3Checksum::PseudoHeader),
+                            ("message-only", V3Checksum::MessageOnly),
+                        ],
+                    );
+                }
+                "router_flag" => {
+                    raw.router_flag = self.choice(
+                        value,
+                        &[
+                            ("forwarding", RouterFlag::Forwarding),
+                            ("set", RouterFlag::Set),
+                            ("clear", RouterFlag::Clear),
+                        ],
+                    );
+                }
+                _ => self.unknown(key, span, ROUTER, &place),
+            }
+        }
+        Some(raw)
+    }
+
+    fn announce(&mut self, value: &Value<'_>) -> RawAnnounce {
+        let mut raw = RawAnnounce::default();
+        let Some(table) = self.table(value) else { return raw };
+        for (key, span, value) in entries(table) {
+            match key {
+                "repeat" => raw.repeat = self.number(value),
+                "delay" => raw.delay = self.duration(value),
+                "refresh" => raw.refresh = self.duration(value),
+                "refresh_repeat" => raw.refresh_repeat = self.number(value),
+                "lower_repeat" => raw.lower_repeat = self.number(value),
+                "lower_delay" => raw.lower_delay = self.duration(value),
+                "garp_interval" => raw.garp_interval = self.duration(value),
+                "gna_interval" => raw.gna_interval = self.duration(value),
+                _ => self.unknown(key, span, ANNOUNCE, "announce"),
+            }
+        }
+        raw
+    }
+
+    fn addresses(&mut self, value: &Value<'_>) -> Vec<RawAddress> {
+        let Some(array) = value.get_ref().as_array() else {
+            self.expected(value, "an array of addresses, such as [\"10.0.0.10/24\"]");
+            return Vec::new();
+        };
+        array.iter().filter_map(|item| self.address(item)).collect()
+    }
+
+    fn address(&mut self, value: &Value<'_>) -> Option<RawAddress> {
+        let Some(table) = value.get_ref().as_table() else {
+            if value.get_ref().is_str() {
+                return self.cidr(value).map(RawAddress::new);
+            }
+            self.expected(value, "an address or { address = \"…\", … }");
+            return None;
+        };
+        let Some(address) = table.get("address") else {
+            let span = self.span(value.span());
+            self.out.push(Diagnostic::error(span, "an entry without `address`"));
+            return None;
+        };
+        let mut raw = RawAddress::new(self.cidr(address)?);
+        for (key, span, value) in entries(table) {
+            match key {
+                "address" => {}
+                "dev" => raw.dev = self.text(value),
+                "label" => raw.label = self.text(value),
+                "scope" => raw.scope = self.scope(value),
+                "broadcast" => raw.broadcast = self.broadcast(raw.cidr.value, value),
+                "peer" => raw.peer = self.cidr(value),
+                "dad" => raw.dad = self.flag(value, true),
+                "home" => raw.home = self.flag(value, true),
+                "mngtmpaddr" => raw.mngtmpaddr = self.flag(value, true),
+                "noprefixroute" => raw.noprefixroute = self.flag(value, true),
+                "autojoin" => raw.autojoin = self.flag(value, true),
+                "track" => raw.no_track = self.flag(value, false),
+                "preferred_lft" => raw.preferred_lft = self.preferred_lft(value),
+                _ => self.unknown(key, span, ADDRESS, "an address"),
+            }
+        }
+        Some(raw)
+    }
+
+    fn table<'t, 'i>(&mut self, value: &'t Value<'i>) -> Option<&'t DeTable<'i>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.expected(value, "a table");
+        }
+        table
+    }
+
+    fn text(&mut self, value: &Value<'_>) -> Option<Spanned<String>> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.expected(value, "a text in quotes");
+            return None;
+        };
+        Some(Spanned::new(text.to_owned(), self.span(value.span())))
+    }
+
+    fn number(&mut self, value: &Value<'_>) -> Option<Spanned<i64>> {
+        let number = value.get_ref().as_integer().and_then(|number| {
+            i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
+        });
+        let Some(number) = number else {
+            self.expected(value, "a whole number");
+            return None;
+        };
+        Some(Spanned::new(number, self.span(value.span())))
+    }
+
+    fn boolean(&mut self, value: &Value<'_>) -> Option<Spanned<bool>> {
+        let Some(boolean) = value.get_ref().as_bool() else {
+            self.expected(value, "true or false");
+            return None;
+        };
+        Some(Spanned::new(boolean, self.span(value.span())))
+    }
+
+    /// The place of a boolean that has the value `when`.
+    fn flag(&mut self, value: &Value<'_>, when: bool) -> Option<Span> {
+        self.boolean(value).filter(|b| b.value == when).map(|b| b.span)
+    }
+
+    fn duration(&mut self, value: &Value<'_>) -> Option<Spanned<Duration>> {
+        let span = self.span(value.span());
+        let Some(text) = value.get_ref().as_str() else {
+            let bare = match value.get_ref() {
+                DeValue::Integer(n) => n.as_str(),
+                DeValue::Float(n) => n.as_str(),
+                _ => "",
+            };
+            let bare = if bare.is_empty() { "1" } else { bare };
+            let text = "a length of time needs a unit";
+            self.out.push(
+                Diagnostic::error(span, text)
+                    .help(format!("write \"{bare}s\" for seconds, \"{bare}ms\" for milliseconds")),
+            );
+            return None;
+        };
+        match duration(text) {
+            Some(duration) => Some(Spanned::new(duration, span)),
+            None => {
+                let text = format!("{} is not a length of time", quoted(text));
+                self.out.push(
+                    Diagnostic::error(span, text)
+                        .help("a number and a unit: \"500ms\", \"1s\", \"1.5s\", \"2min\""),
+                );
+                None
+            }
+        }
+    }
+
+    fn ip(&mut self, value: &Value<'_>) -> Option<Spanned<IpAddr>> {
+        let text = self.text(value)?;
+        let parsed = text.value.parse();
+        if parsed.is_err() {
+            let message = format!("{} is not an IP address", quoted(&text.value));
+            self.out.push(Diagnostic::error(text.span, message));
+        }
+        Some(Spanned::new(parsed.ok()?, text.span))
+    }
+
+    fn cidr(&mut self, value: &Value<'_>) -> Option<Spanned<Cidr>> {
+        let text = self.text(value)?;
+        match text.value.parse() {
+            Ok(cidr) => Some(Spanned::new(cidr, text.span)),
+            Err(error) => {
+                let error =
+                    Diagnostic::error(text.span, crate::types::OutOfRange::to_string(&error));
+                self.out.push(error.help("for example \"10.0.0.10/24\""));
+                None
+            }
+        }
+    }
+
+    fn scope(&mut self, value: &Value<'_>) -> Option<Spanned<u8>> {
+        if value.get_ref().is_integer() {
+            let number = self.number(value)?;
+            let scope = u8::try_from(number.value).ok();
+            if scope.is_none() {
+                let text = format!("scope must be 0 to 255, not {}", number.value);
+                self.out.push(Diagnostic::error(number.span, text));
+            }
+            return Some(Spanned::new(scope?, number.span));
+        }
+        let names = [("global", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
+        self.choice(value, &names)
+    }
+
+    fn broadcast(&mut self, cidr: Cidr, value: &Value<'_>) -> Option<Spanned<Ipv4Addr>> {
+        let text = self.text(value)?;
+        let broadcast = match text.value.as_str() {
+            "+" => broadcast_of(cidr, true),
+            "-" => broadcast_of(cidr, false),
+            address => address.parse().ok(),
+        };
+        if broadcast.is_none() {
+            let message = "broadcast must be an IPv4 address, \"+\" or \"-\", on an IPv4 address";
+            self.out.push(Diagnostic::error(text.span, message));
+        }
+        Some(Spanned::new(broadcast?, text.span))
+    }
+
+    fn preferred_lft(&mut self, value: &Value<'_>) -> Option<Spanned<Option<u32>>> {
+        if value.get_ref().as_str() == Some("forever") {
+            return Some(Spanned::new(None, self.span(value.span())));
+        }
+        let duration = self.duration(value)?;
+        let seconds = u32::try_from(duration.value.as_secs()).ok();
+        if seconds.is_none() || duration.value.subsec_nanos() != 0 {
+            let text = format!("preferred_lft is in whole seconds, not {}", human(duration.value));
+            self.out.push(Diagnostic::error(duration.span, text).help("or \"forever\""));
+        }
+        Some(Spanned::new(Some(seconds?), duration.span))
+    }
+
+    fn choice<T: Copy>(&mut self, value: &Value<'_>, names: &[(&str, T)]) -> Option<Spanned<T>> {
+        let text = self.text(value)?;
+        if let Some((_, choice)) = names.iter().find(|(name, _)| *name == text.value) {
+            return Some(Spanned::new(*choice, text.span));
+        }
+        let known = || names.iter().map(|(name, _)| *name);
+        let list: Vec<String> = known().map(|name| format!("\"{name}\"")).collect();
+        self.out.push(
+            Diagnostic::error(text.span, format!("unknown value {}", quoted(&text.value)))
+                .help(format!("allowed: {}", list.join(", ")))
+                .suggest(nearest(&text.value, known())),
+        );
+        None
+    }
+
+    fn unknown(
+        &mut self,
+        key: &str,
+        span: Range<usize>,
+        known: &'static [&'static str],
+        place: &str,
+    ) {
+        let span = self.span(span);
+        let home = KEYS.iter().find(|(_, keys)| keys.contains(&key));
+        let error = Diagnostic::error(span, format!("unknown key {} in {place}", quoted(key)));
+        let near = nearest(key, known.iter().copied());
+        self.out.push(match (near, home) {
+            (None, Some((table, _))) => error.help(format!("it belongs in [{table}]")),
+            (near, _) => error.suggest(near),
+        });
+    }
+
+    fn expected(&mut self, value: &Value<'_>, what: &str) {
+        let span = self.span(value.span());
+        let text = format!("expected {what}, found {}", article(value.get_ref().type_str()));
+        self.out.push(Diagnostic::error(span, text));
+    }
+
+    fn span(&self, range: Range<usize>) -> Span {
+        Span::new(self.file, range)
+    }
+}
+
+/// The entries of a table in the order of the file.
+fn entries<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t str, Range<usize>, &'t Value<'i>)> {
+    let mut entries: Vec<_> =
+        table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
+    entries.sort_by_key(|(_, span, _)| span.start);
+    entries
+}
+
+/// A number with a unit; a decimal point is allowed ("1.5s").
+fn duration(text: &str) -> Option<Duration> {
+    let has_unit = text.chars().any(|c| c.is_ascii_alphabetic());
+    if let Some((whole, rest)) = text.split_once('.') {
+        let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let fraction = rest.get(..rest.len() - digits.len())?;
+        let plain =
+            |s: &str| !s.is_empty() && s.len() <= 9 && s.bytes().all(|b| b.is_ascii_digit());
+        if !plain(whole) || !plain(fraction) {
+            return None;
+        }
+        let unit = humantime::parse_duration(&format!("1{digits}")).ok()?;
+        let scale = 10_u32.checked_pow(fraction.len().try_into().ok()?)?;
+        let whole = unit.checked_mul(whole.parse().ok()?)?;
+        let part = unit.checked_mul(fraction.parse().ok()?)?.checked_div(scale)?;
+        return whole.checked_add(part);
+    }
+    humantime::parse_duration(text).ok().filter(|duration| has_unit || duration.is_zero())
+}
+
+fn article(kind: &str) -> String {
+    let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {kind}", if vowel { "an" } else { "a" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_units() {
+        let ms = Duration::from_millis;
+        for (text, expected) in [
+            ("500ms", Some(ms(500))),
+            ("1s", Some(ms(1000))),
+            ("1.5s", Some(ms(1500))),
+            ("0.01s", Some(ms(10))),
+            ("1m 30s", Some(ms(90_000))),
+            ("0s", Some(ms(0))),
+            ("1", None),
+            ("1.5", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.s", None),
+            ("99999999999999999999s", None),
+            ("", None),
+        ] {
+            assert_eq!(duration(text), expected, "{text:?}");
+        }
+    }
+}

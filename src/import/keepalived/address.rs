@@ -7,7 +7,7 @@ use super::lexer::Word;
 use super::tree::Node;
 use super::values::ip;
 use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
-use crate::config::raw::RawAddress;
+use crate::config::raw::{RawAddress, broadcast_of};
 use crate::types::Cidr;
 
 /// The addresses of a block, one per line.
@@ -123,23 +123,18 @@ fn scope(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<u8>> {
 
 /// An address, `+` (all host bits set) or `-` (all clear).
 fn broadcast(cidr: Cidr, word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Ipv4Addr>> {
-    let IpAddr::V4(own) = cidr.address() else {
-        out.push(Diagnostic::error(word.span, "IPv6 knows no broadcast"));
-        return None;
-    };
-    let host_bits = u32::MAX.checked_shr(cidr.prefix().into()).unwrap_or(0);
     let broadcast = match word.text.as_str() {
-        "+" => Ipv4Addr::from_bits(own.to_bits() | host_bits),
-        "-" => Ipv4Addr::from_bits(own.to_bits() & !host_bits),
+        "+" => broadcast_of(cidr, true),
+        "-" => broadcast_of(cidr, false),
         _ => match ip(word, out)?.value {
-            IpAddr::V4(v4) => v4,
-            IpAddr::V6(_) => {
-                out.push(Diagnostic::error(word.span, "an IPv4 address has an IPv4 broadcast"));
-                return None;
-            }
+            IpAddr::V4(v4) => Some(v4),
+            IpAddr::V6(_) => None,
         },
     };
-    Some(Spanned::new(broadcast, word.span))
+    if broadcast.is_none() {
+        out.push(Diagnostic::error(word.span, "a broadcast address is an IPv4 matter"));
+    }
+    Some(Spanned::new(broadcast?, word.span))
 }
 
 fn preferred_lft(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Option<u32>>> {

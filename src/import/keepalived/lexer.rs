@@ -153,7 +153,7 @@ impl LineLexer<'_> {
 
     /// The braces of a file name pattern are no blocks.
     fn in_include(&self) -> bool {
-        self.words.first().is_some_and(|word| is_include(word))
+        self.words.first().is_some_and(is_include)
     }
 
     fn peek(&self) -> Option<char> {
