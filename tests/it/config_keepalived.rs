@@ -1,22 +1,208 @@
 //! keepalived.conf through the front door.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use vipd::cli::sources::FileSystem;
-use vipd::config::load::load;
+use proptest::prelude::*;
+use vipd::config::load::{Loaded, ReadError, Sources, Text, load};
+use vipd::import::keepalived::coverage;
 
-fn published(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config/published").join(name)
+use crate::expected::{Below, dump, expect, outcome};
+
+/// Files in memory.
+#[derive(Default)]
+struct Memory(BTreeMap<PathBuf, String>);
+
+impl Memory {
+    fn one(text: &str) -> Memory {
+        Memory([(PathBuf::from("a.conf"), text.to_owned())].into())
+    }
+}
+
+impl Sources for Memory {
+    fn read(&self, path: &Path) -> Result<Text, ReadError> {
+        self.0.get(path).map(|text| Text { text: text.clone(), ..Text::default() }).ok_or_else(
+            || ReadError { path: path.to_owned(), reason: "No such file or directory".into() },
+        )
+    }
+
+    fn glob(&self, dir: &Path, pattern: &str) -> Vec<PathBuf> {
+        let path = dir.join(pattern);
+        self.0.contains_key(&path).then_some(path).into_iter().collect()
+    }
+
+    fn host_name(&self) -> Option<String> {
+        None
+    }
+}
+
+fn load_text(text: &str) -> Result<Loaded, String> {
+    load(&Memory::one(text), &[PathBuf::from("a.conf")], None).map_err(|failed| failed.render())
+}
+
+fn golden_files(dir: &str) -> Vec<String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".conf") || name.ends_with(".toml"))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    names
+}
+
+#[test]
+fn golden() {
+    for dir in ["tests/golden/config", "tests/golden/config/published"] {
+        for name in golden_files(dir) {
+            let below = Below::project(dir);
+            let actual = outcome(&below, &name);
+            expect(&below.0.join(format!("{name}.expected")), &actual);
+        }
+    }
 }
 
 #[test]
 fn published_configurations_load() {
-    for name in ["edge.conf", "patroni-2node-master.conf", "patroni-2node-backup.conf"] {
-        let loaded = load(&FileSystem, &[published(name)], None)
-            .unwrap_or_else(|f| panic!("{}", f.render()));
-        for w in &loaded.warnings {
-            println!("{}", w.render(&loaded.map, false));
-        }
-        println!("{:#?}", loaded.config);
+    for name in golden_files("tests/golden/config/published") {
+        let below = Below::project("tests/golden/config/published");
+        let loaded = load(&below, &[PathBuf::from(name)], None).unwrap();
+        assert_eq!(loaded.config.routers.len(), 1);
     }
+}
+
+#[test]
+fn the_order_of_blocks_does_not_matter() {
+    let below = Below::project("tests/golden/config");
+    let config = |name: &str| load(&below, &[PathBuf::from(name)], None).unwrap().config;
+    assert_eq!(config("globals-first.conf"), config("globals-last.conf"));
+}
+
+#[test]
+fn several_files_of_different_dialects_make_one_configuration() {
+    let memory = Memory(
+        [
+            ("g.conf".into(), "global_defs {\n router_id lb1\n}\n".to_owned()),
+            ("k.conf".into(), instance("", "51")),
+            (
+                "v.toml".into(),
+                "[vrrp.b]\ninterface='eth0'\nvrid=52\naddresses=['10.0.0.20/24']\n".to_owned(),
+            ),
+        ]
+        .into(),
+    );
+    let files: Vec<PathBuf> = ["g.conf", "k.conf", "v.toml"].map(PathBuf::from).into();
+    let loaded = load(&memory, &files, None).unwrap();
+    let names: Vec<&str> = loaded.config.routers.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(names, ["b", "VI_1"]);
+    assert_eq!(loaded.config.globals.router_id.as_deref(), Some("lb1"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_its_own_kind_of_failure() {
+    let failed = load(&Memory::default(), &[PathBuf::from("gone.conf")], None).unwrap_err();
+    assert!(failed.unreadable);
+    assert_eq!(failed.render(), "error: cannot read gone.conf: No such file or directory\n");
+}
+
+fn instance(body: &str, vrid: &str) -> String {
+    format!(
+        "vrrp_instance VI_1 {{\ninterface eth0\nvirtual_router_id {vrid}\n{body}\n\
+         virtual_ipaddress {{\n10.0.0.10/24\n}}\n}}\n"
+    )
+}
+
+/// Every keyword of the table is known to the parser in its own block.
+#[test]
+fn no_keyword_of_the_table_is_unknown() {
+    let rows: Vec<_> = coverage().collect();
+    assert!(rows.len() > 250, "{}", rows.len());
+    for row in rows {
+        let line = format!("{} 1\n", row.keyword);
+        let text = match row.block.as_str() {
+            "the preprocessor" | "an address line" => continue,
+            "the top level" => line,
+            "global_defs" => format!("global_defs {{\n{line}}}\n"),
+            "vrrp_instance" => instance(&line, "51"),
+            "authentication" => instance(&format!("authentication {{\n{line}}}\n"), "51"),
+            "auth_hmac" => instance(&format!("auth_hmac {{\n{line}}}\n"), "51"),
+            block => format!("{block} X {{\n{line}}}\n"),
+        };
+        let said = match load_text(&text) {
+            Ok(loaded) => loaded.warnings.iter().map(|w| w.message.clone()).collect(),
+            Err(said) => said,
+        };
+        assert!(!said.contains("unknown keyword"), "{row:?}: {said}");
+        assert!(!said.contains("does not belong"), "{row:?}: {said}");
+    }
+}
+
+/// Nothing that is refused loads, and nothing that is "not yet" loads without a word.
+#[test]
+fn classes_are_what_they_say() {
+    for row in coverage().filter(|row| row.block == "vrrp_instance") {
+        let loaded = load_text(&instance(&format!("{} 1", row.keyword), "51"));
+        match row.status {
+            "refused" => assert!(loaded.is_err(), "{row:?}"),
+            "no effect" => assert!(loaded.unwrap().warnings.is_empty(), "{row:?}"),
+            "not yet" => assert_eq!(loaded.unwrap().warnings.len(), 1, "{row:?}"),
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Hostile text: no panic, whatever dialect it is taken for.
+    #[test]
+    fn arbitrary_text_never_panics(text in "\\PC{0,300}", extra in "[ \t\n\r{}\"#!$@~\\\\\\[\\]=a-z0-9/.]{0,300}") {
+        for text in [&text, &extra] {
+            for format in [None, Some("toml"), Some("keepalived")] {
+                let format = format.map(|f| f.parse().unwrap());
+                let loaded = load(&Memory::one(text), &[PathBuf::from("a.conf")], format);
+                if let Err(failed) = loaded {
+                    prop_assert!(!failed.diagnostics.is_empty());
+                    failed.render();
+                }
+            }
+        }
+    }
+
+    /// Words of the language in any order: what the generator above hardly ever hits.
+    #[test]
+    fn arbitrary_words_never_panic(words in proptest::collection::vec(word(), 0..120)) {
+        let text = words.concat();
+        match load_text(&text) {
+            Ok(loaded) => drop(dump(&loaded.config)),
+            Err(said) => prop_assert!(said.contains("error: ")),
+        }
+    }
+}
+
+fn word() -> impl Strategy<Value = String> {
+    let keywords: Vec<String> = coverage().map(|row| format!("{} ", row.keyword)).collect();
+    prop_oneof![
+        3 => proptest::sample::select(keywords),
+        4 => proptest::sample::select(vec![
+            "{\n", "}\n", "\n", "\"", "# ", "VI_1 ", "10.0.0.10/24 ", "fe80::1/64 ", "255 ", "-3 ",
+            "1.5 ", "on ", "eth0 ", "MASTER ", "\\", "vrrp_instance VI_1 {\n", "include a.conf\n",
+        ]).prop_map(str::to_owned),
+        1 => "\\PC{0,8}",
+    ]
+}
+
+#[test]
+fn time_is_bounded() {
+    let started = std::time::Instant::now();
+    for text in ["{".repeat(100_000), "a {\n".repeat(50_000), "x \"\n".repeat(50_000)] {
+        assert!(load_text(&text).is_err());
+    }
+    let many: String =
+        (0..2000).map(|i| format!("vrrp_instance V{i} {{\nbogus{i}\n}}\n")).collect();
+    assert!(load_text(&many).is_err());
+    let files = "include a.conf\ninclude a.conf\n".repeat(200);
+    assert!(load_text(&files).is_err());
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }

@@ -1,9 +1,11 @@
-//! Tests through the public interface. One module per subject; `golden` reads recorded packets.
+//! Tests through the public interface. One module per subject; `golden` reads recorded packets,
+//! `expected` compares with expected outputs kept as files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod config_keepalived;
+mod expected;
 mod golden;
 mod wire_emit;
 mod wire_golden;
 mod wire_hostile;
 mod wire_parse;
-mod config_keepalived;

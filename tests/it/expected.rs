@@ -1,0 +1,142 @@
+//! Expected outputs are files: `VIPD_BLESS=1 cargo test` rewrites them, review reads the diff.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use vipd::cli::sources::FileSystem;
+use vipd::config::load::{ReadError, Sources, Text, load};
+use vipd::config::{AnnounceConfig, Config, RouterConfig, VirtualAddress};
+
+/// Files below one directory, named relative to it, so that outputs are the same everywhere.
+pub(crate) struct Below(pub(crate) PathBuf);
+
+impl Below {
+    pub(crate) fn project(dir: &str) -> Below {
+        Below(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir))
+    }
+}
+
+impl Sources for Below {
+    fn read(&self, path: &Path) -> Result<Text, ReadError> {
+        FileSystem
+            .read(&self.0.join(path))
+            .map_err(|error| ReadError { path: path.to_owned(), ..error })
+    }
+
+    fn glob(&self, dir: &Path, pattern: &str) -> Vec<PathBuf> {
+        let found = FileSystem.glob(&self.0.join(dir), pattern);
+        found.iter().map(|path| path.strip_prefix(&self.0).unwrap_or(path).to_owned()).collect()
+    }
+
+    fn host_name(&self) -> Option<String> {
+        Some("lb1".into())
+    }
+}
+
+/// Compares with the file, or writes it if asked to.
+pub(crate) fn expect(file: &Path, actual: &str) {
+    if std::env::var_os("VIPD_BLESS").is_some() {
+        std::fs::write(file, actual).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        expected == actual,
+        "{} differs; look at it, then VIPD_BLESS=1 rewrites it. Now:\n{actual}",
+        file.display()
+    );
+}
+
+/// What loading a file gives: every diagnostic, then the checked configuration.
+pub(crate) fn outcome(sources: &dyn Sources, file: &str) -> String {
+    match load(sources, &[PathBuf::from(file)], None) {
+        Ok(loaded) => {
+            let mut text: String =
+                loaded.warnings.iter().map(|w| w.render(&loaded.map, false) + "\n").collect();
+            text.push_str(&dump(&loaded.config));
+            text
+        }
+        Err(failed) => {
+            let text: String =
+                failed.diagnostics.iter().map(|d| d.render(&failed.map, false) + "\n").collect();
+            let kind = if failed.unreadable { "unreadable" } else { "refused" };
+            format!("{text}{kind}: {}\n", failed.summary())
+        }
+    }
+}
+
+/// The checked configuration: the main settings always, the others where they differ.
+pub(crate) fn dump(config: &Config) -> String {
+    let mut out = format!("{:?}\n", config.globals);
+    for router in &config.routers {
+        let RouterConfig {
+            name,
+            iface,
+            vrid,
+            dialect,
+            priority,
+            interval,
+            preempt,
+            down_timer_adverts,
+            strict,
+            source,
+            group,
+            addresses,
+            announce,
+            answer_lower,
+            advert_before_yield,
+            check_addresses,
+            max_learned_interval,
+            expect_owner,
+            track_iface,
+            router_flag,
+        } = &**router;
+        writeln!(out, "router {name}: {iface} vrid {vrid} {dialect:?} priority {priority}")
+            .unwrap();
+        writeln!(out, "  interval {interval} (learns {max_learned_interval}), preempt {preempt:?}")
+            .unwrap();
+        writeln!(out, "  group {group} source {source:?} strict {strict:?}").unwrap();
+        if *announce != AnnounceConfig::default() {
+            writeln!(out, "  {announce:?}").unwrap();
+        }
+        for (what, differs) in [
+            (format!("down_timer_adverts {down_timer_adverts}"), *down_timer_adverts != 3),
+            (format!("answer_lower {answer_lower}"), !answer_lower),
+            (format!("advert_before_yield {advert_before_yield}"), *advert_before_yield),
+            (format!("check_addresses {check_addresses}"), !check_addresses),
+            (format!("expect_owner {expect_owner}"), !expect_owner),
+            (format!("track_iface {track_iface}"), !track_iface),
+            (format!("router_flag {router_flag:?}"), *router_flag != Default::default()),
+        ] {
+            if differs {
+                writeln!(out, "  {what}").unwrap();
+            }
+        }
+        for address in addresses {
+            writeln!(out, "  {}", address_line(address)).unwrap();
+        }
+    }
+    out
+}
+
+fn address_line(address: &VirtualAddress) -> String {
+    let mut line = format!("{address:?}");
+    for default in [
+        ", iface: None",
+        ", scope: 0",
+        ", broadcast: None",
+        ", label: None",
+        ", peer: None",
+        ", dad: false",
+        ", home: false",
+        ", mngtmpaddr: false",
+        ", noprefixroute: false",
+        ", autojoin: false",
+        ", preferred_lft: None",
+        ", track: true",
+    ] {
+        line = line.replace(default, "");
+    }
+    let cidr = format!("{:?}", address.cidr);
+    line.replace(&format!("VirtualAddress {{ cidr: {cidr}"), &format!("{} {{", address.cidr))
+}
