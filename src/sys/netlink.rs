@@ -1,0 +1,385 @@
+//! Requests to the kernel about addresses and links, on a netlink connection of their own: events
+//! come in on another one ([`super::monitor`]), so that a flood of them cannot delay an address.
+//!
+//! [`Netlink::connect`] spawns one task that owns the socket; it ends when the last [`Netlink`] is
+//! dropped.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+
+use futures_util::{StreamExt, TryStreamExt};
+use nix::errno::Errno;
+use nix::net::if_::if_indextoname;
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+    AddressScope, CacheInfo,
+};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::{Error, Handle};
+
+use super::failed;
+use crate::config::VirtualAddress;
+use crate::engine::{Applied, Link, LinkAddress, OpError};
+use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
+
+/// The mark of our addresses (IFA_PROTO, 'v'), which says who to blame and what to clean up.
+/// Kernels before 5.18 ignore it.
+pub const OUR_IFA_PROTO: u8 = 0x76;
+
+/// "For ever" in `ifa_cacheinfo`.
+const FOREVER: u32 = u32::MAX;
+
+/// A connection for requests.
+#[derive(Clone, Debug)]
+pub struct Netlink {
+    handle: Handle,
+}
+
+impl Netlink {
+    /// Connect. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The kernel's, if it gives no socket.
+    pub fn connect() -> io::Result<Netlink> {
+        let (mut connection, handle, _) = rtnetlink::new_connection()?;
+        // An answer that was never acknowledged must not pass for success.
+        connection.set_forward_ack(true);
+        tokio::spawn(connection);
+        Ok(Netlink { handle })
+    }
+
+    /// Put an address on an interface, with everything its description says. One that is there
+    /// already is left as it is.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub async fn set_present(
+        &mut self,
+        iface: IfIndex,
+        address: &VirtualAddress,
+    ) -> Result<Applied, OpError> {
+        let mut request =
+            NetlinkMessage::from(RouteNetlinkMessage::NewAddress(new_address(iface, address)));
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        match self.request(request).await {
+            Ok(()) => Ok(Applied::Changed),
+            Err(Errno::EEXIST) => Ok(Applied::Already),
+            Err(errno) => {
+                let name = name_of(iface);
+                let mut error = failed(format!("add {} to {name}", address.cidr), &errno.into());
+                if errno == Errno::EACCES && address.cidr.family() == Family::Ipv6 {
+                    error.cause +=
+                        &format!("; is IPv6 off (sysctl net.ipv6.conf.{name}.disable_ipv6)?");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Take an address off an interface. One that is not there, or whose interface is gone, is
+    /// absent already.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub async fn set_absent(&mut self, iface: IfIndex, cidr: Cidr) -> Result<Applied, OpError> {
+        let mut message = AddressMessage::default();
+        message.header.family = family(cidr.address());
+        message.header.prefix_len = cidr.prefix();
+        message.header.index = iface.0;
+        // Without IFA_ADDRESS an IPv4 address is found whatever its peer is.
+        message.attributes.push(AddressAttribute::Local(cidr.address()));
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::DelAddress(message));
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
+        match self.request(request).await {
+            Ok(()) => Ok(Applied::Changed),
+            Err(Errno::EADDRNOTAVAIL | Errno::ENODEV | Errno::ENXIO) => Ok(Applied::Already),
+            Err(errno) => Err(failed(format!("remove {cidr} from {}", name_of(iface)), &errno.into())),
+        }
+    }
+
+    /// Every link with its addresses.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn dump(&self) -> Result<Vec<(Link, Vec<LinkAddress>)>, OpError> {
+        let step = |what: &'static str| move |error: Error| failed(what, &errno(&error).into());
+        let mut table = BTreeMap::new();
+        let mut links = self.handle.link().get().execute();
+        while let Some(message) = links.try_next().await.map_err(step("read the interfaces"))? {
+            if let Some(link) = link(&message) {
+                table.insert(link.index, (link, Vec::new()));
+            }
+        }
+        let mut addresses = self.handle.address().get().execute();
+        while let Some(message) = addresses.try_next().await.map_err(step("read the addresses"))? {
+            if let Some((iface, found)) = address(&message)
+                && let Some((_, addresses)) = table.get_mut(&iface)
+            {
+                addresses.push(found);
+            }
+        }
+        Ok(table.into_values().collect())
+    }
+
+    async fn request(&mut self, message: NetlinkMessage<RouteNetlinkMessage>) -> Result<(), Errno> {
+        // A connection whose task ended (the kernel closed it, or sent what cannot be read) is
+        // replaced once; losing the ability to move addresses for good is not an option.
+        match self.request_once(message.clone()).await {
+            Err(Error::RequestFailed) => {
+                let fresh = Netlink::connect().map_err(|error| {
+                    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+                })?;
+                *self = fresh;
+                self.request_once(message).await.map_err(|error| errno(&error))
+            }
+            result => result.map_err(|error| errno(&error)),
+        }
+    }
+
+    async fn request_once(
+        &mut self,
+        message: NetlinkMessage<RouteNetlinkMessage>,
+    ) -> Result<(), Error> {
+        let mut answers = self.handle.request(message)?;
+        let mut acknowledged = false;
+        while let Some(answer) = answers.next().await {
+            if let NetlinkPayload::Error(error) = answer.payload {
+                if error.code.is_some() {
+                    return Err(Error::NetlinkError(error));
+                }
+                acknowledged = true;
+            }
+        }
+        // The stream of a dying connection ends without an acknowledgement.
+        if acknowledged { Ok(()) } else { Err(Error::RequestFailed) }
+    }
+}
+
+/// The name for a message to a human; an interface that is gone has only its number left.
+#[must_use]
+pub fn name_of(iface: IfIndex) -> String {
+    if_indextoname(iface.0)
+        .map_or_else(|_| format!("interface {iface}"), |name| name.to_string_lossy().into_owned())
+}
+
+fn new_address(iface: IfIndex, wanted: &VirtualAddress) -> AddressMessage {
+    let address = wanted.cidr.address();
+    // A point-to-point address has the prefix of its peer.
+    let far = wanted.peer.unwrap_or(wanted.cidr);
+
+    let mut flags = AddressFlags::empty();
+    if address.is_ipv6() && !wanted.dad {
+        flags |= AddressFlags::Nodad;
+    }
+    for (set, flag) in [
+        (wanted.home, AddressFlags::Homeaddress),
+        (wanted.mngtmpaddr, AddressFlags::Managetempaddr),
+        (wanted.noprefixroute, AddressFlags::Noprefixroute),
+        (wanted.autojoin, AddressFlags::Mcautojoin),
+    ] {
+        if set {
+            flags |= flag;
+        }
+    }
+
+    let mut message = AddressMessage::default();
+    message.header.family = family(address);
+    message.header.prefix_len = far.prefix();
+    message.header.scope = AddressScope::from(wanted.scope);
+    message.header.index = iface.0;
+    let [low, ..] = flags.bits().to_le_bytes();
+    message.header.flags = AddressHeaderFlags::from_bits_retain(low);
+    message.attributes.extend([
+        AddressAttribute::Local(address),
+        AddressAttribute::Address(far.address()),
+        AddressAttribute::Flags(flags),
+        AddressAttribute::Protocol(AddressProtocol::Other(OUR_IFA_PROTO)),
+    ]);
+    message.attributes.extend(wanted.broadcast.map(AddressAttribute::Broadcast));
+    message.attributes.extend(wanted.label.clone().map(AddressAttribute::Label));
+    message.attributes.extend(wanted.preferred_lft.map(|seconds| {
+        let mut lifetimes = CacheInfo::default();
+        lifetimes.ifa_preferred = seconds;
+        lifetimes.ifa_valid = FOREVER;
+        AddressAttribute::CacheInfo(lifetimes)
+    }));
+    message
+}
+
+/// A link, if the message describes one as such and not as a bridge's port.
+pub(super) fn link(message: &LinkMessage) -> Option<Link> {
+    if message.header.interface_family != AddressFamily::Unspec {
+        return None;
+    }
+    let flags = message.header.flags;
+    let mut name: Option<IfName> = None;
+    let (mut mac, mut mtu) = (None, 0);
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = text.parse().ok(),
+            LinkAttribute::Mtu(bytes) => mtu = *bytes,
+            LinkAttribute::Address(bytes)
+                if message.header.link_layer_type == LinkLayerType::Ether =>
+            {
+                mac = bytes.as_slice().try_into().ok().map(Mac);
+            }
+            _ => {}
+        }
+    }
+    Some(Link {
+        index: IfIndex(message.header.index),
+        name: name?,
+        running: flags.contains(LinkFlags::Up | LinkFlags::Running),
+        up: flags.contains(LinkFlags::Up),
+        mac,
+        mtu,
+        noarp: flags.contains(LinkFlags::Noarp),
+        loopback: flags.contains(LinkFlags::Loopback),
+    })
+}
+
+/// An address and where it is; `None` for families other than IPv4 and IPv6.
+pub(super) fn address(message: &AddressMessage) -> Option<(IfIndex, LinkAddress)> {
+    let (mut local, mut far, mut mark) = (None, None, None);
+    let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
+    for attribute in &message.attributes {
+        match attribute {
+            // The address of a point-to-point link is IFA_LOCAL, IFA_ADDRESS its peer; otherwise
+            // both are the same or, for IPv6, only the second is there.
+            AddressAttribute::Local(address) => local = Some(*address),
+            AddressAttribute::Address(address) => far = Some(*address),
+            AddressAttribute::Flags(all) => flags = *all,
+            AddressAttribute::Protocol(protocol) => mark = Some(u8::from(*protocol)),
+            _ => {}
+        }
+    }
+    let cidr = Cidr::new(local.or(far)?, message.header.prefix_len).ok()?;
+    let tentative =
+        flags.contains(AddressFlags::Tentative) && !flags.contains(AddressFlags::Optimistic);
+    let found = LinkAddress {
+        cidr,
+        usable: !tentative && !flags.contains(AddressFlags::Dadfailed),
+        secondary: flags.contains(AddressFlags::Secondary),
+        ours: mark == Some(OUR_IFA_PROTO),
+    };
+    Some((IfIndex(message.header.index), found))
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+/// The kernel's error number; EIO where the connection broke without one.
+fn errno(error: &Error) -> Errno {
+    match error {
+        Error::NetlinkError(message) => {
+            message.code.map_or(Errno::EIO, |code| Errno::from_raw(code.get().saturating_neg()))
+        }
+        _ => Errno::EIO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtnetlink::packet_core::{Emitable, Parseable};
+
+    fn plain(cidr: &str) -> VirtualAddress {
+        VirtualAddress {
+            cidr: cidr.parse().unwrap(),
+            iface: None,
+            advertised: true,
+            scope: 0,
+            broadcast: None,
+            label: None,
+            peer: None,
+            dad: false,
+            home: false,
+            mngtmpaddr: false,
+            noprefixroute: false,
+            autojoin: false,
+            preferred_lft: None,
+            track: true,
+        }
+    }
+
+    /// Through the bytes, as the kernel would echo it.
+    fn echoed(wanted: &VirtualAddress) -> (IfIndex, LinkAddress, AddressMessage) {
+        let message = new_address(IfIndex(7), wanted);
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        let parsed = <AddressMessage as Parseable<[u8]>>::parse(&bytes).unwrap();
+        let (iface, found) = address(&parsed).unwrap();
+        (iface, found, parsed)
+    }
+
+    #[test]
+    fn an_address_carries_our_mark_and_no_broadcast_unless_asked() {
+        let (iface, found, message) = echoed(&plain("10.0.0.10/24"));
+        assert_eq!(iface, IfIndex(7));
+        assert_eq!(found.cidr.to_string(), "10.0.0.10/24");
+        assert!(found.ours && found.usable && !found.secondary);
+        assert!(!message.attributes.iter().any(|a| matches!(
+            a,
+            AddressAttribute::Broadcast(_) | AddressAttribute::CacheInfo(_)
+        )));
+    }
+
+    #[test]
+    fn a_peer_gives_its_prefix_and_the_local_address_stays_ours() {
+        let mut wanted = plain("10.0.0.10/32");
+        wanted.peer = Some("10.9.0.1/30".parse().unwrap());
+        let (_, found, message) = echoed(&wanted);
+        assert_eq!(found.cidr.to_string(), "10.0.0.10/30");
+        assert!(
+            message.attributes.contains(&AddressAttribute::Address("10.9.0.1".parse().unwrap()))
+        );
+    }
+
+    #[test]
+    fn ipv6_skips_dad_and_keeps_lifetimes() {
+        let mut wanted = plain("2001:db8::10/128");
+        wanted.preferred_lft = Some(0);
+        let (_, found, message) = echoed(&wanted);
+        assert!(found.usable);
+        assert!(message.attributes.iter().any(|a| matches!(
+            a,
+            AddressAttribute::CacheInfo(c) if c.ifa_preferred == 0 && c.ifa_valid == FOREVER
+        )));
+        assert!(message.attributes.iter().any(
+            |a| matches!(a, AddressAttribute::Flags(f) if f.contains(AddressFlags::Nodad))
+        ));
+    }
+
+    #[test]
+    fn tentative_is_unusable_but_optimistic_is_usable() {
+        let mut message = new_address(IfIndex(1), &plain("fe80::1/64"));
+        for (flags, usable) in [
+            (AddressFlags::Tentative, false),
+            (AddressFlags::Tentative | AddressFlags::Optimistic, true),
+            (AddressFlags::Dadfailed, false),
+            (AddressFlags::Permanent, true),
+        ] {
+            message.attributes.retain(|a| !matches!(a, AddressAttribute::Flags(_)));
+            message.attributes.push(AddressAttribute::Flags(flags));
+            assert_eq!(address(&message).unwrap().1.usable, usable, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_bridge_port_is_not_a_link() {
+        let mut message = LinkMessage::default();
+        message.header.index = 3;
+        message.attributes.push(LinkAttribute::IfName("eth0".to_owned()));
+        assert!(link(&message).is_some());
+        message.header.interface_family = AddressFamily::Bridge;
+        assert!(link(&message).is_none());
+    }
+}
