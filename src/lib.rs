@@ -36,11 +36,14 @@
 //! timers and waits for nobody; `effects` serves the status socket, reads files and writes logs; a
 //! third kind will carry proxied connections.
 
+pub mod api;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod engine;
 pub mod lab;
 pub mod import;
+pub mod log;
 pub mod status;
 pub mod sys;
 pub mod track;

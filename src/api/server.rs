@@ -1,0 +1,142 @@
+//! The control socket's listening end, on the effects thread.
+//!
+//! One task accepts, one per client reads and answers; all end with the runtime they run in. The
+//! control thread is asked over a bounded channel and answers when it can: a client can wait for the
+//! daemon, never the other way round.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::libc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::protocol::{LONGEST_LINE, Request, Response};
+use crate::status::Snapshot;
+
+/// Clients served at the same time; one more is told so and sent away.
+pub const MOST_CLIENTS: usize = 8;
+
+/// How long a client may take to say something, and to take the answer.
+const CLIENT_BUDGET: Duration = Duration::from_millis(500);
+
+/// How long the control loop may take: less than a client's patience, so that the client learns
+/// which of the two threads hangs.
+const CONTROL_BUDGET: Duration = Duration::from_millis(800);
+
+/// A request on its way to the control thread.
+#[derive(Debug)]
+pub struct Ask {
+    /// What is asked.
+    pub request: Request,
+    /// Where the answer goes; a client that gave up has dropped the other end.
+    pub answer: oneshot::Sender<Response>,
+}
+
+/// Completes a snapshot with what only this side knows (wall clock, log counters).
+pub type Complete = dyn Fn(&mut Snapshot) + Send + Sync;
+
+/// Accept clients until the runtime ends or the listener is broken for good.
+///
+/// # Errors
+/// The error that broke the listener.
+pub async fn serve(
+    listener: UnixListener,
+    control: mpsc::Sender<Ask>,
+    complete: Arc<Complete>,
+) -> io::Result<()> {
+    let seats = Arc::new(Semaphore::new(MOST_CLIENTS));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO) => continue,
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS) => {
+                    sleep(CLIENT_BUDGET).await;
+                    continue;
+                }
+                _ => return Err(error),
+            },
+        };
+        let seat = Arc::clone(&seats).try_acquire_owned();
+        let (control, complete) = (control.clone(), Arc::clone(&complete));
+        tokio::spawn(async move {
+            match seat {
+                Ok(_seat) => attend(stream, &control, &*complete).await,
+                Err(_) => {
+                    let _ = reply(
+                        stream,
+                        &Response::Error(format!("busy: {MOST_CLIENTS} clients already")),
+                    )
+                    .await;
+                }
+            }
+        });
+    }
+}
+
+/// Serve one client until it leaves, falls silent or talks nonsense.
+async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, complete: &Complete) {
+    loop {
+        let line = match timeout(CLIENT_BUDGET, read_line(&mut stream)).await {
+            Ok(Ok(Some(line))) => line,
+            Ok(Ok(None)) | Err(_) => return,
+            Ok(Err(error)) => {
+                let _ = reply(stream, &Response::Error(error.to_string())).await;
+                return;
+            }
+        };
+        let response = match serde_json::from_slice(&line) {
+            Ok(request) => answer(request, control, complete).await,
+            Err(error) => Response::Error(format!("not understood: {error}")),
+        };
+        stream = match reply(stream, &response).await {
+            Ok(stream) => stream,
+            Err(_) => return,
+        };
+    }
+}
+
+async fn answer(request: Request, control: &mpsc::Sender<Ask>, complete: &Complete) -> Response {
+    let (tx, rx) = oneshot::channel();
+    // A full channel means that the loop is not answering the others either.
+    if control.try_send(Ask { request, answer: tx }).is_err() {
+        return Response::Error("the control loop does not answer".to_owned());
+    }
+    match timeout(CONTROL_BUDGET, rx).await {
+        Ok(Ok(Response::Status(mut snapshot))) => {
+            complete(&mut snapshot);
+            Response::Status(snapshot)
+        }
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Response::Error("the daemon is shutting down".to_owned()),
+        Err(_) => Response::Error("the control loop does not answer".to_owned()),
+    }
+}
+
+/// One line without its end; `None` at the end of the conversation.
+async fn read_line(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let limit = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+    // A client that sends the next request before it has the answer loses it with this reader;
+    // nobody does that on a socket with one answer per line.
+    let mut reader = BufReader::new(stream.take(limit));
+    if reader.read_until(b'\n', &mut line).await? == 0 {
+        return Ok(None);
+    }
+    if line.pop() != Some(b'\n') {
+        let what = format!("a request is one line of at most {LONGEST_LINE} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(Some(line))
+}
+
+async fn reply(mut stream: UnixStream, response: &Response) -> io::Result<UnixStream> {
+    let mut line = serde_json::to_vec(response)?;
+    line.push(b'\n');
+    timeout(CLIENT_BUDGET, stream.write_all(&line)).await??;
+    Ok(stream)
+}

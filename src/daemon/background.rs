@@ -1,0 +1,86 @@
+//! The "effects" thread: everything that may take its time.
+//!
+//! It runs the control socket's server and talks to the service manager, in a runtime of its own that
+//! ends with the process. The control thread hands it notices over a bounded channel and drops one
+//! that does not fit: a status line is outdated by the next anyway.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::thread;
+
+use sd_notify::NotifyState;
+use tokio::sync::mpsc;
+
+use crate::api::server::{self, Ask, Complete};
+
+/// Notices waiting for a service manager that does not read.
+const NOTICES: usize = 64;
+
+/// Something for the service manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Started, or a reload is over.
+    Ready,
+    /// A reload begins.
+    Reloading,
+    /// Shutting down.
+    Stopping,
+    /// One line on how things are.
+    Status(String),
+}
+
+/// The thread, from outside.
+#[derive(Clone, Debug)]
+pub(super) struct Background {
+    notices: mpsc::Sender<Notice>,
+}
+
+impl Background {
+    /// Start the thread, serving clients of `listener` by asking `control`.
+    pub(super) fn start(
+        listener: UnixListener,
+        control: mpsc::Sender<Ask>,
+        complete: Arc<Complete>,
+    ) -> io::Result<Background> {
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (notices, mut inbox) = mpsc::channel(NOTICES);
+        thread::Builder::new().name("effects".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                tokio::spawn(async move {
+                    let served = match tokio::net::UnixListener::from_std(listener) {
+                        Ok(listener) => server::serve(listener, control, complete).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = served {
+                        tracing::error!("the control socket is dead, `vipd status` too: {error}");
+                    }
+                });
+                while let Some(notice) = inbox.recv().await {
+                    tell_service_manager(&notice);
+                }
+            });
+        })?;
+        Ok(Background { notices })
+    }
+
+    /// Pass on a notice, unless too many wait already.
+    pub(super) fn notify(&self, notice: Notice) {
+        let _ = self.notices.try_send(notice);
+    }
+}
+
+/// Without a service manager (NOTIFY_SOCKET unset) this does nothing.
+fn tell_service_manager(notice: &Notice) {
+    let told = match notice {
+        Notice::Ready => sd_notify::notify(&[NotifyState::Ready]),
+        Notice::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
+        Notice::Status(text) => sd_notify::notify(&[NotifyState::Status(text)]),
+        Notice::Reloading => NotifyState::monotonic_usec_now()
+            .and_then(|time| sd_notify::notify(&[NotifyState::Reloading, time])),
+    };
+    if let Err(error) = told {
+        tracing::debug!("tell the service manager: {error}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Actions to system calls.
+//!
+//! Adverts, announcements and sockets are done on the spot: none of them waits. Addresses go through
+//! a queue to one task, which does them one after the other and answers each; the queue is bounded
+//! by what the engine has outstanding, at most one operation per configured address.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::libc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::Inbox;
+use super::background::{Background, Notice};
+use super::sockets::{Sockets, vrids};
+use crate::config::{Config, RouterFlag, VirtualAddress};
+use crate::engine::{
+    Action, Applied, Event, Level, LinkChange, OpError, OpId, RouterId, Transition, Want,
+};
+use crate::status::State;
+use crate::sys::netlink::{Netlink, name_of};
+use crate::sys::packet::FrameSender;
+use crate::types::{Cidr, IfIndex, IfName, Now};
+use crate::wire::{arp, ndisc};
+
+/// How long a reading of the forwarding sysctl is believed.
+const FORWARDING_FRESH: Duration = Duration::from_secs(5);
+
+/// At most one warning about failing sends per interface and this time.
+const SEND_WARNING_PAUSE: Duration = Duration::from_secs(60);
+
+/// Whatever performs actions.
+pub(super) struct Effects {
+    pub(super) sockets: Sockets,
+    pub(super) config: Arc<Config>,
+    /// Adverts and announcements the kernel would not take.
+    pub(super) send_drops: u64,
+    frames: FrameSender,
+    addresses: UnboundedSender<AddressOp>,
+    inbox: UnboundedSender<Inbox>,
+    background: Background,
+    names: BTreeMap<IfIndex, IfName>,
+    forwarding: BTreeMap<IfIndex, (Now, bool)>,
+    send_warnings: BTreeMap<IfIndex, Now>,
+    states: BTreeMap<RouterId, State>,
+}
+
+struct AddressOp {
+    op: OpId,
+    iface: IfIndex,
+    address: Arc<VirtualAddress>,
+    want: Want,
+}
+
+impl Effects {
+    /// Must run inside the control thread's runtime, where it spawns the address task; the task
+    /// ends when this is dropped.
+    pub(super) fn new(
+        config: Arc<Config>,
+        frames: FrameSender,
+        netlink: Netlink,
+        inbox: UnboundedSender<Inbox>,
+        background: Background,
+    ) -> io::Result<Effects> {
+        let (addresses, queue) = unbounded_channel();
+        tokio::spawn(perform_addresses(netlink, queue, inbox.clone()));
+        Ok(Effects {
+            sockets: Sockets::new()?,
+            config,
+            send_drops: 0,
+            frames,
+            addresses,
+            inbox,
+            background,
+            names: BTreeMap::new(),
+            forwarding: BTreeMap::new(),
+            send_warnings: BTreeMap::new(),
+            states: BTreeMap::new(),
+        })
+    }
+
+    /// Keep the names the configuration uses in step with the kernel's numbers.
+    pub(super) fn links_changed(&mut self, change: &LinkChange) {
+        let before = self.names.clone();
+        match change {
+            LinkChange::Link(link) => {
+                self.names.insert(link.index, link.name.clone());
+            }
+            LinkChange::Gone(index) => {
+                self.names.remove(index);
+                self.forwarding.remove(index);
+            }
+            LinkChange::Resync(table) => {
+                self.names =
+                    table.iter().map(|(link, _)| (link.index, link.name.clone())).collect();
+            }
+            LinkChange::Address { .. } | LinkChange::AddressGone { .. } => return,
+        }
+        if self.names != before {
+            self.sockets.refilter(&self.config, &self.names);
+        }
+    }
+
+    /// Use a new configuration.
+    pub(super) fn reconfigure(&mut self, config: Arc<Config>) {
+        self.config = config;
+        self.sockets.refilter(&self.config, &self.names);
+    }
+
+    /// Do it, without waiting. Breaks on [`Action::Exit`].
+    pub(super) fn perform(&mut self, now: Now, action: Action) -> ControlFlow<()> {
+        match action {
+            Action::Transmit { iface, source, destination, bytes } => {
+                let sent = self.sockets.send(iface, source, destination, &bytes);
+                self.note_send(now, iface, "adverts", sent);
+            }
+            Action::Announce { iface, mac, vip, router_flag } => {
+                let sent = match vip {
+                    IpAddr::V4(vip) => self
+                        .frames
+                        .send(iface, &arp::gratuitous(arp::Variant::Request, mac, vip)),
+                    IpAddr::V6(vip) => {
+                        let router = self.is_router(now, iface, router_flag);
+                        self.frames.send(iface, &ndisc::unsolicited_na(mac, vip, router))
+                    }
+                };
+                self.note_send(now, iface, "announcements", sent);
+            }
+            Action::Address { op, iface, address, want } => {
+                let _ = self.addresses.send(AddressOp { op, iface, address, want });
+            }
+            Action::Socket { op, iface, group, open: true } => {
+                let vrids = vrids(&self.config, self.names.get(&iface), group);
+                let result = self.sockets.open(iface, group, vrids.as_deref());
+                self.done(op, result.map(|()| Applied::Changed));
+            }
+            Action::Socket { op, iface, group, open: false } => {
+                let was_open = self.sockets.close(iface, group);
+                self.done(op, Ok(if was_open { Applied::Changed } else { Applied::Already }));
+            }
+            Action::Notify(transition) => self.transition(&transition),
+            Action::Record(event) => record(&event),
+            Action::Exit => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn done(&self, op: OpId, result: Result<Applied, OpError>) {
+        let _ = self.inbox.send(Inbox::Done { op, result });
+    }
+
+    /// A full queue is counted only; anything else is also said, now and then.
+    fn note_send(&mut self, now: Now, iface: IfIndex, what: &str, sent: io::Result<()>) {
+        let Err(error) = sent else { return };
+        self.send_drops += 1;
+        let full = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS));
+        let said = self.send_warnings.get(&iface);
+        if full || said.is_some_and(|&at| now.since(at) < SEND_WARNING_PAUSE) {
+            return;
+        }
+        self.send_warnings.insert(iface, now);
+        tracing::warn!("cannot send {what} on {}: {}", name_of(iface), crate::sys::cause(&error));
+    }
+
+    fn is_router(&mut self, now: Now, iface: IfIndex, flag: RouterFlag) -> bool {
+        match flag {
+            RouterFlag::Set => true,
+            RouterFlag::Clear => false,
+            RouterFlag::Forwarding => match self.forwarding.get(&iface) {
+                Some(&(read, router)) if now.since(read) < FORWARDING_FRESH => router,
+                _ => {
+                    let router = forwards_ipv6(&name_of(iface));
+                    self.forwarding.insert(iface, (now, router));
+                    router
+                }
+            },
+        }
+    }
+
+    fn transition(&mut self, transition: &Transition) {
+        self.states.insert(transition.router, transition.to);
+        let count = |state| self.states.values().filter(|&&s| s == state).count();
+        let (masters, backups, faults) =
+            (count(State::Master), count(State::Backup), count(State::Fault));
+        self.background.notify(Notice::Status(format!(
+            "{masters} master, {backups} backup, {faults} fault; last: {} {}",
+            transition.name, transition.to
+        )));
+    }
+}
+
+/// One operation at a time, in the order given. The order matters: the first address of a subnet
+/// becomes its primary, and an address removed and added again must end up present.
+async fn perform_addresses(
+    mut netlink: Netlink,
+    mut queue: UnboundedReceiver<AddressOp>,
+    inbox: UnboundedSender<Inbox>,
+) {
+    while let Some(AddressOp { op, iface, address, want }) = queue.recv().await {
+        let result = match want {
+            Want::Held => netlink.set_present(iface, &address).await,
+            Want::Gone => netlink.set_absent(iface, kernel_cidr(&address)).await,
+        };
+        if inbox.send(Inbox::Done { op, result }).is_err() {
+            return;
+        }
+    }
+}
+
+/// How the kernel lists an address: one with a peer has the peer's prefix.
+pub(super) fn kernel_cidr(address: &VirtualAddress) -> Cidr {
+    let prefix = address.peer.map_or(address.cidr.prefix(), Cidr::prefix);
+    Cidr::new(address.cidr.address(), prefix).unwrap_or(address.cidr)
+}
+
+fn forwards_ipv6(iface: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{iface}/forwarding"))
+        .is_ok_and(|value| value.trim() != "0")
+}
+
+fn record(event: &Event) {
+    let router = event.router.as_deref().unwrap_or_default();
+    let message = event.message.as_str();
+    match event.level {
+        Level::Debug => tracing::debug!(router, message),
+        Level::Info => tracing::info!(router, message),
+        Level::Warn => tracing::warn!(router, message),
+    }
+}

@@ -1,0 +1,526 @@
+//! The control thread: one loop that feeds the [`Engine`] and performs what it decides.
+//!
+//! Threads: this one (engine, raw sockets, netlink, the timer); "effects" ([`background`]); "log"
+//! ([`crate::log`]); and a short-lived "reload" while a configuration is read. Tasks of this
+//! thread's runtime: the two netlink connections ([`crate::sys`]), the address queue ([`effects`]),
+//! the monitor and the signals, which all end with the runtime. They report through one inbox,
+//! unbounded because none of its senders may wait: the kernel's events and the answers to our own
+//! operations must not be lost, and the loop empties it on every round. Clients' questions come on a
+//! bounded channel and are refused when it is full.
+
+mod background;
+mod effects;
+mod sockets;
+mod startup;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use thiserror::Error;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use crate::api::protocol::{Request, Response};
+use crate::api::server::{Ask, MOST_CLIENTS};
+use crate::config::Config;
+use crate::engine::{Applied, Command, Engine, Input, LinkChange, OpError, OpId};
+use crate::log::Log;
+use crate::status::{Daemon, Snapshot};
+use crate::sys::clock::Clock;
+use crate::sys::monitor::{Monitor, Reported};
+use crate::sys::netlink::Netlink;
+use crate::sys::packet::FrameSender;
+use crate::sys::rawsock::Batch;
+use crate::sys::timer::Timer;
+use background::{Background, Notice};
+use effects::Effects;
+use startup::RunDir;
+
+/// More packets than a socket's receive buffer can hold, so whatever waited before a deadline is
+/// read before its `Tick`; and an end, so that a flood cannot keep the ticks away (rule R37).
+const PACKETS_PER_ROUND: usize = 4096;
+
+/// Reports and answers handled before the sockets are looked at again.
+const INBOX_PER_ROUND: usize = 256;
+
+/// How long the engine may take to resign and remove every address.
+const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
+
+/// Exit status of a process that a second SIGTERM ends on the spot: 128 + SIGTERM.
+const TERMINATED: i32 = 143;
+
+/// Everything the daemon needs to know.
+pub struct Options {
+    /// The configuration to start with.
+    pub config: Config,
+    /// Its files, as given, for the status.
+    pub files: Vec<String>,
+    /// Reads the configuration again; the error is rendered for a human. Runs on a thread of its
+    /// own.
+    pub reload: Arc<dyn Fn() -> Result<Config, String> + Send + Sync>,
+    /// Where the control socket and the pid file live.
+    pub run_dir: PathBuf,
+    /// What the node calls itself if the configuration does not say.
+    pub host_name: String,
+}
+
+/// Why the daemon cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Missing capabilities.
+    #[error("no permission: vipd needs {}; start it as root or grant them", .missing.join(" and "))]
+    Permission {
+        /// Which, and what for.
+        missing: Vec<&'static str>,
+    },
+    /// Another daemon has the run directory.
+    #[error("vipd runs already (pid {pid}) with the run directory {}", .run_dir.display())]
+    Busy {
+        /// The directory.
+        run_dir: PathBuf,
+        /// The other's process id, as its pid file says.
+        pid: String,
+    },
+    /// The run directory or something in it cannot be created.
+    #[error("cannot create {}", .what.display())]
+    Create {
+        /// What.
+        what: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel refuses something no daemon can do without.
+    #[error("cannot {what}")]
+    Kernel {
+        /// What.
+        what: &'static str,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The interfaces cannot be read.
+    #[error(transparent)]
+    Interfaces(#[from] OpError),
+}
+
+/// Run until told to stop.
+///
+/// # Errors
+/// [`StartError`] if it cannot start. Once it runs, nothing but a signal ends it.
+pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
+    startup::require_capabilities()?;
+    let kernel = |what| move |source| StartError::Kernel { what, source };
+    let frames = FrameSender::open().map_err(kernel("open a packet socket"))?;
+    let run_dir = RunDir::claim(&options.run_dir)?;
+    let listener = run_dir.listen()?;
+    exit_on_second_signal().map_err(kernel("install signal handlers"))?;
+
+    let (asks_tx, asks) = mpsc::channel(MOST_CLIENTS);
+    let lost = log.lost();
+    let complete = move |snapshot: &mut Snapshot| {
+        let now = jiff::Zoned::now();
+        snapshot.daemon.taken_at = now.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
+        snapshot.daemon.log_lines_lost = lost();
+    };
+    let background = Background::start(listener, asks_tx, Arc::new(complete))
+        .map_err(kernel("start the effects thread"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(kernel("start the control runtime"))?;
+    runtime.block_on(async {
+        let mut control = Control::start(options, frames, asks, background).await?;
+        control.run().await;
+        Ok(())
+    })
+}
+
+/// What tasks and threads tell the loop.
+#[derive(Debug)]
+enum Inbox {
+    /// An action is done.
+    Done { op: OpId, result: Result<Applied, OpError> },
+    /// The kernel changed something.
+    Kernel(Reported),
+    /// A signal.
+    Signal(i32),
+    /// The reload thread is through.
+    Reloaded(Result<Config, String>),
+    /// [`SHUTDOWN_BUDGET`] is over.
+    GiveUp,
+}
+
+struct Control {
+    engine: Engine,
+    clock: Clock,
+    timer: Timer,
+    effects: Effects,
+    batch: Batch,
+    tokens: Vec<u64>,
+    inbox: UnboundedReceiver<Inbox>,
+    outbox: UnboundedSender<Inbox>,
+    asks: mpsc::Receiver<Ask>,
+    background: Background,
+    options: OptionsLeft,
+    daemon: Daemon,
+    reload: Reload,
+    stopping: bool,
+}
+
+/// What is left of the options once the configuration is in use.
+struct OptionsLeft {
+    reload: Arc<dyn Fn() -> Result<Config, String> + Send + Sync>,
+    host_name: String,
+}
+
+/// Whether a configuration is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reload {
+    Idle,
+    Running,
+    /// Another SIGHUP came: the file may have changed after it was read.
+    Again,
+}
+
+impl Control {
+    /// Everything before the first round of the loop.
+    async fn start(
+        options: Options,
+        frames: FrameSender,
+        asks: mpsc::Receiver<Ask>,
+        background: Background,
+    ) -> Result<Control, StartError> {
+        let kernel = |what| move |source| StartError::Kernel { what, source };
+        let clock = Clock::start();
+        let config = Arc::new(options.config);
+        let (outbox, inbox) = mpsc::unbounded_channel();
+        let mut netlink = Netlink::connect().map_err(kernel("open a netlink socket"))?;
+        // Subscribed before the dump: nothing that happens in between is missed.
+        let monitor = Monitor::open(netlink.clone()).map_err(kernel("watch the interfaces"))?;
+        let mut table = netlink.dump().await?;
+        startup::remove_leftovers(&mut netlink, &config, &mut table).await;
+
+        let signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(kernel("catch signals"))?;
+        tokio::spawn(watch_signals(signals, outbox.clone()));
+        tokio::spawn(watch_kernel(monitor, outbox.clone()));
+        let mut effects =
+            Effects::new(config.clone(), frames, netlink, outbox.clone(), background.clone())
+                .map_err(kernel("open an epoll descriptor"))?;
+        effects.links_changed(&LinkChange::Resync(table.clone()));
+
+        let daemon = Daemon {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            config: options.files,
+            ..Daemon::default()
+        };
+        let engine = Engine::new(config, table, clock.now());
+        Ok(Control {
+            engine,
+            clock,
+            timer: Timer::new().map_err(kernel("open a timer"))?,
+            effects,
+            batch: Batch::new(),
+            tokens: Vec::new(),
+            inbox,
+            outbox,
+            asks,
+            background,
+            options: OptionsLeft { reload: options.reload, host_name: options.host_name },
+            daemon,
+            reload: Reload::Idle,
+            stopping: false,
+        })
+    }
+
+    /// THE loop. Every branch of the `select` is cancel-safe: channels keep what was not received,
+    /// and the two descriptors keep their readiness until it is consumed.
+    async fn run(&mut self) {
+        let version = &self.daemon.version;
+        let count = self.effects.config.routers.len();
+        let plural = if count == 1 { "" } else { "s" };
+        tracing::info!("vipd {version} started with {count} virtual router{plural}");
+        let mut flow = self.perform_actions();
+        self.background.notify(Notice::Ready);
+        let mut behind = false;
+        while flow.is_continue() {
+            self.arm();
+            if behind {
+                // The tasks of this thread need their turn too.
+                tokio::task::yield_now().await;
+            }
+            let mut first = None;
+            if !behind {
+                tokio::select! { biased;
+                    _ = self.effects.sockets.wait() => {}
+                    item = self.inbox.recv() => first = item,
+                    Some(ask) = self.asks.recv() => self.answer(ask),
+                    _ = self.timer.fired() => {}
+                }
+            }
+            (flow, behind) = self.round(first);
+        }
+        tracing::info!("stopped");
+    }
+
+    /// One round, in the order that makes late things harmless: the time slept, what the tasks say,
+    /// every packet that waits, and only then the deadlines (rules R36, R37). Returns whether there
+    /// is more to do without waiting.
+    fn round(&mut self, first: Option<Inbox>) -> (ControlFlow<()>, bool) {
+        if let Some(gap) = self.clock.suspended() {
+            let slept = gap.as_secs_f32();
+            tracing::warn!("the machine slept for {slept:.1} s");
+            self.engine.handle(self.clock.now(), Input::Suspended { gap });
+            if self.perform_actions().is_break() {
+                return (ControlFlow::Break(()), false);
+            }
+        }
+        let mut item = first.or_else(|| self.inbox.try_recv().ok());
+        for _ in 0..INBOX_PER_ROUND {
+            let Some(next) = item.take() else { break };
+            if self.take_in(next).is_break() {
+                return (ControlFlow::Break(()), false);
+            }
+            item = self.inbox.try_recv().ok();
+        }
+        // One more was taken out than the round allows.
+        let mut behind = match item {
+            Some(last) => {
+                if self.take_in(last).is_break() {
+                    return (ControlFlow::Break(()), false);
+                }
+                true
+            }
+            None => false,
+        };
+        match self.read_sockets() {
+            ControlFlow::Continue(more) => behind |= more,
+            ControlFlow::Break(()) => return (ControlFlow::Break(()), false),
+        }
+        let now = self.clock.now();
+        if let Some(deadline) = self.engine.poll_deadline()
+            && deadline <= now
+        {
+            let late = u64::try_from(now.since(deadline).as_micros()).unwrap_or(u64::MAX);
+            self.daemon.latest_timer_us = self.daemon.latest_timer_us.max(late);
+            self.engine.handle(now, Input::Tick);
+            return (self.perform_actions(), behind);
+        }
+        (ControlFlow::Continue(()), behind)
+    }
+
+    /// Read every socket empty; returns whether it had to stop before that.
+    fn read_sockets(&mut self) -> ControlFlow<(), bool> {
+        let mut budget = PACKETS_PER_ROUND;
+        loop {
+            if let Err(error) = self.effects.sockets.ready(&mut self.tokens) {
+                tracing::warn!("ask which sockets are ready: {}", crate::sys::cause(&error));
+            }
+            if self.tokens.is_empty() {
+                return ControlFlow::Continue(false);
+            }
+            while let Some(token) = self.tokens.pop() {
+                budget = budget.saturating_sub(self.read_socket(token, budget)?);
+            }
+            if budget == 0 {
+                return ControlFlow::Continue(true);
+            }
+        }
+    }
+
+    /// Read one socket empty or until `budget` is spent; returns what it cost.
+    fn read_socket(&mut self, token: u64, budget: usize) -> ControlFlow<(), usize> {
+        let mut spent = 0;
+        // A socket may be closed by what an earlier packet brought.
+        while let Some((iface, receiver)) = self.effects.sockets.receiver(token) {
+            match self.batch.receive(receiver) {
+                Ok(received) => {
+                    for datagram in self.batch.datagrams() {
+                        let now = self.clock.now();
+                        self.engine.handle(now, Input::Packet { iface, datagram });
+                        if perform_actions(&mut self.engine, &mut self.effects, &self.clock)
+                            .is_break()
+                        {
+                            return ControlFlow::Break(());
+                        }
+                    }
+                    spent += received.max(1);
+                    if received < Batch::SLOTS || spent >= budget {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    // Reported once per event (the interface went down); links tell the rest.
+                    tracing::debug!("receive on interface {iface}: {error}");
+                    spent += 1;
+                    if spent >= budget {
+                        break;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(spent)
+    }
+
+    fn take_in(&mut self, item: Inbox) -> ControlFlow<()> {
+        let now = self.clock.now();
+        match item {
+            Inbox::Done { op, result } => self.engine.handle(now, Input::Done { op, result }),
+            Inbox::Kernel(Reported::Change(change)) => {
+                self.effects.links_changed(&change);
+                self.engine.handle(now, Input::Link(change));
+            }
+            Inbox::Kernel(Reported::Lost) => {
+                self.daemon.netlink_overruns += 1;
+                tracing::warn!("the kernel dropped interface events; reading everything again");
+            }
+            Inbox::Kernel(Reported::Blind(error)) => tracing::warn!("{error}; trying again"),
+            Inbox::Signal(SIGHUP) => self.start_reload(),
+            Inbox::Signal(signal) => self.stop(signal),
+            Inbox::Reloaded(result) => self.finish_reload(result),
+            Inbox::GiveUp => {
+                let budget = SHUTDOWN_BUDGET.as_secs();
+                tracing::warn!("not everything was cleaned up within {budget} s; exiting anyway");
+                return ControlFlow::Break(());
+            }
+        }
+        self.perform_actions()
+    }
+
+    fn perform_actions(&mut self) -> ControlFlow<()> {
+        perform_actions(&mut self.engine, &mut self.effects, &self.clock)
+    }
+
+    fn arm(&mut self) {
+        let deadline = self.engine.poll_deadline().map(|at| self.clock.absolute(at));
+        if let Err(error) = self.timer.fire_by(deadline) {
+            // Setting a timer that exists cannot fail; a daemon that cannot wake up must not go on.
+            tracing::error!("cannot set the timer: {error}");
+            self.stop(SIGTERM);
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let response = match ask.request {
+            Request::Status => Response::Status(Box::new(self.snapshot())),
+        };
+        let _ = ask.answer.send(response);
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now();
+        let mut snapshot = self.engine.snapshot(now);
+        let node = self.effects.config.globals.router_id.as_ref();
+        snapshot.daemon = Daemon {
+            node: node.unwrap_or(&self.options.host_name).clone(),
+            uptime_ms: u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX),
+            send_drops: self.effects.send_drops,
+            ..self.daemon.clone()
+        };
+        snapshot
+    }
+
+    fn stop(&mut self, signal: i32) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
+        let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+        tracing::info!("{name}: resigning and removing the addresses");
+        self.background.notify(Notice::Stopping);
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SHUTDOWN_BUDGET).await;
+            let _ = outbox.send(Inbox::GiveUp);
+        });
+        self.engine.handle(self.clock.now(), Input::Command(Command::Shutdown));
+    }
+
+    fn start_reload(&mut self) {
+        if self.stopping {
+            return;
+        }
+        if self.reload != Reload::Idle {
+            self.reload = Reload::Again;
+            return;
+        }
+        self.background.notify(Notice::Reloading);
+        let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
+        let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            let _ = outbox.send(Inbox::Reloaded(reload()));
+        });
+        self.reload = Reload::Running;
+        if let Err(error) = started {
+            let why = format!("cannot start a thread to read the configuration: {error}");
+            let _ = self.outbox.send(Inbox::Reloaded(Err(why)));
+        }
+    }
+
+    fn finish_reload(&mut self, result: Result<Config, String>) {
+        let again = std::mem::replace(&mut self.reload, Reload::Idle) == Reload::Again;
+        match result {
+            _ if self.stopping => return,
+            Ok(config) => {
+                let config = Arc::new(config);
+                self.engine.handle(self.clock.now(), Input::Reload(Arc::clone(&config)));
+                self.effects.reconfigure(config);
+                self.daemon.reloads += 1;
+                self.daemon.reload_error = None;
+                tracing::info!("configuration reloaded");
+            }
+            Err(why) => {
+                tracing::error!("reload refused, the old configuration stays in use:\n{why}");
+                self.daemon.reload_error = Some(why);
+            }
+        }
+        self.background.notify(Notice::Ready);
+        if again {
+            self.start_reload();
+        }
+    }
+}
+
+/// Do everything the engine wants, in order. Breaks on [`crate::engine::Action::Exit`].
+fn perform_actions(engine: &mut Engine, effects: &mut Effects, clock: &Clock) -> ControlFlow<()> {
+    while let Some(action) = engine.poll_action() {
+        effects.perform(clock.now(), action)?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// SIGTERM and SIGINT are asked politely the first time. The second time the process ends in the
+/// handler, even if the loop hangs.
+fn exit_on_second_signal() -> io::Result<()> {
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the flag is set after it was looked at.
+        signal_hook::flag::register_conditional_shutdown(signal, TERMINATED, Arc::clone(&asked))?;
+        signal_hook::flag::register(signal, Arc::clone(&asked))?;
+    }
+    Ok(())
+}
+
+async fn watch_signals(mut signals: Signals, inbox: UnboundedSender<Inbox>) {
+    while let Some(signal) = signals.next().await {
+        if inbox.send(Inbox::Signal(signal)).is_err() {
+            return;
+        }
+    }
+}
+
+async fn watch_kernel(mut monitor: Monitor, inbox: UnboundedSender<Inbox>) {
+    while !inbox.is_closed() {
+        monitor
+            .next(|reported| {
+                let _ = inbox.send(Inbox::Kernel(reported));
+            })
+            .await;
+    }
+}

@@ -1,0 +1,115 @@
+//! The raw sockets of every interface and group in use.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+
+use crate::config::Config;
+use crate::engine::OpError;
+use crate::sys::rawsock::{Receiver, Sender};
+use crate::sys::ready::ReadySet;
+use crate::types::{Family, IfIndex, IfName};
+
+/// Open sockets, found by where they listen (to send) and by token (to receive).
+pub(super) struct Sockets {
+    ready: ReadySet,
+    endpoints: BTreeMap<(IfIndex, IpAddr), Endpoint>,
+    tokens: BTreeMap<u64, (IfIndex, IpAddr)>,
+    next_token: u64,
+}
+
+struct Endpoint {
+    receiver: Receiver,
+    sender: Sender,
+    token: u64,
+}
+
+impl Sockets {
+    pub(super) fn new() -> io::Result<Sockets> {
+        Ok(Sockets {
+            ready: ReadySet::new()?,
+            endpoints: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            next_token: 0,
+        })
+    }
+
+    /// Open a pair of sockets, in place of any that were open there.
+    pub(super) fn open(
+        &mut self,
+        iface: IfIndex,
+        group: IpAddr,
+        vrids: Option<&[u8]>,
+    ) -> Result<(), OpError> {
+        self.close(iface, group);
+        let receiver = Receiver::open(iface, group, vrids)?;
+        let sender = Sender::open(iface, Family::of(group))?;
+        let token = self.next_token;
+        self.next_token += 1;
+        self.ready.add(&receiver, token).map_err(|error| OpError {
+            operation: "watch a raw socket".to_owned(),
+            cause: crate::sys::cause(&error),
+        })?;
+        self.tokens.insert(token, (iface, group));
+        self.endpoints.insert((iface, group), Endpoint { receiver, sender, token });
+        Ok(())
+    }
+
+    /// Close them; returns whether they were open.
+    pub(super) fn close(&mut self, iface: IfIndex, group: IpAddr) -> bool {
+        // The kernel forgets a closed descriptor's place in the ready set by itself.
+        self.endpoints
+            .remove(&(iface, group))
+            .is_some_and(|endpoint| self.tokens.remove(&endpoint.token).is_some())
+    }
+
+    pub(super) fn send(
+        &self,
+        iface: IfIndex,
+        source: IpAddr,
+        group: IpAddr,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        match self.endpoints.get(&(iface, group)) {
+            Some(endpoint) => endpoint.sender.send(source, group, bytes),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Wait until something may have arrived. Cancel-safe.
+    pub(super) async fn wait(&self) -> io::Result<()> {
+        self.ready.wait().await
+    }
+
+    /// Tokens of the sockets that have something to read.
+    pub(super) fn ready(&self, tokens: &mut Vec<u64>) -> io::Result<()> {
+        self.ready.ready(tokens)
+    }
+
+    /// A socket, unless it was closed since its token was reported.
+    pub(super) fn receiver(&self, token: u64) -> Option<(IfIndex, &Receiver)> {
+        let place = self.tokens.get(&token)?;
+        Some((place.0, &self.endpoints.get(place)?.receiver))
+    }
+
+    /// Fit every filter to a new configuration or a renamed interface. A filter that cannot be
+    /// replaced is left: the engine drops what it does not know anyway.
+    pub(super) fn refilter(&self, config: &Config, names: &BTreeMap<IfIndex, IfName>) {
+        for (&(iface, group), endpoint) in &self.endpoints {
+            let vrids = vrids(config, names.get(&iface), group);
+            if let Err(error) = endpoint.receiver.set_filter(vrids.as_deref()) {
+                tracing::debug!("replace the packet filter of interface {iface}: {error}");
+            }
+        }
+    }
+}
+
+/// The ids that mean something to us on this interface; `None` if every one does.
+pub(super) fn vrids(config: &Config, iface: Option<&IfName>, group: IpAddr) -> Option<Vec<u8>> {
+    let iface = iface.filter(|_| !config.globals.log_unknown_vrids)?;
+    let ours = config
+        .routers
+        .iter()
+        .filter(|router| router.iface == *iface && router.dialect.family() == Family::of(group));
+    Some(ours.map(|router| router.vrid.get()).collect())
+}

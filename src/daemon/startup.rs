@@ -1,0 +1,196 @@
+//! What happens before the first router runs: permissions, run directory, leftovers.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use caps::{CapSet, Capability};
+use nix::fcntl::{Flock, FlockArg};
+
+use super::StartError;
+use super::effects::kernel_cidr;
+use crate::api::SOCKET_NAME;
+use crate::config::Config;
+use crate::engine::{Link, LinkAddress};
+use crate::sys::netlink::Netlink;
+use crate::types::{Cidr, IfIndex, IfName};
+
+const PID_NAME: &str = "vipd.pid";
+
+/// Refuse early and in words, instead of with EPERM from the middle of things.
+pub(super) fn require_capabilities() -> Result<(), StartError> {
+    let missing: Vec<&'static str> = [
+        (Capability::CAP_NET_ADMIN, "CAP_NET_ADMIN (addresses)"),
+        (Capability::CAP_NET_RAW, "CAP_NET_RAW (VRRP and ARP)"),
+    ]
+    .into_iter()
+    .filter(|(capability, _)| !caps::has_cap(None, CapSet::Effective, *capability).unwrap_or(false))
+    .map(|(_, name)| name)
+    .collect();
+    if missing.is_empty() { Ok(()) } else { Err(StartError::Permission { missing }) }
+}
+
+/// A run directory that is ours until this is dropped.
+#[derive(Debug)]
+pub(super) struct RunDir {
+    path: PathBuf,
+    pid_file: Flock<File>,
+}
+
+impl RunDir {
+    /// Create it if need be and lock it against a second daemon.
+    pub(super) fn claim(path: &Path) -> Result<RunDir, StartError> {
+        let create = |what: PathBuf| move |source| StartError::Create { what, source };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
+            .map_err(create(path.to_owned()))?;
+        let pid_path = path.join(PID_NAME);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&pid_path)
+            .map_err(create(pid_path.clone()))?;
+        let mut pid_file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => locked,
+            Err((mut other, nix::errno::Errno::EWOULDBLOCK)) => {
+                let mut pid = String::new();
+                let _ = other.by_ref().take(32).read_to_string(&mut pid);
+                let pid = pid.trim().to_owned();
+                return Err(StartError::Busy { run_dir: path.to_owned(), pid });
+            }
+            Err((_, error)) => return Err(create(pid_path)(error.into())),
+        };
+        write_pid(&mut pid_file).map_err(create(pid_path))?;
+        Ok(RunDir { path: path.to_owned(), pid_file })
+    }
+
+    /// The control socket, in place of one a dead daemon left: the lock says nobody listens there.
+    pub(super) fn listen(&self) -> Result<UnixListener, StartError> {
+        let path = self.path.join(SOCKET_NAME);
+        let create = |source| StartError::Create { what: path.clone(), source };
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(create(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path).map_err(create)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o660)).map_err(create)?;
+        Ok(listener)
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.path.join(SOCKET_NAME));
+        // Emptied, not removed: whoever waits for the lock holds the same file.
+        let _ = self.pid_file.set_len(0);
+    }
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
+    file.flush()
+}
+
+/// An address that must not be there while nobody here is master yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Leftover {
+    iface: IfIndex,
+    name: IfName,
+    cidr: Cidr,
+    /// It carries our mark, so a crash left it; else somebody else configured a virtual address.
+    ours: bool,
+}
+
+/// What a crash or an admin left: every address with our mark, and every virtual address on the
+/// interface it belongs to.
+///
+/// The address owner's are exempt (RFC 9568 section 6.1: they are real addresses of its interface),
+/// as are addresses adverts are sent from.
+pub(super) fn leftovers(config: &Config, table: &[(Link, Vec<LinkAddress>)]) -> Vec<Leftover> {
+    let mut virtual_addresses = BTreeSet::new();
+    for router in config.routers.iter().filter(|router| !router.priority.is_owner()) {
+        for address in &router.addresses {
+            if router.source != Some(address.cidr.address()) {
+                virtual_addresses.insert((router.iface_of(address), kernel_cidr(address)));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (link, addresses) in table {
+        for address in addresses {
+            if address.ours || virtual_addresses.contains(&(&link.name, address.cidr)) {
+                found.push(Leftover {
+                    iface: link.index,
+                    name: link.name.clone(),
+                    cidr: address.cidr,
+                    ours: address.ours,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// Remove leftovers from the kernel and from `table`. One that cannot be removed is said and kept:
+/// starting with a stale address is better than not starting.
+pub(super) async fn remove_leftovers(
+    netlink: &mut Netlink,
+    config: &Config,
+    table: &mut [(Link, Vec<LinkAddress>)],
+) {
+    for Leftover { iface, name, cidr, ours } in leftovers(config, table) {
+        match netlink.set_absent(iface, cidr).await {
+            Ok(_) => {
+                let origin = if ours { "left by an earlier run" } else { "configured elsewhere" };
+                tracing::warn!("removed {cidr} from {name}: a virtual address {origin}");
+                if let Some((_, addresses)) = table.iter_mut().find(|(l, _)| l.index == iface) {
+                    addresses.retain(|address| address.cidr != cidr);
+                }
+            }
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_daemon_is_refused_by_pid_and_the_lock_ends_with_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let first = RunDir::claim(&path).unwrap();
+        let _listener = first.listen().unwrap();
+        match RunDir::claim(&path) {
+            Err(StartError::Busy { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
+            other => panic!("{other:?}"),
+        }
+        drop(first);
+        assert!(!path.join(SOCKET_NAME).exists());
+        let second = RunDir::claim(&path).unwrap();
+        // A socket a killed daemon left is replaced.
+        std::mem::forget(UnixListener::bind(path.join(SOCKET_NAME)).unwrap());
+        second.listen().unwrap();
+        let mode = fs::metadata(path.join(SOCKET_NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+    }
+
+    #[test]
+    fn an_unusable_run_directory_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "").unwrap();
+        let error = RunDir::claim(&path).unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+}
