@@ -1,3 +1,4 @@
-//! The `vipd` command.
-
+    vipd::cli::main()
+fn main() -> std::process::ExitCode {
 fn main() {}
+}

@@ -1,5 +1,76 @@
-//! The commands.
+//! The command line: what can be typed, and one file per subcommand.
 
-pub mod check;
 pub mod exit;
+mod generate;
+pub mod render;
+mod run;
 pub mod sources;
+mod status;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+/// Where the daemon keeps its socket and pid file unless told otherwise.
+pub const RUN_DIR: &str = "/run/vipd";
+
+/// A virtual IP that floats: VRRPv2 and VRRPv3 for load-balancer pairs.
+#[derive(Debug, Parser)]
+#[command(name = "vipd", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground
+    Run(run::Args),
+    /// Show what a running daemon does and why
+    Status(status::Args),
+    /// Write the manual page or shell completions to standard output
+    #[command(hide = true)]
+    Generate(generate::Args),
+}
+
+/// Parse the command line and do what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit::OK,
+                _ => exit::USAGE,
+            });
+        }
+    };
+    ExitCode::from(match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(&args),
+        Command::Generate(args) => generate::run(&args),
+    })
+}
+
+/// Write to standard output. A reader that has seen enough (`vipd status | head`) is no error.
+fn print(text: &str) -> u8 {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => exit::OK,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
+        Err(error) => {
+            complain(&format!("cannot write to standard output: {error}"));
+            exit::IOERR
+        }
+    }
+}
+
+/// Write a complaint to standard error; there is nowhere to complain if that fails.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "vipd: {text}");
+}

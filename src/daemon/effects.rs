@@ -120,9 +120,9 @@ impl Effects {
             }
             Action::Announce { iface, mac, vip, router_flag } => {
                 let sent = match vip {
-                    IpAddr::V4(vip) => self
-                        .frames
-                        .send(iface, &arp::gratuitous(arp::Variant::Request, mac, vip)),
+                    IpAddr::V4(vip) => {
+                        self.frames.send(iface, &arp::gratuitous(arp::Variant::Request, mac, vip))
+                    }
                     IpAddr::V6(vip) => {
                         let router = self.is_router(now, iface, router_flag);
                         self.frames.send(iface, &ndisc::unsolicited_na(mac, vip, router))

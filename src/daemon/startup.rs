@@ -59,9 +59,9 @@ impl RunDir {
             .map_err(create(pid_path.clone()))?;
         let mut pid_file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(locked) => locked,
-            Err((mut other, nix::errno::Errno::EWOULDBLOCK)) => {
+            Err((other, nix::errno::Errno::EWOULDBLOCK)) => {
                 let mut pid = String::new();
-                let _ = other.by_ref().take(32).read_to_string(&mut pid);
+                let _ = other.take(32).read_to_string(&mut pid);
                 let pid = pid.trim().to_owned();
                 return Err(StartError::Busy { run_dir: path.to_owned(), pid });
             }

@@ -9,6 +9,7 @@ pub mod packet;
 pub mod rawsock;
 pub mod ready;
 pub mod timer;
+mod tty;
 
 use std::io;
 
@@ -28,4 +29,10 @@ pub fn cause(error: &io::Error) -> String {
         Some(number) => Errno::from_raw(number).desc().to_owned(),
         None => error.to_string(),
     }
+}
+
+/// Columns of the terminal standard output is, if it is one.
+#[must_use]
+pub fn terminal_width() -> Option<u16> {
+    tty::width()
 }

@@ -97,7 +97,9 @@ impl Netlink {
         match self.request(request).await {
             Ok(()) => Ok(Applied::Changed),
             Err(Errno::EADDRNOTAVAIL | Errno::ENODEV | Errno::ENXIO) => Ok(Applied::Already),
-            Err(errno) => Err(failed(format!("remove {cidr} from {}", name_of(iface)), &errno.into())),
+            Err(errno) => {
+                Err(failed(format!("remove {cidr} from {}", name_of(iface)), &errno.into()))
+            }
         }
     }
 
@@ -130,9 +132,8 @@ impl Netlink {
         // replaced once; losing the ability to move addresses for good is not an option.
         match self.request_once(message.clone()).await {
             Err(Error::RequestFailed) => {
-                let fresh = Netlink::connect().map_err(|error| {
-                    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
-                })?;
+                let fresh = Netlink::connect()
+                    .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
                 *self = fresh;
                 self.request_once(message).await.map_err(|error| errno(&error))
             }
@@ -326,10 +327,12 @@ mod tests {
         assert_eq!(iface, IfIndex(7));
         assert_eq!(found.cidr.to_string(), "10.0.0.10/24");
         assert!(found.ours && found.usable && !found.secondary);
-        assert!(!message.attributes.iter().any(|a| matches!(
-            a,
-            AddressAttribute::Broadcast(_) | AddressAttribute::CacheInfo(_)
-        )));
+        assert!(
+            !message.attributes.iter().any(|a| matches!(
+                a,
+                AddressAttribute::Broadcast(_) | AddressAttribute::CacheInfo(_)
+            ))
+        );
     }
 
     #[test]
@@ -353,9 +356,11 @@ mod tests {
             a,
             AddressAttribute::CacheInfo(c) if c.ifa_preferred == 0 && c.ifa_valid == FOREVER
         )));
-        assert!(message.attributes.iter().any(
-            |a| matches!(a, AddressAttribute::Flags(f) if f.contains(AddressFlags::Nodad))
-        ));
+        assert!(
+            message.attributes.iter().any(
+                |a| matches!(a, AddressAttribute::Flags(f) if f.contains(AddressFlags::Nodad))
+            )
+        );
     }
 
     #[test]

@@ -50,11 +50,7 @@ impl Receiver {
     /// # Errors
     /// The step that failed and the kernel's words: EPERM without CAP_NET_RAW, ENODEV if the
     /// interface has gone.
-    pub fn open(
-        iface: IfIndex,
-        group: IpAddr,
-        vrids: Option<&[u8]>,
-    ) -> Result<Receiver, OpError> {
+    pub fn open(iface: IfIndex, group: IpAddr, vrids: Option<&[u8]>) -> Result<Receiver, OpError> {
         let name = device_name(iface)?;
         let step = |what: &str| {
             let operation = format!("{what} on {name}");
@@ -164,10 +160,8 @@ impl Batch {
         self.family = from.family;
         self.filled = 0;
         // SAFETY: both are plain C structs for which zero is a valid value.
-        let (mut vectors, mut headers): (
-            [libc::iovec; Self::SLOTS],
-            [libc::mmsghdr; Self::SLOTS],
-        ) = unsafe { (zeroed(), zeroed()) };
+        let (mut vectors, mut headers): ([libc::iovec; Self::SLOTS], [libc::mmsghdr; Self::SLOTS]) =
+            unsafe { (zeroed(), zeroed()) };
         for ((slot, vector), header) in self.slots.iter_mut().zip(&mut vectors).zip(&mut headers) {
             vector.iov_base = slot.bytes.as_mut_ptr().cast();
             vector.iov_len = slot.bytes.len();
@@ -252,15 +246,16 @@ impl Slot {
         let mut header: libc::msghdr = unsafe { zeroed() };
         header.msg_control = self.control.as_ptr().cast_mut().cast();
         header.msg_controllen = self.control_length.min(size_of_val(&self.control)) as _;
+        // SAFETY: `CMSG_LEN` only computes. The type is size_t or socklen_t, by C library.
+        let whole = unsafe { libc::CMSG_LEN(size_of_as(size)) }.try_into().ok();
         // SAFETY: the header describes the filled part of our aligned control buffer; the macros
         // return null or a pointer to a whole `cmsghdr` within it, and nothing writes through it.
         unsafe {
             let mut message = libc::CMSG_FIRSTHDR(&raw const header);
             while let Some(found) = message.as_ref() {
-                let length = found.cmsg_len as usize;
                 if found.cmsg_level == libc::IPPROTO_IPV6
                     && found.cmsg_type == kind
-                    && length == libc::CMSG_LEN(size_of_as(size)) as usize
+                    && Some(found.cmsg_len) == whole
                 {
                     return Some(std::slice::from_raw_parts(libc::CMSG_DATA(message), size));
                 }

@@ -82,9 +82,7 @@ mod tests {
                 let deadline = clock.now() + Duration::from_micros(round * 700);
                 timer.fire_by(Some(clock.absolute(deadline))).unwrap();
                 // A later deadline leaves the earlier one armed.
-                timer
-                    .fire_by(Some(clock.absolute(deadline + Duration::from_secs(9))))
-                    .unwrap();
+                timer.fire_by(Some(clock.absolute(deadline + Duration::from_secs(9)))).unwrap();
                 timer.fired().await.unwrap();
                 assert!(clock.now() >= deadline);
                 assert!(clock.now().since(deadline) < Duration::from_secs(5));

@@ -1,0 +1,334 @@
+//! A snapshot as text: the table of all virtual routers and the page of one.
+//!
+//! Pure, so that what an operator sees can be tested to the letter.
+
+use std::fmt::Write;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
+
+use crate::status::{
+    AddressStatus, Daemon, MasterStatus, PeerStatus, RouterStatus, Snapshot, State,
+    TransitionStatus,
+};
+
+/// State changes of at most this age are worth showing unasked.
+const RECENT_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// State changes shown per router unless one router is asked for.
+const FEW: usize = 3;
+
+/// With more routers than this, only those with something to say get lines of their own.
+const MANY_ROUTERS: usize = 8;
+
+/// A timer later than this has cost a tenth of the shortest sensible interval.
+const LATE_US: u64 = 10_000;
+
+/// Everything at a glance, `width` columns wide if the names allow it.
+#[must_use]
+pub fn overview(snapshot: &Snapshot, width: u16) -> String {
+    let clock = WallClock::at(&snapshot.daemon.taken_at);
+    let mut out = heading(&snapshot.daemon);
+    for note in daemon_notes(snapshot) {
+        let _ = writeln!(out, "! {note}");
+    }
+    out.push('\n');
+
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .set_header(["ROUTER", "ON", "VRID", "V", "STATE", "SINCE", "PRIO", "MASTER", "VIPS"]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    if let Some(vrid) = table.column_mut(2) {
+        vrid.set_cell_alignment(CellAlignment::Right);
+    }
+    for router in &snapshot.routers {
+        table.add_row([
+            router.name.clone(),
+            router.interface.to_string(),
+            router.vrid.to_string(),
+            router.version.to_string(),
+            router.state.to_string(),
+            since(router, &clock),
+            priority(router),
+            master(router.master.as_ref()),
+            vips(&router.addresses),
+        ]);
+    }
+    let _ = writeln!(out, "{}", table.trim_fmt());
+
+    let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
+    for router in &snapshot.routers {
+        let mut notes = router_notes(router);
+        if few_routers || !notes.is_empty() {
+            let recent = router.transitions.iter().filter(|change| change.age_ms <= RECENT_MS);
+            notes.extend(recent.take(FEW).map(|change| transition(change, &clock)));
+        }
+        if !notes.is_empty() {
+            let _ = writeln!(out, "\n{}", router.name);
+            for note in notes {
+                let _ = writeln!(out, "  {note}");
+            }
+        }
+    }
+    out
+}
+
+/// Everything about the router of that name; `None` if there is none.
+#[must_use]
+pub fn router(snapshot: &Snapshot, name: &str) -> Option<String> {
+    let router = snapshot.routers.iter().find(|router| router.name == name)?;
+    let clock = WallClock::at(&snapshot.daemon.taken_at);
+    let mut out = String::new();
+    let mut line = |label: &str, text: &str| {
+        let _ = writeln!(out, "{label:<13}{text}");
+    };
+    line("router", &router.name);
+    let RouterStatus { interface, vrid, version, family, .. } = router;
+    line("on", &format!("{interface}, VRID {vrid}, VRRPv{version} over {family}"));
+    let state = format!("{}, for {}", router.state, age(router.state_age_ms));
+    line("state", &format!("{state}{}", clock.since_note(router.state_age_ms)));
+    line("reason", &router.reason);
+    for fault in &router.faults {
+        line("fault", fault);
+    }
+    line("priority", &format!("{} (configured {})", router.priority, router.base_priority));
+    let mut interval = format!("{} ms", router.interval_ms);
+    if router.master_interval_ms != router.interval_ms {
+        let _ = write!(interval, ", the master's {} ms", router.master_interval_ms);
+    }
+    line("interval", &interval);
+    if let Some(source) = router.source {
+        line("source", &source.to_string());
+    }
+    line("master", &master(router.master.as_ref()));
+    if let Some(left) = router.next_deadline_ms {
+        match router.state {
+            State::Master => line("next advert", &format!("in {left} ms")),
+            State::Backup => line("takes over", &format!("in {left} ms if nothing is heard")),
+            State::Fault => {}
+        }
+    }
+    for hint in &router.hints {
+        line("hint", hint);
+    }
+
+    section(&mut out, "addresses", router.addresses.iter().map(address_line));
+    section(&mut out, "peers", router.peers.iter().map(peer_line));
+    section(
+        &mut out,
+        "state changes",
+        router.transitions.iter().map(|change| transition(change, &clock)),
+    );
+    let counters = router.counters.iter().filter(|(_, count)| *count > 0);
+    section(&mut out, "counters", counters.map(|(name, count)| format!("{name:<24}{count:>12}")));
+    Some(out)
+}
+
+fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    let mut lines = lines.peekable();
+    if lines.peek().is_some() {
+        let _ = writeln!(out, "\n{title}");
+        for line in lines {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+}
+
+fn heading(daemon: &Daemon) -> String {
+    let Daemon { version, node, pid, .. } = daemon;
+    let up = age(daemon.uptime_ms);
+    let at = WallClock::at(&daemon.taken_at).now();
+    format!("{node}: vipd {version}, pid {pid}, up {up}, at {at}\n")
+}
+
+/// What is wrong with the daemon as a whole.
+fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
+    let daemon = &snapshot.daemon;
+    let mut notes = Vec::new();
+    if let Some(error) = &daemon.reload_error {
+        notes.push("the last reload was refused; the configuration before it is in use:".into());
+        notes.extend(error.lines().map(|line| format!("  {line}")));
+    }
+    for (count, what) in [
+        (daemon.send_drops, "packets could not be sent"),
+        (daemon.netlink_overruns, "times the kernel's interface events were lost and read again"),
+        (daemon.log_lines_lost, "log lines were lost: the log is too slow"),
+    ] {
+        if count > 0 {
+            notes.push(format!("{count} {what}"));
+        }
+    }
+    if daemon.latest_timer_us > LATE_US {
+        let late = daemon.latest_timer_us / 1000;
+        notes.push(format!("a timer fired {late} ms late: this machine stalls"));
+    }
+    for (reason, count) in snapshot.unattributed.iter().filter(|(_, count)| **count > 0) {
+        notes.push(format!("{count} packets of no virtual router here: {reason}"));
+    }
+    notes
+}
+
+/// What an operator should read about a router, most urgent first.
+fn router_notes(router: &RouterStatus) -> Vec<String> {
+    let mut notes: Vec<String> =
+        router.faults.iter().map(|fault| format!("fault: {fault}")).collect();
+    notes.extend(router.hints.iter().map(|hint| format!("hint: {hint}")));
+    notes.extend(
+        router
+            .addresses
+            .iter()
+            .filter(|address| {
+                address.error.is_some()
+                    || address.readded > 0
+                    || address.held != (router.state == State::Master)
+            })
+            .map(|address| format!("address {}", address_line(address))),
+    );
+    notes.extend(
+        router
+            .peers
+            .iter()
+            .filter(|peer| !peer.refused.is_empty())
+            .map(|peer| format!("peer {}", peer_line(peer))),
+    );
+    notes
+}
+
+fn since(router: &RouterStatus, clock: &WallClock) -> String {
+    let age = age(router.state_age_ms);
+    match clock.before(router.state_age_ms) {
+        Some(then) => format!("{age} {}", then.short()),
+        None => age,
+    }
+}
+
+fn priority(router: &RouterStatus) -> String {
+    if router.priority == router.base_priority {
+        router.priority.to_string()
+    } else {
+        format!("{}/{}", router.priority, router.base_priority)
+    }
+}
+
+fn master(master: Option<&MasterStatus>) -> String {
+    let Some(MasterStatus { address, priority, is_self, last_advert_ms }) = master else {
+        return "-".to_owned();
+    };
+    if *is_self {
+        return format!("{address} (self)");
+    }
+    match last_advert_ms {
+        Some(ms) => format!("{address} {priority} {}", age(*ms)),
+        None => format!("{address} {priority}"),
+    }
+}
+
+fn vips(addresses: &[AddressStatus]) -> String {
+    let held = addresses.iter().filter(|address| address.held).count();
+    format!("{held}/{}", addresses.len())
+}
+
+fn address_line(address: &AddressStatus) -> String {
+    let mut line = format!("{} on {}: ", address.address, address.interface);
+    line.push_str(if address.held { "held" } else { "not held" });
+    if !address.advertised {
+        line.push_str(", not advertised");
+    }
+    if address.readded > 0 {
+        let _ = write!(line, ", put back {} times after others removed it", address.readded);
+    }
+    if let Some(error) = &address.error {
+        let _ = write!(line, "; {error}");
+    }
+    line
+}
+
+fn peer_line(peer: &PeerStatus) -> String {
+    let mut line = format!("{}: ", peer.address);
+    if let Some(priority) = peer.priority {
+        let _ = write!(line, "priority {priority}, ");
+    }
+    let _ = write!(line, "{} accepted, last heard {} ago", peer.accepted, age(peer.last_seen_ms));
+    for (reason, count) in &peer.refused {
+        let _ = write!(line, ", {count} refused ({reason})");
+    }
+    if let Some(why) = &peer.last_refusal {
+        let when = peer.last_refusal_ms.map(|ms| format!(" {} ago", age(ms))).unwrap_or_default();
+        let _ = write!(line, "; last refusal{when}: {why}");
+    }
+    line
+}
+
+fn transition(change: &TransitionStatus, clock: &WallClock) -> String {
+    let when = clock
+        .before(change.age_ms)
+        .map_or_else(|| format!("{} ago", age(change.age_ms)), |then| then.long());
+    let from = change.from.map(|state| format!("{state} -> ")).unwrap_or_default();
+    format!("{when}  {from}{}: {}", change.to, change.reason)
+}
+
+/// The two largest units: `340ms`, `12s`, `4m12s`, `3h04m`, `3d04h`.
+fn age(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match (days, hours, minutes, seconds) {
+        (0, 0, 0, 0) => format!("{ms}ms"),
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m{:02}s", s % 60),
+        (0, h, m, _) => format!("{h}h{:02}m", m % 60),
+        (d, h, ..) => format!("{d}d{:02}h", h % 24),
+    }
+}
+
+/// The daemon's wall clock when it answered, in its own time zone.
+struct WallClock(Option<DateTime>);
+
+/// A point in the past on that clock.
+struct Then {
+    at: DateTime,
+    now: DateTime,
+}
+
+impl WallClock {
+    /// Without a time that can be read, ages must do.
+    fn at(taken_at: &str) -> WallClock {
+        let civil = Pieces::parse(taken_at)
+            .ok()
+            .and_then(|pieces| Some(pieces.date().to_datetime(pieces.time()?)));
+        WallClock(civil)
+    }
+
+    fn now(&self) -> String {
+        self.0.map_or_else(|| "-".to_owned(), |now| now.strftime("%Y-%m-%d %H:%M:%S").to_string())
+    }
+
+    fn before(&self, ms: u64) -> Option<Then> {
+        let now = self.0?;
+        let ago = SignedDuration::from_millis(i64::try_from(ms).ok()?);
+        Some(Then { at: now.checked_sub(ago).ok()?, now })
+    }
+
+    fn since_note(&self, ms: u64) -> String {
+        self.before(ms).map(|then| format!(" (since {})", then.long())).unwrap_or_default()
+    }
+}
+
+impl Then {
+    /// The time if it was today, else the day.
+    fn short(&self) -> String {
+        let form = if self.at.date() == self.now.date() { "%H:%M" } else { "%b %d" };
+        self.at.strftime(form).to_string()
+    }
+
+    fn long(&self) -> String {
+        self.at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+}

@@ -1,0 +1,69 @@
+//! `vipd status`: ask the daemon, show the answer.
+
+use std::path::PathBuf;
+
+use super::{RUN_DIR, complain, exit, print, render};
+use crate::api::client::{self, AskError};
+use crate::api::protocol::{Request, Response};
+use crate::status::Snapshot;
+
+/// Width of the table where standard output is no terminal.
+const DEFAULT_WIDTH: u16 = 80;
+
+/// What can be said to `vipd status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Show everything about this virtual router instead of a table of all
+    name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Run directory of the daemon to ask
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    run_dir: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> u8 {
+    let snapshot = match client::ask(&args.run_dir, Request::Status) {
+        Ok(Response::Status(snapshot)) => snapshot,
+        Ok(Response::Error(why)) => return unavailable(&AskError::Refusal(why)),
+        Err(error) => return unavailable(&error),
+    };
+    let text = match (&args.name, args.json) {
+        (None, true) => json(&*snapshot),
+        (None, false) => Some(render::overview(&snapshot, width())),
+        (Some(name), true) => {
+            snapshot.routers.iter().find(|router| router.name == *name).and_then(json)
+        }
+        (Some(name), false) => render::router(&snapshot, name),
+    };
+    match text {
+        Some(text) => print(&text),
+        None => {
+            complain(&unknown(args.name.as_deref().unwrap_or_default(), &snapshot));
+            exit::NOINPUT
+        }
+    }
+}
+
+fn unavailable(error: &AskError) -> u8 {
+    let mut text = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        text += &format!(": {source}");
+    }
+    complain(&text);
+    exit::UNAVAILABLE
+}
+
+fn json(value: &impl serde::Serialize) -> Option<String> {
+    serde_json::to_string_pretty(value).ok().map(|text| text + "\n")
+}
+
+fn unknown(name: &str, snapshot: &Snapshot) -> String {
+    let names: Vec<&str> = snapshot.routers.iter().map(|router| router.name.as_str()).collect();
+    format!("no virtual router is called {name:?}; there are: {}", names.join(", "))
+}
+
+fn width() -> u16 {
+    crate::sys::terminal_width().unwrap_or(DEFAULT_WIDTH)
+}
