@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
@@ -27,6 +27,12 @@ const MANY_ROUTERS: usize = 8;
 /// A timer later than this has cost a tenth of the shortest sensible interval.
 const LATE_US: u64 = 10_000;
 
+// Positions in the table.
+const ROUTER: usize = 0;
+const VRID: usize = 2;
+const MASTER: usize = 7;
+const VIPS: usize = 8;
+
 /// Everything at a glance, `width` columns wide if the names allow it.
 #[must_use]
 pub fn overview(snapshot: &Snapshot, width: u16) -> String {
@@ -43,11 +49,15 @@ pub fn overview(snapshot: &Snapshot, width: u16) -> String {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(width)
         .set_header(["ROUTER", "ON", "VRID", "V", "STATE", "SINCE", "PRIO", "MASTER", "VIPS"]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    if let Some(vrid) = table.column_mut(2) {
-        vrid.set_cell_alignment(CellAlignment::Right);
+    for (position, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if position == VIPS { 0 } else { 2 }));
+        // Names and addresses may be broken into lines, what belongs together may not.
+        if ![ROUTER, MASTER].contains(&position) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if position == VRID {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     for router in &snapshot.routers {
         table.add_row([
@@ -108,7 +118,7 @@ pub fn router(snapshot: &Snapshot, name: &str) -> Option<String> {
     if let Some(source) = router.source {
         line("source", &source.to_string());
     }
-    line("master", &master(router.master.as_ref()));
+    line("master", &master_line(router.master.as_ref()));
     if let Some(left) = router.next_deadline_ms {
         match router.state {
             State::Master => line("next advert", &format!("in {left} ms")),
@@ -229,6 +239,18 @@ fn master(master: Option<&MasterStatus>) -> String {
         Some(ms) => format!("{address} {priority} {}", age(*ms)),
         None => format!("{address} {priority}"),
     }
+}
+
+fn master_line(master: Option<&MasterStatus>) -> String {
+    let Some(MasterStatus { address, priority, is_self, last_advert_ms }) = master else {
+        return "none heard".to_owned();
+    };
+    let (who, verb) = if *is_self { ("this node, ", "sent") } else { ("", "heard") };
+    let advert = match last_advert_ms {
+        Some(ms) => format!("last advert {verb} {} ago", age(*ms)),
+        None => format!("no advert {verb} yet"),
+    };
+    format!("{who}{address}, priority {priority}, {advert}")
 }
 
 fn vips(addresses: &[AddressStatus]) -> String {

@@ -2,9 +2,11 @@
 //! `expected` compares with expected outputs kept as files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod api;
 mod config_keepalived;
 mod expected;
 mod golden;
+mod status_render;
 mod wire_emit;
 mod wire_golden;
 mod wire_hostile;

@@ -1,0 +1,141 @@
+//! The control socket, both ends of it, with a stand-in for the control thread.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use vipd::api::client::{AskError, ask};
+use vipd::api::protocol::{Request, Response};
+use vipd::api::server::{self, Ask, MOST_CLIENTS};
+use vipd::api::{SOCKET_NAME, client};
+use vipd::status::{Daemon, Snapshot};
+
+/// A server on a thread of its own; the control loop behind it answers while `alive`.
+fn serve(run_dir: &Path, alive: Arc<AtomicBool>) {
+    let listener = UnixListener::bind(run_dir.join(SOCKET_NAME)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let (asks, mut inbox) = mpsc::channel::<Ask>(MOST_CLIENTS);
+            tokio::spawn(async move {
+                let mut unanswered = Vec::new();
+                while let Some(ask) = inbox.recv().await {
+                    if alive.load(Ordering::SeqCst) {
+                        let _ = ask.answer.send(Response::Status(Box::new(snapshot())));
+                    } else {
+                        unanswered.push(ask);
+                    }
+                }
+            });
+            let complete = Arc::new(|snapshot: &mut Snapshot| snapshot.daemon.log_lines_lost = 5);
+            let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+            server::serve(listener, asks, complete).await
+        })
+    });
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        daemon: Daemon { node: "lb1".into(), ..Daemon::default() },
+        routers: vec![],
+        unattributed: [("unknown_vrid".to_owned(), 3)].into(),
+    }
+}
+
+fn say(stream: &mut UnixStream, line: &str) -> serde_json::Value {
+    stream.write_all(line.as_bytes()).unwrap();
+    hear(stream)
+}
+
+fn hear(stream: &mut UnixStream) -> serde_json::Value {
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[test]
+fn a_status_makes_the_round_trip() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path(), Arc::new(AtomicBool::new(true)));
+    let mut expected = snapshot();
+    expected.daemon.log_lines_lost = 5;
+    assert_eq!(ask(dir.path(), Request::Status).unwrap(), Response::Status(Box::new(expected)));
+}
+
+#[test]
+fn nonsense_is_answered_and_the_conversation_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path(), Arc::new(AtomicBool::new(true)));
+    let mut stream = UnixStream::connect(dir.path().join(SOCKET_NAME)).unwrap();
+    for nonsense in ["{\"request\":\"fly\"}\n", "hello\n", "\n", "{}\n"] {
+        let answer = say(&mut stream, nonsense);
+        assert!(answer["error"].as_str().unwrap().starts_with("not understood"), "{answer}");
+    }
+    assert_eq!(say(&mut stream, "{\"request\":\"status\"}\n")["status"]["daemon"]["node"], "lb1");
+}
+
+#[test]
+fn a_request_without_end_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path(), Arc::new(AtomicBool::new(true)));
+    let mut stream = UnixStream::connect(dir.path().join(SOCKET_NAME)).unwrap();
+    // The server may hang up before all is written.
+    let _ = stream.write_all(&vec![b'x'; (1 << 20) + 1]);
+    let mut answer = String::new();
+    let _ = BufReader::new(stream).read_line(&mut answer);
+    assert!(answer.is_empty() || answer.contains("1048576"), "{answer}");
+    assert!(ask(dir.path(), Request::Status).is_ok());
+}
+
+#[test]
+fn the_ninth_client_is_sent_away_and_silent_ones_make_room() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path(), Arc::new(AtomicBool::new(true)));
+    let path = dir.path().join(SOCKET_NAME);
+    let _silent: Vec<UnixStream> =
+        (0..MOST_CLIENTS).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    let answer = hear(&mut UnixStream::connect(&path).unwrap());
+    assert!(answer["error"].as_str().unwrap().contains("busy"), "{answer}");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while ask(dir.path(), Request::Status).is_err() {
+        assert!(Instant::now() < deadline, "silent clients kept their seats");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_missing_a_dead_and_a_hanging_daemon_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = |error: &AskError| error.to_string().contains(dir.path().to_str().unwrap());
+
+    let missing = ask(dir.path(), Request::Status).unwrap_err();
+    assert!(matches!(missing, AskError::NoSocket { .. }) && named(&missing), "{missing}");
+
+    drop(UnixListener::bind(dir.path().join(SOCKET_NAME)).unwrap());
+    let dead = ask(dir.path(), Request::Status).unwrap_err();
+    assert!(matches!(dead, AskError::Refused { .. }) && named(&dead), "{dead}");
+
+    std::fs::remove_file(dir.path().join(SOCKET_NAME)).unwrap();
+    let _mute = UnixListener::bind(dir.path().join(SOCKET_NAME)).unwrap();
+    let asked = Instant::now();
+    let silent = ask(dir.path(), Request::Status).unwrap_err();
+    assert!(matches!(silent, AskError::Silent { .. }) && named(&silent), "{silent}");
+    assert!(asked.elapsed() < client::PATIENCE * 5);
+}
+
+#[test]
+fn a_control_loop_that_hangs_is_reported_by_the_other_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path(), Arc::new(AtomicBool::new(false)));
+    let refusal = ask(dir.path(), Request::Status).unwrap_err();
+    assert!(
+        matches!(&refusal, AskError::Refusal(why) if why.contains("control loop")),
+        "{refusal}"
+    );
+}

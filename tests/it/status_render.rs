@@ -1,0 +1,187 @@
+//! What an operator reads at 3 a.m., to the letter.
+
+use std::collections::BTreeMap;
+
+use vipd::cli::render;
+use vipd::status::{
+    AddressStatus, Counters, Daemon, MasterStatus, PeerStatus, RouterStatus, Snapshot, State,
+    TransitionStatus,
+};
+use vipd::types::Family;
+
+fn daemon() -> Daemon {
+    Daemon {
+        version: "0.1.0".into(),
+        pid: 1234,
+        node: "lb1".into(),
+        taken_at: "2026-11-21T03:12:44.120+01:00".into(),
+        uptime_ms: 3 * 86_400_000 + 4 * 3_600_000,
+        config: vec!["/etc/keepalived/keepalived.conf".into()],
+        ..Daemon::default()
+    }
+}
+
+fn address(cidr: &str, held: bool) -> AddressStatus {
+    AddressStatus {
+        address: cidr.into(),
+        interface: "eth0".parse().unwrap(),
+        held,
+        advertised: true,
+        error: None,
+        readded: 0,
+    }
+}
+
+fn transition(from: Option<State>, to: State, reason: &str, age_ms: u64) -> TransitionStatus {
+    TransitionStatus { from, to, reason: reason.into(), age_ms }
+}
+
+fn serving() -> RouterStatus {
+    let week = 7 * 86_400_000;
+    RouterStatus {
+        name: "VI_1".into(),
+        interface: "eth0".parse().unwrap(),
+        vrid: 51,
+        version: 2,
+        family: Family::Ipv4,
+        state: State::Master,
+        state_age_ms: week,
+        reason: "the master fell silent".into(),
+        faults: vec![],
+        base_priority: 150,
+        priority: 150,
+        interval_ms: 1000,
+        master_interval_ms: 1000,
+        source: Some("10.0.0.1".parse().unwrap()),
+        master: Some(MasterStatus {
+            address: "10.0.0.1".parse().unwrap(),
+            priority: 150,
+            is_self: true,
+            last_advert_ms: Some(400),
+        }),
+        next_deadline_ms: Some(600),
+        addresses: vec![address("10.0.0.10/24", true), address("10.0.0.11/24", true)],
+        counters: Counters { adv_sent: 604_800, master_transitions: 1, ..Counters::default() },
+        peers: vec![],
+        transitions: vec![
+            transition(Some(State::Backup), State::Master, "the master fell silent", week),
+            transition(None, State::Backup, "started", week + 3600),
+        ],
+        hints: vec![],
+    }
+}
+
+fn following() -> RouterStatus {
+    RouterStatus {
+        name: "VI_2".into(),
+        vrid: 52,
+        version: 3,
+        state: State::Backup,
+        state_age_ms: 252_000,
+        reason: "10.0.0.2 has a higher priority".into(),
+        base_priority: 120,
+        priority: 100,
+        master: Some(MasterStatus {
+            address: "10.0.0.2".parse().unwrap(),
+            priority: 110,
+            is_self: false,
+            last_advert_ms: Some(340),
+        }),
+        next_deadline_ms: Some(3269),
+        addresses: vec![address("10.0.0.20/24", false)],
+        peers: vec![PeerStatus {
+            address: "10.0.0.9".parse().unwrap(),
+            last_seen_ms: 1200,
+            priority: None,
+            accepted: 0,
+            refused: BTreeMap::from([("auth_failures".into(), 12)]),
+            last_refusal: Some("wrong password".into()),
+            last_refusal_ms: Some(1200),
+            checksum: None,
+        }],
+        transitions: vec![
+            transition(
+                Some(State::Master),
+                State::Backup,
+                "10.0.0.2 has a higher priority",
+                252_000,
+            ),
+            transition(Some(State::Backup), State::Master, "the master fell silent", 300_000),
+        ],
+        hints: vec!["10.0.0.9 uses another password: compare auth_pass".into()],
+        ..serving()
+    }
+}
+
+fn broken() -> RouterStatus {
+    let mut lost = address("2001:db8::10/64", false);
+    lost.error = Some("add 2001:db8::10/64 to bond0.100: Permission denied".into());
+    RouterStatus {
+        name: "storage-frontend-v6".into(),
+        interface: "bond0.100".parse().unwrap(),
+        vrid: 255,
+        version: 3,
+        family: Family::Ipv6,
+        state: State::Fault,
+        state_age_ms: 11_000,
+        reason: "interface bond0.100 is down".into(),
+        faults: vec!["interface bond0.100 is down".into()],
+        master: None,
+        next_deadline_ms: None,
+        addresses: vec![lost],
+        transitions: vec![transition(
+            Some(State::Backup),
+            State::Fault,
+            "interface bond0.100 is down",
+            11_000,
+        )],
+        ..serving()
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        daemon: daemon(),
+        routers: vec![serving(), following(), broken()],
+        unattributed: BTreeMap::from([("unknown_vrid".into(), 3)]),
+    }
+}
+
+#[test]
+fn the_overview_fits_80_columns_and_shows_what_is_wrong() {
+    let text = render::overview(&snapshot(), 80);
+    let table: Vec<&str> = text.lines().take_while(|line| !line.starts_with("VI_")).collect();
+    assert!(table.iter().all(|line| line.chars().count() <= 80), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_quiet_pair_of_routers_takes_no_more_lines_than_it_needs() {
+    let quiet =
+        Snapshot { daemon: daemon(), routers: vec![serving()], unattributed: BTreeMap::new() };
+    insta::assert_snapshot!(render::overview(&quiet, 80));
+}
+
+#[test]
+fn trouble_with_the_daemon_comes_first() {
+    let mut snapshot = snapshot();
+    snapshot.routers.clear();
+    snapshot.daemon.reload_error = Some("error: unknown keyword\n --> a.conf:3".into());
+    snapshot.daemon.send_drops = 7;
+    snapshot.daemon.latest_timer_us = 312_000;
+    insta::assert_snapshot!(render::overview(&snapshot, 80));
+}
+
+#[test]
+fn one_router_is_shown_in_full() {
+    insta::assert_snapshot!(render::router(&snapshot(), "VI_2").unwrap());
+    assert_eq!(render::router(&snapshot(), "VI_9"), None);
+}
+
+#[test]
+fn a_clock_that_cannot_be_read_leaves_the_ages() {
+    let mut snapshot = snapshot();
+    snapshot.daemon.taken_at = "yesterday".into();
+    let text = render::overview(&snapshot, 80);
+    assert!(text.contains("4m12s") && text.contains("11s ago"), "{text}");
+}
