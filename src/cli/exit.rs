@@ -1,20 +1,30 @@
-//! Exit statuses, from sysexits.h. The manual page lists them.
+//! Exit statuses, after sysexits(3). The manual page lists them.
+
+use std::process::ExitCode;
 
 /// All is well.
 pub const OK: u8 = 0;
-/// The command line is wrong.
+/// Warnings, under `--deny-warnings`.
+pub const WARNINGS: u8 = 1;
+/// The command line is wrong (`EX_USAGE`).
 pub const USAGE: u8 = 64;
-/// A file cannot be read, or what was asked for does not exist.
-pub const NOINPUT: u8 = 66;
-/// The daemon does not answer.
+/// A file cannot be read, or what was asked for does not exist (`EX_NOINPUT`).
+pub const NO_INPUT: u8 = 66;
+/// The daemon does not answer (`EX_UNAVAILABLE`).
 pub const UNAVAILABLE: u8 = 69;
-/// The kernel refuses something essential.
-pub const OSERR: u8 = 71;
-/// The run directory cannot be used.
-pub const CANTCREAT: u8 = 73;
-/// Output cannot be written.
-pub const IOERR: u8 = 74;
-/// Capabilities are missing.
-pub const NOPERM: u8 = 77;
-/// The configuration has errors.
+/// The kernel refuses something essential (`EX_OSERR`).
+pub const OS_ERR: u8 = 71;
+/// The run directory cannot be used (`EX_CANTCREAT`).
+pub const CANT_CREATE: u8 = 73;
+/// Output cannot be written (`EX_IOERR`).
+pub const IO_ERR: u8 = 74;
+/// Capabilities are missing (`EX_NOPERM`).
+pub const NO_PERM: u8 = 77;
+/// The configuration has errors (`EX_CONFIG`).
 pub const CONFIG: u8 = 78;
+
+/// The status as `main` returns it.
+#[must_use]
+pub fn code(status: u8) -> ExitCode {
+    ExitCode::from(status)
+}

@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and one file per subcommand.
 
+pub mod check;
 pub mod exit;
 mod generate;
 pub mod render;
@@ -30,6 +31,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the daemon in the foreground
     Run(run::Args),
+    /// Check configuration files without touching the running system
+    Check(check::CheckArgs),
     /// Show what a running daemon does and why
     Status(status::Args),
     /// Write the manual page or shell completions to standard output
@@ -44,14 +47,15 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(match error.kind() {
+            return exit::code(match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit::OK,
                 _ => exit::USAGE,
             });
         }
     };
-    ExitCode::from(match cli.command {
+    exit::code(match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => return check::check(&args, &mut io::stdout()),
         Command::Status(args) => status::run(&args),
         Command::Generate(args) => generate::run(&args),
     })
@@ -65,7 +69,7 @@ fn print(text: &str) -> u8 {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
         Err(error) => {
             complain(&format!("cannot write to standard output: {error}"));
-            exit::IOERR
+            exit::IO_ERR
         }
     }
 }

@@ -63,19 +63,19 @@ pub(super) fn run(args: Args) -> u8 {
 
 fn exit_status(error: &StartError) -> u8 {
     match error {
-        StartError::Permission { .. } => exit::NOPERM,
-        StartError::Busy { .. } | StartError::Create { .. } => exit::CANTCREAT,
+        StartError::Permission { .. } => exit::NO_PERM,
+        StartError::Busy { .. } | StartError::Create { .. } => exit::CANT_CREATE,
         StartError::Kernel { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            exit::NOPERM
+            exit::NO_PERM
         }
-        StartError::Kernel { .. } | StartError::Interfaces(_) => exit::OSERR,
+        StartError::Kernel { .. } | StartError::Interfaces(_) => exit::OS_ERR,
     }
 }
 
 fn refuse(failed: &Failed) -> u8 {
     let _ = io::stderr().write_all(failed.render().as_bytes());
     complain(&failed.summary());
-    if failed.unreadable { exit::NOINPUT } else { exit::CONFIG }
+    if failed.unreadable { exit::NO_INPUT } else { exit::CONFIG }
 }
 
 /// On the reload thread: the log is the place for what there is to say.

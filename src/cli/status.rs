@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> u8 {
         Some(text) => print(&text),
         None => {
             complain(&unknown(args.name.as_deref().unwrap_or_default(), &snapshot));
-            exit::NOINPUT
+            exit::NO_INPUT
         }
     }
 }
