@@ -1,4 +1,5 @@
-    vipd::cli::main()
+//! See the library, `vipd`.
+
 fn main() -> std::process::ExitCode {
-fn main() {}
+    vipd::cli::main()
 }
