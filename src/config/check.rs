@@ -142,6 +142,9 @@ impl RouterCheck<'_> {
 
     /// A missing setting, reported at the block's header.
     fn missing(&mut self, setting: &'static str, example: &str) {
+        if self.raw.written.contains(setting) {
+            return;
+        }
         let text = format!("{} {} has no {setting}", self.raw.words.router, self.raw.name.value);
         self.error(self.raw.name.span, text).help.push(format!("add `{example}`"));
     }
@@ -256,9 +259,13 @@ impl RouterCheck<'_> {
             return AuthV2::None;
         }
         AuthV2::pass(&auth.value.0).unwrap_or_else(|error| {
-            self.error(auth.span, error.to_string()).notes.push(
-                "a keepalived peer cuts a longer password to its first 8 bytes: use those".into(),
-            );
+            let too_long = auth.value.0.len() > AuthV2::MAX_PASS;
+            let error = self.error(auth.span, error.to_string());
+            if too_long {
+                let note =
+                    "a keepalived peer cuts a longer password to its first 8 bytes: use those";
+                error.notes.push(note.into());
+            }
             AuthV2::None
         })
     }
@@ -358,7 +365,7 @@ impl RouterCheck<'_> {
         if let (Some(strict), Some(at)) = (self.raw.strict, self.raw.answer_lower)
             && at.value != rule
         {
-            self.contradicts(strict.span, at.span, "answering lower priorities");
+            self.contradicts(strict.span, at.span, "answer_lower");
         }
         self.raw.answer_lower.map_or(rule, |v| v.value)
     }
@@ -470,7 +477,8 @@ impl RouterCheck<'_> {
         }
         if raw.addresses.is_empty() {
             let v2 = version_of(raw) == 2;
-            if v2 && raw.strict.is_none() && raw.no_addresses.is_some() {
+            let meant = v2 && raw.strict.is_none() && raw.no_addresses.is_some();
+            if meant || raw.written.contains(words.addresses) {
                 return;
             }
             let text = format!("{} {} has no address", words.router, raw.name.value);
@@ -525,7 +533,7 @@ impl RouterCheck<'_> {
         if let Some(peer) = raw.peer
             && peer.value.family() != cidr.family()
         {
-            self.error(peer.span, format!("the peer of an {} address must be one", cidr.family()));
+            self.error(peer.span, format!("the peer of an {0} address must be {0}", cidr.family()));
         }
         for (flag, word) in [
             (raw.dad, "duplicate address detection"),

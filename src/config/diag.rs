@@ -256,9 +256,11 @@ impl Diagnostic {
             let first = here().map(|(span, _, _)| file.line_of(span.start)).min().unwrap_or(0);
             let last = here().map(|(span, _, _)| file.line_of(span.start)).max().unwrap_or(0);
             let base = file.line_start(first);
-            let mut snippet = Snippet::source(file.masked_lines(first, last))
-                .line_start(first + 1)
-                .path(file.name.as_str());
+            let mut snippet = Snippet::source(file.masked_lines(first, last)).line_start(first + 1);
+            if Some(id) != self.span.map(|span| span.file) {
+                // The first line of the text names the primary file already.
+                snippet = snippet.path(file.name.as_str());
+            }
             for (span, kind, label) in here() {
                 let range = file.within_line(span);
                 let mut annotation = kind.span(range.start - base..range.end - base);

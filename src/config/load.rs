@@ -102,18 +102,9 @@ pub fn load(
     let mut importer = keepalived::Importer::default();
     for path in files {
         let Some((file, text)) = state.open(path, None) else { continue };
-        if let Some(executable) = text.executable.then_some(Span::new(file, 0..0)) {
-            state.out.push(
-                Diagnostic::warning(
-                    executable,
-                    "keepalived would skip this file: it is executable",
-                )
-                .note("vipd reads it"),
-            );
-        }
         match format.or_else(|| recognise(&text.text)) {
             Some(Format::Toml) => vipd_toml::lower(file, &text, &mut raw, &mut state.out),
-            Some(Format::Keepalived) => importer.file(&mut state, file, path, &text.text),
+            Some(Format::Keepalived) => importer.file(&mut state, file, path, &text),
             Some(Format::Haproxy) => state.out.push(
                 Diagnostic::error(
                     Span::new(file, 0..0),

@@ -4,6 +4,7 @@
 //! about ranges, references or combinations: that is [`super::check`]. Keywords whose meaning
 //! depends on one dialect's habits (keepalived's `state`, its rounding) are resolved before.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct RawRouter {
     pub name: Spanned<String>,
     /// How the dialect names the settings, for messages.
     pub words: &'static Words,
+    /// The settings that are there at all: one that cannot be read is wrong, not missing.
+    pub written: BTreeSet<String>,
     /// The interface that carries the adverts.
     pub interface: Option<Spanned<String>>,
     /// The virtual router identifier.
@@ -96,6 +99,7 @@ impl RawRouter {
         RawRouter {
             name,
             words,
+            written: BTreeSet::new(),
             interface: None,
             vrid: None,
             priority: None,

@@ -175,7 +175,11 @@ impl Reader<'_> {
     fn router(&mut self, name: Spanned<String>, value: &Value<'_>) -> Option<RawRouter> {
         let place = format!("[vrrp.{}]", name.value);
         let mut raw = RawRouter::new(name, &WORDS);
-        for (key, span, value) in entries(self.table(value)?) {
+        let table = self.table(value)?;
+        let is_empty = |value: &Value<'_>| value.get_ref().as_array().is_some_and(|a| a.is_empty());
+        let written = entries(table).into_iter().filter(|(_, _, value)| !is_empty(value));
+        raw.written = written.map(|(key, _, _)| key.to_owned()).collect();
+        for (key, span, value) in entries(table) {
             match key {
                 "interface" => raw.interface = self.text(value),
                 "vrid" => raw.vrid = self.number(value),
@@ -201,7 +205,7 @@ impl Reader<'_> {
                 }
                 "addresses" => {
                     raw.addresses = self.addresses(value);
-                    if raw.addresses.is_empty() {
+                    if is_empty(value) {
                         raw.no_addresses = Some(self.span(value.span()));
                     }
                 }

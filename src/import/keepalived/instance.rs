@@ -51,6 +51,7 @@ pub(crate) fn lower(
     instance.raw.down_timer_adverts = globals.down_timer_adverts;
     let mut checksum_as_v2 = globals.checksum_as_v2;
     let nodes = node.block.as_deref().unwrap_or_default();
+    instance.raw.written = nodes.iter().filter_map(written).collect();
     walk(Block::Instance, nodes, out, |keyword, node, out| {
         if keyword.name == "v3_checksum_as_v2" {
             let on = boolean(node, out);
@@ -102,11 +103,11 @@ impl Instance {
             }
             ("virtual_router_id", Some(word)) => raw.vrid = number(word, out),
             ("priority", Some(word)) => raw.priority = number(word, out),
-            ("version", Some(word)) => raw.version = number_in(word, (2, 3), out),
+            ("version", Some(word)) => raw.version = number_in(name, word, (2, 3), out),
             ("advert_int", Some(word)) => raw.interval = seconds(word, out),
             ("preempt_delay", Some(word)) => raw.preempt_delay = seconds(word, out),
             ("down_timer_adverts", Some(word)) => {
-                raw.down_timer_adverts = number_in(word, (1, 100), out);
+                raw.down_timer_adverts = number_in(name, word, (1, 100), out);
             }
             ("mcast_src_ip" | "unicast_src_ip", Some(word)) => raw.source = ip(word, out),
             ("mcast_dst_ip", Some(word)) => raw.group = ip(word, out),
@@ -187,16 +188,17 @@ impl Instance {
                 }
             }
         });
+        let written = |name: &str| nodes.iter().any(|node| node.keyword.text == name);
         match (auth_type, &auth_pass) {
-            (Some(_), None) => out.push(
+            (Some(_), None) if !written("auth_pass") => out.push(
                 Diagnostic::error(node.keyword.span, "`authentication` has no auth_pass")
                     .help("add `auth_pass PASSWORD`, the same on all nodes"),
             ),
-            (None, _) => out.push(
+            (None, _) if !written("auth_type") => out.push(
                 Diagnostic::error(node.keyword.span, "`authentication` has no auth_type")
                     .help("add `auth_type PASS`"),
             ),
-            (Some(_), Some(_)) => {}
+            _ => {}
         }
         self.auth_type = auth_type;
         self.raw.auth_pass = auth_pass.map(|p| p.map(|text| Secret(text.into_bytes())));
@@ -365,6 +367,12 @@ impl Instance {
             interval.value = rounded;
         }
     }
+}
+
+/// The name of a setting that is there, readable or not.
+fn written(node: &Node) -> Option<String> {
+    let empty = node.block.as_ref().is_some_and(Vec::is_empty);
+    (!empty).then(|| node.keyword.text.clone())
 }
 
 fn not(flag: Spanned<bool>) -> Spanned<bool> {

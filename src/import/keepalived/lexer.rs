@@ -133,18 +133,26 @@ impl LineLexer<'_> {
     fn bare(&mut self) {
         let start = self.at;
         let mut text = String::new();
-        while let Some(c) = self.peek() {
+        // `${NAME}` is one word, so that it can be refused as such.
+        let mut in_name = false;
+        while let Some(mut c) = self.peek() {
             match c {
-                '\\' if self.text[self.at + 1..].starts_with(['#', '!']) => {
-                    text.push_str(&self.text[self.at + 1..self.at + 2]);
-                    self.at += 2;
-                    continue;
+                '\\' => {
+                    // `\#` and `\!` are no comments.
+                    let mut rest = self.text.get(self.at + 1..).unwrap_or_default().chars();
+                    if let Some(escaped) = rest.next().filter(|c| matches!(c, '#' | '!')) {
+                        c = escaped;
+                        self.at += 1;
+                    }
                 }
+                '{' if text.ends_with('$') => in_name = true,
+                '}' if in_name => in_name = false,
                 '#' | '!' => break,
                 '{' | '}' if !self.in_include() => break,
-                c if c.is_whitespace() => break,
-                c => text.push(c),
+                c if c.is_whitespace() && !in_name => break,
+                _ => {}
             }
+            text.push(c);
             self.at += c.len_utf8();
         }
         let span = self.span(start, self.at);

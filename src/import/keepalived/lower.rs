@@ -104,7 +104,8 @@ fn shape(keyword: &Keyword, node: &Node, out: &mut Vec<Diagnostic>) -> bool {
         _ => {}
     }
     if node.args.len() < least {
-        let text = format!("`{name}` needs {}", if least == 1 { "a value" } else { "more values" });
+        let what = if keyword.body == Body::Yes { "a name" } else { "a value" };
+        let text = format!("`{name}` needs {what}");
         out.push(Diagnostic::error(node.keyword.span, text));
         return false;
     }
@@ -204,9 +205,9 @@ impl GlobalDefs {
             ("router_id", Some(word)) => {
                 self.router_id = Some(Spanned::new(word.text.clone(), word.span));
             }
-            ("vrrp_version", Some(word)) => self.version = number_in(word, (2, 3), out),
+            ("vrrp_version", Some(word)) => self.version = number_in(name, word, (2, 3), out),
             ("vrrp_down_timer_adverts", Some(word)) => {
-                self.down_timer_adverts = number_in(word, (1, 100), out);
+                self.down_timer_adverts = number_in(name, word, (1, 100), out);
             }
             ("vrrp_startup_delay", Some(word)) => self.startup_delay = seconds(word, out),
             ("vrrp_mcast_group4", Some(word)) => {

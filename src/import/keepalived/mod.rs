@@ -17,7 +17,7 @@ use std::path::Path;
 pub use keywords::{CoverageRow, coverage};
 
 use crate::config::diag::{Diagnostic, FileId};
-use crate::config::load::Loading;
+use crate::config::load::{Loading, Text};
 use crate::config::raw::Raw;
 
 /// Whether `word` may begin a line of keepalived.conf outside every block.
@@ -33,7 +33,7 @@ pub(crate) struct Importer {
 
 impl Importer {
     /// Reads one file and what it includes.
-    pub(crate) fn file(&mut self, load: &mut Loading<'_>, file: FileId, path: &Path, text: &str) {
+    pub(crate) fn file(&mut self, load: &mut Loading<'_>, file: FileId, path: &Path, text: &Text) {
         self.nodes.append(&mut tree::parse(load, file, path, text));
     }
 

@@ -116,9 +116,9 @@ impl Definition {
             "interval" | "timeout" | "delay" | "fork_delay" | "terminate_delay" => {
                 let _ = seconds(word, out);
             }
-            "rise" | "fall" => drop(number_in(word, (1, i64::from(u32::MAX)), out)),
-            "quorum" => drop(number_in(word, (1, 65_535), out)),
-            "quorum_max" => drop(number_in(word, (0, 65_535), out)),
+            "rise" | "fall" => drop(number_in(name, word, (1, i64::from(u32::MAX)), out)),
+            "quorum" => drop(number_in(name, word, (1, 65_535), out)),
+            "quorum_max" => drop(number_in(name, word, (0, 65_535), out)),
             "param_match" if !["initial", "partial"].contains(&word.text.as_str()) => {
                 let text = format!("unknown param_match {}", quoted(&word.text));
                 out.push(Diagnostic::error(word.span, text).help("allowed: initial, partial"));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::lexer::{Token, Word, is_include, lex};
 use crate::config::diag::{Diagnostic, FileId, Span, quoted};
-use crate::config::load::Loading;
+use crate::config::load::{Loading, Text};
 
 /// Blocks inside blocks; keepalived itself knows four levels.
 const DEEPEST: usize = 16;
@@ -36,7 +36,7 @@ impl Node {
 }
 
 /// Reads `text` and everything it includes.
-pub(crate) fn parse(load: &mut Loading<'_>, file: FileId, path: &Path, text: &str) -> Vec<Node> {
+pub(crate) fn parse(load: &mut Loading<'_>, file: FileId, path: &Path, text: &Text) -> Vec<Node> {
     let mut reader = Reader { load, stack: vec![path.to_owned()], files: 0 };
     reader.file(file, path, text)
 }
@@ -49,8 +49,16 @@ struct Reader<'a, 's> {
 }
 
 impl Reader<'_, '_> {
-    fn file(&mut self, file: FileId, path: &Path, text: &str) -> Vec<Node> {
-        let tokens = lex(file, text, &mut self.load.out);
+    fn file(&mut self, file: FileId, path: &Path, text: &Text) -> Vec<Node> {
+        if text.executable {
+            let at = Span::new(file, 0..0);
+            self.load.out.push(
+                Diagnostic::warning(at, "keepalived would skip this file: it is executable")
+                    .note("vipd reads it")
+                    .help("chmod a-x, so that both see the same configuration"),
+            );
+        }
+        let tokens = lex(file, &text.text, &mut self.load.out);
         let mut open: Vec<(Node, Span, Vec<Node>)> = Vec::new();
         let mut nodes: Vec<Node> = Vec::new();
         let mut too_deep = 0_usize;
@@ -102,11 +110,10 @@ impl Reader<'_, '_> {
             }
         }
         while let Some((mut node, span, outer)) = open.pop() {
-            let text = format!("the block of `{}` is not closed", node.keyword.text);
+            let words: Vec<&str> = node.words().map(|word| word.text.as_str()).take(2).collect();
+            let text = format!("the block of {} is not closed", quoted(&words.join(" ")));
             self.load.out.push(
-                Diagnostic::error(node.keyword.span, text)
-                    .also(span, "opens here")
-                    .help("add the missing `}`"),
+                Diagnostic::error(span, text).label("opens here").help("add the missing `}`"),
             );
             node.block = Some(std::mem::replace(&mut nodes, outer));
             nodes.push(node);
@@ -132,8 +139,8 @@ impl Reader<'_, '_> {
             node.words().find_map(|w| {
                 if w.text.contains("~SEQ") || w.text.contains("~LST") {
                     Some((w.span, "`~SEQ` and `~LST` are not supported yet"))
-                } else if w.text.contains("${_") {
-                    Some((w.span, "`${_…}` is not supported yet"))
+                } else if w.text.contains("${_") || (!w.is_quoted && w.text.contains("${")) {
+                    Some((w.span, "`${NAME}` is not supported yet"))
                 } else {
                     None
                 }
@@ -188,15 +195,8 @@ impl Reader<'_, '_> {
         } else {
             self.files += 1;
             let Some((file, text)) = self.load.open(path, Some(by)) else { return Vec::new() };
-            if text.executable {
-                let at = Span::new(file, 0..0);
-                self.load.out.push(
-                    Diagnostic::warning(at, "keepalived would skip this file: it is executable")
-                        .note("vipd reads it"),
-                );
-            }
             self.stack.push(path.to_owned());
-            let nodes = self.file(file, path, &text.text);
+            let nodes = self.file(file, path, &text);
             self.stack.pop();
             return nodes;
         };

@@ -22,8 +22,9 @@ pub(crate) fn number(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<i
     }
 }
 
-/// A whole number from `least` to `most`.
+/// A whole number from `least` to `most`; `what` names it in the message.
 pub(crate) fn number_in(
+    what: &str,
     word: &Word,
     (least, most): (i64, i64),
     out: &mut Vec<Diagnostic>,
@@ -32,7 +33,8 @@ pub(crate) fn number_in(
     if (least..=most).contains(&number.value) {
         return Some(number);
     }
-    let text = format!("the value must be {least} to {most}, not {}", number.value);
+    let to = if most == least + 1 { "or" } else { "to" };
+    let text = format!("{what} must be {least} {to} {most}, not {}", number.value);
     out.push(Diagnostic::error(word.span, text));
     None
 }
