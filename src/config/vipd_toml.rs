@@ -350,17 +350,14 @@ impl Reader<'_> {
     fn duration(&mut self, value: &Value<'_>) -> Option<Spanned<Duration>> {
         let span = self.span(value.span());
         let Some(text) = value.get_ref().as_str() else {
-            let bare = match value.get_ref() {
-                DeValue::Integer(n) => n.as_str(),
-                DeValue::Float(n) => n.as_str(),
-                _ => "",
+            let help = match value.get_ref() {
+                DeValue::Integer(n) => {
+                    format!("write \"{0}s\" for seconds, \"{0}ms\" for milliseconds", n.as_str())
+                }
+                DeValue::Float(n) => format!("write \"{}s\" for seconds", n.as_str()),
+                _ => "for example \"1s\" or \"500ms\"".to_owned(),
             };
-            let bare = if bare.is_empty() { "1" } else { bare };
-            let text = "a length of time needs a unit";
-            self.out.push(
-                Diagnostic::error(span, text)
-                    .help(format!("write \"{bare}s\" for seconds, \"{bare}ms\" for milliseconds")),
-            );
+            self.out.push(Diagnostic::error(span, "a length of time needs a unit").help(help));
             return None;
         };
         match duration(text) {

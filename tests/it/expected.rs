@@ -138,5 +138,5 @@ fn address_line(address: &VirtualAddress) -> String {
         line = line.replace(default, "");
     }
     let cidr = format!("{:?}", address.cidr);
-    line.replace(&format!("VirtualAddress {{ cidr: {cidr}"), &format!("{} {{", address.cidr))
+    line.replace(&format!("VirtualAddress {{ cidr: {cidr},"), &format!("{} {{", address.cidr))
 }

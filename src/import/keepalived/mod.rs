@@ -8,6 +8,7 @@ mod instance;
 mod keywords;
 mod lexer;
 mod lower;
+mod manual;
 mod tracking;
 mod tree;
 mod values;
@@ -15,6 +16,7 @@ mod values;
 use std::path::Path;
 
 pub use keywords::{CoverageRow, coverage};
+pub use manual::coverage_roff;
 
 use crate::config::diag::{Diagnostic, FileId};
 use crate::config::load::{Loading, Text};

@@ -1,0 +1,146 @@
+//! `vipd check`: exit statuses and what it prints.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use vipd::cli::check::{CheckArgs, check};
+use vipd::cli::exit;
+
+const GOOD: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n \
+                    virtual_ipaddress {\n 10.0.0.10/24\n }\n}\n";
+
+fn run(args: &CheckArgs) -> (ExitCode, String) {
+    let mut out = Vec::new();
+    let code = check(args, &mut out);
+    (code, String::from_utf8(out).unwrap())
+}
+
+fn args(files: &[&Path]) -> CheckArgs {
+    CheckArgs {
+        files: files.iter().map(|path| PathBuf::from(path)).collect(),
+        format: None,
+        deny_warnings: false,
+        json: false,
+    }
+}
+
+/// A directory with one file.
+fn file(name: &str, text: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn a_clean_file_prints_the_effective_settings() {
+    let (_dir, path) = file("a.conf", GOOD);
+    let (code, out) = run(&args(&[&path]));
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert_eq!(
+        out,
+        "ROUTER  INTERFACE  VRID  VERSION  PRIORITY  INTERVAL  PREEMPT  ADDRESSES\n\
+         VI_1    eth0       51    2        100       1 s       yes      10.0.0.10/24\n\
+         ok: 1 virtual router\n"
+    );
+}
+
+#[test]
+fn warnings_fail_only_when_denied() {
+    let (_dir, path) =
+        file("a.conf", GOOD.replace("interface eth0", "interface eth0\n smtp_alert"));
+    let mut args = args(&[&path]);
+    let (code, out) = run(&args);
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert!(out.contains("usable: 1 virtual router, 1 warning\n"), "{out}");
+    args.deny_warnings = true;
+    assert_eq!(run(&args).0, ExitCode::from(exit::WARNINGS));
+}
+
+#[test]
+fn errors_are_78_and_all_of_them_are_printed() {
+    let (_dir, path) = file("a.conf", GOOD.replace("51", "0").replace("eth0", "lo"));
+    let (code, out) = run(&args(&[&path]));
+    assert_eq!(code, ExitCode::from(78));
+    assert_eq!(out.matches(": error: ").count(), 2, "{out}");
+    assert!(out.ends_with("2 errors, 0 warnings\n"), "{out}");
+}
+
+#[test]
+fn a_missing_file_is_66() {
+    let (_dir, path) = file("a.conf", GOOD);
+    let gone = path.with_file_name("gone.conf");
+    let (code, out) = run(&args(&[&path, &gone]));
+    assert_eq!(code, ExitCode::from(66));
+    assert!(out.contains("No such file or directory\n"), "{out}");
+    assert_eq!(run(&args(&[path.parent().unwrap()])).0, ExitCode::from(66));
+}
+
+#[test]
+fn json_has_places_and_settings() {
+    let (_dir, path) = file("a.conf", GOOD.replace("interface", "interfase"));
+    let mut args = args(&[&path]);
+    args.json = true;
+    let (code, out) = run(&args);
+    assert_eq!(code, ExitCode::from(78));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["usable"], false);
+    let unknown = json["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|d| d["message"].as_str().unwrap().starts_with("unknown keyword"))
+        .unwrap();
+    assert_eq!(unknown["severity"], "error");
+    assert_eq!(unknown["file"], path.to_str().unwrap());
+    assert_eq!((&unknown["line"], &unknown["column"]), (&2.into(), &2.into()));
+    assert_eq!((&unknown["end_line"], &unknown["end_column"]), (&2.into(), &11.into()));
+    assert_eq!(unknown["help"][0], "did you mean `interface`?");
+
+    fs::write(&path, GOOD).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&run(&args).1).unwrap();
+    assert_eq!(json["routers"][0]["vrid"], 51);
+    assert_eq!(json["routers"][0]["interval_ms"], 1000);
+}
+
+#[test]
+fn an_executable_file_is_read_with_a_warning() {
+    let (_dir, path) = file("a.conf", GOOD);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, out) = run(&args(&[&path]));
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert!(out.contains("warning: keepalived would skip this file: it is executable"), "{out}");
+}
+
+#[test]
+fn latin_1_in_a_comment_is_harmless_in_a_password_it_is_not() {
+    let (_dir, path) = file("a.conf", [b"# caf\xe9\n", GOOD.as_bytes()].concat());
+    assert_eq!(run(&args(&[&path])).0, ExitCode::SUCCESS);
+    let auth =
+        b"interface eth0\n authentication {\n auth_type PASS\n auth_pass caf\xe9\n }\n".as_slice();
+    let at = GOOD.find("interface eth0").unwrap();
+    let text = [GOOD[..at].as_bytes(), auth, GOOD[at + 14..].as_bytes()].concat();
+    fs::write(&path, text).unwrap();
+    let (code, out) = run(&args(&[&path]));
+    assert_eq!(code, ExitCode::from(78));
+    assert!(out.contains("the password is not UTF-8"), "{out}");
+}
+
+#[test]
+fn includes_are_relative_to_the_including_file() {
+    let (dir, path) = file("main.conf", "include conf.d/{a,b}*.conf\n");
+    let sub = dir.path().join("conf.d");
+    fs::create_dir(&sub).unwrap();
+    fs::write(sub.join("a1.conf"), GOOD).unwrap();
+    fs::write(
+        sub.join("b1.conf"),
+        GOOD.replace("VI_1", "VI_2").replace("51", "52").replace(".10/", ".20/"),
+    )
+    .unwrap();
+    fs::write(sub.join("c1.conf"), "not read\n").unwrap();
+    let (code, out) = run(&args(&[&path]));
+    assert_eq!(code, ExitCode::SUCCESS, "{out}");
+    assert!(out.ends_with("ok: 2 virtual routers\n"), "{out}");
+}
