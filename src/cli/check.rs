@@ -4,6 +4,7 @@
 use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use super::sources::FileSystem;
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
 use crate::config::load::{Sources, load};
 use crate::config::{Config, Format, Preempt, RouterConfig};
+use crate::types::{AuthV2, Dialect};
 
 /// Check configuration files without touching the running system.
 ///
@@ -87,6 +89,12 @@ fn text(
         return text;
     };
     text.push_str(&table(config));
+    let has_password = |r: &Arc<RouterConfig>| matches!(r.dialect, Dialect::V2(AuthV2::Pass(_)));
+    if config.routers.iter().any(has_password) {
+        text.push_str(
+            "note: auth_pass travels in clear text; it guards against mistakes, not people\n",
+        );
+    }
     let routers = plural(config.routers.len(), "virtual router");
     let summary = if warnings == 0 {
         format!("ok: {routers}\n")

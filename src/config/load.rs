@@ -100,8 +100,10 @@ pub fn load(
         Loading { sources, map: SourceMap::default(), out: Vec::new(), unreadable: false };
     let mut raw = Raw::default();
     let mut importer = keepalived::Importer::default();
+    let mut first_ids = Vec::new();
     for path in files {
         let Some((file, text)) = state.open(path, None) else { continue };
+        first_ids.push(file);
         match format.or_else(|| recognise(&text.text)) {
             Some(Format::Toml) => vipd_toml::lower(file, &text, &mut raw, &mut state.out),
             Some(Format::Keepalived) => importer.file(&mut state, file, path, &text),
@@ -116,6 +118,8 @@ pub fn load(
         }
     }
     importer.finish(&mut raw, &mut state.out);
+    // In the order of the command line: what a file includes is numbered right after it.
+    raw.routers.sort_by_key(|r| first_ids.partition_point(|first| *first <= r.name.span.file));
     finish(state, &raw)
 }
 
@@ -127,8 +131,10 @@ fn finish(state: Loading<'_>, raw: &Raw) -> Result<Loaded, Failed> {
         out.push(nothing_to_do(&map));
         failed = true;
     }
-    // In the order of the files; what has no place comes first.
+    // In the order of the files; what has no place comes first. A global setting that is wrong for
+    // every instance is wrong once.
     out.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
+    out.dedup();
     match config {
         Some(config) if !failed => Ok(Loaded { config, warnings: out, map }),
         _ => Err(Failed { diagnostics: out, map, unreadable }),

@@ -19,7 +19,7 @@ fn run(args: &CheckArgs) -> (ExitCode, String) {
 
 fn args(files: &[&Path]) -> CheckArgs {
     CheckArgs {
-        files: files.iter().map(|path| PathBuf::from(path)).collect(),
+        files: files.iter().map(PathBuf::from).collect(),
         format: None,
         deny_warnings: false,
         json: false,
@@ -121,7 +121,7 @@ fn latin_1_in_a_comment_is_harmless_in_a_password_it_is_not() {
     let auth =
         b"interface eth0\n authentication {\n auth_type PASS\n auth_pass caf\xe9\n }\n".as_slice();
     let at = GOOD.find("interface eth0").unwrap();
-    let text = [GOOD[..at].as_bytes(), auth, GOOD[at + 14..].as_bytes()].concat();
+    let text = [&GOOD.as_bytes()[..at], auth, &GOOD.as_bytes()[at + 14..]].concat();
     fs::write(&path, text).unwrap();
     let (code, out) = run(&args(&[&path]));
     assert_eq!(code, ExitCode::from(78));

@@ -95,7 +95,7 @@ fn several_files_of_different_dialects_make_one_configuration() {
     let files: Vec<PathBuf> = ["g.conf", "k.conf", "v.toml"].map(PathBuf::from).into();
     let loaded = load(&memory, &files, None).unwrap();
     let names: Vec<&str> = loaded.config.routers.iter().map(|r| r.name.as_str()).collect();
-    assert_eq!(names, ["b", "VI_1"]);
+    assert_eq!(names, ["VI_1", "b"]);
     assert_eq!(loaded.config.globals.router_id.as_deref(), Some("lb1"));
 }
 
@@ -111,6 +111,27 @@ fn instance(body: &str, vrid: &str) -> String {
         "vrrp_instance VI_1 {{\ninterface eth0\nvirtual_router_id {vrid}\n{body}\n\
          virtual_ipaddress {{\n10.0.0.10/24\n}}\n}}\n"
     )
+}
+
+// C9, W10
+#[test]
+fn an_advert_carries_255_ipv4_addresses_and_no_more() {
+    let with = |n: u32| {
+        let lines: String =
+            (0..n).map(|i| format!("10.1.{}.{}/16\n", i / 200, i % 200 + 1)).collect();
+        load_text(&instance("", "51").replace("10.0.0.10/24\n", &lines))
+    };
+    assert_eq!(with(255).unwrap().config.routers[0].advertised().count(), 255);
+    let said = with(256).unwrap_err();
+    assert!(said.contains("an advert carries at most 255 IPv4 addresses"), "{said}");
+}
+
+#[test]
+fn a_global_setting_wrong_for_all_instances_is_reported_once() {
+    let second = instance("", "52").replace("VI_1", "VI_2").replace(".10/", ".20/");
+    let globals = "global_defs {\nvrrp_garp_master_repeat 300\n}\n";
+    let said = load_text(&format!("{globals}{}{second}", instance("", "51"))).unwrap_err();
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
 }
 
 /// Every keyword of the table is known to the parser in its own block.
@@ -153,7 +174,7 @@ fn classes_are_what_they_say() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     /// Hostile text: no panic, whatever dialect it is taken for.
     #[test]

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use vipd::config::load::load;
 use vipd::config::vipd_toml::KEYS;
 
-use crate::expected::Below;
+use crate::expected::{Below, dump};
 
 fn project_file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -64,4 +65,59 @@ fn every_key_is_documented_and_read() {
             assert!(written || *key == "strict", "{key} of [{table}] is not in toml-full.toml");
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    /// Any value under any key: refused or loaded, never a panic.
+    #[test]
+    fn arbitrary_values_never_panic(
+        settings in proptest::collection::btree_map(key(), value(), 0..12),
+        address in proptest::collection::btree_map(key(), value(), 0..6),
+    ) {
+        let lines: String = settings.iter().map(|(k, v)| format!("{k} = {v}\n")).collect();
+        let extra: String = address.iter().map(|(k, v)| format!(", {k} = {v}")).collect();
+        let text = format!(
+            "[vrrp.x]\ninterface = \"eth0\"\nvrid = 1\n{lines}\
+             addresses = [\"10.0.0.10/24\", {{ address = \"10.0.0.11/24\"{extra} }}]\n"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("v.toml"), &text).unwrap();
+        match load(&Below(dir.path().into()), &[PathBuf::from("v.toml")], None) {
+            Ok(loaded) => drop(dump(&loaded.config)),
+            Err(failed) => prop_assert!(failed.render().contains("error: ")),
+        }
+    }
+}
+
+fn key() -> impl Strategy<Value = String> {
+    let keys = KEYS.iter().flat_map(|(_, keys)| keys.iter());
+    let keys = keys.filter(|key| !["interface", "vrid", "addresses", "address"].contains(key));
+    proptest::sample::select(keys.map(|key| (*key).to_owned()).collect::<Vec<_>>())
+}
+
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<i64>().prop_map(|n| n.to_string()),
+        (0..300_u16).prop_map(|n| n.to_string()),
+        any::<bool>().prop_map(|b| b.to_string()),
+        any::<u64>().prop_map(|n| format!("\"{n}ms\"")),
+        proptest::sample::select(vec![
+            "\"1s\"",
+            "\"eth0\"",
+            "\"10.0.0.1\"",
+            "\"fe80::1/64\"",
+            "\"rfc5798\"",
+            "\"+\"",
+            "[]",
+            "{}",
+            "1.5",
+            "{ repeat = 3 }",
+            "[\"fe80::1\"]",
+            "0x10",
+            "1979-05-27",
+        ])
+        .prop_map(str::to_owned),
+    ]
 }

@@ -143,11 +143,14 @@ impl Instance {
         let Some(word) = node.args.first() else { return };
         match word.text.as_str() {
             "MASTER" => self.state = Some(Spanned::new(true, node.span())),
-            // keepalived: BACKUP does not undo an earlier MASTER.
-            "BACKUP" => {
-                self.state =
-                    self.state.filter(|s| s.value).or(Some(Spanned::new(false, node.span())));
-            }
+            "BACKUP" => match self.state.filter(|state| state.value) {
+                None => self.state = Some(Spanned::new(false, node.span())),
+                Some(master) => out.push(
+                    Diagnostic::warning(node.span(), "`state BACKUP` does not undo `state MASTER`")
+                        .also(master.span, "MASTER is asked for here")
+                        .note("as in keepalived"),
+                ),
+            },
             other => {
                 let error =
                     Diagnostic::error(word.span, format!("unknown state {}", quoted(other)));

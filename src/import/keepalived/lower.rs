@@ -8,7 +8,7 @@ use super::instance;
 use super::keywords::{Block, Body, Class, Keyword};
 use super::tracking::{self, Trackers};
 use super::tree::Node;
-use super::values::{boolean, ip, number, number_in, seconds};
+use super::values::{boolean, ip, number_in, seconds};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::raw::{Raw, RawAnnounce};
 
@@ -72,7 +72,11 @@ pub(crate) fn walk<'n>(
         if !shape(keyword, node, out) {
             continue;
         }
-        let once = keyword.body == Body::No || keyword.name == "authentication";
+        // `state` has a rule of its own; blocks of addresses and trackers add up.
+        let once = match keyword.name {
+            "state" => false,
+            name => keyword.body == Body::No || name == "authentication",
+        };
         if once && let Some(first) = seen.insert(keyword.name, node.keyword.span) {
             let text = format!("`{}` is given twice, the last one counts", keyword.name);
             out.push(Diagnostic::warning(node.keyword.span, text).also(first, "given before"));
@@ -277,15 +281,16 @@ pub(crate) fn announce(
     let Some(word) = node.args.first() else { return };
     // keepalived takes 0 frames for 1.
     let at_least_one = |n: Spanned<i64>| n.map(|n| if n == 0 { 1 } else { n });
+    let mut frames = || number_in(&node.keyword.text, word, (0, 255), out);
     match name {
         "garp_master_delay" => announce.delay = seconds(word, out),
-        "garp_master_repeat" => announce.repeat = number(word, out).map(at_least_one),
+        "garp_master_repeat" => announce.repeat = frames().map(at_least_one),
         "garp_master_refresh" => announce.refresh = seconds(word, out),
         "garp_master_refresh_repeat" => {
-            announce.refresh_repeat = number(word, out).map(at_least_one);
+            announce.refresh_repeat = frames().map(at_least_one);
         }
         "garp_lower_prio_delay" => announce.lower_delay = seconds(word, out),
-        "garp_lower_prio_repeat" => announce.lower_repeat = number(word, out),
+        "garp_lower_prio_repeat" => announce.lower_repeat = frames(),
         "garp_interval" => announce.garp_interval = seconds(word, out),
         "gna_interval" => announce.gna_interval = seconds(word, out),
         name => debug_assert!(false, "{name} is in the table but not read"),

@@ -8,26 +8,21 @@ use super::keywords::{CoverageRow, coverage};
 #[must_use]
 pub fn coverage_roff() -> String {
     let mut out = String::new();
-    let mut blocks: Vec<(String, Vec<(CoverageRow, Vec<&'static str>)>)> = Vec::new();
-    for row in coverage() {
-        if blocks.last().is_none_or(|(block, _)| *block != row.block) {
-            blocks.push((row.block.clone(), Vec::new()));
-        }
-        let Some((_, answers)) = blocks.last_mut() else { continue };
-        match answers.iter_mut().find(|(a, _)| a.status == row.status && a.text == row.text) {
-            Some((_, names)) => names.push(row.keyword),
-            None => {
-                let name = row.keyword;
-                answers.push((row, vec![name]));
-            }
-        }
-    }
-    for (block, answers) in blocks {
-        let _ = writeln!(out, ".Ss {}", heading(&block));
+    let rows: Vec<CoverageRow> = coverage().collect();
+    for block in rows.chunk_by(|a, b| a.block == b.block) {
+        let Some(first) = block.first() else { continue };
+        let _ = writeln!(out, ".Ss {}", heading(&first.block));
         out.push_str(".Bl -tag -width Ds\n");
-        for (row, names) in answers {
-            let names: Vec<String> =
-                names.iter().map(|name| format!("\"{}\"", escape(name))).collect();
+        let same = |a: &CoverageRow, b: &CoverageRow| a.status == b.status && a.text == b.text;
+        for (at, row) in block.iter().enumerate() {
+            if block.iter().take(at).any(|earlier| same(earlier, row)) {
+                continue;
+            }
+            let names: Vec<String> = block
+                .iter()
+                .filter(|other| same(other, row))
+                .map(|other| format!("\"{}\"", escape(other.keyword)))
+                .collect();
             let _ = writeln!(out, ".It Cm {}", names.join(" , "));
             let _ = writeln!(out, ".Em {} :", row.status);
             let _ = writeln!(out, "{}.", escape(&row.text));
@@ -42,7 +37,7 @@ fn heading(block: &str) -> String {
         "the preprocessor" => "Lines read before anything else".to_owned(),
         "the top level" => "Outside every block".to_owned(),
         "an address line" => "Words of an address line".to_owned(),
-        block => format!("In {block}"),
+        block => format!("Inside {block}"),
     }
 }
 
