@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod api;
+mod architecture;
 mod cli_check;
 mod config_keepalived;
 mod config_toml;
 mod expected;
 mod golden;
-mod status_render;
 mod manual;
+mod status_render;
 mod wire_emit;
 mod wire_golden;
 mod wire_hostile;

@@ -1,0 +1,38 @@
+# Rust (rustup, at least the version below) is the one precondition; everything else is installed here.
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+SEEDS ?= 10000
+STEPS ?= 2000
+
+.PHONY: help demo test check deny sim setup rust bench-failover
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+rust:
+	@command -v cargo >/dev/null || { echo "vipd needs Rust $(RUST_VERSION) or newer: install it with rustup (https://rustup.rs)"; exit 1; }
+
+demo: rust ## two load balancers, a client and a floating address, live (no other tool needed)
+	@cargo build --release --quiet
+	@target/release/vipd demo
+
+setup: rust ## install what the tests need (Debian packages; services stay off)
+	@tests/setup-debian.sh
+
+test: setup ## everything: unit, integration, simulator, real kernel (needs root)
+	cargo test --lib --test it --test sim
+	cargo build
+	cargo test --test netns
+
+check: rust ## formatting and lints
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+deny: rust ## licences, bans and sources of the dependencies
+	cargo deny --offline check bans licenses sources
+
+sim: rust ## the simulator, longer: make sim SEEDS=100000 STEPS=5000
+	VIPD_SIM_SEEDS=$(SEEDS) VIPD_SIM_STEPS=$(STEPS) cargo test --release --test sim -- --nocapture
+
+bench-failover: setup ## outages of vipd, keepalived and mixed pairs in one run
+	@cargo build --release --quiet
+	@cargo run --release --quiet --example bench-failover
