@@ -1,6 +1,7 @@
 //! [`Sources`] on the real file system.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,10 +21,14 @@ impl Sources for FileSystem {
         if metadata.is_dir() {
             return Err(failed("it is a directory".into()));
         }
-        if metadata.len() > LARGEST {
+        // A device says nothing about its size: the limit counts what is read.
+        let mut bytes = Vec::new();
+        fs::File::open(path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+            .map_err(|error| failed(reason(&error)))?;
+        if u64::try_from(bytes.len()).is_ok_and(|len| len > LARGEST) {
             return Err(failed(format!("it has more than {} MiB", LARGEST >> 20)));
         }
-        let bytes = fs::read(path).map_err(|error| failed(reason(&error)))?;
         let executable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
         Ok(match String::from_utf8(bytes) {
             Ok(text) => Text { text, lossy: false, executable },
@@ -47,13 +52,13 @@ impl Sources for FileSystem {
         } else {
             format!("{}/{pattern}", glob::Pattern::escape(&dir.display().to_string()))
         };
-        // A match that cannot be looked at is still a match: reading it tells why.
-        glob::glob_with(&pattern, options).map_or_else(
-            |_| Vec::new(),
-            |paths| {
-                paths.map(|path| path.unwrap_or_else(|error| error.path().to_owned())).collect()
-            },
-        )
+        let Ok(found) = glob::glob_with(&pattern, options) else { return Vec::new() };
+        // A match that cannot be looked at is still a match: reading it tells why. A directory
+        // between the files of `conf.d/*` is none.
+        found
+            .map(|path| path.unwrap_or_else(|error| error.path().to_owned()))
+            .filter(|path| !path.is_dir())
+            .collect()
     }
 
     fn host_name(&self) -> Option<String> {

@@ -1,28 +1,20 @@
 //! Raw to checked: every range, combination and clash, all of them in one run.
 
-use std::collections::BTreeMap;
+mod addresses;
+mod clashes;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::diag::{Diagnostic, Severity, Span, Spanned, quoted};
-use super::model::{
-    AnnounceConfig, Config, Globals, Preempt, RouterConfig, RouterKey, Strict, VirtualAddress,
-};
-use super::raw::{Raw, RawAddress, RawAnnounce, RawRouter};
-use crate::types::{
-    AuthV2, Centis, Cidr, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
-};
+pub use addresses::most_addresses;
 
-/// Most addresses in one advert: the count is one byte, and an IPv6 advert must fit one packet of
-/// an Ethernet (W10).
-#[must_use]
-pub const fn most_addresses(family: Family) -> usize {
-    match family {
-        Family::Ipv4 => 255,
-        Family::Ipv6 => 90,
-    }
-}
+use super::diag::{Diagnostic, Severity, Span, Spanned};
+use super::model::{AnnounceConfig, Config, Globals, Preempt, RouterConfig, Strict};
+use super::raw::{Raw, RawAnnounce, RawRouter};
+use crate::types::{
+    AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
+};
 
 /// The longest time any setting takes: one day. Longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -47,7 +39,7 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
             routers.push((raw, router));
         }
     }
-    clashes(&raw.routers, &routers, &mut found);
+    clashes::clashes(&raw.routers, &routers, &mut found);
     let usable = found.iter().all(|d| d.severity != Severity::Error);
     diagnostics.append(&mut found);
     usable.then(|| Config {
@@ -426,273 +418,9 @@ impl RouterCheck<'_> {
         value
     }
 
-    fn addresses(&mut self, family: Family, iface: Option<&IfName>) -> Vec<Arc<VirtualAddress>> {
-        let raw = self.raw;
-        self.count(family);
-        let mut seen: BTreeMap<IpAddr, Span> = BTreeMap::new();
-        let mut addresses = Vec::new();
-        let advertised = raw.addresses.iter().map(|a| (a, true));
-        for (address, advertised) in advertised.chain(raw.excluded.iter().map(|a| (a, false))) {
-            let cidr = address.cidr.value;
-            if advertised && cidr.family() != family {
-                let text = format!("{} is {}, the router {family}", cidr.address(), cidr.family());
-                let error = self.error(address.cidr.span, text);
-                error.help.push(format!("move it to {}", raw.words.excluded));
-                if let Some(first) = raw.addresses.first() {
-                    error.secondary.push((first.cidr.span, "the first address decides".into()));
-                }
-                continue;
-            }
-            if let Some(first) = seen.get(&cidr.address()) {
-                let text = format!("{} is listed twice", cidr.address());
-                self.push(
-                    Diagnostic::warning(address.cidr.span, text)
-                        .also(*first, "first listed here")
-                        .note("the second one is left out, from the packet as well; keepalived 2.2 sends both")
-                        .help("remove one of them, on every node"),
-                );
-                continue;
-            }
-            seen.insert(cidr.address(), address.cidr.span);
-            if let Some(address) = self.address(address, advertised, iface) {
-                addresses.push(Arc::new(address));
-            }
-        }
-        self.first_ipv6(family);
-        addresses
-    }
-
-    fn count(&mut self, family: Family) {
-        let raw = self.raw;
-        let words = raw.words;
-        let most = most_addresses(family);
-        if let Some(surplus) = raw.addresses.get(most) {
-            let text = format!(
-                "{} addresses; an advert carries at most {most} {family} addresses",
-                raw.addresses.len()
-            );
-            let error = self.error(surplus.cidr.span, text);
-            error.label = format!("number {} and the rest do not fit", most + 1);
-            error.help.push(format!("move them to {}", words.excluded));
-        }
-        if raw.addresses.is_empty() {
-            let v2 = version_of(raw) == 2;
-            let meant = v2 && raw.strict.is_none() && raw.no_addresses.is_some();
-            if meant || raw.written.contains(words.addresses) {
-                return;
-            }
-            let text = format!("{} {} has no address", words.router, raw.name.value);
-            let error = self.error(raw.name.span, text);
-            error.help.push(format!("add an address to {}", words.addresses));
-            if v2 && raw.strict.is_none() {
-                error.help.push(format!("if none is meant, say so: `{}`", words.no_addresses));
-            } else if raw.no_addresses.is_some() {
-                let why = "only VRRP version 2, not strict, may advertise no address";
-                error.notes.push(why.into());
-            }
-        }
-    }
-
-    fn first_ipv6(&mut self, family: Family) {
-        let Some(first) = self.raw.addresses.first() else { return };
-        let link_local = match first.cidr.value.address() {
-            IpAddr::V6(v6) => v6.is_unicast_link_local(),
-            IpAddr::V4(_) => true,
-        };
-        if family == Family::Ipv6 && !link_local {
-            let text = "the first IPv6 address should be link-local (fe80::/10)";
-            let note = "RFC 9568 section 5.2.9; strict peers drop adverts without it";
-            let diagnostic = if self.raw.strict.is_some() {
-                Diagnostic::error(first.cidr.span, text)
-            } else {
-                Diagnostic::warning(first.cidr.span, text)
-            };
-            self.push(
-                diagnostic.note(note).help("put an address such as fe80::1 first, on every node"),
-            );
-        }
-    }
-
-    fn address(
-        &mut self,
-        raw: &RawAddress,
-        advertised: bool,
-        iface: Option<&IfName>,
-    ) -> Option<VirtualAddress> {
-        let cidr = raw.cidr.value;
-        self.usable(raw.cidr);
-        let dev = match &raw.dev {
-            Some(dev) => Some(self.ranged(Spanned::new(dev.value.parse::<IfName>(), dev.span))?),
-            None => None,
-        };
-        self.label(raw, dev.as_ref().or(iface));
-        let v6 = cidr.family() == Family::Ipv6;
-        if let (true, Some(broadcast)) = (v6, raw.broadcast) {
-            self.error(broadcast.span, "IPv6 knows no broadcast");
-        }
-        if let Some(peer) = raw.peer
-            && peer.value.family() != cidr.family()
-        {
-            self.error(peer.span, format!("the peer of an {0} address must be {0}", cidr.family()));
-        }
-        for (flag, word) in [
-            (raw.dad, "duplicate address detection"),
-            (raw.home, "home"),
-            (raw.mngtmpaddr, "mngtmpaddr"),
-        ] {
-            if let (false, Some(span)) = (v6, flag) {
-                let text = format!("{word} has no effect on an IPv4 address");
-                self.push(Diagnostic::warning(span, text));
-            }
-        }
-        // A host address of IPv6 must not become the source of the node's own connections.
-        let preferred = if v6 && cidr.prefix() == 128 { Some(0) } else { None };
-        Some(VirtualAddress {
-            cidr,
-            iface: dev.filter(|dev| Some(dev) != iface),
-            advertised,
-            scope: raw.scope.map_or(0, |s| s.value),
-            broadcast: raw.broadcast.map(|b| b.value),
-            label: raw.label.as_ref().filter(|_| !v6).map(|l| l.value.clone()),
-            peer: raw.peer.map(|p| p.value),
-            dad: v6 && raw.dad.is_some(),
-            home: v6 && raw.home.is_some(),
-            mngtmpaddr: v6 && raw.mngtmpaddr.is_some(),
-            noprefixroute: raw.noprefixroute.is_some(),
-            autojoin: raw.autojoin.is_some(),
-            preferred_lft: raw.preferred_lft.map_or(preferred, |lft| lft.value),
-            track: raw.no_track.is_none(),
-        })
-    }
-
-    /// Addresses that cannot float.
-    fn usable(&mut self, Spanned { value, span }: Spanned<Cidr>) {
-        let address = value.address();
-        let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
-        if address.is_loopback() || address.is_unspecified() || address.is_multicast() || broadcast
-        {
-            self.error(span, format!("{address} cannot be a virtual address"));
-        } else if value.prefix() == 0 {
-            self.error(span, "a prefix length of 0 would take every route of this node")
-                .help
-                .push("write the length of the network, such as /24".into());
-        } else if value.prefix() < address_bits(address) - 1 && is_network(value) {
-            self.push(
-                Diagnostic::warning(
-                    span,
-                    format!("{address} is the address of the network {value}"),
-                )
-                .help("write the address itself and the length of its network: 10.0.0.10/24"),
-            );
-        }
-    }
-
-    fn label(&mut self, raw: &RawAddress, iface: Option<&IfName>) {
-        let Some(label) = &raw.label else { return };
-        if raw.cidr.value.family() == Family::Ipv6 {
-            self.push(Diagnostic::warning(label.span, "an IPv6 address has no label"));
-        } else if label.value.is_empty() || label.value.len() > 15 {
-            let text = format!(
-                "a label has 1 to 15 bytes, {} has {}",
-                quoted(&label.value),
-                label.value.len()
-            );
-            self.error(label.span, text);
-        } else if let Some(iface) = iface
-            && !label.value.starts_with(iface.as_str())
-        {
-            let text = format!("label {} does not begin with {iface}", quoted(&label.value));
-            self.push(
-                Diagnostic::warning(label.span, text)
-                    .note("tools that list addresses by interface name will not find it")
-                    .help(format!("use `{iface}:NAME`")),
-            );
-        }
-    }
-
     fn ranged<T>(&mut self, parsed: Spanned<Result<T, OutOfRange>>) -> Option<T> {
         parsed.value.map_err(|error| self.error(parsed.span, error.to_string()).severity).ok()
     }
-}
-
-/// Two routers that cannot live side by side, and addresses that two of them want.
-fn clashes(all: &[RawRouter], good: &[(&RawRouter, RouterConfig)], out: &mut Vec<Diagnostic>) {
-    let mut names: BTreeMap<&str, Span> = BTreeMap::new();
-    for raw in all {
-        match names.get(raw.name.value.as_str()) {
-            Some(first) => {
-                let text = format!("{} {} exists twice", raw.words.router, quoted(&raw.name.value));
-                let error = Diagnostic::error(raw.name.span, text).also(*first, "first one");
-                out.push(if first.file == raw.name.span.file {
-                    error.help("give it another name")
-                } else {
-                    one_configuration(error)
-                });
-            }
-            None => drop(names.insert(&raw.name.value, raw.name.span)),
-        }
-    }
-    let mut keys: BTreeMap<RouterKey, &RawRouter> = BTreeMap::new();
-    let mut places: BTreeMap<IpAddr, Vec<(&IfName, Span)>> = BTreeMap::new();
-    for (raw, router) in good {
-        let vrid_span = raw.vrid.map_or(raw.name.span, |v| v.span);
-        if let Some(first) = keys.get(&router.key()) {
-            let text = format!(
-                "VRID {} is used twice for {} on {}",
-                router.vrid,
-                router.dialect.family(),
-                router.iface
-            );
-            let first_span = first.vrid.map_or(first.name.span, |v| v.span);
-            let error = Diagnostic::error(vrid_span, text)
-                .also(first_span, format!("first used by {}", first.name.value));
-            out.push(if first_span.file == vrid_span.file {
-                error.help("give each virtual router on one network its own number")
-            } else {
-                one_configuration(error)
-            });
-            continue;
-        }
-        keys.insert(router.key(), raw);
-        for address in &router.addresses {
-            shared_address(raw, router, address, &mut places, out);
-        }
-    }
-}
-
-fn shared_address<'r>(
-    raw: &RawRouter,
-    router: &'r RouterConfig,
-    address: &'r VirtualAddress,
-    places: &mut BTreeMap<IpAddr, Vec<(&'r IfName, Span)>>,
-    out: &mut Vec<Diagnostic>,
-) {
-    let ip = address.cidr.address();
-    let iface = router.iface_of(address);
-    let written = raw.addresses.iter().chain(&raw.excluded).find(|a| a.cidr.value.address() == ip);
-    let span = written.map_or(raw.name.span, |a| a.cidr.span);
-    let others = places.entry(ip).or_default();
-    let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    if let Some((_, first)) = others.iter().find(|(other, _)| *other == iface) {
-        out.push(
-            Diagnostic::error(span, format!("{ip} on {iface} belongs to two routers"))
-                .also(*first, "first listed here")
-                .note("whichever turns backup would take it away from the other")
-                .help("list it in one of them"),
-        );
-    } else if let (Some((other, first)), false) = (others.first(), link_local) {
-        out.push(
-            Diagnostic::warning(span, format!("{ip} may appear on both {other} and {iface}"))
-                .also(*first, "first listed here"),
-        );
-    }
-    others.push((iface, span));
-}
-
-fn one_configuration(error: Diagnostic) -> Diagnostic {
-    error
-        .note("files given together make one configuration")
-        .help("check the files of two nodes in two runs")
 }
 
 fn announce(out: &mut Vec<Diagnostic>, raw: &RawAnnounce, strict: bool) -> AnnounceConfig {
@@ -745,18 +473,6 @@ fn duration(
 
 fn push(out: &mut Vec<Diagnostic>, diagnostic: Diagnostic) -> &mut Diagnostic {
     out.push_mut(diagnostic)
-}
-
-fn address_bits(address: IpAddr) -> u8 {
-    Family::of(address).bits()
-}
-
-fn is_network(cidr: Cidr) -> bool {
-    let host_bits = u32::from(address_bits(cidr.address()) - cidr.prefix());
-    match cidr.address() {
-        IpAddr::V4(v4) => v4.to_bits().trailing_zeros() >= host_bits,
-        IpAddr::V6(v6) => v6.to_bits().trailing_zeros() >= host_bits,
-    }
 }
 
 /// A length of time as people write it: `1500ms` is "1.5 s".

@@ -143,6 +143,9 @@ fn finish(state: Loading<'_>, raw: &Raw) -> Result<Loaded, Failed> {
 
 fn nothing_to_do(map: &SourceMap) -> Diagnostic {
     let names: Vec<&str> = map.files().map(|file| file.name.as_str()).collect();
+    if names.is_empty() {
+        return Diagnostic::general("no configuration file is given");
+    }
     let text = format!("nothing to do: no virtual router in {}", names.join(", "));
     Diagnostic::general(text)
         .help("keepalived.conf: add a `vrrp_instance NAME { … }` block")

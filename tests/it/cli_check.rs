@@ -130,7 +130,7 @@ fn latin_1_in_a_comment_is_harmless_in_a_password_it_is_not() {
 
 #[test]
 fn includes_are_relative_to_the_including_file() {
-    let (dir, path) = file("main.conf", "include conf.d/{a,b}*.conf\n");
+    let (dir, path) = file("main.conf", "include conf.d/{a,b}*\n");
     let sub = dir.path().join("conf.d");
     fs::create_dir(&sub).unwrap();
     fs::write(sub.join("a1.conf"), GOOD).unwrap();
@@ -139,6 +139,7 @@ fn includes_are_relative_to_the_including_file() {
         GOOD.replace("VI_1", "VI_2").replace("51", "52").replace(".10/", ".20/"),
     )
     .unwrap();
+    fs::create_dir(sub.join("a.d")).unwrap();
     fs::write(sub.join("c1.conf"), "not read\n").unwrap();
     let (code, out) = run(&args(&[&path]));
     assert_eq!(code, ExitCode::SUCCESS, "{out}");

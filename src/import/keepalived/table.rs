@@ -1,0 +1,602 @@
+//! The keywords themselves, block by block. How the types read: [`super::keywords`].
+
+use super::keywords::{Body, Class, Keyword};
+
+const MANY: usize = usize::MAX;
+
+const fn keyword(
+    name: &'static str,
+    args: (usize, usize),
+    body: Body,
+    class: Class,
+    text: &'static str,
+) -> Keyword {
+    Keyword { name, args, body, class, text }
+}
+
+/// Honoured, with exactly this many arguments.
+const fn yes(name: &'static str, args: usize, text: &'static str) -> Keyword {
+    keyword(name, (args, args), Body::No, Class::Honoured, text)
+}
+
+/// Honoured, with an optional boolean.
+const fn flag(name: &'static str, text: &'static str) -> Keyword {
+    keyword(name, (0, 1), Body::No, Class::Honoured, text)
+}
+
+/// Honoured, a block.
+const fn block(name: &'static str, args: usize, text: &'static str) -> Keyword {
+    keyword(name, (args, args), Body::Yes, Class::Honoured, text)
+}
+
+/// Read and checked, a setting.
+const fn seen(name: &'static str, least: usize, most: usize, text: &'static str) -> Keyword {
+    keyword(name, (least, most), Body::No, Class::Checked, text)
+}
+
+/// Read and checked, a block.
+const fn seen_block(name: &'static str, args: usize, text: &'static str) -> Keyword {
+    keyword(name, (args, args), Body::Yes, Class::Checked, text)
+}
+
+/// Without effect, and why nothing is lost.
+const fn quiet(name: &'static str, text: &'static str) -> Keyword {
+    keyword(name, (0, MANY), Body::Any, Class::Quiet, text)
+}
+
+/// Without effect, with a warning.
+const fn not_yet(name: &'static str, warning: &'static str) -> Keyword {
+    keyword(name, (0, MANY), Body::Any, Class::Warned(warning), "")
+}
+
+/// An error.
+const fn refused(name: &'static str, why: &'static str, instead: &'static str) -> Keyword {
+    keyword(name, (0, MANY), Body::Any, Class::Refused(why, instead), "")
+}
+
+const MAIL: &str = "no mail is sent yet";
+const FIFO: &str = "no FIFO is written yet";
+const SNMP: &str = "no SNMP agent; the status socket serves the same numbers";
+const DBUS: &str = "no D-Bus service; the status socket serves the same facts";
+const PROCESS: &str = "one process with its own scheduling; set it in the service unit if needed";
+const FIREWALL: &str = "only for no_accept, which is refused, so there is nothing to filter";
+const LVS: &str = "no IPVS in vipd; it means nothing without virtual servers";
+const VMAC: &str = "only for virtual MACs, which are refused where they are asked for";
+const UNICAST: &str = "only for unicast, which is refused where it is asked for";
+const BUFFERS: &str = "vipd sizes its sockets itself and reads everything again after an overflow";
+const RELOAD: &str = "a reload always checks the new files first and happens on request only";
+const DUMPS: &str = "no dump files; the status socket serves the same facts";
+const SCRIPTS: &str = "no scripts are run yet, and a warning says so where one is asked for";
+const LINK: &str = "the kernel's own link events are used, never polling";
+const NOTIFY: &str = "the script is not run yet";
+const NO_BFD: &str = "vipd speaks no BFD, and without it the election would differ";
+const NO_LVS: &str = "vipd is no IPVS load balancer";
+const NO_HMAC: &str = "auth_hmac is not supported yet, and peers would drop unsigned adverts";
+const ANNOUNCE: &str = "as keepalived; the instance's own value wins, wherever global_defs stands";
+
+pub(super) const PREPROCESSOR: &[Keyword] = &[
+    keyword(
+        "include",
+        (1, MANY),
+        Body::No,
+        Class::Honoured,
+        "relative to the including file; a pattern without a match is a warning, a file that cannot be read an error",
+    ),
+    keyword(
+        "includer",
+        (1, MANY),
+        Body::No,
+        Class::Honoured,
+        "as include; a pattern without a match is an error",
+    ),
+    keyword("includem", (1, MANY), Body::No, Class::Honoured, "as includer"),
+    keyword("includew", (1, MANY), Body::No, Class::Honoured, "as includer"),
+    keyword("includeb", (1, MANY), Body::No, Class::Honoured, "as includer"),
+    keyword("includea", (1, MANY), Body::No, Class::Honoured, "as includer"),
+    refused("@ID", "conditional lines are not supported yet", "write one file per node"),
+    refused("$NAME=", "definitions are not supported yet", "write the values out"),
+    refused("~SEQ", "sequences are not supported yet", "write the lines out"),
+    refused("~LST", "lists are not supported yet", "write the lines out"),
+];
+
+pub(super) const ROOT: &[Keyword] = &[
+    block(
+        "global_defs",
+        0,
+        "may stand anywhere and more than once: settings are resolved at the end",
+    ),
+    block("vrrp_instance", 1, "one virtual router"),
+    seen_block("vrrp_sync_group", 1, "members must exist; they still change state one by one"),
+    seen_block("vrrp_script", 1, "not run yet"),
+    seen_block("track_file", 1, "not followed yet"),
+    seen_block("vrrp_track_file", 1, "old name of track_file"),
+    seen_block("vrrp_track_process", 1, "not followed yet"),
+    seen_block("garp_group", 0, "each interface keeps its own pauses"),
+    refused(
+        "static_ipaddress",
+        "vipd does not set static addresses",
+        "let the network configuration of the system set them",
+    ),
+    refused(
+        "static_routes",
+        "vipd does not set static routes",
+        "let the network configuration of the system set them",
+    ),
+    refused(
+        "static_rules",
+        "vipd does not set static rules",
+        "let the network configuration of the system set them",
+    ),
+    refused("track_group", "it follows static addresses, which vipd does not set", "remove it"),
+    refused(
+        "net_namespace",
+        "vipd does not enter a network namespace by itself",
+        "start it there: `NetworkNamespacePath=` in the service unit, or `ip netns exec`",
+    ),
+    refused(
+        "interface_up_down_delays",
+        "vipd does not delay link events yet, and the election would differ",
+        "remove it; a flapping link then means a failover each time",
+    ),
+    refused("bfd_instance", NO_BFD, "use a shorter advert_int with version 3"),
+    refused(
+        "virtual_server",
+        NO_LVS,
+        "keep keepalived for the virtual servers, without its VRRP instances",
+    ),
+    refused(
+        "virtual_server_group",
+        NO_LVS,
+        "keep keepalived for the virtual servers, without its VRRP instances",
+    ),
+    refused("SSL", NO_LVS, "keep keepalived for the virtual servers, without its VRRP instances"),
+    not_yet("linkbeat_use_polling", LINK),
+    not_yet("linkbeat_interfaces", LINK),
+    quiet("net_namespace_ipvs", LVS),
+    quiet("namespace_with_ipsets", FIREWALL),
+    quiet("instance", "tags pid and dump files, which vipd does not write"),
+    quiet("use_pid_dir", "no pid files; the service manager knows the process"),
+    quiet("child_wait_time", "there are no child processes to wait for"),
+];
+
+pub(super) const GLOBALS: &[Keyword] = &[
+    yes("router_id", 1, "the node's name in messages; never on the wire"),
+    yes("vrrp_version", 1, "version of IPv4 instances without their own; 2 if absent"),
+    flag(
+        "vrrp_strict",
+        "as RFC 5798 demands, but the addresses stay reachable (no no_accept); a password is dropped with a warning",
+    ),
+    flag("vrrp_skip_check_adv_addr", "address lists of a master already followed are not compared"),
+    yes("vrrp_garp_master_delay", 1, ANNOUNCE),
+    yes("vrrp_garp_master_repeat", 1, ANNOUNCE),
+    yes("vrrp_garp_master_refresh", 1, ANNOUNCE),
+    yes("vrrp_garp_master_refresh_repeat", 1, ANNOUNCE),
+    yes("vrrp_garp_lower_prio_delay", 1, ANNOUNCE),
+    yes("vrrp_garp_lower_prio_repeat", 1, ANNOUNCE),
+    yes(
+        "vrrp_garp_interval",
+        1,
+        "pause between gratuitous ARPs; 0 is accepted, packaged samples contain it",
+    ),
+    yes("vrrp_gna_interval", 1, "pause between unsolicited neighbour advertisements"),
+    flag("vrrp_min_garp", "one announcement, no second batch"),
+    flag("vrrp_lower_prio_no_advert", "a master does not answer a lower priority"),
+    flag("vrrp_higher_prio_send_advert", "one more advert before yielding"),
+    yes("vrrp_down_timer_adverts", 1, "adverts missed before taking over"),
+    keyword(
+        "vrrp_owner_ignore_adverts",
+        (0, 1),
+        Body::No,
+        Class::Checked,
+        "off is accepted; on is refused, because vipd's owner listens unless strict",
+    ),
+    keyword(
+        "v3_checksum_as_v2",
+        (0, 1),
+        Body::No,
+        Class::Honoured,
+        "the VRRPv3 checksum over IPv4 leaves the pseudo-header out; any form sets it, as in keepalived",
+    ),
+    yes("vrrp_mcast_group4", 1, "group of IPv4 adverts"),
+    yes("vrrp_mcast_group6", 1, "group of IPv6 adverts"),
+    yes("vrrp_startup_delay", 1, "listen only for this long after the start"),
+    yes("log_unknown_vrids", 0, "log adverts for a VRID nobody here has"),
+    refused(
+        "vrrp_delay_after_boot",
+        "vipd does not know when the system was booted",
+        "use vrrp_startup_delay",
+    ),
+    quiet("dynamic_interfaces", "always so: an absent interface means FAULT, never an exit"),
+    quiet("default_interface", "an instance always names its interface"),
+    quiet("disable_local_igmp", VMAC),
+    quiet("vrrp_check_unicast_src", UNICAST),
+    quiet("vrrp_iptables", FIREWALL),
+    quiet("vrrp_ipsets", FIREWALL),
+    quiet("nftables", FIREWALL),
+    quiet("nftables_priority", FIREWALL),
+    quiet("nftables_counters", FIREWALL),
+    quiet("nftables_ifindex", FIREWALL),
+    quiet("nftables_ipvs", LVS),
+    quiet("nftables_ipvs_start_fwmark", LVS),
+    quiet("vrrp_garp_extra_if", VMAC),
+    quiet("vmac_prefix", VMAC),
+    quiet("vmac_addr_prefix", VMAC),
+    quiet("vrrp_rx_bufs_policy", BUFFERS),
+    quiet("vrrp_rx_bufs_multiplier", BUFFERS),
+    not_yet("notification_email", MAIL),
+    not_yet("notification_email_from", MAIL),
+    not_yet("smtp_server", MAIL),
+    not_yet("smtp_helo_name", MAIL),
+    not_yet("smtp_connect_timeout", MAIL),
+    not_yet("smtp_alert", MAIL),
+    not_yet("smtp_alert_vrrp", MAIL),
+    quiet("smtp_alert_checker", LVS),
+    not_yet("no_email_faults", MAIL),
+    not_yet("startup_script", NOTIFY),
+    not_yet("shutdown_script", NOTIFY),
+    quiet("startup_script_timeout", SCRIPTS),
+    quiet("shutdown_script_timeout", SCRIPTS),
+    quiet("script_user", SCRIPTS),
+    quiet("enable_script_security", SCRIPTS),
+    quiet("set_supplementary_groups", SCRIPTS),
+    quiet("use_symlink_paths", SCRIPTS),
+    not_yet("notify_fifo", FIFO),
+    not_yet("vrrp_notify_fifo", FIFO),
+    quiet("lvs_notify_fifo", LVS),
+    not_yet("notify_fifo_script", FIFO),
+    not_yet("vrrp_notify_fifo_script", FIFO),
+    quiet("lvs_notify_fifo_script", LVS),
+    quiet("vrrp_notify_priority_changes", FIFO),
+    quiet("fifo_write_vrrp_states_on_reload", FIFO),
+    quiet("max_auto_priority", PROCESS),
+    quiet("min_auto_priority_delay", PROCESS),
+    quiet("vrrp_priority", PROCESS),
+    quiet("checker_priority", PROCESS),
+    quiet("bfd_priority", PROCESS),
+    quiet("vrrp_rt_priority", PROCESS),
+    quiet("checker_rt_priority", PROCESS),
+    quiet("bfd_rt_priority", PROCESS),
+    quiet("vrrp_rlimit_rttime", PROCESS),
+    quiet("checker_rlimit_rttime", PROCESS),
+    quiet("bfd_rlimit_rttime", PROCESS),
+    quiet("vrrp_rlimit_rtime", PROCESS),
+    quiet("checker_rlimit_rtime", PROCESS),
+    quiet("bfd_rlimit_rtime", PROCESS),
+    quiet("vrrp_no_swap", PROCESS),
+    quiet("checker_no_swap", PROCESS),
+    quiet("bfd_no_swap", PROCESS),
+    quiet("vrrp_cpu_affinity", PROCESS),
+    quiet("checker_cpu_affinity", PROCESS),
+    quiet("bfd_cpu_affinity", PROCESS),
+    quiet("process_names", PROCESS),
+    quiet("process_name", PROCESS),
+    quiet("vrrp_process_name", PROCESS),
+    quiet("checker_process_name", PROCESS),
+    quiet("lvs_process_name", PROCESS),
+    quiet("bfd_process_name", PROCESS),
+    quiet("snmp_socket", SNMP),
+    quiet("enable_snmp_vrrp", SNMP),
+    quiet("enable_snmp_keepalived", SNMP),
+    quiet("enable_snmp_checker", SNMP),
+    quiet("enable_snmp_rfc", SNMP),
+    quiet("enable_snmp_rfcv2", SNMP),
+    quiet("enable_snmp_rfcv3", SNMP),
+    quiet("enable_traps", SNMP),
+    quiet("snmp_vs_stats_update_interval", SNMP),
+    quiet("snmp_rs_stats_update_interval", SNMP),
+    quiet("enable_dbus", DBUS),
+    quiet("dbus_service_name", DBUS),
+    quiet("dbus_no_interface_name", DBUS),
+    quiet("vrrp_netlink_cmd_rcv_bufs", BUFFERS),
+    quiet("vrrp_netlink_cmd_rcv_bufs_force", BUFFERS),
+    quiet("vrrp_netlink_monitor_rcv_bufs", BUFFERS),
+    quiet("vrrp_netlink_monitor_rcv_bufs_force", BUFFERS),
+    quiet("lvs_netlink_cmd_rcv_bufs", LVS),
+    quiet("lvs_netlink_cmd_rcv_bufs_force", LVS),
+    quiet("lvs_netlink_monitor_rcv_bufs", LVS),
+    quiet("lvs_netlink_monitor_rcv_bufs_force", LVS),
+    quiet("process_monitor_rcv_bufs", BUFFERS),
+    quiet("process_monitor_rcv_bufs_force", BUFFERS),
+    quiet("reload_check_config", RELOAD),
+    not_yet("reload_time_file", RELOAD),
+    not_yet("reload_repeat", RELOAD),
+    not_yet("reload_file", RELOAD),
+    quiet("config_save_dir", DUMPS),
+    quiet("tmp_config_directory", "each file is read once, into memory"),
+    quiet("data_use_instance", DUMPS),
+    quiet("json_version", DUMPS),
+    quiet("state_dump_file", DUMPS),
+    quiet("stats_dump_file", DUMPS),
+    quiet("json_dump_file", DUMPS),
+    quiet("iproute_usr_dir", "names of routing tables; vipd sets no routes"),
+    quiet("iproute_etc_dir", "names of routing tables; vipd sets no routes"),
+    quiet("umask", DUMPS),
+    quiet("random_seed", "nothing here is random"),
+    quiet(
+        "include_check",
+        "a file that cannot be read is always an error, a pattern without a match a warning",
+    ),
+    quiet("lvs_sync_daemon", LVS),
+    quiet("lvs_timeouts", LVS),
+    quiet("lvs_flush", LVS),
+    quiet("lvs_flush_on_stop", LVS),
+    quiet("checker_log_all_failures", LVS),
+    quiet("rs_init_notifies", LVS),
+    quiet("no_checker_emails", LVS),
+];
+
+pub(super) const INSTANCE: &[Keyword] = &[
+    yes(
+        "state",
+        1,
+        "MASTER clears nopreempt and preempt_delay, makes a missing priority 255 and is not undone by a later BACKUP; otherwise only the priority decides",
+    ),
+    yes("interface", 1, "may be absent at the start; not lo"),
+    yes("virtual_router_id", 1, "1 to 255, once per interface and family"),
+    yes("priority", 1, "1 to 255, default 100; 255 is for the owner of the addresses"),
+    yes(
+        "advert_int",
+        1,
+        "version 2: rounded to whole seconds; version 3: to steps of 10 ms up to 40.95 s; a warning names the result",
+    ),
+    yes("version", 1, "2 or 3; IPv6 is always 3"),
+    block(
+        "authentication",
+        0,
+        "version 2 only; dropped with a warning by version 3 and in strict mode",
+    ),
+    keyword(
+        "virtual_ipaddress",
+        (0, 0),
+        Body::Yes,
+        Class::Honoured,
+        "one address per line, at most 255 IPv4 or 90 IPv6; the first decides the family",
+    ),
+    keyword(
+        "virtual_ipaddress_excluded",
+        (0, 0),
+        Body::Yes,
+        Class::Honoured,
+        "follow the state but are not in the packet; of either family",
+    ),
+    yes("no_virtual_ipaddress", 0, "allows a version 2 instance without addresses"),
+    yes("nopreempt", 0, "cleared by state MASTER and by priority 255, with a warning"),
+    yes("preempt", 0, "cancels nopreempt"),
+    yes(
+        "preempt_delay",
+        1,
+        "0 to 1000 s; cleared by state MASTER, nopreempt and strict mode, with a warning",
+    ),
+    yes("mcast_src_ip", 1, "source address of the adverts"),
+    yes("unicast_src_ip", 1, "same as mcast_src_ip"),
+    yes("mcast_dst_ip", 1, "the instance's own multicast group"),
+    flag("v3_checksum_as_v2", "version 3 over IPv4: checksum without the pseudo-header"),
+    yes("dont_track_primary", 0, "an interface that is down does not mean FAULT"),
+    yes("garp_master_delay", 1, ANNOUNCE),
+    yes("garp_master_repeat", 1, ANNOUNCE),
+    yes("garp_master_refresh", 1, ANNOUNCE),
+    yes("garp_master_refresh_repeat", 1, ANNOUNCE),
+    yes("garp_lower_prio_delay", 1, ANNOUNCE),
+    yes("garp_lower_prio_repeat", 1, ANNOUNCE),
+    flag("lower_prio_no_advert", "a master does not answer a lower priority"),
+    flag("higher_prio_send_advert", "one more advert before yielding"),
+    yes("down_timer_adverts", 1, "adverts missed before taking over, 1 to 100"),
+    yes("accept", 0, "always so: nothing is filtered"),
+    flag(
+        "skip_check_adv_addr",
+        "address lists of a master already followed are not compared; false means false",
+    ),
+    flag("strict_mode", "as vrrp_strict, for this instance"),
+    keyword(
+        "owner_ignore_adverts",
+        (0, 1),
+        Body::No,
+        Class::Checked,
+        "off is accepted; on is refused, because vipd's owner listens unless strict",
+    ),
+    seen_block("track_script", 0, "the priority does not follow yet"),
+    seen_block(
+        "track_interface",
+        0,
+        "the priority does not follow yet (the instance's own interface is always tracked)",
+    ),
+    seen_block("track_file", 0, "the priority does not follow yet"),
+    seen_block("track_process", 0, "the priority does not follow yet"),
+    not_yet("notify", NOTIFY),
+    not_yet("notify_master", NOTIFY),
+    not_yet("notify_backup", NOTIFY),
+    not_yet("notify_fault", NOTIFY),
+    not_yet("notify_stop", NOTIFY),
+    not_yet("notify_deleted", NOTIFY),
+    not_yet("notify_master_rx_lower_pri", NOTIFY),
+    quiet("notify_priority_changes", FIFO),
+    not_yet("smtp_alert", MAIL),
+    not_yet(
+        "promote_secondaries",
+        "the sysctl is not set by vipd: set net.ipv4.conf.INTERFACE.promote_secondaries=1 in sysctl.d",
+    ),
+    refused(
+        "no_accept",
+        "vipd does not filter traffic to the addresses",
+        "remove it: every known use of the addresses needs them to answer",
+    ),
+    refused("auth_hmac", NO_HMAC, "leave this pair on keepalived until it is"),
+    refused(
+        "unicast_peer",
+        "unicast is not supported yet, and a multicast advert would not reach the peers",
+        "remove it if the nodes share a network; multicast then needs nothing else",
+    ),
+    refused(
+        "unicast_fault_no_peer",
+        "unicast is not supported yet, and the instance would have no peer",
+        "remove it",
+    ),
+    refused(
+        "track_src_ip",
+        "a source address that vanishes does not mean FAULT yet",
+        "remove it; vipd then uses the address as long as the interface is up",
+    ),
+    refused(
+        "use_vmac",
+        "virtual MAC addresses are not supported yet, and neighbours would see another MAC",
+        "remove it on all nodes; gratuitous ARP then moves the addresses",
+    ),
+    refused(
+        "use_vmac_addr",
+        "virtual MAC addresses are not supported yet",
+        "remove it on all nodes",
+    ),
+    refused(
+        "use_ipvlan",
+        "ipvlan interfaces are not supported",
+        "remove it; the addresses then live on the interface itself",
+    ),
+    refused(
+        "vrf",
+        "VRFs are not supported yet, and the adverts would leave elsewhere",
+        "leave this instance on keepalived",
+    ),
+    refused(
+        "virtual_routes",
+        "vipd sets no routes yet, and traffic would not find its way after a failover",
+        "leave this instance on keepalived",
+    ),
+    refused(
+        "virtual_rules",
+        "vipd sets no routing rules yet, and traffic would not find its way after a failover",
+        "leave this instance on keepalived",
+    ),
+    refused("track_bfd", NO_BFD, "use a shorter advert_int with version 3"),
+    refused(
+        "timer_expired_backup",
+        "after a stall vipd first reads what arrived, then decides; this keyword would make it yield without need",
+        "remove it",
+    ),
+    refused(
+        "thread_timer_expired",
+        "after a stall vipd first reads what arrived, then decides; this keyword would make it yield without need",
+        "remove it",
+    ),
+    quiet("unicast_ttl", UNICAST),
+    quiet("check_unicast_src", UNICAST),
+    quiet("old_unicast_checksum", UNICAST),
+    quiet("vmac_xmit_base", VMAC),
+    quiet("garp_extra_if", VMAC),
+    quiet("vmac_garp_intvl", VMAC),
+    quiet("kernel_rx_buf_size", BUFFERS),
+    quiet("debug", "no effect in keepalived either"),
+    quiet("native_ipv6", "deprecated, no effect in keepalived either"),
+    quiet("linkbeat_use_polling", LINK),
+    quiet("lvs_sync_daemon_interface", LVS),
+];
+
+pub(super) const AUTHENTICATION: &[Keyword] = &[
+    yes("auth_type", 1, "PASS; AH is refused"),
+    yes(
+        "auth_pass",
+        1,
+        "the first 8 bytes, with a warning if there are more; it travels in clear text and guards against mistakes, not against people",
+    ),
+];
+
+pub(super) const AUTH_HMAC: &[Keyword] = &[
+    refused("key", NO_HMAC, "leave this pair on keepalived until it is"),
+    refused("active_key", NO_HMAC, "leave this pair on keepalived until it is"),
+    refused("anti_replay", NO_HMAC, "leave this pair on keepalived until it is"),
+    refused("time_window", NO_HMAC, "leave this pair on keepalived until it is"),
+    refused("mode", NO_HMAC, "leave this pair on keepalived until it is"),
+];
+
+pub(super) const ADDRESS: &[Keyword] = &[
+    yes("dev", 1, "the interface the address lives on"),
+    yes("scope", 1, "global, site, link, host, nowhere or 0 to 255"),
+    yes("brd", 1, "an address, + (host bits set) or - (host bits clear); none by default"),
+    yes("broadcast", 1, "same as brd"),
+    yes("label", 1, "at most 15 bytes; a warning if it does not begin with the interface's name"),
+    yes("peer", 1, "peer of a point-to-point address"),
+    yes("home", 0, "IPv6 home address"),
+    yes("-nodad", 0, "duplicate address detection, off by default"),
+    yes("mngtmpaddr", 0, "IPv6 temporary addresses are derived from it"),
+    yes("noprefixroute", 0, "the kernel adds no route for the network"),
+    yes("autojoin", 0, "the kernel joins multicast groups on it"),
+    yes("no_track", 0, "dev may be down without FAULT"),
+    yes(
+        "preferred_lft",
+        1,
+        "forever, 0 or seconds; 0 by default for an IPv6 /128, so that it is never chosen as a source",
+    ),
+    refused("use_vmac", "virtual MAC addresses are not supported yet", "remove it on all nodes"),
+    refused("track_group", "it belongs to static addresses, which vipd does not set", "remove it"),
+];
+
+pub(super) const SYNC_GROUP: &[Keyword] = &[
+    seen_block("group", 0, "the members must exist"),
+    seen_block("track_script", 0, "not followed yet"),
+    seen_block("track_interface", 0, "not followed yet"),
+    seen_block("track_file", 0, "not followed yet"),
+    seen_block("track_process", 0, "not followed yet"),
+    refused("track_bfd", NO_BFD, "remove it"),
+    not_yet("notify", NOTIFY),
+    not_yet("notify_master", NOTIFY),
+    not_yet("notify_backup", NOTIFY),
+    not_yet("notify_fault", NOTIFY),
+    not_yet("notify_stop", NOTIFY),
+    not_yet("smtp_alert", MAIL),
+    quiet("global_tracking", "deprecated, no effect in keepalived either"),
+    quiet("sync_group_tracking_weight", "nothing is tracked yet, and a warning says so"),
+    quiet("notify_priority_changes", FIFO),
+];
+
+pub(super) const SCRIPT: &[Keyword] = &[
+    seen("script", 1, MANY, "must be there; not run yet"),
+    seen("interval", 1, 1, "seconds, 0.001 or more"),
+    seen("timeout", 1, 1, "seconds"),
+    seen("weight", 1, 2, "-253 to 253, optionally reverse"),
+    seen("rise", 1, 1, "1 or more"),
+    seen("fall", 1, 1, "1 or more"),
+    seen("user", 1, 2, "user and group"),
+    seen("init_fail", 0, 0, "start as failed"),
+];
+
+pub(super) const TRACK_FILE: &[Keyword] = &[
+    seen("file", 1, 1, "must be there; not read yet"),
+    seen("weight", 1, 2, "-254 to 254, optionally reverse"),
+    seen("init_file", 0, 2, "the file is not created"),
+];
+
+pub(super) const TRACK_PROCESS: &[Keyword] = &[
+    seen("process", 1, MANY, "must be there; not looked for yet"),
+    seen("param_match", 0, 1, "initial or partial"),
+    seen("full_command", 0, 0, "compare the whole command line"),
+    seen("weight", 1, 2, "-254 to 254, optionally reverse"),
+    seen("quorum", 1, 1, "1 to 65535"),
+    seen("quorum_max", 1, 1, "0 to 65535"),
+    seen("delay", 1, 1, "seconds up to 3600"),
+    seen("fork_delay", 1, 1, "seconds up to 3600"),
+    seen("terminate_delay", 1, 1, "seconds up to 3600"),
+];
+
+pub(super) const GARP_GROUP: &[Keyword] = &[
+    seen("garp_interval", 1, 1, "seconds; each interface keeps the pause of its own router"),
+    seen("gna_interval", 1, 1, "seconds; each interface keeps the pause of its own router"),
+    seen("interface", 1, 1, "an interface of the group"),
+    seen_block("interfaces", 0, "the interfaces of the group"),
+];
+
+pub(super) const BFD: &[Keyword] = &[
+    refused("neighbor_ip", NO_BFD, "remove the bfd_instance"),
+    refused("neighbour_ip", NO_BFD, "remove the bfd_instance"),
+    refused("source_ip", NO_BFD, "remove the bfd_instance"),
+    refused("min_rx", NO_BFD, "remove the bfd_instance"),
+    refused("min_tx", NO_BFD, "remove the bfd_instance"),
+    refused("idle_tx", NO_BFD, "remove the bfd_instance"),
+    refused("multiplier", NO_BFD, "remove the bfd_instance"),
+    refused("passive", NO_BFD, "remove the bfd_instance"),
+    refused("ttl", NO_BFD, "remove the bfd_instance"),
+    refused("hoplimit", NO_BFD, "remove the bfd_instance"),
+    refused("max_hops", NO_BFD, "remove the bfd_instance"),
+    refused("multihop", NO_BFD, "remove the bfd_instance"),
+    refused("weight", NO_BFD, "remove the bfd_instance"),
+    refused("vrrp", NO_BFD, "remove the bfd_instance"),
+    refused("checker", NO_BFD, "remove the bfd_instance"),
+];
