@@ -156,7 +156,20 @@ impl LineLexer<'_> {
             self.at += c.len_utf8();
         }
         let span = self.span(start, self.at);
+        self.glued_comment(span);
         self.words.push(Word { text, span, is_quoted: false });
+    }
+
+    /// A password that ends where its author did not mean it to.
+    fn glued_comment(&mut self, word: Span) {
+        let is_password = self.words.first().is_some_and(|word| word.text == "auth_pass");
+        if let (true, Some(c @ ('#' | '!'))) = (is_password, self.peek()) {
+            self.out.push(
+                Diagnostic::warning(word, format!("the password ends at the `{c}`"))
+                    .note("it begins a comment, in keepalived as well")
+                    .help("put the password in double quotes, on all nodes, if it is part of it"),
+            );
+        }
     }
 
     /// The braces of a file name pattern are no blocks.
