@@ -156,13 +156,10 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
     if cfg.strict.is_some() && first_is_not_link_local(advert) {
         return Err(Refusal::FirstAddressNotLinkLocal);
     }
-    let owner = matches!(advert.claim, Claim::Priority(p) if p.is_owner());
-    if cfg.priority.is_owner()
-        && owner
-        && matches!(cfg.strict, Some(Strict::Rfc3768 | Strict::Rfc5798))
-    {
-        return Err(Refusal::OwnerConflict);
+    if cfg.priority.is_owner() && matches!(cfg.strict, Some(Strict::Rfc3768 | Strict::Rfc5798)) {
+        return Err(Refusal::OwnerHearsNobody);
     }
+    let owner = matches!(advert.claim, Claim::Priority(p) if p.is_owner());
     if owner && !cfg.expect_owner {
         return Err(Refusal::UnexpectedOwner);
     }

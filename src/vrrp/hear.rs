@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 
 use crate::engine::io::Level;
-use crate::types::{Dialect, Now, V3Checksum};
+use crate::types::{Dialect, Now, Priority, V3Checksum};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::Router;
-use crate::wire::vrrp::{Advert, Parsed};
+use crate::wire::vrrp::{Advert, Claim, Parsed};
 
 impl Router {
     /// An advert that passed every check.
@@ -17,6 +17,7 @@ impl Router {
         self.ledger.accepted(now, source, advert.claim, parsed.checksum);
         self.remark_interval(now, source, advert, out);
         self.remark_family(now, source, advert, out);
+        self.remark_owner(now, source, advert, out);
         self.remark_checksum(now, source, parsed, out);
         if self.cfg.check_addresses || !followed_already {
             self.remark_addresses(now, source, advert, out);
@@ -80,6 +81,20 @@ impl Router {
             };
             self.ledger.log(now, &self.cfg.name, "first_addr_not_ll", Level::Info, message, out);
         }
+    }
+
+    fn remark_owner(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
+        if !self.cfg.priority.is_owner() || advert.claim != Claim::Priority(Priority::OWNER) {
+            return;
+        }
+        self.ledger.count("owner_conflict");
+        let message = || {
+            format!(
+                "{source} claims priority 255 as we do, but the addresses can have one owner only: \
+                 the higher address stays master"
+            )
+        };
+        self.ledger.log(now, &self.cfg.name, "owner_conflict", Level::Warn, message, out);
     }
 
     fn remark_checksum(&mut self, now: Now, source: IpAddr, parsed: &Parsed, out: &mut Outbox) {

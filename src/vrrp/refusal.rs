@@ -18,8 +18,8 @@ pub(crate) enum Refusal {
     Interval { theirs: Centis, ours: Centis },
     #[error("the first IPv6 address is not link-local, and strict mode requires it")]
     FirstAddressNotLinkLocal,
-    #[error("it claims priority 255, and so do we: strict mode ignores it")]
-    OwnerConflict,
+    #[error("this node owns the addresses, and the RFC followed makes an owner ignore adverts")]
+    OwnerHearsNobody,
     #[error("it claims priority 255, but no owner is expected here")]
     UnexpectedOwner,
     #[error("it lists other addresses than we do, and strict mode refuses that")]
@@ -34,7 +34,7 @@ impl Refusal {
             Refusal::WrongCast(_) => "wrong_cast",
             Refusal::Interval { .. } => "interval_errors",
             Refusal::FirstAddressNotLinkLocal => "first_addr_not_ll",
-            Refusal::OwnerConflict => "owner_conflict",
+            Refusal::OwnerHearsNobody => "owner_conflict",
             Refusal::UnexpectedOwner => "unexpected_owner",
             Refusal::AddressList => "address_list_errors",
         }
