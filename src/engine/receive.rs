@@ -153,6 +153,9 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
     if matches!(cfg.dialect, Dialect::V2(_)) && advert.interval != cfg.interval {
         return Err(Refusal::Interval { theirs: advert.interval, ours: cfg.interval });
     }
+    if cfg.strict.is_some() && source_is_not_link_local(carrier.source) {
+        return Err(Refusal::SourceNotLinkLocal);
+    }
     if cfg.strict.is_some() && first_is_not_link_local(advert) {
         return Err(Refusal::FirstAddressNotLinkLocal);
     }
@@ -168,6 +171,11 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
         return Err(Refusal::AddressList);
     }
     Ok(parsed)
+}
+
+/// RFC 9568 section 5.1.2.1: IPv6 adverts come from the interface's link-local address.
+fn source_is_not_link_local(source: IpAddr) -> bool {
+    matches!(source, IpAddr::V6(source) if !source.is_unicast_link_local())
 }
 
 /// RFC 9568 section 5.2.9: the first IPv6 address is the router's link-local one.

@@ -16,6 +16,8 @@ pub(crate) enum Refusal {
     WrongCast(IpAddr),
     #[error("its advert interval is {theirs}, ours is {ours}; VRRPv2 routers must agree")]
     Interval { theirs: Centis, ours: Centis },
+    #[error("its IPv6 source address is not link-local, and strict mode requires it")]
+    SourceNotLinkLocal,
     #[error("the first IPv6 address is not link-local, and strict mode requires it")]
     FirstAddressNotLinkLocal,
     #[error("this node owns the addresses, and the RFC followed makes an owner ignore adverts")]
@@ -33,6 +35,7 @@ impl Refusal {
             Refusal::Malformed(malformed) => malformed.counter(),
             Refusal::WrongCast(_) => "wrong_cast",
             Refusal::Interval { .. } => "interval_errors",
+            Refusal::SourceNotLinkLocal => "src_not_ll",
             Refusal::FirstAddressNotLinkLocal => "first_addr_not_ll",
             Refusal::OwnerHearsNobody => "owner_conflict",
             Refusal::UnexpectedOwner => "unexpected_owner",
