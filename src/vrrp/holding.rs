@@ -88,7 +88,9 @@ impl Holding {
             // Absent before the new list is installed: an address whose attributes changed is
             // removed first and then added again.
             entry.leaving = true;
-            entry.ask(now, Want::Gone, entry.iface, out);
+            if entry.want == Want::Held {
+                entry.ask(now, Want::Gone, entry.iface, out);
+            }
             self.addresses.push(entry);
         }
         self.forget_the_gone();
