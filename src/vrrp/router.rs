@@ -310,7 +310,7 @@ impl Router {
             (Phase::Fault, true) => self.leave_fault(now, out),
             (Phase::Backup { .. } | Phase::Master { .. }, true) => {}
             (Phase::Backup { .. } | Phase::Master { .. }, false) => {
-                self.enter_fault(now, before.source, recreated, out);
+                self.enter_fault(now, recreated, out);
                 if self.env.faults.is_empty() {
                     self.leave_fault(now, out);
                 }

@@ -303,7 +303,6 @@ impl Router {
     pub(super) fn enter_fault(
         &mut self,
         now: Now,
-        source_before: Option<IpAddr>,
         recreated: bool,
         out: &mut Outbox,
     ) {
@@ -313,11 +312,13 @@ impl Router {
         } else {
             self.fault_text()
         };
-        let silent = |f: &Fault| {
-            matches!(f, Fault::NoInterface(_) | Fault::LinkDown(_) | Fault::NoSource(_))
+        // A fault of another link that carries an address does not keep us from saying so.
+        let own = &self.cfg.iface;
+        let silent = |f: &Fault| match f {
+            Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::NoSource(name) => name == own,
+            Fault::Starting | Fault::Socket(_) | Fault::Tracker => false,
         };
         if from == State::Master && !recreated && !self.env.faults.iter().any(silent) {
-            self.env.source = self.env.source.or(source_before);
             self.send(now, Claim::Resign, out);
             out.record(Level::Info, Some(&self.cfg.name), "sent 0 priority".to_owned());
         }
