@@ -307,7 +307,7 @@ impl Router {
         out: &mut Outbox,
     ) {
         let from = self.state();
-        let reason = if recreated {
+        let reason = if recreated && self.env.faults.iter().all(|f| *f == Fault::Starting) {
             format!("interface {} was deleted and created again", self.cfg.iface)
         } else {
             self.fault_text()
