@@ -18,6 +18,13 @@ struct Entry {
     addresses: Vec<LinkAddress>,
 }
 
+/// What a change took away.
+#[derive(Debug, Default)]
+pub(crate) struct Departed {
+    pub(crate) links: Vec<IfIndex>,
+    pub(crate) addresses: Vec<(IfIndex, Cidr)>,
+}
+
 impl LinkTable {
     pub(crate) fn new(links: Vec<(Link, Vec<LinkAddress>)>) -> LinkTable {
         let entries = links.into_iter().map(|(link, addresses)| {
@@ -39,8 +46,9 @@ impl LinkTable {
         self.addresses(index).iter().any(|a| a.cidr.address() == address)
     }
 
-    /// Applies a change and returns the addresses that are gone by it.
-    pub(crate) fn apply(&mut self, change: LinkChange) -> Vec<(IfIndex, Cidr)> {
+    /// Applies a change and returns what is gone by it.
+    pub(crate) fn apply(&mut self, change: LinkChange) -> Departed {
+        let mut departed = Departed::default();
         match change {
             LinkChange::Link(link) => {
                 // A name is unique: a link that lost it to another one is renamed or gone, and its
@@ -52,11 +60,12 @@ impl LinkTable {
                         self.links.insert(index, Entry { link, addresses: Vec::new() });
                     }
                 }
-                Vec::new()
             }
             LinkChange::Gone(index) => {
-                let gone = self.links.remove(&index);
-                gone.into_iter().flat_map(|e| e.addresses).map(|a| (index, a.cidr)).collect()
+                if let Some(gone) = self.links.remove(&index) {
+                    departed.links.push(index);
+                    departed.addresses.extend(gone.addresses.iter().map(|a| (index, a.cidr)));
+                }
             }
             LinkChange::Address { iface, address } => {
                 if let Some(entry) = self.links.get_mut(&iface) {
@@ -65,29 +74,30 @@ impl LinkTable {
                         None => entry.addresses.push(address),
                     }
                 }
-                Vec::new()
             }
             LinkChange::AddressGone { iface, cidr } => {
                 if let Some(entry) = self.links.get_mut(&iface) {
                     entry.addresses.retain(|a| a.cidr != cidr);
                 }
-                vec![(iface, cidr)]
+                departed.addresses.push((iface, cidr));
             }
             LinkChange::Resync(links) => {
                 let before = std::mem::replace(self, LinkTable::new(links));
-                let mut gone = Vec::new();
                 for (index, entry) in before.links {
+                    if !self.links.contains_key(&index) {
+                        departed.links.push(index);
+                    }
                     let still = self.addresses(index);
                     let missing = entry
                         .addresses
                         .iter()
                         .filter(|a| !still.iter().any(|s| s.cidr == a.cidr))
                         .map(|a| (index, a.cidr));
-                    gone.extend(missing);
+                    departed.addresses.extend(missing);
                 }
-                gone
             }
         }
+        departed
     }
 
     /// The address adverts are sent from: the primary IPv4 address, or the IPv6 link-local one

@@ -168,11 +168,17 @@ impl Engine {
             LinkChange::AddressGone { cidr, .. } => self.is_virtual(cidr.address()),
             LinkChange::Link(_) | LinkChange::Gone(_) | LinkChange::Resync(_) => false,
         };
-        let gone = self.links.apply(change);
+        let departed = self.links.apply(change);
+        for iface in departed.links {
+            for router in self.routers.values_mut().chain(&mut self.retired) {
+                router.holding.link_gone(iface);
+            }
+        }
+        self.retired.retain(|r| !r.holding.released());
         if !concerns_only_ours {
             self.survey_all(now);
         }
-        for (iface, cidr) in gone {
+        for (iface, cidr) in departed.addresses {
             self.address_vanished(now, iface, cidr);
         }
     }

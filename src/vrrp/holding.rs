@@ -116,6 +116,30 @@ impl Holding {
         }
     }
 
+    /// Keeps every address on the link that now has its interface's name: `true` if one moved. The
+    /// link it was on may live on under another name.
+    pub(crate) fn follow(
+        &mut self,
+        now: Now,
+        mut index_of: impl FnMut(&IfName) -> Option<IfIndex>,
+        out: &mut Outbox,
+    ) -> bool {
+        let mut moved = false;
+        for entry in self.addresses.iter_mut().filter(|e| !e.leaving) {
+            let index = index_of(&entry.iface_name);
+            if entry.want == Want::Held && entry.iface == index {
+                continue;
+            }
+            if entry.want == Want::Held {
+                entry.ask(now, Want::Gone, entry.iface, out);
+            }
+            entry.held = false;
+            entry.ask(now, Want::Held, index, out);
+            moved = true;
+        }
+        moved
+    }
+
     /// Asks for all addresses to go. Those never asked for are left alone.
     pub(crate) fn remove(&mut self, now: Now, out: &mut Outbox) {
         for entry in &mut self.addresses {

@@ -300,21 +300,26 @@ impl Router {
         }
         let before = std::mem::replace(&mut self.env, env);
         let recreated = before.iface.is_some() && before.iface != self.env.iface;
-        for port in before.ports.values() {
-            if !self.env.ports.values().any(|p| p.index == port.index) {
-                self.holding.link_gone(port.index);
-            }
-        }
         match (&self.phase, self.env.faults.is_empty() && !recreated) {
             (Phase::Fault, false) => self.still_in_fault(now, out),
             (Phase::Fault, true) => self.leave_fault(now, out),
-            (Phase::Backup { .. } | Phase::Master { .. }, true) => {}
+            (Phase::Backup { .. }, true) => {}
+            (Phase::Master { .. }, true) => self.follow_links(now, out),
             (Phase::Backup { .. } | Phase::Master { .. }, false) => {
                 self.enter_fault(now, recreated, out);
                 if self.env.faults.is_empty() {
                     self.leave_fault(now, out);
                 }
             }
+        }
+    }
+
+    /// A link was replaced by another of the same name: its addresses move to that one.
+    fn follow_links(&mut self, now: Now, out: &mut Outbox) {
+        let ports = &self.env.ports;
+        let moved = self.holding.follow(now, |name| ports.get(name).map(|p| p.index), out);
+        if let Phase::Master { installing, .. } = &mut self.phase {
+            *installing |= moved;
         }
     }
 
