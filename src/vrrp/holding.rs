@@ -49,6 +49,8 @@ pub(crate) enum Settled {
     NotOurs,
     /// Done as asked.
     Done,
+    /// There at last, after the kernel had refused it.
+    Recovered(Cidr),
     /// Somebody had removed the address; it is back.
     Restored {
         /// Which.
@@ -163,7 +165,7 @@ impl Holding {
         entry.op = None;
         let settled = match result {
             Ok(applied) => {
-                entry.error = None;
+                let refused_before = entry.error.take().is_some();
                 entry.held = entry.want == Want::Held;
                 let restored = std::mem::take(&mut entry.restoring) && *applied == Applied::Changed;
                 if entry.held && restored {
@@ -171,6 +173,8 @@ impl Holding {
                     entry.vanished_at.retain(|at| now.since(*at) <= FIGHT_WINDOW);
                     entry.vanished_at.push(now);
                     Settled::Restored { cidr: entry.address.cidr, fight: entry.fighting() }
+                } else if entry.held && refused_before {
+                    Settled::Recovered(entry.address.cidr)
                 } else {
                     Settled::Done
                 }

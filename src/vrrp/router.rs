@@ -348,6 +348,11 @@ impl Router {
         match self.holding.done(now, op, result) {
             Settled::NotOurs => return false,
             Settled::Done => {}
+            Settled::Recovered(cidr) => {
+                announce_again = true;
+                let message = || format!("{cidr} is in place now");
+                self.ledger.log(now, &self.cfg.name, "recovered", Level::Info, message, out);
+            }
             Settled::Restored { cidr, fight } => {
                 self.ledger.count("addresses_readded");
                 announce_again = true;
@@ -371,12 +376,12 @@ impl Router {
             }
         }
         let settled = self.holding.settled();
-        if let Phase::Master { announce, installing, .. } = &mut self.phase
-            && settled
-            && (std::mem::take(installing) || announce_again)
-        {
-            announce.taken_over(now, &self.cfg.announce);
-            self.announce_due(now, out);
+        if let Phase::Master { announce, installing, .. } = &mut self.phase {
+            *installing |= announce_again;
+            if settled && std::mem::take(installing) {
+                announce.taken_over(now, &self.cfg.announce);
+                self.announce_due(now, out);
+            }
         }
         true
     }
