@@ -38,6 +38,8 @@ struct Entry {
     vanished_at: Vec<Now>,
     /// The pending `Held` puts back what somebody removed.
     restoring: bool,
+    /// Reported as removed while `op` is under way: before or after it was performed, who knows.
+    doubtful: bool,
     /// Configured no longer: forgotten as soon as it is gone.
     leaving: bool,
 }
@@ -158,12 +160,18 @@ impl Holding {
         now: Now,
         op: OpId,
         result: &Result<Applied, OpError>,
+        out: &mut Outbox,
     ) -> Settled {
         let Some(entry) = self.addresses.iter_mut().find(|e| e.op == Some(op)) else {
             return Settled::NotOurs;
         };
         entry.op = None;
         let settled = match result {
+            Ok(_) if entry.doubtful => {
+                entry.ask(now, Want::Held, entry.iface, out);
+                entry.restoring = true;
+                Settled::Done
+            }
             Ok(applied) => {
                 let refused_before = entry.error.take().is_some();
                 entry.held = entry.want == Want::Held;
@@ -194,7 +202,11 @@ impl Holding {
     pub(crate) fn vanished(&mut self, now: Now, iface: IfIndex, cidr: Cidr, out: &mut Outbox) {
         for entry in &mut self.addresses {
             let matches = entry.iface == Some(iface) && entry.address.cidr == cidr;
-            if !matches || entry.want != Want::Held || entry.op.is_some() {
+            if !matches || entry.want != Want::Held {
+                continue;
+            }
+            if entry.op.is_some() {
+                entry.doubtful = true;
                 continue;
             }
             entry.held = false;
@@ -288,6 +300,7 @@ impl Entry {
             readded: 0,
             vanished_at: Vec::new(),
             restoring: false,
+            doubtful: false,
             leaving: false,
         }
     }
@@ -302,6 +315,7 @@ impl Entry {
         self.want = want;
         self.retry = None;
         self.restoring = false;
+        self.doubtful = false;
         self.vanished_at.retain(|at| now.since(*at) <= FIGHT_WINDOW);
         let Some(index) = iface else {
             // The address' own interface does not exist yet: look again.

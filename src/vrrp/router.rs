@@ -345,7 +345,7 @@ impl Router {
         out: &mut Outbox,
     ) -> bool {
         let mut announce_again = false;
-        match self.holding.done(now, op, result) {
+        match self.holding.done(now, op, result, out) {
             Settled::NotOurs => return false,
             Settled::Done => {}
             Settled::Recovered(cidr) => {
