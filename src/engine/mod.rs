@@ -163,9 +163,9 @@ impl Engine {
         // Our own addresses come and go with every election: they move nobody's source address.
         let concerns_only_ours = match &change {
             LinkChange::Address { address, .. } => {
-                address.ours || self.is_virtual(address.cidr.address())
+                address.ours || self.is_never_a_source(address.cidr.address())
             }
-            LinkChange::AddressGone { cidr, .. } => self.is_virtual(cidr.address()),
+            LinkChange::AddressGone { cidr, .. } => self.is_never_a_source(cidr.address()),
             LinkChange::Link(_) | LinkChange::Gone(_) | LinkChange::Resync(_) => false,
         };
         let departed = self.links.apply(change);
@@ -234,6 +234,13 @@ impl Engine {
 
     fn is_virtual(&self, address: IpAddr) -> bool {
         self.by_address.contains_key(&address)
+    }
+
+    /// A virtual address of routers that do not own it.
+    fn is_never_a_source(&self, address: IpAddr) -> bool {
+        let is_owner =
+            |id| self.routers.get(id).is_some_and(|r: &Router| r.cfg.priority.is_owner());
+        self.by_address.get(&address).is_some_and(|ids| !ids.iter().any(is_owner))
     }
 
     /// Tells every router what the kernel offers it now.
