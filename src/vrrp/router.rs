@@ -393,7 +393,7 @@ impl Router {
         }
         if let Phase::Master { next_advert, listening, .. } = &mut self.phase {
             self.ledger.counters.stalls += 1;
-            if self.cfg.preempt == Preempt::Never {
+            if self.cfg.preempt == Preempt::Never && !self.effective.is_owner() {
                 self.step_down(now, format!("slept for {gap:.1?}; a peer has taken over"), out);
             } else {
                 *listening = true;
