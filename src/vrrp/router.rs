@@ -81,9 +81,9 @@ pub(crate) enum Phase {
         installing: bool,
         /// The last answer to a rival.
         answered: Option<Now>,
-        /// The newest advert of each sender, kept while the advert timer is overdue by more than
+        /// Claim and interval of each sender's newest advert, kept while the advert timer is overdue by more than
         /// an interval or after a suspend: they are weighed together, once (R36).
-        waiting: BTreeMap<IpAddr, Claim>,
+        waiting: BTreeMap<IpAddr, (Claim, Centis)>,
         /// Woke from suspend and listens for one interval before it speaks.
         listening: bool,
     },
@@ -252,7 +252,7 @@ impl Router {
                 if now.since(*next_advert) > interval || (*listening && !beats_us(standing)) =>
             {
                 if waiting.len() < MAX_WAITING || waiting.contains_key(&source) {
-                    waiting.insert(source, advert.claim);
+                    waiting.insert(source, (advert.claim, advert.interval));
                 }
             }
             (Phase::Master { .. }, Standing::Higher | Standing::Equal(Ordering::Greater)) => {

@@ -187,13 +187,14 @@ impl Router {
         }
         let best = waited
             .into_iter()
-            .filter(|(_, claim)| *claim != Claim::Resign)
-            .max_by_key(|(source, claim)| (claim.wire_value(), *source));
+            .map(|(source, (claim, interval))| (source, claim, interval))
+            .filter(|(_, claim, _)| *claim != Claim::Resign)
+            .max_by_key(|(source, claim, _)| (claim.wire_value(), *source));
         match best {
-            Some((source, claim)) if beats_us(self.standing(claim, source)) => {
-                self.yield_to(now, source, claim, self.cfg.interval, out);
+            Some((source, claim, interval)) if beats_us(self.standing(claim, source)) => {
+                self.yield_to(now, source, claim, interval, out);
             }
-            Some((source, claim)) => {
+            Some((source, claim, _)) => {
                 self.send(now, self.claim(), out);
                 self.followed = Some(Followed { address: source, claim, at: now });
                 if let Phase::Master { announce, answered, .. } = &mut self.phase {
