@@ -38,6 +38,10 @@ impl LinkTable {
         self.links.values().map(|e| &e.link).find(|l| l.name == *name)
     }
 
+    pub(crate) fn by_index(&self, index: IfIndex) -> Option<&Link> {
+        self.links.get(&index).map(|e| &e.link)
+    }
+
     pub(crate) fn addresses(&self, index: IfIndex) -> &[LinkAddress] {
         self.links.get(&index).map_or(&[], |e| &e.addresses)
     }

@@ -107,9 +107,10 @@ impl Engine {
         self.unattributed(counter);
         if counter == "vrid_errors" && self.config.globals.log_unknown_vrids {
             let source = carrier.source;
+            let link = self.links.by_index(iface).map_or("?", |l| l.name.as_str());
             let message = || {
                 format!(
-                    "Advert from {source} on interface {iface} for VRID {}, which is not configured",
+                    "Advert from {source} on interface {link} for VRID {}, which is not configured",
                     vrid.unwrap_or_default()
                 )
             };
