@@ -446,10 +446,11 @@ impl Router {
                     self.cfg.down_timer_adverts,
                 );
         }
+        let sent_before = self.ledger.counters.adv_sent;
         self.priority_changed(now, out);
         if let Phase::Master { next_advert, .. } = &mut self.phase {
             *next_advert = now + own.as_duration();
-            if self.last_sent != Some(now) {
+            if self.ledger.counters.adv_sent == sent_before {
                 self.send(now, self.claim(), out);
             }
         }
