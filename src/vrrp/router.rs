@@ -425,8 +425,9 @@ impl Router {
         }
         self.configure_addresses(now, out);
         let own = self.cfg.interval;
+        let other_version = self.cfg.dialect.version() != old.dialect.version();
         if let Phase::Backup { master_down, master_interval, .. } = &mut self.phase
-            && (self.cfg.dialect.version() != old.dialect.version()
+            && (other_version
                 || self.cfg.down_timer_adverts != old.down_timer_adverts
                 || (own != old.interval && self.cfg.dialect.version() == 2))
         {
@@ -437,12 +438,14 @@ impl Router {
                 *master_interval,
                 old.down_timer_adverts,
             ));
-            *master_interval = own;
+            if other_version || self.cfg.dialect.version() == 2 {
+                *master_interval = own;
+            }
             *master_down = waited_from
                 + timing::master_down(
                     &self.cfg.dialect,
                     self.effective,
-                    own,
+                    *master_interval,
                     self.cfg.down_timer_adverts,
                 );
         }
