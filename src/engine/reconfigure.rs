@@ -76,10 +76,11 @@ impl Engine {
             if let Some(router) = self.routers.get_mut(&id) {
                 router.cfg = Arc::clone(&cfg);
             }
-            let ports = self.routers.get(&id).map(|r| self.environment_of(r).ports);
-            if let (Some(router), Some(ports)) = (self.routers.get_mut(&id), ports) {
+            let env = self.routers.get(&id).map(|r| self.environment_of(r));
+            if let (Some(router), Some(env)) = (self.routers.get_mut(&id), env) {
                 router.cfg = old;
-                router.env.ports.extend(ports);
+                router.env.ports.extend(env.ports);
+                router.env.source = env.source.or(router.env.source);
                 router.reconfigured(now, cfg, &mut self.out);
             }
         }
