@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::{Config, RouterKey};
+use crate::status::State;
 use crate::types::{Cidr, Family, IfIndex, Now};
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
@@ -301,8 +302,11 @@ impl Engine {
             Some(SocketState::Failed { error, .. }) => {
                 env.faults.insert(Fault::Socket(error.to_string()));
             }
+            // A router at work goes on while the socket for a new group is opened (R32).
             Some(SocketState::Opening(_)) | None => {
-                env.faults.insert(Fault::Starting);
+                if router.state() == State::Fault || router.env.iface != env.iface {
+                    env.faults.insert(Fault::Starting);
+                }
             }
         }
         if self.failed.contains(&router.id) {
