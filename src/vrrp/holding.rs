@@ -234,8 +234,15 @@ impl Holding {
 
     /// Retries whose time has come.
     pub(crate) fn time_passed(&mut self, now: Now, out: &mut Outbox) {
+        let kept: Vec<_> = self.addresses.iter().filter_map(Entry::claim).collect();
         for entry in &mut self.addresses {
             if entry.retry.is_some_and(|at| at <= now) {
+                if entry.leaving && kept.contains(&(entry.iface, entry.address.cidr)) {
+                    // Configured again since: removing it now would hit its successor.
+                    entry.retry = None;
+                    entry.held = false;
+                    continue;
+                }
                 let restoring = entry.restoring;
                 entry.ask(now, entry.want, entry.iface, out);
                 entry.restoring = restoring;
@@ -303,6 +310,12 @@ impl Entry {
             doubtful: false,
             leaving: false,
         }
+    }
+
+    /// What it occupies in the kernel, if it is to stay there.
+    fn claim(&self) -> Option<(Option<IfIndex>, Cidr)> {
+        let stays = !self.leaving && self.want == Want::Held;
+        stays.then_some((self.iface, self.address.cidr))
     }
 
     fn fighting(&self) -> bool {
