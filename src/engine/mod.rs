@@ -317,9 +317,10 @@ impl Engine {
 
     fn require_sockets(&mut self) {
         let needed = self
+            .config
             .routers
-            .values()
-            .filter_map(|r| Some((self.links.by_name(&r.cfg.iface)?.index, r.cfg.group)))
+            .iter()
+            .filter_map(|cfg| Some((self.links.by_name(&cfg.iface)?.index, cfg.group)))
             .collect();
         self.sockets.require(&needed, &mut self.out);
     }
