@@ -39,6 +39,7 @@ use crate::sys::netlink::Netlink;
 use crate::sys::packet::FrameSender;
 use crate::sys::rawsock::Batch;
 use crate::sys::timer::Timer;
+use crate::types::Now;
 use background::{Background, Notice};
 use effects::Effects;
 use startup::RunDir;
@@ -49,6 +50,15 @@ const PACKETS_PER_ROUND: usize = 4096;
 
 /// Reports and answers handled before the sockets are looked at again.
 const INBOX_PER_ROUND: usize = 256;
+
+/// Packets closer together than this are worth waiting for more: on a segment with hundreds of
+/// routers most of the cost of an advert is waking up for it.
+const BUSY: Duration = Duration::from_millis(2);
+
+/// How long packets may wait then. Deadlines do not wait, and every `Tick` reads the sockets first,
+/// so all this can do is make a silence seem to begin that much later: a tenth of the shortest
+/// interval there is.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// How long the engine may take to resign and remove every address.
 const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
@@ -164,7 +174,11 @@ struct Control {
     timer: Timer,
     effects: Effects,
     batch: Batch,
-    tokens: Vec<u64>,
+    /// Sockets that were reported ready and have not been armed again.
+    reported: Vec<u64>,
+    last_packet: Now,
+    /// Let packets gather until then.
+    gathering: Option<Now>,
     inbox: UnboundedReceiver<Inbox>,
     outbox: UnboundedSender<Inbox>,
     asks: mpsc::Receiver<Ask>,
@@ -229,7 +243,9 @@ impl Control {
             timer: Timer::new().map_err(kernel("open a timer"))?,
             effects,
             batch: Batch::new(),
-            tokens: Vec::new(),
+            reported: Vec::new(),
+            last_packet: Now::ZERO,
+            gathering: None,
             inbox,
             outbox,
             asks,
@@ -252,13 +268,16 @@ impl Control {
         self.background.notify(Notice::Ready);
         let mut behind = false;
         while flow.is_continue() {
-            self.arm();
+            let gathering = self.gathering.take();
+            let mut first = None;
             if behind {
                 // The tasks of this thread need their turn too.
                 tokio::task::yield_now().await;
-            }
-            let mut first = None;
-            if !behind {
+            } else {
+                if gathering.is_none() {
+                    self.effects.sockets.arm(&mut self.reported);
+                }
+                self.arm(gathering);
                 tokio::select! { biased;
                     _ = self.effects.sockets.wait() => {}
                     item = self.inbox.recv() => first = item,
@@ -320,20 +339,33 @@ impl Control {
     /// Read every socket empty; returns whether it had to stop before that.
     fn read_sockets(&mut self) -> ControlFlow<(), bool> {
         let mut budget = PACKETS_PER_ROUND;
+        // Those that were reported before may have more by now: they do not report it themselves.
+        let mut next = 0;
         loop {
-            if let Err(error) = self.effects.sockets.ready(&mut self.tokens) {
-                tracing::warn!("ask which sockets are ready: {}", crate::sys::cause(&error));
-            }
-            if self.tokens.is_empty() {
-                return ControlFlow::Continue(false);
-            }
-            while let Some(token) = self.tokens.pop() {
+            while let Some(&token) = self.reported.get(next) {
                 budget = budget.saturating_sub(self.read_socket(token, budget)?);
+                if budget == 0 {
+                    return ControlFlow::Continue(true);
+                }
+                next += 1;
             }
-            if budget == 0 {
-                return ControlFlow::Continue(true);
+            match self.effects.sockets.ready(&mut self.reported) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!("ask which sockets are ready: {}", crate::sys::cause(&error));
+                    break;
+                }
             }
         }
+        if budget < PACKETS_PER_ROUND {
+            let now = self.clock.now();
+            if now.since(self.last_packet) < BUSY {
+                self.gathering = Some(now + GATHER);
+            }
+            self.last_packet = now;
+        }
+        ControlFlow::Continue(false)
     }
 
     /// Read one socket empty or until `budget` is spent; returns what it cost.
@@ -352,7 +384,7 @@ impl Control {
                             return ControlFlow::Break(());
                         }
                     }
-                    spent += received.max(1);
+                    spent += received;
                     if received < Batch::SLOTS || spent >= budget {
                         break;
                     }
@@ -399,8 +431,9 @@ impl Control {
         perform_actions(&mut self.engine, &mut self.effects, &self.clock)
     }
 
-    fn arm(&mut self) {
-        let deadline = self.engine.poll_deadline().map(|at| self.clock.absolute(at));
+    fn arm(&mut self, gathering: Option<Now>) {
+        let earliest = self.engine.poll_deadline().into_iter().chain(gathering).min();
+        let deadline = earliest.map(|at| self.clock.absolute(at));
         if let Err(error) = self.timer.fire_by(deadline) {
             // Setting a timer that exists cannot fail; a daemon that cannot wake up must not go on.
             tracing::error!("cannot set the timer: {error}");

@@ -81,9 +81,21 @@ impl Sockets {
         self.ready.wait().await
     }
 
-    /// Tokens of the sockets that have something to read.
-    pub(super) fn ready(&self, tokens: &mut Vec<u64>) -> io::Result<()> {
+    /// Append the tokens of the sockets that have something to read; returns how many.
+    pub(super) fn ready(&self, tokens: &mut Vec<u64>) -> io::Result<usize> {
         self.ready.ready(tokens)
+    }
+
+    /// Have these reported again when they have something to read.
+    pub(super) fn arm(&self, tokens: &mut Vec<u64>) {
+        for token in tokens.drain(..) {
+            if let Some((iface, receiver)) = self.receiver(token)
+                && let Err(error) = self.ready.arm(receiver, token)
+            {
+                // A descriptor in the set can be changed; if not, its packets are lost to us.
+                tracing::error!("watch the raw socket of interface {iface}: {error}");
+            }
+        }
     }
 
     /// A socket, unless it was closed since its token was reported.
