@@ -164,8 +164,10 @@ fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
     let daemon = &snapshot.daemon;
     let mut notes = Vec::new();
     if let Some(error) = &daemon.reload_error {
-        notes.push("the last reload was refused; the configuration before it is in use:".into());
-        notes.extend(error.lines().map(|line| format!("  {line}")));
+        // The whole report is in the log; `vipd check` prints it again.
+        let first = error.lines().next().unwrap_or_default();
+        notes.push(format!("the last reload was refused, the old configuration runs on: {first}"));
+        notes.push(format!("  to see all: vipd check {}", daemon.config.join(" ")));
     }
     for (count, what) in [
         (daemon.send_drops, "packets could not be sent"),
