@@ -12,6 +12,8 @@ pub const USAGE: u8 = 64;
 pub const NO_INPUT: u8 = 66;
 /// The daemon does not answer (`EX_UNAVAILABLE`).
 pub const UNAVAILABLE: u8 = 69;
+/// The demo did not go as it must (`EX_SOFTWARE`).
+pub const SOFTWARE: u8 = 70;
 /// The kernel refuses something essential (`EX_OSERR`).
 pub const OS_ERR: u8 = 71;
 /// The run directory cannot be used (`EX_CANTCREAT`).

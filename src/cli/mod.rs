@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and one file per subcommand.
 
 pub mod check;
+mod demo;
 pub mod exit;
 mod generate;
 pub mod render;
@@ -35,6 +36,9 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show what a running daemon does and why
     Status(status::Args),
+    /// Watch two load balancers fail over, and what their client notices
+    #[command(long_about = demo::ABOUT)]
+    Demo(demo::Args),
     /// Write the manual page or shell completions to standard output
     #[command(hide = true)]
     Generate(generate::Args),
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => return check::check(&args, &mut io::stdout()),
         Command::Status(args) => status::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Generate(args) => generate::run(&args),
     })
 }

@@ -1,0 +1,240 @@
+//! `vipd demo`: two load balancers fail over before the user's eyes, in namespaces of this process.
+
+mod acts;
+mod keep;
+mod screen;
+mod stage;
+mod timeline;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::unistd::geteuid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use self::acts::{Outcome, Show, ms};
+use self::screen::Screen;
+use self::stage::{Stage, VIP};
+use super::{complain, exit};
+use crate::lab::{self, Lab};
+
+/// What can be said to `vipd demo`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Afterwards open a shell in which to break things yourself
+    #[arg(long)]
+    keep: bool,
+}
+
+/// The long text of `vipd demo --help`.
+pub(super) const ABOUT: &str = "\
+Watch two load balancers fail over, and what their client notices
+
+Makes two hosts and a client out of network namespaces, runs this vipd on both hosts with an \
+everyday keepalived.conf, pings the virtual address every 2 ms and then kills, revives and stops \
+the master. It shows who is master when, measures every outage, and takes about 25 seconds. \
+Nothing outside these namespaces is touched, and nothing is left behind.
+
+Needs root, or a system on which users may make user namespaces. The exit status is 0 only if \
+every failover happened in the time VRRP gives it.";
+
+pub(super) fn run(args: &Args) -> u8 {
+    let privileged = geteuid().is_root();
+    // Before any thread is started: a process with threads cannot change its user namespace.
+    let outcome = Lab::enter_user_namespace_if_needed()
+        .map_err(End::from)
+        .and_then(|()| Signals::catch())
+        .and_then(|signals| perform(args, &signals, privileged));
+    match outcome {
+        Ok(()) => exit::OK,
+        Err(end) => end.report(),
+    }
+}
+
+/// Why the demo ended before its end.
+#[derive(Debug)]
+enum End {
+    /// By this signal.
+    Signal(i32),
+    /// Standard output is gone.
+    Output(io::Error),
+    Lab(lab::Error),
+    /// An act did not go as it must.
+    Failed(String),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> End {
+        End::Output(error)
+    }
+}
+
+impl From<lab::Error> for End {
+    fn from(error: lab::Error) -> End {
+        End::Lab(error)
+    }
+}
+
+impl End {
+    fn report(&self) -> u8 {
+        match self {
+            End::Signal(signal) => {
+                complain("demo interrupted; everything it made is removed");
+                u8::try_from(128 + signal).unwrap_or(exit::SOFTWARE)
+            }
+            End::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::IO_ERR,
+            End::Output(error) => {
+                complain(&format!("cannot write to standard output: {error}"));
+                exit::IO_ERR
+            }
+            End::Lab(error) => {
+                complain(&format!("demo: {error}"));
+                match error {
+                    lab::Error::Forbidden { .. } => exit::NO_PERM,
+                    lab::Error::Kernel { .. } => exit::OS_ERR,
+                    _ => exit::SOFTWARE,
+                }
+            }
+            End::Failed(what) => {
+                complain(&format!("demo failed: {what}"));
+                exit::SOFTWARE
+            }
+        }
+    }
+}
+
+/// Signals that end the demo, noted instead of obeyed so that everything is removed first.
+#[derive(Clone, Debug)]
+struct Signals(Arc<AtomicUsize>);
+
+impl Signals {
+    fn catch() -> Result<Signals, End> {
+        let caught = Arc::new(AtomicUsize::new(0));
+        for (signal, number) in [(SIGINT, 2), (SIGTERM, 15), (SIGHUP, 1)] {
+            signal_hook::flag::register_usize(signal, Arc::clone(&caught), number).map_err(
+                |source| lab::Error::Kernel {
+                    place: "demo".into(),
+                    what: "install signal handlers".into(),
+                    source,
+                },
+            )?;
+        }
+        Ok(Signals(caught))
+    }
+
+    fn caught(&self) -> Option<i32> {
+        i32::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
+    }
+
+    fn check(&self) -> Result<(), End> {
+        self.caught().map_or(Ok(()), |signal| Err(End::Signal(signal)))
+    }
+
+    fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+fn perform(args: &Args, signals: &Signals, privileged: bool) -> Result<(), End> {
+    let mut screen = Screen::of_this_process();
+    let stage = Stage::build(binary()?)?;
+    introduce(&stage, &mut screen, privileged)?;
+
+    let mut show = Show::new(stage, &mut screen, signals);
+    let outcomes = match acts(&mut show) {
+        Ok(outcomes) => outcomes,
+        Err(end) => {
+            if matches!(end, End::Failed(_) | End::Lab(_)) {
+                last_words(&mut show)?;
+            }
+            return Err(end);
+        }
+    };
+    let Show { mut stage, .. } = show;
+    summarise(&outcomes, &mut screen)?;
+    if args.keep {
+        keep::keep(&mut stage, &mut screen, signals, privileged)?;
+    }
+    drop(stage);
+    screen.say("\nEverything the demo made is gone again: hosts, processes and files.")?;
+    Ok(())
+}
+
+fn acts(show: &mut Show<'_>) -> Result<Vec<Outcome>, End> {
+    let mut outcomes = vec![show.election()?, show.crash()?, show.failback()?];
+    for balancer in &show.stage.balancers {
+        show.screen.heading(&format!("{}# vipd status", balancer.node.name()))?;
+        let status = balancer.status(&show.stage.binary)?;
+        show.screen.say(status.trim_end())?;
+    }
+    outcomes.push(show.stop()?);
+    Ok(outcomes)
+}
+
+fn introduce(stage: &Stage, screen: &mut Screen, privileged: bool) -> io::Result<()> {
+    let [first, second] = &stage.balancers;
+    let [one, two, client] = stage.names();
+    screen.say(&format!(
+        "Two load balancers, {one} ({}) and {two} ({}), share the virtual\n\
+         address {VIP}. A {client} pings it every 2 ms. Both run vipd with this\n\
+         keepalived.conf; {two} has \"state BACKUP\" and \"priority {}\".\n",
+        first.address, second.address, second.priority
+    ))?;
+    for line in first.keepalived_conf().lines() {
+        screen.say(&format!("    {line}"))?;
+    }
+    if !privileged {
+        screen.say(
+            "\nNot root, so all of this is in a user namespace: larger socket buffers and\n\
+             real-time scheduling are denied there, and the outages may be a little longer.",
+        )?;
+    }
+    match screen.style() {
+        Some(style) => screen.say(&format!("\n{}", style.legend())),
+        None => Ok(()),
+    }
+}
+
+fn summarise(outcomes: &[Outcome], screen: &mut Screen) -> io::Result<()> {
+    screen.heading("What the client noticed")?;
+    screen.remark(&format!(
+        "  {:<20}{:<14}{:>10}{:>14}   {}",
+        "", "now master", "outage", "pings lost", "VRRP waits at most"
+    ))?;
+    for (number, outcome) in (1..).zip(outcomes) {
+        let Outcome { title, holder, outage, lost, timer } = outcome;
+        let (outage, lost, timer) = match lost {
+            Some(0) => ("none".into(), "0".into(), "-".into()),
+            Some(lost) if timer.is_zero() => (ms(*outage), lost.to_string(), "-".into()),
+            Some(lost) => (ms(*outage), lost.to_string(), ms(*timer)),
+            None => (ms(*outage), "-".into(), ms(*timer)),
+        };
+        screen
+            .say(&format!("  {number}. {title:<17}{holder:<14}{outage:>10}{lost:>14}   {timer}"))?;
+    }
+    screen.say(
+        "\nNext: check the file you have, without running anything:\n\
+         \n    vipd check /etc/keepalived/keepalived.conf\n\
+         \nTo break things yourself: vipd demo --keep. The README tells how to install and\n\
+         how to move from keepalived one node at a time.",
+    )
+}
+
+/// What the daemons said, for a failure that nobody can explain from outside.
+fn last_words(show: &mut Show<'_>) -> io::Result<()> {
+    for balancer in &show.stage.balancers {
+        show.screen.heading(&format!("The last lines {} logged:", balancer.node.name()))?;
+        show.screen.say(&balancer.last_words())?;
+    }
+    Ok(())
+}
+
+fn binary() -> Result<PathBuf, End> {
+    Ok(std::env::current_exe().map_err(|source| lab::Error::Kernel {
+        place: "demo".into(),
+        what: "find its own program file".into(),
+        source,
+    })?)
+}
