@@ -143,17 +143,12 @@ fn perform(args: &Args, signals: &Signals, privileged: bool) -> Result<(), End> 
     introduce(&stage, &mut screen, privileged)?;
 
     let mut show = Show::new(stage, &mut screen, signals);
-    let outcomes = match acts(&mut show) {
-        Ok(outcomes) => outcomes,
-        Err(end) => {
-            if matches!(end, End::Failed(_) | End::Lab(_)) {
-                last_words(&mut show)?;
-            }
-            return Err(end);
-        }
-    };
+    let played = acts(&mut show, args.keep);
+    if matches!(played, Err(End::Failed(_) | End::Lab(_))) {
+        last_words(&mut show)?;
+    }
     let Show { mut stage, .. } = show;
-    summarise(&outcomes, &mut screen)?;
+    played?;
     if args.keep {
         keep::keep(&mut stage, &mut screen, signals, privileged)?;
     }
@@ -162,15 +157,16 @@ fn perform(args: &Args, signals: &Signals, privileged: bool) -> Result<(), End> 
     Ok(())
 }
 
-fn acts(show: &mut Show<'_>) -> Result<Vec<Outcome>, End> {
+fn acts(show: &mut Show<'_>, keep: bool) -> Result<(), End> {
     let mut outcomes = vec![show.election()?, show.crash()?, show.failback()?];
     for balancer in &show.stage.balancers {
         show.screen.heading(&format!("{}# vipd status", balancer.node.name()))?;
         let status = balancer.status(&show.stage.binary)?;
-        show.screen.say(status.trim_end())?;
+        show.screen.quote(&status)?;
     }
     outcomes.push(show.stop()?);
-    Ok(outcomes)
+    summarise(&outcomes, show.screen, keep)?;
+    if keep { show.reset() } else { Ok(()) }
 }
 
 fn introduce(stage: &Stage, screen: &mut Screen, privileged: bool) -> io::Result<()> {
@@ -197,28 +193,27 @@ fn introduce(stage: &Stage, screen: &mut Screen, privileged: bool) -> io::Result
     }
 }
 
-fn summarise(outcomes: &[Outcome], screen: &mut Screen) -> io::Result<()> {
+fn summarise(outcomes: &[Outcome], screen: &mut Screen, keep: bool) -> io::Result<()> {
     screen.heading("What the client noticed")?;
     screen.remark(&format!(
-        "  {:<20}{:<14}{:>10}{:>14}   {}",
-        "", "now master", "outage", "pings lost", "VRRP waits at most"
+        "     {:<20}{:<13}{:>8}{:>13}   {}",
+        "", "now master", "outage", "pings lost", "VRRP waits"
     ))?;
     for (number, outcome) in (1..).zip(outcomes) {
-        let Outcome { title, holder, outage, lost, timer } = outcome;
-        let (outage, lost, timer) = match lost {
-            Some(0) => ("none".into(), "0".into(), "-".into()),
-            Some(lost) if timer.is_zero() => (ms(*outage), lost.to_string(), "-".into()),
-            Some(lost) => (ms(*outage), lost.to_string(), ms(*timer)),
-            None => (ms(*outage), "-".into(), ms(*timer)),
-        };
+        let Outcome { title, holder, outage, lost, waits } = outcome;
+        let outage = if *lost == Some(0) { "none".into() } else { ms(*outage) };
+        let lost = lost.map_or_else(|| "-".into(), |lost| lost.to_string());
         screen
-            .say(&format!("  {number}. {title:<17}{holder:<14}{outage:>10}{lost:>14}   {timer}"))?;
+            .say(&format!("  {number}. {title:<20}{holder:<13}{outage:>8}{lost:>13}   {waits}"))?;
+    }
+    if keep {
+        return Ok(());
     }
     screen.say(
-        "\nNext: check the file you have, without running anything:\n\
+        "\nNext, look at the file you have. This runs nothing:\n\
          \n    vipd check /etc/keepalived/keepalived.conf\n\
-         \nTo break things yourself: vipd demo --keep. The README tells how to install and\n\
-         how to move from keepalived one node at a time.",
+         \nTo break things yourself: vipd demo --keep. How to install vipd and move from\n\
+         keepalived one node at a time is in the README.",
     )
 }
 
@@ -226,7 +221,7 @@ fn summarise(outcomes: &[Outcome], screen: &mut Screen) -> io::Result<()> {
 fn last_words(show: &mut Show<'_>) -> io::Result<()> {
     for balancer in &show.stage.balancers {
         show.screen.heading(&format!("The last lines {} logged:", balancer.node.name()))?;
-        show.screen.say(&balancer.last_words())?;
+        show.screen.quote(&balancer.last_words())?;
     }
     Ok(())
 }

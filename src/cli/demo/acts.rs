@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::screen::Screen;
-use super::stage::{Stage, VIP};
+use super::stage::{INTERVAL, Stage, VIP};
 use super::timeline::{Column, Reach, Role, SLICE};
 use super::{End, Signals};
 use crate::lab::Stamp;
@@ -34,8 +34,8 @@ pub(super) struct Outcome {
     pub(super) outage: Duration,
     /// Pings without an answer; `None` before there was an address to ping.
     pub(super) lost: Option<u64>,
-    /// How long the protocol waits at most.
-    pub(super) timer: Duration,
+    /// What the protocol's timers make of it, for the table.
+    pub(super) waits: String,
 }
 
 /// The stage, and the one who watches it.
@@ -76,6 +76,7 @@ struct Act {
     holder: usize,
     roles: [Role; 2],
     timer: Duration,
+    waits: String,
 }
 
 impl<'a> Show<'a> {
@@ -117,7 +118,7 @@ impl<'a> Show<'a> {
             holder: self.name(FIRST),
             outage: after,
             lost: None,
-            timer,
+            waits: ms(timer),
         })
     }
 
@@ -133,6 +134,8 @@ impl<'a> Show<'a> {
             holder: SECOND,
             roles: [Role::Down, Role::Master],
             timer,
+            // The last advert was sent up to an interval before the host died.
+            waits: format!("{} to {}", (timer - INTERVAL).as_millis(), ms(timer)),
         };
         let outcome = self.play(&act, |stage| stage.balancers[FIRST].die())?;
         self.close(&format!("lb-02 took over. {}", sentence(&outcome)))?;
@@ -151,6 +154,7 @@ impl<'a> Show<'a> {
             holder: FIRST,
             roles: [Role::Master, Role::Backup],
             timer: Duration::ZERO,
+            waits: "-".into(),
         };
         let outcome = self.play(&act, |stage| {
             stage.balancers[FIRST].node.plug()?;
@@ -175,6 +179,7 @@ impl<'a> Show<'a> {
             holder: SECOND,
             roles: [Role::Down, Role::Master],
             timer,
+            waits: ms(timer),
         };
         let outcome = self.play(&act, |stage| {
             stage.balancers[FIRST].stop();
@@ -182,6 +187,14 @@ impl<'a> Show<'a> {
         })?;
         self.close(&format!("lb-02 took over. {}", sentence(&outcome)))?;
         Ok(outcome)
+    }
+
+    /// Back to the beginning, for the user's own experiments.
+    pub(super) fn reset(&mut self) -> Result<(), End> {
+        self.open("lb-01 is started again", "The rest is up to you.")?;
+        self.stage.start(FIRST)?;
+        let [first, _] = &self.stage.balancers;
+        self.until("the restart", first.master_down(), FIRST, [Role::Master, Role::Backup])
     }
 
     fn play(
@@ -204,7 +217,8 @@ impl<'a> Show<'a> {
             record.longest_outage_in(start, Stamp::now()).map_or(Duration::ZERO, |gap| gap.length);
         within(act.title, outage, act.timer)?;
         let holder = self.name(act.holder);
-        Ok(Outcome { title: act.title, holder, outage, lost: Some(lost), timer: act.timer })
+        let waits = act.waits.clone();
+        Ok(Outcome { title: act.title, holder, outage, lost: Some(lost), waits })
     }
 
     /// Watches until the load balancers are what they must be and the right one answers.

@@ -39,7 +39,6 @@ pub(super) fn keep(
     signals: &Signals,
     privileged: bool,
 ) -> Result<(), End> {
-    stage.start(0)?;
     let path = write_helpers(stage)?;
     screen.heading("The hosts are yours until you leave this shell")?;
     screen.say(&advice(stage, privileged)?)?;

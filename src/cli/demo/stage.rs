@@ -19,7 +19,7 @@ pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 const VIP_CIDR: &str = "10.0.0.10/24";
 
 /// Advertisement interval of the configuration below, in seconds.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 const START_WITHIN: Duration = Duration::from_secs(5);
 const STATUS_WITHIN: Duration = Duration::from_secs(5);
@@ -36,6 +36,8 @@ pub(super) struct Balancer {
     pub(super) priority: u8,
     state: &'static str,
     daemon: Option<Vipd>,
+    /// It was asked to stop: what it says on its way out is of no interest.
+    stopping: bool,
 }
 
 /// Everything the demo makes. Dropping it removes everything.
@@ -109,7 +111,7 @@ impl Balancer {
     ) -> Result<Balancer> {
         let node = lab.node(name)?;
         let mac = node.link("eth0", &[&format!("{address}/24")])?.mac;
-        Ok(Balancer { node, mac, address, priority, state, daemon: None })
+        Ok(Balancer { node, mac, address, priority, state, daemon: None, stopping: false })
     }
 
     pub(super) fn keepalived_conf(&self) -> String {
@@ -157,6 +159,7 @@ impl Balancer {
         match snapshot.routers.first().map(|router| router.state) {
             Some(State::Master) => Role::Master,
             Some(State::Backup) => Role::Backup,
+            Some(State::Fault) | None if self.stopping => Role::Down,
             Some(State::Fault) | None => Role::Fault,
         }
     }
@@ -187,7 +190,8 @@ impl Balancer {
     }
 
     /// Asks the daemon to stop, as `systemctl stop` does.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
         if let Some(daemon) = &self.daemon {
             daemon.stop();
         }
@@ -196,6 +200,7 @@ impl Balancer {
     fn start(&mut self, binary: &Path) -> Result<()> {
         // The old process is gone, or has to go before the new one can lock the run directory.
         self.daemon = None;
+        self.stopping = false;
         let text = self.keepalived_conf();
         self.daemon = Some(Vipd::start(&self.node, binary, "keepalived.conf", &text)?);
         let what = format!("vipd on {} to answer", self.node.name());
