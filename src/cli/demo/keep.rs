@@ -71,7 +71,7 @@ host put its name first: lb-01 ip addr. vipd-status asks both daemons, vipd-log
 lb-01 shows a log, vipd-start lb-01 starts a daemon again. When the client has
 lost pings, a line here says so. Try:
 
-1 Kill the master's daemon. Its address stays on the host, but not its adverts.
+1 Kill the master's daemon. The address stays there too, but clients are told.
     kill -9 $(cat lb-01/run/vipd.pid)
     vipd-start lb-01
 2 Freeze it for six seconds: two masters, and then one again.
@@ -186,6 +186,7 @@ impl Drop for Shell {
 /// Tells what the client notices.
 struct Watch {
     since: Stamp,
+    unanswered: u64,
     from: Option<Mac>,
     silent: bool,
     said: bool,
@@ -194,7 +195,8 @@ struct Watch {
 impl Watch {
     fn new(stage: &Stage) -> Watch {
         let from = stage.ping.last().map(|last| last.from);
-        Watch { since: Stamp::now(), from, silent: false, said: false }
+        let unanswered = stage.unanswered();
+        Watch { since: Stamp::now(), unanswered, from, silent: false, said: false }
     }
 
     fn look(&mut self, stage: &mut Stage) -> Result<Option<String>, Error> {
@@ -212,17 +214,22 @@ impl Watch {
         if !self.silent && before == Some(last.from) {
             if stage.ping.received() > ENOUGH_ANSWERS {
                 stage.ping = Pinger::start(&stage.client, VIP.into())?;
-                self.since = Stamp::now();
+                (self.since, self.unanswered) = (Stamp::now(), 0);
             }
             return Ok(None);
         }
         (self.silent, self.said) = (false, false);
-        let now = Stamp::now();
+        let (now, unanswered) = (Stamp::now(), stage.unanswered());
         let outage = stage.ping.record().longest_outage_in(self.since, now);
-        self.since = now;
+        let lost = unanswered.saturating_sub(self.unanswered);
+        (self.since, self.unanswered) = (now, unanswered);
         let name = stage.balancers.iter().find(|b| b.mac == last.from).map(|b| b.node.name());
         let name = name.unwrap_or("somebody else");
         let length = outage.map_or(0, |outage| outage.length.as_millis());
-        Ok(Some(format!("{VIP} answers from {name} after an outage of {length} ms")))
+        Ok(Some(match lost {
+            0 => format!("{VIP} answers from {name}, no ping was lost"),
+            1 => format!("{VIP} answers from {name}, one ping was lost"),
+            _ => format!("{VIP} answers from {name} after {length} ms, {lost} pings were lost"),
+        }))
     }
 }
