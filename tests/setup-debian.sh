@@ -8,6 +8,7 @@ set -eu
 groups='
 VRRP_peer keepalived:keepalived
 packet_filter_faults nft:nftables
+demo_shell ip:iproute2 nsenter:util-linux setpriv:util-linux
 '
 
 say() { printf 'setup-debian: %s\n' "$*"; }

@@ -34,7 +34,7 @@ Watch two load balancers fail over, and what their client notices
 
 Makes two hosts and a client out of network namespaces, runs this vipd on both hosts with an \
 everyday keepalived.conf, pings the virtual address every 2 ms and then kills, revives and stops \
-the master. It shows who is master when, measures every outage, and takes about 25 seconds. \
+the master. It shows who is master when, measures every outage, and takes about 20 seconds. \
 Nothing outside these namespaces is touched, and nothing is left behind.
 
 Needs root, or a system on which users may make user namespaces. The exit status is 0 only if \
@@ -183,8 +183,8 @@ fn introduce(stage: &Stage, screen: &mut Screen, privileged: bool) -> io::Result
     }
     if !privileged {
         screen.say(
-            "\nNot root, so all of this is in a user namespace: larger socket buffers and\n\
-             real-time scheduling are denied there, and the outages may be a little longer.",
+            "\nNot root, so all of this is in a user namespace of its own. Larger socket\n\
+             buffers are denied there; the demo does without.",
         )?;
     }
     match screen.style() {
@@ -212,8 +212,7 @@ fn summarise(outcomes: &[Outcome], screen: &mut Screen, keep: bool) -> io::Resul
     screen.say(
         "\nNext, look at the file you have. This runs nothing:\n\
          \n    vipd check /etc/keepalived/keepalived.conf\n\
-         \nTo break things yourself: vipd demo --keep. How to install vipd and move from\n\
-         keepalived one node at a time is in the README.",
+         \nTo break things yourself: vipd demo --keep. All else is in README.md.",
     )
 }
 

@@ -4,6 +4,7 @@
 //! `tests/setup-debian.sh` installs. Without them they fail and say so; they never skip.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod demo;
 mod lab_selftest;
 
 use std::time::Duration;
