@@ -301,12 +301,7 @@ impl Router {
     }
 
     /// R22
-    pub(super) fn enter_fault(
-        &mut self,
-        now: Now,
-        recreated: bool,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn enter_fault(&mut self, now: Now, recreated: bool, out: &mut Outbox) {
         let from = self.state();
         let reason = if recreated && self.env.faults.iter().all(|f| *f == Fault::Starting) {
             format!("interface {} was deleted and created again", self.cfg.iface)
