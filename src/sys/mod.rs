@@ -14,8 +14,10 @@ mod tty;
 use std::io;
 
 use nix::errno::Errno;
+use nix::net::if_::if_indextoname;
 
 use crate::engine::OpError;
+use crate::types::IfIndex;
 
 /// An operation that failed, in the words of [`OpError`].
 pub(crate) fn failed(operation: impl Into<String>, error: &io::Error) -> OpError {
@@ -28,6 +30,18 @@ pub fn cause(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => Errno::from_raw(number).desc().to_owned(),
         None => error.to_string(),
+    }
+}
+
+/// The current name of an interface.
+///
+/// # Errors
+/// ENODEV if there is no interface of that number.
+pub fn interface_name(iface: IfIndex) -> io::Result<String> {
+    match if_indextoname(iface.0) {
+        // nix takes the null pointer of a failure for success, with an empty name.
+        Ok(name) if !name.is_empty() => Ok(name.to_string_lossy().into_owned()),
+        _ => Err(Errno::ENODEV.into()),
     }
 }
 

@@ -10,18 +10,18 @@ use std::net::IpAddr;
 
 use futures_util::{StreamExt, TryStreamExt};
 use nix::errno::Errno;
-use nix::net::if_::if_indextoname;
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST};
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload, NlasIterator};
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
     AddressScope, CacheInfo,
 };
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::sys::AsyncSocket;
 use rtnetlink::{Error, Handle};
 
-use super::failed;
+use super::interface_name;
 use crate::config::VirtualAddress;
 use crate::engine::{Applied, Link, LinkAddress, OpError};
 use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
@@ -48,6 +48,11 @@ impl Netlink {
         let (mut connection, handle, _) = rtnetlink::new_connection()?;
         // An answer that was never acknowledged must not pass for success.
         connection.set_forward_ack(true);
+        let socket = connection.socket_mut().socket_mut();
+        if socket.set_ext_ack(true).and_then(|()| socket.set_cap_ack(true)).is_err() {
+            // An old kernel: errors are numbers only, and their body looks like no attribute.
+            let _ = socket.set_ext_ack(false);
+        }
         tokio::spawn(connection);
         Ok(Netlink { handle })
     }
@@ -67,11 +72,12 @@ impl Netlink {
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
         match self.request(request).await {
             Ok(()) => Ok(Applied::Changed),
-            Err(Errno::EEXIST) => Ok(Applied::Already),
-            Err(errno) => {
+            Err(Refusal { errno: Errno::EEXIST, .. }) => Ok(Applied::Already),
+            Err(refusal) => {
                 let name = name_of(iface);
-                let mut error = failed(format!("add {} to {name}", address.cidr), &errno.into());
-                if errno == Errno::EACCES && address.cidr.family() == Family::Ipv6 {
+                let denied = refusal.errno == Errno::EACCES;
+                let mut error = refusal.of_operation(format!("add {} to {name}", address.cidr));
+                if denied && address.cidr.family() == Family::Ipv6 {
                     error.cause +=
                         &format!("; is IPv6 off (sysctl net.ipv6.conf.{name}.disable_ipv6)?");
                 }
@@ -96,9 +102,11 @@ impl Netlink {
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
         match self.request(request).await {
             Ok(()) => Ok(Applied::Changed),
-            Err(Errno::EADDRNOTAVAIL | Errno::ENODEV | Errno::ENXIO) => Ok(Applied::Already),
-            Err(errno) => {
-                Err(failed(format!("remove {cidr} from {}", name_of(iface)), &errno.into()))
+            Err(Refusal { errno: Errno::EADDRNOTAVAIL | Errno::ENODEV | Errno::ENXIO, .. }) => {
+                Ok(Applied::Already)
+            }
+            Err(refusal) => {
+                Err(refusal.of_operation(format!("remove {cidr} from {}", name_of(iface))))
             }
         }
     }
@@ -108,7 +116,7 @@ impl Netlink {
     /// # Errors
     /// The kernel's.
     pub async fn dump(&self) -> Result<Vec<(Link, Vec<LinkAddress>)>, OpError> {
-        let step = |what: &'static str| move |error: Error| failed(what, &errno(&error).into());
+        let step = |what: &'static str| move |error: Error| Refusal::of(&error).of_operation(what);
         let mut table = BTreeMap::new();
         let mut links = self.handle.link().get().execute();
         while let Some(message) = links.try_next().await.map_err(step("read the interfaces"))? {
@@ -127,17 +135,21 @@ impl Netlink {
         Ok(table.into_values().collect())
     }
 
-    async fn request(&mut self, message: NetlinkMessage<RouteNetlinkMessage>) -> Result<(), Errno> {
+    async fn request(
+        &mut self,
+        message: NetlinkMessage<RouteNetlinkMessage>,
+    ) -> Result<(), Refusal> {
         // A connection whose task ended (the kernel closed it, or sent what cannot be read) is
         // replaced once; losing the ability to move addresses for good is not an option.
         match self.request_once(message.clone()).await {
             Err(Error::RequestFailed) => {
-                let fresh = Netlink::connect()
-                    .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-                *self = fresh;
-                self.request_once(message).await.map_err(|error| errno(&error))
+                *self = Netlink::connect().map_err(|error| Refusal {
+                    errno: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+                    why: Some("no new netlink socket".to_owned()),
+                })?;
+                self.request_once(message).await.map_err(|error| Refusal::of(&error))
             }
-            result => result.map_err(|error| errno(&error)),
+            result => result.map_err(|error| Refusal::of(&error)),
         }
     }
 
@@ -163,8 +175,47 @@ impl Netlink {
 /// The name for a message to a human; an interface that is gone has only its number left.
 #[must_use]
 pub fn name_of(iface: IfIndex) -> String {
-    if_indextoname(iface.0)
-        .map_or_else(|_| format!("interface {iface}"), |name| name.to_string_lossy().into_owned())
+    interface_name(iface).unwrap_or_else(|_| format!("interface {iface}"))
+}
+
+/// A request the kernel refused, or one it never answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Refusal {
+    errno: Errno,
+    /// The kernel's own sentence, where it has one (Linux 4.12 and later).
+    why: Option<String>,
+}
+
+impl Refusal {
+    /// EIO where the connection broke without a word.
+    fn of(error: &Error) -> Refusal {
+        match error {
+            Error::NetlinkError(message) => Refusal {
+                errno: message
+                    .code
+                    .map_or(Errno::EIO, |c| Errno::from_raw(c.get().saturating_neg())),
+                why: explanation(&message.header),
+            },
+            _ => Refusal { errno: Errno::EIO, why: None },
+        }
+    }
+
+    fn of_operation(self, operation: impl Into<String>) -> OpError {
+        let words = self.errno.desc();
+        let cause = self.why.map_or_else(|| words.to_owned(), |why| format!("{words} ({why})"));
+        OpError { operation: operation.into(), cause }
+    }
+}
+
+/// The NLMSGERR_ATTR_MSG of an error: attributes follow the header of the refused request, whose
+/// body NETLINK_CAP_ACK leaves out.
+fn explanation(refused: &[u8]) -> Option<String> {
+    const HEADER: usize = 16;
+    const MESSAGE: u16 = 1;
+    let attributes = NlasIterator::new(refused.get(HEADER..)?);
+    let message = attributes.filter_map(Result::ok).find(|nla| nla.kind() == MESSAGE)?;
+    let text = String::from_utf8_lossy(message.value());
+    Some(text.trim_end_matches('\0').to_owned()).filter(|text| !text.is_empty())
 }
 
 fn new_address(iface: IfIndex, wanted: &VirtualAddress) -> AddressMessage {
@@ -274,16 +325,6 @@ fn family(address: IpAddr) -> AddressFamily {
     match address {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
-    }
-}
-
-/// The kernel's error number; EIO where the connection broke without one.
-fn errno(error: &Error) -> Errno {
-    match error {
-        Error::NetlinkError(message) => {
-            message.code.map_or(Errno::EIO, |code| Errno::from_raw(code.get().saturating_neg()))
-        }
-        _ => Errno::EIO,
     }
 }
 

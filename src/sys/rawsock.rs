@@ -11,13 +11,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 
 use nix::libc;
-use nix::net::if_::if_indextoname;
 use nix::sys::socket::{
     ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, sendmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
-use super::failed;
+use super::{failed, interface_name};
 use crate::engine::{Datagram, OpError};
 use crate::types::{Family, IfIndex};
 
@@ -360,9 +359,7 @@ fn raw_socket(family: Family, protocol: i32) -> io::Result<Socket> {
 /// SO_BINDTODEVICE wants a name (the index variant needs Linux 5.0); the kernel keeps the index, so
 /// a later rename does no harm.
 fn device_name(iface: IfIndex) -> Result<String, OpError> {
-    if_indextoname(iface.0)
-        .map(|name| name.to_string_lossy().into_owned())
-        .map_err(|error| failed(format!("find interface {iface}"), &error.into()))
+    interface_name(iface).map_err(|error| failed(format!("find interface {iface}"), &error))
 }
 
 /// Beyond `net.core.rmem_max` it takes CAP_NET_ADMIN; without, as much as is allowed.

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod demo;
+mod daemon;
 mod lab_selftest;
+mod sys;
 
 use std::time::Duration;
 
