@@ -4,8 +4,8 @@
 //! `tests/setup-debian.sh` installs. Without them they fail and say so; they never skip.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod demo;
 mod daemon;
+mod demo;
 mod lab_selftest;
 mod sys;
 
