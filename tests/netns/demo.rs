@@ -97,6 +97,31 @@ fn interrupted_in_the_middle_it_leaves_nothing_and_says_so() {
 }
 
 #[test]
+fn a_takeover_that_does_not_happen_is_a_failure_with_its_reason() {
+    let run = Run::in_pipe(Command::new(vipd()).arg("demo"));
+    run.shows(WHOLE_DEMO, ACTS[1]);
+    let namespaces = run.namespaces();
+    let backup = run.processes().into_iter().find(|process| {
+        let command = fs::read(process.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains("lb-02/keepalived.conf")
+    });
+    let pid = backup.unwrap().file_name().unwrap().to_str().unwrap().parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    assert_eq!(run.wait(WHOLE_DEMO), Some(70), "{}", run.output());
+    let output = run.output();
+    for part in [
+        "vipd: demo failed: lb-01 dies: expected lb-01 down, lb-02 MASTER, answer from lb-02\n\
+         but there is lb-01 down, lb-02 down, no answer ",
+        "The last lines lb-02 logged:",
+        "Entering BACKUP STATE",
+    ] {
+        assert!(output.contains(part), "{part}:\n{output}");
+    }
+    assert!(!output.contains(ACTS[2]), "{output}");
+    run.left_nothing(&namespaces);
+}
+
+#[test]
 fn without_root_a_user_namespace_will_do_where_there_are_any() {
     let allowed = as_nobody("unshare").args(["--user", "true"]).status().unwrap().success();
     let (_keep, binary) = program_for_everyone();
