@@ -60,6 +60,8 @@ pub enum State {
     Backup,
     /// Holds the addresses.
     Master,
+    /// Has resigned and still answers for each address until its successor does.
+    Leaving,
 }
 
 impl fmt::Display for State {
@@ -68,6 +70,7 @@ impl fmt::Display for State {
             State::Fault => "FAULT",
             State::Backup => "BACKUP",
             State::Master => "MASTER",
+            State::Leaving => "LEAVING",
         })
     }
 }
@@ -115,6 +118,8 @@ pub struct RouterStatus {
     pub peers: Vec<PeerStatus>,
     /// The last state changes, the most recent first.
     pub transitions: Vec<TransitionStatus>,
+    /// The operator took it out of service.
+    pub drained: bool,
     /// What an operator should know or do, in sentences.
     pub hints: Vec<String>,
 }
@@ -143,6 +148,8 @@ pub struct AddressStatus {
     pub held: bool,
     /// Listed in the advert.
     pub advertised: bool,
+    /// Until the kernel takes it back by itself if this daemon stops renewing it; `None`: never.
+    pub lease_ms: Option<u64>,
     /// Why the kernel refused it, if it did.
     pub error: Option<String>,
     /// How often somebody else removed it and it was put back.

@@ -123,6 +123,9 @@ pub fn router(snapshot: &Snapshot, name: &str) -> Option<String> {
         match router.state {
             State::Master => line("next advert", &format!("in {left} ms")),
             State::Backup => line("takes over", &format!("in {left} ms if nothing is heard")),
+            State::Leaving => {
+                line("lets go", &format!("in {left} ms, or when the successor is heard"));
+            }
             State::Fault => {}
         }
     }

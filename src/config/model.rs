@@ -89,6 +89,20 @@ pub struct RouterConfig {
     pub track_iface: bool,
     /// The R flag of unsolicited neighbour advertisements.
     pub router_flag: RouterFlag,
+    /// When the addresses go at a planned hand-over.
+    pub release: Release,
+    /// Install the addresses with a lease the kernel ends by itself.
+    pub lease: bool,
+}
+
+/// When the addresses go at a planned hand-over: stop, drain, handover, yielding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// As soon as the successor announces each of them, so that no packet is lost.
+    #[default]
+    AfterSuccessor,
+    /// At once, as keepalived does.
+    Now,
 }
 
 impl RouterConfig {

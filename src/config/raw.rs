@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::diag::{Span, Spanned};
-use super::model::{RouterFlag, Strict};
+use super::model::{Release, RouterFlag, Strict};
 use crate::types::{Cidr, V3Checksum};
 
 /// Everything all files say together.
@@ -90,6 +90,10 @@ pub struct RawRouter {
     pub track_interface: Option<Spanned<bool>>,
     /// The R flag of neighbour advertisements.
     pub router_flag: Option<Spanned<RouterFlag>>,
+    /// When the addresses go at a planned hand-over.
+    pub release: Option<Spanned<Release>>,
+    /// Whether the kernel ends an address nobody renews.
+    pub lease: Option<Spanned<bool>>,
 }
 
 impl RawRouter {
@@ -124,6 +128,8 @@ impl RawRouter {
             expect_owner: None,
             track_interface: None,
             router_flag: None,
+            release: None,
+            lease: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::human;
 use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::load::Text;
-use super::model::{RouterFlag, Strict};
+use super::model::{Release, RouterFlag, Strict};
 use super::raw::{Raw, RawAddress, RawAnnounce, RawRouter, Secret, Words, broadcast_of};
 use crate::types::{Cidr, V3Checksum};
 
@@ -55,6 +55,8 @@ const ROUTER: &[&str] = &[
     "expect_owner",
     "track_interface",
     "router_flag",
+    "lease",
+    "release",
 ];
 
 const ANNOUNCE: &[&str] = &[
@@ -227,6 +229,13 @@ impl Reader<'_> {
                             ("pseudo-header", V3Checksum::PseudoHeader),
                             ("message-only", V3Checksum::MessageOnly),
                         ],
+                    );
+                }
+                "lease" => raw.lease = self.boolean(value),
+                "release" => {
+                    raw.release = self.choice(
+                        value,
+                        &[("after-successor", Release::AfterSuccessor), ("now", Release::Now)],
                     );
                 }
                 "router_flag" => {

@@ -1,14 +1,19 @@
 //! Actions to system calls.
 //!
 //! Adverts, announcements and sockets are done on the spot: none of them waits. Addresses go through
-//! a queue to one task, which does them one after the other and answers each; the queue is bounded
-//! by what the engine has outstanding, at most one operation per configured address.
+//! a queue to a thread of their own, because the kernel answers only when it has its routing lock,
+//! which a busy machine can withhold for a fifth of a second. It does them one after the other, lease
+//! renewals among them: a renewal overtaken by a removal would bring the address back. The queue is
+//! bounded by what the engine has outstanding: one operation per configured address and, because a
+//! renewal is dropped while the one before is under way, one batch of renewals.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use nix::libc;
@@ -19,7 +24,7 @@ use super::background::{Background, Notice};
 use super::sockets::{Sockets, vrids};
 use crate::config::{Config, RouterFlag, VirtualAddress};
 use crate::engine::{
-    Action, Applied, Event, Level, LinkChange, OpError, OpId, RouterId, Transition, Want,
+    Action, Applied, Event, Level, LinkChange, OpError, OpId, Renewal, RouterId, Transition, Want,
 };
 use crate::status::State;
 use crate::sys::netlink::{Netlink, name_of};
@@ -41,6 +46,8 @@ pub(super) struct Effects {
     pub(super) send_drops: u64,
     frames: FrameSender,
     addresses: UnboundedSender<AddressOp>,
+    /// A batch of renewals is in the queue.
+    renewing: Arc<AtomicBool>,
     inbox: UnboundedSender<Inbox>,
     background: Background,
     names: BTreeMap<IfIndex, IfName>,
@@ -49,31 +56,30 @@ pub(super) struct Effects {
     states: BTreeMap<RouterId, State>,
 }
 
-struct AddressOp {
-    op: OpId,
-    iface: IfIndex,
-    address: Arc<VirtualAddress>,
-    want: Want,
+enum AddressOp {
+    Set { op: OpId, iface: IfIndex, address: Arc<VirtualAddress>, want: Want },
+    Renew(Vec<Renewal>),
 }
 
 impl Effects {
-    /// Must run inside the control thread's runtime, where it spawns the address task; the task
-    /// ends when this is dropped.
+    /// Must run inside the control thread's runtime. The thread for addresses ends when this is
+    /// dropped.
     pub(super) fn new(
         config: Arc<Config>,
         frames: FrameSender,
-        netlink: Netlink,
         inbox: UnboundedSender<Inbox>,
         background: Background,
     ) -> io::Result<Effects> {
         let (addresses, queue) = unbounded_channel();
-        tokio::spawn(perform_addresses(netlink, queue, inbox.clone()));
+        let renewing = Arc::new(AtomicBool::new(false));
+        address_thread(queue, inbox.clone(), Arc::clone(&renewing))?;
         Ok(Effects {
             sockets: Sockets::new()?,
             config,
             send_drops: 0,
             frames,
             addresses,
+            renewing,
             inbox,
             background,
             names: BTreeMap::new(),
@@ -131,7 +137,14 @@ impl Effects {
                 self.note_send(now, iface, "announcements", sent);
             }
             Action::Address { op, iface, address, want } => {
-                let _ = self.addresses.send(AddressOp { op, iface, address, want });
+                let _ = self.addresses.send(AddressOp::Set { op, iface, address, want });
+            }
+            Action::Renew(renewals) => {
+                if self.renewing.swap(true, Ordering::Relaxed) {
+                    tracing::debug!("the kernel is slow: the last renewal is still under way");
+                } else {
+                    let _ = self.addresses.send(AddressOp::Renew(renewals));
+                }
             }
             Action::Socket { op, iface, group, open: true } => {
                 let vrids = vrids(&self.config, self.names.get(&iface), group);
@@ -193,20 +206,44 @@ impl Effects {
     }
 }
 
+fn address_thread(
+    queue: UnboundedReceiver<AddressOp>,
+    inbox: UnboundedSender<Inbox>,
+    renewing: Arc<AtomicBool>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let netlink = runtime.block_on(async { Netlink::connect() })?;
+    thread::Builder::new()
+        .name("addresses".to_owned())
+        .spawn(move || runtime.block_on(perform_addresses(netlink, queue, inbox, renewing)))?;
+    Ok(())
+}
+
 /// One operation at a time, in the order given. The order matters: the first address of a subnet
 /// becomes its primary, and an address removed and added again must end up present.
 async fn perform_addresses(
     mut netlink: Netlink,
     mut queue: UnboundedReceiver<AddressOp>,
     inbox: UnboundedSender<Inbox>,
+    renewing: Arc<AtomicBool>,
 ) {
-    while let Some(AddressOp { op, iface, address, want }) = queue.recv().await {
-        let result = match want {
-            Want::Held => netlink.set_present(iface, &address).await,
-            Want::Gone => netlink.set_absent(iface, kernel_cidr(&address)).await,
-        };
-        if inbox.send(Inbox::Done { op, result }).is_err() {
-            return;
+    while let Some(operation) = queue.recv().await {
+        match operation {
+            AddressOp::Set { op, iface, address, want } => {
+                let result = match want {
+                    Want::Held(lease) => netlink.set_present(iface, &address, lease).await,
+                    Want::Gone => netlink.set_absent(iface, kernel_cidr(&address)).await,
+                };
+                if inbox.send(Inbox::Done { op, result }).is_err() {
+                    return;
+                }
+            }
+            AddressOp::Renew(renewals) => {
+                if let Err(error) = netlink.renew(&renewals).await {
+                    tracing::warn!("cannot {error}");
+                }
+                renewing.store(false, Ordering::Relaxed);
+            }
         }
     }
 }

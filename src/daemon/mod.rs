@@ -1,8 +1,9 @@
 //! The control thread: one loop that feeds the [`Engine`] and performs what it decides.
 //!
-//! Threads: this one (engine, raw sockets, netlink, the timer); "effects" ([`background`]); "log"
+//! Threads: this one (engine, raw sockets, kernel events, the timer); "addresses" ([`effects`]);
+//! "effects" ([`background`]); "log"
 //! ([`crate::log`]); and a short-lived "reload" while a configuration is read. Tasks of this
-//! thread's runtime: the two netlink connections ([`crate::sys`]), the address queue ([`effects`]),
+//! thread's runtime: the two netlink connections ([`crate::sys`]), the
 //! the monitor and the signals, which all end with the runtime. They report through one inbox,
 //! unbounded because none of its senders may wait: the kernel's events and the answers to our own
 //! operations must not be lost, and the loop empties it on every round. Clients' questions come on a
@@ -14,6 +15,7 @@ mod sockets;
 mod startup;
 
 use std::io;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,14 +36,17 @@ use crate::engine::{Applied, Command, Engine, Input, LinkChange, OpError, OpId};
 use crate::log::Log;
 use crate::status::{Daemon, Snapshot};
 use crate::sys::clock::Clock;
+use crate::sys::frames::FrameSocket;
 use crate::sys::monitor::{Monitor, Reported};
 use crate::sys::netlink::Netlink;
 use crate::sys::packet::FrameSender;
 use crate::sys::rawsock::Batch;
 use crate::sys::timer::Timer;
-use crate::types::Now;
+use crate::types::{Mac, Now};
+use crate::wire::{arp, ndisc};
 use background::{Background, Notice};
 use effects::Effects;
+use sockets::Heard;
 use startup::RunDir;
 
 /// More packets than a socket's receive buffer can hold, so whatever waited before a deadline is
@@ -225,9 +230,8 @@ impl Control {
         let signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(kernel("catch signals"))?;
         tokio::spawn(watch_signals(signals, outbox.clone()));
         tokio::spawn(watch_kernel(monitor, outbox.clone()));
-        let mut effects =
-            Effects::new(config.clone(), frames, netlink, outbox.clone(), background.clone())
-                .map_err(kernel("open an epoll descriptor"))?;
+        let mut effects = Effects::new(config.clone(), frames, outbox.clone(), background.clone())
+            .map_err(kernel("open an epoll descriptor"))?;
         effects.links_changed(&LinkChange::Resync(table.clone()));
 
         let daemon = Daemon {
@@ -372,7 +376,30 @@ impl Control {
     fn read_socket(&mut self, token: u64, budget: usize) -> ControlFlow<(), usize> {
         let mut spent = 0;
         // A socket may be closed by what an earlier packet brought.
-        while let Some((iface, receiver)) = self.effects.sockets.receiver(token) {
+        while let Some((iface, heard)) = self.effects.sockets.heard(token) {
+            let receiver = match heard {
+                Heard::Adverts(receiver) => receiver,
+                Heard::Announcements(frames) => {
+                    let announced = announcement(frames);
+                    spent += 1;
+                    match announced {
+                        Ok(Some(Some((vip, mac)))) => {
+                            let input = Input::Announced { iface, vip, mac };
+                            self.engine.handle(self.clock.now(), input);
+                            self.perform_actions()?;
+                        }
+                        Ok(Some(None)) => {}
+                        Ok(None) => break,
+                        Err(error) => {
+                            tracing::debug!("listen on interface {iface}: {error}");
+                        }
+                    }
+                    if spent >= budget {
+                        break;
+                    }
+                    continue;
+                }
+            };
             match self.batch.receive(receiver) {
                 Ok(received) => {
                     for datagram in self.batch.datagrams() {
@@ -518,6 +545,15 @@ impl Control {
             self.start_reload();
         }
     }
+}
+
+/// The next frame of another host, if there is one: the address it announces and where that is.
+fn announcement(frames: &FrameSocket) -> io::Result<Option<Option<(IpAddr, Mac)>>> {
+    let mut buffer = [0; 128];
+    let Some(received) = frames.receive(&mut buffer)? else { return Ok(None) };
+    let payload = buffer.get(14..received.length.min(buffer.len())).unwrap_or_default();
+    let arp = arp::parse_announcement(payload).map(|(vip, mac)| (vip.into(), mac));
+    Ok(Some(arp.or_else(|| ndisc::parse_unsolicited(payload).map(|(vip, mac)| (vip.into(), mac)))))
 }
 
 /// Do everything the engine wants, in order. Breaks on [`crate::engine::Action::Exit`].

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::config::Config;
 use crate::engine::OpError;
+use crate::sys::frames::FrameSocket;
+use crate::sys::netlink::name_of;
 use crate::sys::rawsock::{Receiver, Sender};
 use crate::sys::ready::ReadySet;
 use crate::types::{Family, IfIndex, IfName};
@@ -14,14 +17,38 @@ use crate::types::{Family, IfIndex, IfName};
 pub(super) struct Sockets {
     ready: ReadySet,
     endpoints: BTreeMap<(IfIndex, IpAddr), Endpoint>,
-    tokens: BTreeMap<u64, (IfIndex, IpAddr)>,
+    tokens: BTreeMap<u64, (IfIndex, IpAddr, Hears)>,
     next_token: u64,
 }
 
 struct Endpoint {
     receiver: Receiver,
     sender: Sender,
-    token: u64,
+    announcements: FrameSocket,
+    tokens: [u64; 2],
+}
+
+/// What a token's socket brings.
+#[derive(Clone, Copy)]
+enum Hears {
+    Adverts,
+    Announcements,
+}
+
+/// A socket that has something to read.
+pub(super) enum Heard<'a> {
+    Adverts(&'a Receiver),
+    /// Gratuitous ARP or neighbour advertisements of other hosts.
+    Announcements(&'a FrameSocket),
+}
+
+impl AsFd for Heard<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Heard::Adverts(receiver) => receiver.as_fd(),
+            Heard::Announcements(frames) => frames.as_fd(),
+        }
+    }
 }
 
 impl Sockets {
@@ -44,23 +71,35 @@ impl Sockets {
         self.close(iface, group);
         let receiver = Receiver::open(iface, group, vrids)?;
         let sender = Sender::open(iface, Family::of(group))?;
-        let token = self.next_token;
-        self.next_token += 1;
-        self.ready.add(&receiver, token).map_err(|error| OpError {
+        let announcements =
+            FrameSocket::announcements(iface, Family::of(group)).map_err(|error| OpError {
+                operation: format!("listen for announcements on {}", name_of(iface)),
+                cause: crate::sys::cause(&error),
+            })?;
+        let watch = |error: io::Error| OpError {
             operation: "watch a raw socket".to_owned(),
             cause: crate::sys::cause(&error),
-        })?;
-        self.tokens.insert(token, (iface, group));
-        self.endpoints.insert((iface, group), Endpoint { receiver, sender, token });
+        };
+        let tokens = [self.next_token, self.next_token + 1];
+        self.next_token += 2;
+        let [adverts, announced] = tokens;
+        self.ready.add(&receiver, adverts).map_err(watch)?;
+        self.ready.add(&announcements, announced).map_err(watch)?;
+        self.tokens.insert(adverts, (iface, group, Hears::Adverts));
+        self.tokens.insert(announced, (iface, group, Hears::Announcements));
+        let endpoint = Endpoint { receiver, sender, announcements, tokens };
+        self.endpoints.insert((iface, group), endpoint);
         Ok(())
     }
 
     /// Close them; returns whether they were open.
     pub(super) fn close(&mut self, iface: IfIndex, group: IpAddr) -> bool {
         // The kernel forgets a closed descriptor's place in the ready set by itself.
-        self.endpoints
-            .remove(&(iface, group))
-            .is_some_and(|endpoint| self.tokens.remove(&endpoint.token).is_some())
+        let Some(endpoint) = self.endpoints.remove(&(iface, group)) else { return false };
+        for token in endpoint.tokens {
+            self.tokens.remove(&token);
+        }
+        true
     }
 
     pub(super) fn send(
@@ -89,8 +128,8 @@ impl Sockets {
     /// Have these reported again when they have something to read.
     pub(super) fn arm(&self, tokens: &mut Vec<u64>) {
         for token in tokens.drain(..) {
-            if let Some((iface, receiver)) = self.receiver(token)
-                && let Err(error) = self.ready.arm(receiver, token)
+            if let Some((iface, heard)) = self.heard(token)
+                && let Err(error) = self.ready.arm(&heard, token)
             {
                 // A descriptor in the set can be changed; if not, its packets are lost to us.
                 tracing::error!("watch the raw socket of interface {iface}: {error}");
@@ -99,9 +138,14 @@ impl Sockets {
     }
 
     /// A socket, unless it was closed since its token was reported.
-    pub(super) fn receiver(&self, token: u64) -> Option<(IfIndex, &Receiver)> {
-        let place = self.tokens.get(&token)?;
-        Some((place.0, &self.endpoints.get(place)?.receiver))
+    pub(super) fn heard(&self, token: u64) -> Option<(IfIndex, Heard<'_>)> {
+        let &(iface, group, hears) = self.tokens.get(&token)?;
+        let endpoint = self.endpoints.get(&(iface, group))?;
+        let heard = match hears {
+            Hears::Adverts => Heard::Adverts(&endpoint.receiver),
+            Hears::Announcements => Heard::Announcements(&endpoint.announcements),
+        };
+        Some((iface, heard))
     }
 
     /// Fit every filter to a new configuration or a renamed interface. A filter that cannot be

@@ -14,7 +14,7 @@ use super::StartError;
 use super::effects::kernel_cidr;
 use crate::api::SOCKET_NAME;
 use crate::config::Config;
-use crate::engine::{Link, LinkAddress};
+use crate::engine::{Link, LinkAddress, is_adoptable};
 use crate::sys::netlink::Netlink;
 use crate::types::{Cidr, IfIndex, IfName};
 
@@ -111,23 +111,37 @@ pub(super) struct Leftover {
 }
 
 /// What a crash or an admin left: every address with our mark, and every virtual address on the
-/// interface it belongs to.
+/// interface it belongs to. Those of a router that can go on as master where an earlier run stopped
+/// stay.
 ///
 /// The address owner's are exempt (RFC 9568 section 6.1: they are real addresses of its interface),
 /// as are addresses adverts are sent from.
 pub(super) fn leftovers(config: &Config, table: &[(Link, Vec<LinkAddress>)]) -> Vec<Leftover> {
     let mut virtual_addresses = BTreeSet::new();
-    for router in config.routers.iter().filter(|router| !router.priority.is_owner()) {
+    let mut adopted = BTreeSet::new();
+    for router in &config.routers {
+        let adoptable = is_adoptable(router, table);
         for address in &router.addresses {
+            let place = (router.iface_of(address), kernel_cidr(address));
+            if adoptable {
+                adopted.insert(place);
+            }
+            if router.priority.is_owner() {
+                continue;
+            }
             if router.source != Some(address.cidr.address()) {
-                virtual_addresses.insert((router.iface_of(address), kernel_cidr(address)));
+                virtual_addresses.insert(place);
             }
         }
     }
     let mut found = Vec::new();
     for (link, addresses) in table {
         for address in addresses {
-            if address.ours || virtual_addresses.contains(&(&link.name, address.cidr)) {
+            let place = (&link.name, address.cidr);
+            if adopted.contains(&place) {
+                continue;
+            }
+            if address.ours || virtual_addresses.contains(&place) {
                 found.push(Leftover {
                     iface: link.index,
                     name: link.name.clone(),

@@ -49,6 +49,15 @@ pub enum Input<'a> {
         /// How it went.
         result: Result<Applied, OpError>,
     },
+    /// Another node announced an address of ours: a gratuitous ARP or unsolicited NA was heard.
+    Announced {
+        /// Where.
+        iface: IfIndex,
+        /// The address.
+        vip: IpAddr,
+        /// Who claims to answer for it.
+        mac: Mac,
+    },
     /// What the trackers of a router add up to.
     Tracked {
         /// Which router.
@@ -146,13 +155,21 @@ pub struct LinkAddress {
     pub secondary: bool,
     /// Carries vipd's own IFA_PROTO mark.
     pub ours: bool,
+    /// How long ago it was installed or last renewed; only known from a full dump.
+    pub renewed: Option<Duration>,
 }
 
 /// What the operator can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Resign everywhere, remove every address, then [`Action::Exit`].
+    /// Hand over everywhere, remove every address, then [`Action::Exit`].
     Shutdown,
+    /// Hand over and stay out of elections until `Resume`. `None`: every router.
+    Drain(Option<RouterId>),
+    /// Take part in elections again.
+    Resume(Option<RouterId>),
+    /// Hand over once; stay a backup for as long as the successor lives.
+    Handover(Option<RouterId>),
 }
 
 /// Everything that can be done.
@@ -191,6 +208,8 @@ pub enum Action {
         /// Present or absent.
         want: Want,
     },
+    /// Lengthen the leases of addresses that are held: all of them in one netlink batch.
+    Renew(Vec<Renewal>),
     /// Open or close the sockets for one interface and group. `Open` is answered by `Done`;
     /// `Close` never fails and is answered too.
     Socket {
@@ -211,11 +230,36 @@ pub enum Action {
     Exit,
 }
 
+/// One lease to lengthen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// On which interface.
+    pub iface: IfIndex,
+    /// The address as it was installed.
+    pub address: Arc<VirtualAddress>,
+    /// From now on.
+    pub lease: Lease,
+}
+
+/// How long the kernel keeps an address that nobody renews (`ifa_valid`): the daemon's death or
+/// hang ends it. Whole seconds, the kernel's own unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lease(pub u32);
+
+impl Lease {
+    /// The same length as a `Duration`.
+    #[must_use]
+    pub fn as_duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0))
+    }
+}
+
 /// Whether an address should be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// Present; one that already exists is fine.
-    Held,
+    /// Present; one that already exists is fine. Without a lease it stays until it is removed.
+    Held(Option<Lease>),
     /// Absent; one that does not exist is fine.
     Gone,
 }

@@ -34,6 +34,10 @@ impl LinkTable {
         LinkTable { links: entries.collect() }
     }
 
+    pub(crate) fn to_vec(&self) -> Vec<(Link, Vec<LinkAddress>)> {
+        self.links.values().map(|e| (e.link.clone(), e.addresses.clone())).collect()
+    }
+
     pub(crate) fn by_name(&self, name: &IfName) -> Option<&Link> {
         self.links.values().map(|e| &e.link).find(|l| l.name == *name)
     }
@@ -46,11 +50,16 @@ impl LinkTable {
         self.links.get(&index).map_or(&[], |e| &e.addresses)
     }
 
+    pub(crate) fn has(&self, index: IfIndex, cidr: Cidr) -> bool {
+        self.addresses(index).iter().any(|a| a.cidr == cidr)
+    }
+
     pub(crate) fn carries(&self, index: IfIndex, address: IpAddr) -> bool {
         self.addresses(index).iter().any(|a| a.cidr.address() == address)
     }
 
-    /// Applies a change and returns what is gone by it.
+    /// Applies a change and returns what it says is gone; which addresses a resync no longer lists is
+    /// for the caller to compare.
     pub(crate) fn apply(&mut self, change: LinkChange) -> Departed {
         let mut departed = Departed::default();
         match change {
@@ -87,18 +96,8 @@ impl LinkTable {
             }
             LinkChange::Resync(links) => {
                 let before = std::mem::replace(self, LinkTable::new(links));
-                for (index, entry) in before.links {
-                    if !self.links.contains_key(&index) {
-                        departed.links.push(index);
-                    }
-                    let still = self.addresses(index);
-                    let missing = entry
-                        .addresses
-                        .iter()
-                        .filter(|a| !still.iter().any(|s| s.cidr == a.cidr))
-                        .map(|a| (index, a.cidr));
-                    departed.addresses.extend(missing);
-                }
+                let gone = before.links.into_keys().filter(|i| !self.links.contains_key(i));
+                departed.links.extend(gone);
             }
         }
         departed

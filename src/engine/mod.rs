@@ -4,6 +4,7 @@
 //! for what goes in and out.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod adopt;
 pub mod io;
 mod links;
 mod receive;
@@ -14,20 +15,25 @@ mod sockets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Config, RouterKey};
 use crate::status::State;
-use crate::types::{Cidr, Family, IfIndex, Now};
+use crate::types::{Cidr, Family, IfIndex, Mac, Now};
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Environment, Fault, Port, Router};
 
+pub use adopt::is_adoptable;
 pub use io::{
-    Action, Applied, Command, Datagram, Event, Input, Level, Link, LinkAddress, LinkChange,
-    OpError, OpId, RouterId, Transition, Want,
+    Action, Applied, Command, Datagram, Event, Input, Lease, Level, Link, LinkAddress, LinkChange,
+    OpError, OpId, Renewal, RouterId, Transition, Want,
 };
 use links::LinkTable;
 use sockets::{SocketState, Sockets};
+
+/// How often leases are lengthened; the shortest is 2 s.
+const RENEW_EVERY: Duration = Duration::from_millis(500);
 
 /// Decides everything; see the module's documentation for the contract.
 #[derive(Debug)]
@@ -47,6 +53,8 @@ pub struct Engine {
     failed: BTreeSet<RouterId>,
     /// Configured no longer; kept until the kernel has let go of their addresses.
     retired: Vec<Router>,
+    /// When leases are lengthened next, while any address is held on one.
+    next_renewal: Option<Now>,
     deadlines: BTreeSet<(Now, RouterId)>,
     armed: BTreeMap<RouterId, Now>,
     out: Outbox,
@@ -75,6 +83,7 @@ impl Engine {
             by_address: BTreeMap::new(),
             failed: BTreeSet::new(),
             retired: Vec::new(),
+            next_renewal: None,
             deadlines: BTreeSet::new(),
             armed: BTreeMap::new(),
             out: Outbox::default(),
@@ -85,6 +94,7 @@ impl Engine {
             exited: false,
         };
         engine.reconfigure(now, config);
+        engine.mark_adoptable();
         engine
     }
 
@@ -100,6 +110,7 @@ impl Engine {
             }
             Input::Link(change) => self.link_changed(now, change),
             Input::Done { op, result } => self.op_done(now, op, &result),
+            Input::Announced { iface, vip, mac } => self.announced(now, iface, vip, mac),
             Input::Tracked { router, delta, failed } => {
                 if failed {
                     self.failed.insert(router);
@@ -122,8 +133,9 @@ impl Engine {
                 }
                 self.rearm_all();
             }
-            Input::Command(Command::Shutdown) => self.shutdown(now),
+            Input::Command(command) => self.command(now, &command),
         }
+        self.schedule_renewal(now);
         self.exit_when_released();
     }
 
@@ -139,7 +151,7 @@ impl Engine {
     pub fn poll_deadline(&self) -> Option<Now> {
         let routers = self.deadlines.first().map(|(at, _)| *at);
         let retired = self.retired.iter().filter_map(|r| r.holding.deadline()).min();
-        [routers, self.sockets.deadline(), retired].into_iter().flatten().min()
+        [routers, self.sockets.deadline(), retired, self.next_renewal].into_iter().flatten().min()
     }
 
     fn time_passed(&mut self, now: Now) {
@@ -156,7 +168,69 @@ impl Engine {
             self.rearm(id);
         }
         for router in &mut self.retired {
-            router.holding.time_passed(now, &mut self.out);
+            router.time_passed(now, &mut self.out);
+        }
+        if self.next_renewal.is_some_and(|at| at <= now) {
+            self.next_renewal = None;
+            self.renew(now);
+        }
+    }
+
+    /// After the state machines have spoken: whoever is still master keeps its addresses.
+    fn renew(&mut self, now: Now) {
+        let mut renewals = Vec::new();
+        for router in self.routers.values_mut().chain(&mut self.retired) {
+            router.renew(now, &mut renewals);
+        }
+        if !renewals.is_empty() {
+            self.out.push(Action::Renew(renewals));
+        }
+    }
+
+    fn schedule_renewal(&mut self, now: Now) {
+        if self.next_renewal.is_some() {
+            return;
+        }
+        let routers = || self.routers.values().chain(&self.retired);
+        if routers().any(|r| r.holding.needs_renewal()) {
+            self.next_renewal = Some(now + RENEW_EVERY);
+        }
+    }
+
+    fn announced(&mut self, now: Now, iface: IfIndex, vip: IpAddr, mac: Mac) {
+        let Some(ids) = self.by_address.get(&vip) else { return };
+        for id in ids.clone() {
+            if let Some(router) = self.routers.get_mut(&id)
+                && router.env.ports.values().any(|p| p.index == iface && p.mac != Some(mac))
+            {
+                router.announced_elsewhere(now, vip, &mut self.out);
+            }
+            self.survey(now, id);
+        }
+        for router in &mut self.retired {
+            router.announced_elsewhere(now, vip, &mut self.out);
+        }
+    }
+
+    fn command(&mut self, now: Now, command: &Command) {
+        match command {
+            Command::Shutdown => self.shutdown(now),
+            Command::Drain(which) | Command::Resume(which) | Command::Handover(which) => {
+                for id in self.order.clone() {
+                    if which.is_some_and(|wanted| wanted != id) {
+                        continue;
+                    }
+                    let Some(router) = self.routers.get_mut(&id) else { continue };
+                    match command {
+                        Command::Drain(_) => router.drain(now, true, &mut self.out),
+                        Command::Resume(_) => router.drain(now, false, &mut self.out),
+                        Command::Handover(_) | Command::Shutdown => {
+                            router.hand_over(now, &mut self.out);
+                        }
+                    }
+                    self.survey(now, id);
+                }
+            }
         }
     }
 
@@ -169,7 +243,12 @@ impl Engine {
             LinkChange::AddressGone { cidr, .. } => self.is_never_a_source(cidr.address()),
             LinkChange::Link(_) | LinkChange::Gone(_) | LinkChange::Resync(_) => false,
         };
-        let departed = self.links.apply(change);
+        let complete = matches!(change, LinkChange::Resync(_));
+        let mut departed = self.links.apply(change);
+        if complete {
+            // What was installed in between may never have been reported.
+            departed.addresses = self.missing();
+        }
         for iface in departed.links {
             for router in self.routers.values_mut().chain(&mut self.retired) {
                 router.holding.link_gone(iface);
@@ -182,6 +261,12 @@ impl Engine {
         for (iface, cidr) in departed.addresses {
             self.address_vanished(now, iface, cidr);
         }
+    }
+
+    /// What the routers hold and the kernel does not have.
+    fn missing(&self) -> Vec<(IfIndex, Cidr)> {
+        let held = self.routers.values().flat_map(|r| r.holding.held());
+        held.filter(|(iface, cidr)| !self.links.has(*iface, *cidr)).collect()
     }
 
     fn address_vanished(&mut self, now: Now, iface: IfIndex, cidr: Cidr) {
@@ -311,6 +396,9 @@ impl Engine {
         }
         if self.failed.contains(&router.id) {
             env.faults.insert(Fault::Tracker);
+        }
+        if router.drained && router.state() != State::Leaving {
+            env.faults.insert(Fault::Drained);
         }
         env
     }

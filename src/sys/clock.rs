@@ -53,6 +53,13 @@ impl Clock {
     }
 }
 
+/// CLOCK_MONOTONIC in hundredths of a second, wrapping as the kernel's `ifa_cacheinfo` does. The
+/// kernel counts those from a moment later in its boot: ages come out up to half a second too long.
+pub(super) fn centis_since_boot() -> u32 {
+    let centis = read(ClockId::CLOCK_MONOTONIC).as_millis() / 10;
+    u32::try_from(centis & u128::from(u32::MAX)).unwrap_or_default()
+}
+
 /// Both clocks exist on every kernel since 2.6.39, and reading an existing clock cannot fail; the
 /// epoch stands in for the impossible.
 fn read(clock: ClockId) -> Duration {

@@ -11,10 +11,42 @@ use nix::sys::socket::{
     recvmsg, setsockopt, socket, sockopt,
 };
 
-use crate::types::{IfIndex, Mac};
+use socket2::{SockFilter, SockRef};
+
+use crate::types::{Family, IfIndex, Mac};
 
 /// Receive buffer asked for, in bytes: about 20 000 small frames while the reader is not scheduled.
 const RECEIVE_BUFFER: usize = 16 << 20;
+
+// Classic BPF over the whole frame: the Ethernet header has 14 bytes.
+const LOAD_WORD: u16 = 0x20;
+const LOAD_BYTE: u16 = 0x30;
+const TO_INDEX: u16 = 0x07;
+const JUMP_IF_INDEX: u16 = 0x1d;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+const ACCEPT: SockFilter = SockFilter::new(RETURN, 0, 0, u32::MAX);
+const DROP: SockFilter = SockFilter::new(RETURN, 0, 0, 0);
+
+/// ARP whose sender and target address are the same.
+const GRATUITOUS_ARP: [SockFilter; 6] = [
+    SockFilter::new(LOAD_WORD, 0, 0, 14 + 14),
+    SockFilter::new(TO_INDEX, 0, 0, 0),
+    SockFilter::new(LOAD_WORD, 0, 0, 14 + 24),
+    SockFilter::new(JUMP_IF_INDEX, 0, 1, 0),
+    ACCEPT,
+    DROP,
+];
+
+/// ICMPv6 (58) right behind the IPv6 header, type 136.
+const NEIGHBOUR_ADVERT: [SockFilter; 6] = [
+    SockFilter::new(LOAD_BYTE, 0, 0, 14 + 6),
+    SockFilter::new(JUMP_IF_EQUAL, 0, 3, 58),
+    SockFilter::new(LOAD_BYTE, 0, 0, 14 + 40),
+    SockFilter::new(JUMP_IF_EQUAL, 0, 1, 136),
+    ACCEPT,
+    DROP,
+];
 
 /// A non-blocking packet socket.
 #[derive(Debug)]
@@ -43,7 +75,20 @@ impl FrameSocket {
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW` in the namespace; `ENODEV` if the interface is gone.
     pub fn on_interface(interface: IfIndex) -> io::Result<FrameSocket> {
-        FrameSocket::open(Some(interface), libc::ETH_P_ALL)
+        FrameSocket::open(Some(interface), libc::ETH_P_ALL, None)
+    }
+
+    /// What other hosts announce on one interface: gratuitous ARP for IPv4, neighbour advertisements
+    /// for IPv6. The kernel drops everything else.
+    ///
+    /// # Errors
+    /// `EPERM` without `CAP_NET_RAW` in the namespace; `ENODEV` if the interface is gone.
+    pub fn announcements(interface: IfIndex, family: Family) -> io::Result<FrameSocket> {
+        let (ether_type, filter) = match family {
+            Family::Ipv4 => (libc::ETH_P_ARP, &GRATUITOUS_ARP[..]),
+            Family::Ipv6 => (libc::ETH_P_IPV6, &NEIGHBOUR_ADVERT[..]),
+        };
+        FrameSocket::open(Some(interface), ether_type, Some(filter))
     }
 
     /// Received (never sent) frames of one Ethernet type on every interface of the namespace.
@@ -51,10 +96,14 @@ impl FrameSocket {
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW` in the namespace.
     pub fn receiving(ether_type: u16) -> io::Result<FrameSocket> {
-        FrameSocket::open(None, i32::from(ether_type))
+        FrameSocket::open(None, i32::from(ether_type), None)
     }
 
-    fn open(interface: Option<IfIndex>, protocol: i32) -> io::Result<FrameSocket> {
+    fn open(
+        interface: Option<IfIndex>,
+        protocol: i32,
+        filter: Option<&[SockFilter]>,
+    ) -> io::Result<FrameSocket> {
         // Opened with protocol 0 it receives nothing until bound: no frame of another interface.
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
@@ -62,6 +111,9 @@ impl FrameSocket {
         // Beyond rmem_max only with CAP_NET_ADMIN outside any user namespace; less is no error.
         if setsockopt(&fd, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
             setsockopt(&fd, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
+        }
+        if let Some(filter) = filter {
+            SockRef::from(&fd).attach_filter(filter)?;
         }
         bind(fd.as_raw_fd(), &link_address(interface, protocol)?)?;
         Ok(FrameSocket { fd })

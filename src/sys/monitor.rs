@@ -124,10 +124,9 @@ fn change(message: &RouteNetlinkMessage) -> Option<LinkChange> {
         RouteNetlinkMessage::DelLink(message) => {
             netlink::link(message).map(|link| LinkChange::Gone(link.index))
         }
-        RouteNetlinkMessage::NewAddress(message) => {
-            netlink::address(message).map(|(iface, address)| LinkChange::Address { iface, address })
-        }
-        RouteNetlinkMessage::DelAddress(message) => netlink::address(message)
+        RouteNetlinkMessage::NewAddress(message) => netlink::address(message, None)
+            .map(|(iface, address)| LinkChange::Address { iface, address }),
+        RouteNetlinkMessage::DelAddress(message) => netlink::address(message, None)
             .map(|(iface, address)| LinkChange::AddressGone { iface, cidr: address.cidr }),
         _ => None,
     }

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use nix::errno::Errno;
-use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload, NlasIterator};
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
@@ -21,9 +22,9 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::AsyncSocket;
 use rtnetlink::{Error, Handle};
 
-use super::interface_name;
+use super::{clock, interface_name};
 use crate::config::VirtualAddress;
-use crate::engine::{Applied, Link, LinkAddress, OpError};
+use crate::engine::{Applied, Lease, Link, LinkAddress, OpError, Renewal};
 use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
 
 /// The mark of our addresses (IFA_PROTO, 'v'), which says who to blame and what to clean up.
@@ -58,7 +59,7 @@ impl Netlink {
     }
 
     /// Put an address on an interface, with everything its description says. One that is there
-    /// already is left as it is.
+    /// already is left as it is, but for its lease.
     ///
     /// # Errors
     /// The kernel's refusal.
@@ -66,13 +67,23 @@ impl Netlink {
         &mut self,
         iface: IfIndex,
         address: &VirtualAddress,
+        lease: Option<Lease>,
     ) -> Result<Applied, OpError> {
-        let mut request =
-            NetlinkMessage::from(RouteNetlinkMessage::NewAddress(new_address(iface, address)));
+        let message = RouteNetlinkMessage::NewAddress(new_address(iface, address, lease));
+        let mut request = NetlinkMessage::from(message);
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-        match self.request(request).await {
+        let mut outcome = self.request(request.clone()).await;
+        let existed = matches!(&outcome, Err(refusal) if refusal.errno == Errno::EEXIST);
+        if existed {
+            outcome = Ok(());
+            if lease.is_some() {
+                request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE;
+                outcome = self.request(request).await;
+            }
+        }
+        match outcome {
+            Ok(()) if existed => Ok(Applied::Already),
             Ok(()) => Ok(Applied::Changed),
-            Err(Refusal { errno: Errno::EEXIST, .. }) => Ok(Applied::Already),
             Err(refusal) => {
                 let name = name_of(iface);
                 let denied = refusal.errno == Errno::EACCES;
@@ -111,6 +122,34 @@ impl Netlink {
         }
     }
 
+    /// Lengthen leases, all of them in one go.
+    ///
+    /// # Errors
+    /// The kernel's first refusal.
+    pub async fn renew(&mut self, renewals: &[Renewal]) -> Result<(), OpError> {
+        let mut requests = Vec::new();
+        for renewal in renewals {
+            let message = new_address(renewal.iface, &renewal.address, Some(renewal.lease));
+            let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewAddress(message));
+            request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE;
+            requests.push(self.handle.request(request));
+        }
+        let mut first = Ok(());
+        for (request, renewal) in requests.into_iter().zip(renewals) {
+            let outcome = match request {
+                Ok(answers) => acknowledged(answers).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome
+                && first.is_ok()
+            {
+                let what = format!("renew {} on {}", renewal.address.cidr, name_of(renewal.iface));
+                first = Err(Refusal::of(&error).of_operation(what));
+            }
+        }
+        first
+    }
+
     /// Every link with its addresses.
     ///
     /// # Errors
@@ -126,7 +165,7 @@ impl Netlink {
         }
         let mut addresses = self.handle.address().get().execute();
         while let Some(message) = addresses.try_next().await.map_err(step("read the addresses"))? {
-            if let Some((iface, found)) = address(&message)
+            if let Some((iface, found)) = address(&message, Some(clock::centis_since_boot()))
                 && let Some((_, addresses)) = table.get_mut(&iface)
             {
                 addresses.push(found);
@@ -157,19 +196,25 @@ impl Netlink {
         &mut self,
         message: NetlinkMessage<RouteNetlinkMessage>,
     ) -> Result<(), Error> {
-        let mut answers = self.handle.request(message)?;
-        let mut acknowledged = false;
-        while let Some(answer) = answers.next().await {
-            if let NetlinkPayload::Error(error) = answer.payload {
-                if error.code.is_some() {
-                    return Err(Error::NetlinkError(error));
-                }
-                acknowledged = true;
-            }
-        }
-        // The stream of a dying connection ends without an acknowledgement.
-        if acknowledged { Ok(()) } else { Err(Error::RequestFailed) }
+        acknowledged(self.handle.request(message)?).await
     }
+}
+
+/// Reads the answers to one request to the end.
+async fn acknowledged(
+    mut answers: impl Stream<Item = NetlinkMessage<RouteNetlinkMessage>> + Unpin,
+) -> Result<(), Error> {
+    let mut acknowledged = false;
+    while let Some(answer) = answers.next().await {
+        if let NetlinkPayload::Error(error) = answer.payload {
+            if error.code.is_some() {
+                return Err(Error::NetlinkError(error));
+            }
+            acknowledged = true;
+        }
+    }
+    // The stream of a dying connection ends without an acknowledgement.
+    if acknowledged { Ok(()) } else { Err(Error::RequestFailed) }
 }
 
 /// The name for a message to a human; an interface that is gone has only its number left.
@@ -218,7 +263,7 @@ fn explanation(refused: &[u8]) -> Option<String> {
     Some(text.trim_end_matches('\0').to_owned()).filter(|text| !text.is_empty())
 }
 
-fn new_address(iface: IfIndex, wanted: &VirtualAddress) -> AddressMessage {
+fn new_address(iface: IfIndex, wanted: &VirtualAddress, lease: Option<Lease>) -> AddressMessage {
     let address = wanted.cidr.address();
     // A point-to-point address has the prefix of its peer.
     let far = wanted.peer.unwrap_or(wanted.cidr);
@@ -253,12 +298,13 @@ fn new_address(iface: IfIndex, wanted: &VirtualAddress) -> AddressMessage {
     ]);
     message.attributes.extend(wanted.broadcast.map(AddressAttribute::Broadcast));
     message.attributes.extend(wanted.label.clone().map(AddressAttribute::Label));
-    message.attributes.extend(wanted.preferred_lft.map(|seconds| {
+    if lease.is_some() || wanted.preferred_lft.is_some() {
         let mut lifetimes = CacheInfo::default();
-        lifetimes.ifa_preferred = seconds;
-        lifetimes.ifa_valid = FOREVER;
-        AddressAttribute::CacheInfo(lifetimes)
-    }));
+        lifetimes.ifa_valid = lease.map_or(FOREVER, |lease| lease.0);
+        // The kernel refuses an address that is preferred for longer than it is valid.
+        lifetimes.ifa_preferred = wanted.preferred_lft.unwrap_or(FOREVER).min(lifetimes.ifa_valid);
+        message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+    }
     message
 }
 
@@ -295,8 +341,12 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
 }
 
 /// An address and where it is; `None` for families other than IPv4 and IPv6.
-pub(super) fn address(message: &AddressMessage) -> Option<(IfIndex, LinkAddress)> {
-    let (mut local, mut far, mut mark) = (None, None, None);
+/// `since_boot`, in hundredths of a second, dates the last renewal.
+pub(super) fn address(
+    message: &AddressMessage,
+    since_boot: Option<u32>,
+) -> Option<(IfIndex, LinkAddress)> {
+    let (mut local, mut far, mut mark, mut touched) = (None, None, None, None);
     let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
     for attribute in &message.attributes {
         match attribute {
@@ -306,6 +356,7 @@ pub(super) fn address(message: &AddressMessage) -> Option<(IfIndex, LinkAddress)
             AddressAttribute::Address(address) => far = Some(*address),
             AddressAttribute::Flags(all) => flags = *all,
             AddressAttribute::Protocol(protocol) => mark = Some(u8::from(*protocol)),
+            AddressAttribute::CacheInfo(info) => touched = Some(info.tstamp),
             _ => {}
         }
     }
@@ -317,6 +368,10 @@ pub(super) fn address(message: &AddressMessage) -> Option<(IfIndex, LinkAddress)
         usable: !tentative && !flags.contains(AddressFlags::Dadfailed),
         secondary: flags.contains(AddressFlags::Secondary),
         ours: mark == Some(OUR_IFA_PROTO),
+        renewed: touched.zip(since_boot).map(|(at, now)| {
+            // Hundredths of a second since boot, wrapping after 497 days.
+            Duration::from_millis(u64::from(now.wrapping_sub(at)) * 10)
+        }),
     };
     Some((IfIndex(message.header.index), found))
 }
@@ -354,11 +409,11 @@ mod tests {
 
     /// Through the bytes, as the kernel would echo it.
     fn echoed(wanted: &VirtualAddress) -> (IfIndex, LinkAddress, AddressMessage) {
-        let message = new_address(IfIndex(7), wanted);
+        let message = new_address(IfIndex(7), wanted, None);
         let mut bytes = vec![0; message.buffer_len()];
         message.emit(&mut bytes);
         let parsed = <AddressMessage as Parseable<[u8]>>::parse(&bytes).unwrap();
-        let (iface, found) = address(&parsed).unwrap();
+        let (iface, found) = address(&parsed, None).unwrap();
         (iface, found, parsed)
     }
 
@@ -406,7 +461,7 @@ mod tests {
 
     #[test]
     fn tentative_is_unusable_but_optimistic_is_usable() {
-        let mut message = new_address(IfIndex(1), &plain("fe80::1/64"));
+        let mut message = new_address(IfIndex(1), &plain("fe80::1/64"), None);
         for (flags, usable) in [
             (AddressFlags::Tentative, false),
             (AddressFlags::Tentative | AddressFlags::Optimistic, true),
@@ -415,7 +470,7 @@ mod tests {
         ] {
             message.attributes.retain(|a| !matches!(a, AddressAttribute::Flags(_)));
             message.attributes.push(AddressAttribute::Flags(flags));
-            assert_eq!(address(&message).unwrap().1.usable, usable, "{flags:?}");
+            assert_eq!(address(&message, None).unwrap().1.usable, usable, "{flags:?}");
         }
     }
 

@@ -20,7 +20,14 @@ pub(crate) struct Announce {
     second: Option<(Now, u8)>,
     /// The next refresh.
     refresh: Option<Now>,
+    /// Single repeats soon after taking over.
+    early: [Option<Now>; EARLY.len()],
 }
+
+/// A host that asked during a hand-over may have learnt the old master's MAC a moment after our first
+/// announcement; these correct it long before the second batch.
+const EARLY: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(1000)];
 
 impl Announce {
     /// The addresses have just been installed.
@@ -28,6 +35,9 @@ impl Announce {
         self.begin(now, config.repeat);
         self.second = (!config.delay.is_zero()).then_some((now + config.delay, config.repeat));
         self.refresh = (!config.refresh.is_zero()).then_some(now + config.delay + config.refresh);
+        // One announcement and no second batch is what `vrrp_min_garp` and strict mode ask for.
+        let minimal = config.repeat <= 1 && config.delay.is_zero();
+        self.early = EARLY.map(|after| (!minimal).then_some(now + after));
     }
 
     /// A rival may have drawn the traffic to itself (rule R19 with deviation D4).
@@ -43,7 +53,8 @@ impl Announce {
 
     pub(crate) fn deadline(&self) -> Option<Now> {
         let second = self.second.map(|(at, _)| at);
-        [self.next_frame, second, self.refresh].into_iter().flatten().min()
+        let early = self.early.iter().copied();
+        [self.next_frame, second, self.refresh].into_iter().chain(early).flatten().min()
     }
 
     /// The indices of the addresses to announce now, out of `count`.
@@ -65,6 +76,11 @@ impl Announce {
         {
             self.refresh = Some(now + config.refresh);
             self.begin(now, config.refresh_repeat);
+        }
+        let is_due = |at: &Option<Now>| at.is_some_and(|at| at <= now);
+        if self.early.iter().any(is_due) {
+            self.early = self.early.map(|at| at.filter(|at| *at > now));
+            self.begin(now, 1);
         }
         let pause = match family {
             Family::Ipv4 => config.garp_interval,
@@ -118,6 +134,10 @@ mod tests {
         announce.taken_over(at(1.0), &config);
         let due = announce.due(at(1.0), 2, Family::Ipv4, &config);
         assert_eq!(due, [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
+        for early in [1.05, 1.2, 2.0] {
+            assert_eq!(announce.deadline(), Some(at(early)));
+            assert_eq!(announce.due(at(early), 2, Family::Ipv4, &config), [0, 1]);
+        }
         assert_eq!(announce.deadline(), Some(at(6.0)));
         assert_eq!(announce.due(at(6.0), 2, Family::Ipv4, &config).len(), 10);
         assert_eq!(announce.deadline(), None);
@@ -127,7 +147,7 @@ mod tests {
     fn pacing_spreads_the_frames() {
         let config = AnnounceConfig { garp_interval: SECOND / 2, ..AnnounceConfig::default() };
         let mut announce = Announce::default();
-        announce.taken_over(at(0.0), &config);
+        announce.rival_heard(at(0.0), &config);
         assert_eq!(announce.due(at(0.0), 1, Family::Ipv4, &config), [0]);
         assert_eq!(announce.deadline(), Some(at(0.5)));
         let frames: usize = (1..5)
@@ -147,6 +167,7 @@ mod tests {
         let mut announce = Announce::default();
         announce.taken_over(at(0.0), &config);
         announce.due(at(0.0), 1, Family::Ipv6, &config);
+        announce.due(at(1.0), 1, Family::Ipv6, &config);
         assert_eq!(announce.deadline(), Some(at(60.0)));
         assert_eq!(announce.due(at(60.0), 1, Family::Ipv6, &config).len(), 1);
         assert_eq!(announce.deadline(), Some(at(120.0)));

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::VirtualAddress;
-use crate::engine::io::{Action, Applied, OpError, OpId, Want};
+use crate::engine::io::{Action, Applied, Lease, OpError, OpId, Renewal, Want};
 use crate::status::AddressStatus;
 use crate::types::{Cidr, IfIndex, IfName, Now};
+use crate::vrrp::ledger::millis;
 use crate::vrrp::outbox::Outbox;
 
 /// Pause before the kernel is asked again after it refused.
@@ -21,6 +22,10 @@ const FIGHT_WINDOW: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Holding {
     addresses: Vec<Entry>,
+    /// What the kernel is told to keep each address for; `None`: for ever.
+    lease: Option<Lease>,
+    /// The router owns its addresses: those the interface has anyway are left alone.
+    owner: bool,
 }
 
 #[derive(Debug)]
@@ -29,13 +34,17 @@ struct Entry {
     iface_name: IfName,
     /// Where the last operation went; addresses of a deleted link are gone with it.
     iface: Option<IfIndex>,
-    want: Want,
+    wanted: bool,
     held: bool,
+    /// When the kernel may end the lease; it is late, never early.
+    expires: Option<Now>,
     op: Option<OpId>,
     retry: Option<Now>,
     error: Option<OpError>,
     readded: u64,
     vanished_at: Vec<Now>,
+    /// It was there before us and stays there after us.
+    native: bool,
     /// The pending `Held` puts back what somebody removed.
     restoring: bool,
     /// Reported as removed while `op` is under way: before or after it was performed, who knows.
@@ -65,6 +74,12 @@ pub(crate) enum Settled {
 }
 
 impl Holding {
+    /// How addresses are held from now on: on which lease, and whether the interface has them anyway.
+    pub(crate) fn set_terms(&mut self, lease: Option<Lease>, owner: bool) {
+        self.lease = lease;
+        self.owner = owner;
+    }
+
     /// Takes over a new address list: `true` if an address was added that is wanted at once.
     pub(crate) fn configure(
         &mut self,
@@ -74,6 +89,7 @@ impl Holding {
         now: Now,
         out: &mut Outbox,
     ) -> bool {
+        let lease = self.lease;
         let mut old = std::mem::take(&mut self.addresses);
         let mut added = false;
         for (address, iface_name) in list {
@@ -92,7 +108,7 @@ impl Holding {
             // Absent before the new list is installed: an address whose attributes changed is
             // removed first and then added again.
             entry.leaving = true;
-            if entry.want == Want::Held {
+            if entry.wanted {
                 entry.ask(now, Want::Gone, entry.iface, out);
             }
             self.addresses.push(entry);
@@ -100,8 +116,8 @@ impl Holding {
         self.forget_the_gone();
         if held_now {
             for entry in &mut self.addresses {
-                if !entry.leaving && entry.want == Want::Gone {
-                    entry.ask(now, Want::Held, index_of(&entry.iface_name), out);
+                if !entry.leaving && !entry.wanted {
+                    entry.ask(now, Want::Held(lease), index_of(&entry.iface_name), out);
                 }
             }
         }
@@ -116,7 +132,7 @@ impl Holding {
         out: &mut Outbox,
     ) {
         for entry in self.addresses.iter_mut().filter(|e| !e.leaving) {
-            entry.ask(now, Want::Held, index_of(&entry.iface_name), out);
+            entry.ask(now, Want::Held(self.lease), index_of(&entry.iface_name), out);
         }
     }
 
@@ -129,25 +145,68 @@ impl Holding {
         out: &mut Outbox,
     ) -> bool {
         let mut moved = false;
+        let lease = self.lease;
         for entry in self.addresses.iter_mut().filter(|e| !e.leaving) {
             let index = index_of(&entry.iface_name);
-            if entry.want == Want::Held && entry.iface == index {
+            if entry.wanted && entry.iface == index {
                 continue;
             }
-            if entry.want == Want::Held {
+            if entry.wanted {
                 entry.ask(now, Want::Gone, entry.iface, out);
             }
             entry.held = false;
-            entry.ask(now, Want::Held, index, out);
+            entry.ask(now, Want::Held(lease), index, out);
             moved = true;
         }
         moved
     }
 
+    /// Puts back what the kernel took when its lease ended; `true` if there was any.
+    pub(crate) fn reinstall_lapsed(&mut self, now: Now, out: &mut Outbox) -> bool {
+        let lease = self.lease;
+        let mut any = false;
+        for entry in self.addresses.iter_mut().filter(|e| e.wanted && e.lapsed(now)) {
+            entry.ask(now, Want::Held(lease), entry.iface, out);
+            any = true;
+        }
+        any
+    }
+
+    /// The leases to lengthen.
+    pub(crate) fn renew(&mut self, now: Now, renewals: &mut Vec<Renewal>) {
+        let Some(lease) = self.lease else { return };
+        let alive = |e: &&mut Entry| e.held && e.wanted && e.op.is_none() && !e.lapsed(now);
+        for entry in self.addresses.iter_mut().filter(alive) {
+            let Some(iface) = entry.iface else { continue };
+            entry.expires = Some(now + lease.as_duration());
+            renewals.push(Renewal { iface, address: Arc::clone(&entry.address), lease });
+        }
+    }
+
+    /// Lets go of one address.
+    pub(crate) fn release(&mut self, now: Now, address: IpAddr, out: &mut Outbox) {
+        for entry in &mut self.addresses {
+            if entry.wanted && entry.address.cidr.address() == address {
+                entry.ask(now, Want::Gone, entry.iface, out);
+            }
+        }
+        self.forget_the_gone();
+    }
+
+    /// Some address is wanted and held on a lease.
+    pub(crate) fn needs_renewal(&self) -> bool {
+        self.lease.is_some() && !self.let_go()
+    }
+
+    /// No address is wanted any more.
+    pub(crate) fn let_go(&self) -> bool {
+        self.addresses.iter().all(|e| !e.wanted)
+    }
+
     /// Asks for all addresses to go. Those never asked for are left alone.
     pub(crate) fn remove(&mut self, now: Now, out: &mut Outbox) {
         for entry in &mut self.addresses {
-            if entry.want == Want::Held {
+            if entry.wanted {
                 entry.ask(now, Want::Gone, entry.iface, out);
             }
         }
@@ -168,13 +227,14 @@ impl Holding {
         entry.op = None;
         let settled = match result {
             Ok(_) if entry.doubtful => {
-                entry.ask(now, Want::Held, entry.iface, out);
+                entry.ask(now, Want::Held(self.lease), entry.iface, out);
                 entry.restoring = true;
                 Settled::Done
             }
             Ok(applied) => {
                 let refused_before = entry.error.take().is_some();
-                entry.held = entry.want == Want::Held;
+                entry.held = entry.wanted;
+                entry.native = self.owner && entry.wanted && *applied == Applied::Already;
                 let restored = std::mem::take(&mut entry.restoring) && *applied == Applied::Changed;
                 if entry.held && restored {
                     entry.readded += 1;
@@ -202,7 +262,7 @@ impl Holding {
     pub(crate) fn vanished(&mut self, now: Now, iface: IfIndex, cidr: Cidr, out: &mut Outbox) {
         for entry in &mut self.addresses {
             let matches = entry.iface == Some(iface) && entry.address.cidr == cidr;
-            if !matches || entry.want != Want::Held {
+            if !matches || !entry.wanted {
                 continue;
             }
             if entry.op.is_some() {
@@ -210,11 +270,16 @@ impl Holding {
                 continue;
             }
             entry.held = false;
+            if entry.lapsed(now) {
+                // Not a theft. Nothing is put back before the state machine has decided who is
+                // master (R36).
+                continue;
+            }
             entry.restoring = true;
             if entry.fighting() {
                 entry.retry = Some(entry.retry.unwrap_or(now + RETRY));
             } else {
-                entry.ask(now, Want::Held, entry.iface, out);
+                entry.ask(now, Want::Held(self.lease), entry.iface, out);
                 entry.restoring = true;
             }
         }
@@ -227,7 +292,8 @@ impl Holding {
             entry.held = false;
             entry.op = None;
             entry.retry = None;
-            entry.want = Want::Gone;
+            entry.wanted = false;
+            entry.expires = None;
         }
         self.forget_the_gone();
     }
@@ -244,7 +310,8 @@ impl Holding {
                     continue;
                 }
                 let restoring = entry.restoring;
-                entry.ask(now, entry.want, entry.iface, out);
+                let want = if entry.wanted { Want::Held(self.lease) } else { Want::Gone };
+                entry.ask(now, want, entry.iface, out);
                 entry.restoring = restoring;
             }
         }
@@ -262,19 +329,19 @@ impl Holding {
 
     /// Nothing of ours is left in the kernel, nor on its way there.
     pub(crate) fn released(&self) -> bool {
-        self.addresses.iter().all(|e| e.want == Want::Gone && e.op.is_none() && !e.held)
+        self.addresses.iter().all(|e| !e.wanted && e.op.is_none() && !e.held)
     }
 
     /// The addresses that can be announced: present in the kernel, with their interface.
-    pub(crate) fn held(&self) -> Vec<(IfIndex, IpAddr)> {
+    pub(crate) fn held(&self) -> Vec<(IfIndex, Cidr)> {
         self.addresses
             .iter()
             .filter(|e| e.held && !e.leaving)
-            .filter_map(|e| Some((e.iface?, e.address.cidr.address())))
+            .filter_map(|e| Some((e.iface?, e.address.cidr)))
             .collect()
     }
 
-    pub(crate) fn status(&self) -> Vec<AddressStatus> {
+    pub(crate) fn status(&self, now: Now) -> Vec<AddressStatus> {
         let configured = self.addresses.iter().filter(|e| !e.leaving);
         configured
             .map(|e| AddressStatus {
@@ -282,6 +349,7 @@ impl Holding {
                 interface: e.iface_name.clone(),
                 held: e.held,
                 advertised: e.address.advertised,
+                lease_ms: e.expires.filter(|_| e.held).map(|at| millis(at.since(now))),
                 error: e.error.as_ref().map(ToString::to_string),
                 readded: e.readded,
             })
@@ -299,13 +367,15 @@ impl Entry {
             address,
             iface_name,
             iface: None,
-            want: Want::Gone,
+            wanted: false,
             held: false,
+            expires: None,
             op: None,
             retry: None,
             error: None,
             readded: 0,
             vanished_at: Vec::new(),
+            native: false,
             restoring: false,
             doubtful: false,
             leaving: false,
@@ -314,8 +384,13 @@ impl Entry {
 
     /// What it occupies in the kernel, if it is to stay there.
     fn claim(&self) -> Option<(Option<IfIndex>, Cidr)> {
-        let stays = !self.leaving && self.want == Want::Held;
+        let stays = !self.leaving && self.wanted;
         stays.then_some((self.iface, self.address.cidr))
+    }
+
+    /// The lease has run out; the kernel may be late, never early.
+    fn lapsed(&self, now: Now) -> bool {
+        self.op.is_none() && self.expires.is_some_and(|at| at <= now)
     }
 
     fn fighting(&self) -> bool {
@@ -325,17 +400,26 @@ impl Entry {
     /// Issues an operation. A later one overtakes an earlier: the kernel performs them in order, so
     /// only the last answer counts.
     fn ask(&mut self, now: Now, want: Want, iface: Option<IfIndex>, out: &mut Outbox) {
-        self.want = want;
+        let lease = match want {
+            Want::Held(lease) => Some(lease),
+            Want::Gone => None,
+        };
+        self.wanted = lease.is_some();
         self.retry = None;
         self.restoring = false;
         self.doubtful = false;
         self.vanished_at.retain(|at| now.since(*at) <= FIGHT_WINDOW);
         let Some(index) = iface else {
             // The address' own interface does not exist yet: look again.
-            self.retry = (want == Want::Held).then_some(now + RETRY);
+            self.retry = self.wanted.then_some(now + RETRY);
             return;
         };
+        if want == Want::Gone && std::mem::take(&mut self.native) {
+            self.held = false;
+            return;
+        }
         self.iface = iface;
+        self.expires = lease.flatten().map(|lease| now + lease.as_duration());
         let op = out.next_op();
         self.op = Some(op);
         out.push(Action::Address { op, iface: index, address: Arc::clone(&self.address), want });

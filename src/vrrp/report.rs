@@ -18,12 +18,13 @@ impl Router {
         let cfg = &self.cfg;
         let master_interval = match &self.phase {
             Phase::Backup { master_interval, .. } => *master_interval,
-            Phase::Fault | Phase::Master { .. } => cfg.interval,
+            Phase::Fault | Phase::Master { .. } | Phase::Leaving { .. } => cfg.interval,
         };
         let deadline = match &self.phase {
             Phase::Fault => None,
             Phase::Backup { master_down, .. } => Some(*master_down),
             Phase::Master { next_advert, .. } => Some(*next_advert),
+            Phase::Leaving { until, .. } => Some(*until),
         };
         RouterStatus {
             name: cfg.name.clone(),
@@ -36,7 +37,7 @@ impl Router {
             reason: self.reason.clone(),
             faults: match self.phase {
                 Phase::Fault => self.env.faults.iter().map(Fault::to_string).collect(),
-                Phase::Backup { .. } | Phase::Master { .. } => Vec::new(),
+                Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. } => Vec::new(),
             },
             base_priority: cfg.priority.get(),
             priority: self.effective.get(),
@@ -45,10 +46,11 @@ impl Router {
             source: self.env.source,
             master: self.master_status(now),
             next_deadline_ms: deadline.map(|at| millis(at.since(now))),
-            addresses: self.holding.status(),
+            addresses: self.holding.status(now),
             counters: self.ledger.counters.clone(),
             peers: self.ledger.peer_status(now),
             transitions: self.ledger.transition_status(now),
+            drained: self.drained,
             hints: self.hints(now),
         }
     }
@@ -61,7 +63,7 @@ impl Router {
                 is_self: true,
                 last_advert_ms: self.last_sent.map(|at| millis(now.since(at))),
             }),
-            Phase::Backup { .. } => self.followed.map(|f| MasterStatus {
+            Phase::Backup { .. } | Phase::Leaving { .. } => self.followed.map(|f| MasterStatus {
                 address: f.address,
                 priority: f.claim.wire_value(),
                 is_self: false,

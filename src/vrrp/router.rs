@@ -6,7 +6,12 @@
 //!     ▲ ▲  owner: straight to Master │  ▲   better advert: yield (R18)   │
 //!     │ └────────────────────────────┘  └────────────────────────────────┤
 //!     └──────────────────── link, source, socket, tracker lost (R22) ────┘
+//!
+//!   Master ── stop, drain, handover, yield ──▶ Leaving ── successor answers ──▶ Backup or Fault
 //! ```
+//!
+//! `Leaving` makes before it breaks: the router has resigned (or yields), sends nothing more, and
+//! keeps each address answering until the successor announces it.
 //!
 //! Rule numbers (R, D, V) are those of the manual's protocol table. Only sending moves the advert
 //! timer, never receiving (D23): a stream of packets cannot silence a master.
@@ -19,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Preempt, RouterConfig};
-use crate::engine::io::{Applied, Level, OpError, OpId, RouterId};
+use crate::engine::io::{Applied, Level, OpError, OpId, Renewal, RouterId};
 use crate::status::State;
 use crate::types::{Centis, Cidr, IfIndex, IfName, Mac, Now, Priority};
 use crate::vrrp::announce::Announce;
@@ -32,6 +37,8 @@ use crate::wire::vrrp::{Advert, Claim};
 /// At most one answer to lower-priority or resigning senders in this time (D4, R17): a stream of
 /// them must not turn the master into an amplifier.
 pub(super) const ANSWER_EVERY: Duration = Duration::from_millis(100);
+/// How long an address outlives the successor's first advert if its announcement is not heard.
+pub(super) const AFTER_ADVERT: Duration = Duration::from_millis(20);
 /// Senders remembered while a stalled master sorts out what waited in its socket.
 const MAX_WAITING: usize = 32;
 
@@ -53,6 +60,12 @@ pub(crate) struct Router {
     pub(crate) last_sent: Option<Now>,
     /// End of the start-up delay (R30).
     pub(super) quiet_until: Now,
+    /// Out of service by the operator's wish.
+    pub(crate) drained: bool,
+    /// Handed over by the operator's wish: follows its successor as if `nopreempt` were set.
+    pub(super) yielded: bool,
+    /// Every address is in place from an earlier run, renewed a moment ago.
+    pub(crate) adoptable: bool,
     /// Has reported a state yet; the moment between start and the first socket is not one.
     pub(super) announced_state: bool,
     stopped: bool,
@@ -87,6 +100,24 @@ pub(crate) enum Phase {
         /// Woke from suspend and listens for one interval before it speaks.
         listening: bool,
     },
+    Leaving {
+        /// When the last address goes, successor or not.
+        until: Now,
+        then: Then,
+        /// Why, for the transition that follows.
+        reason: String,
+    },
+}
+
+/// What follows a hand-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The daemon ends, or the router was removed from the configuration.
+    Stop,
+    /// Out of service.
+    Drained,
+    /// Follow the successor.
+    Backup { master_down: Now, master_interval: Centis, waiting_for: WaitingFor },
 }
 
 /// Why a backup's deadline runs.
@@ -139,6 +170,7 @@ pub(crate) enum Fault {
     NoSource(IfName),
     Socket(String),
     Tracker,
+    Drained,
 }
 
 impl fmt::Display for Fault {
@@ -152,6 +184,7 @@ impl fmt::Display for Fault {
             }
             Fault::Socket(error) => write!(f, "{error}"),
             Fault::Tracker => write!(f, "a tracker without weight fails"),
+            Fault::Drained => write!(f, "drained by the operator; `vipd resume` ends it"),
         }
     }
 }
@@ -182,6 +215,9 @@ impl Router {
             followed: None,
             last_sent: None,
             quiet_until,
+            drained: false,
+            yielded: false,
+            adoptable: false,
             announced_state: false,
             stopped: false,
             ip_id: 0,
@@ -193,6 +229,7 @@ impl Router {
             Phase::Fault => State::Fault,
             Phase::Backup { .. } => State::Backup,
             Phase::Master { .. } => State::Master,
+            Phase::Leaving { .. } => State::Leaving,
         }
     }
 
@@ -208,6 +245,7 @@ impl Router {
             Phase::Master { next_advert, announce, .. } => {
                 announce.deadline().map_or(Some(*next_advert), |at| Some(at.min(*next_advert)))
             }
+            Phase::Leaving { until, .. } => Some(*until),
         };
         [phase, self.holding.deadline()].into_iter().flatten().min()
     }
@@ -237,6 +275,7 @@ impl Router {
                 // R11, R12, R28
                 let (follow, hold) = match self.cfg.preempt {
                     Preempt::Never => (true, None),
+                    Preempt::After(_) if self.yielded => (true, None),
                     Preempt::After(delay) => {
                         let ends = hold.unwrap_or(now + delay);
                         (now < ends, Some(ends))
@@ -268,6 +307,10 @@ impl Router {
             (Phase::Master { .. }, Standing::Lower | Standing::Equal(_)) => {
                 self.rival_heard(now, source, advert.claim, out);
             }
+            (Phase::Leaving { .. }, Standing::Resigned) => {}
+            (Phase::Leaving { .. }, Standing::Lower | Standing::Equal(_) | Standing::Higher) => {
+                self.successor_heard(now, source, advert);
+            }
         }
     }
 
@@ -283,6 +326,11 @@ impl Router {
             }
             Phase::Master { next_advert, .. } if *next_advert <= now => self.advert_due(now, out),
             Phase::Master { .. } => {}
+            Phase::Leaving { until, .. } if *until > now => {}
+            Phase::Leaving { .. } => {
+                self.holding.remove(now, out);
+                self.left(now, out);
+            }
         }
         self.announce_due(now, out);
     }
@@ -303,9 +351,9 @@ impl Router {
         match (&self.phase, self.env.faults.is_empty() && !recreated) {
             (Phase::Fault, false) => self.still_in_fault(now, out),
             (Phase::Fault, true) => self.leave_fault(now, out),
-            (Phase::Backup { .. }, true) => {}
+            (Phase::Backup { .. } | Phase::Leaving { .. }, true) => {}
             (Phase::Master { .. }, true) => self.follow_links(now, out),
-            (Phase::Backup { .. } | Phase::Master { .. }, false) => {
+            (Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. }, false) => {
                 self.enter_fault(now, recreated, out);
                 if self.env.faults.is_empty() {
                     self.leave_fault(now, out);
@@ -331,8 +379,36 @@ impl Router {
         cidr: Cidr,
         out: &mut Outbox,
     ) {
-        if matches!(self.phase, Phase::Master { .. }) {
-            self.holding.vanished(now, iface, cidr, out);
+        match self.phase {
+            Phase::Master { .. } => self.holding.vanished(now, iface, cidr, out),
+            // On its way out anyway: whoever removed it, it need not come back.
+            Phase::Leaving { .. } => {
+                self.holding.release(now, cidr.address(), out);
+                self.left_if_empty(now, out);
+            }
+            Phase::Fault | Phase::Backup { .. } => {}
+        }
+    }
+
+    /// Another node announced one of our addresses: the moment to let go of it, if we are leaving.
+    pub(crate) fn announced_elsewhere(&mut self, now: Now, vip: IpAddr, out: &mut Outbox) {
+        if let Phase::Leaving { .. } = self.phase {
+            self.holding.release(now, vip, out);
+            self.left_if_empty(now, out);
+        }
+    }
+
+    /// The leases to lengthen: only a master that knows it is one asks for them.
+    pub(crate) fn renew(&mut self, now: Now, renewals: &mut Vec<Renewal>) {
+        let sure = match &self.phase {
+            Phase::Master { next_advert, waiting, listening, .. } => {
+                *next_advert > now && waiting.is_empty() && !listening
+            }
+            Phase::Leaving { until, .. } => *until > now,
+            Phase::Fault | Phase::Backup { .. } => false,
+        };
+        if sure {
+            self.holding.renew(now, renewals);
         }
     }
 
@@ -402,14 +478,58 @@ impl Router {
         }
     }
 
-    /// Resigns and removes the addresses (R15); a backup says nothing (R6).
+    /// Resigns and hands over (R15); a backup says nothing (R6).
     pub(crate) fn stop(&mut self, now: Now, out: &mut Outbox) {
-        if let Phase::Master { .. } = self.phase {
-            self.send(now, Claim::Resign, out);
-            out.record(Level::Info, Some(&self.cfg.name), "sent 0 priority".to_owned());
-            self.holding.remove(now, out);
-            self.ledger.counters.release_master += 1;
+        match &mut self.phase {
+            Phase::Master { .. } => {
+                self.resign(now, out);
+                self.leave(now, Then::Stop, "stopped".to_owned(), out);
+            }
+            Phase::Leaving { then, .. } => *then = Then::Stop,
+            Phase::Fault | Phase::Backup { .. } => self.stopped(now),
         }
+    }
+
+    /// Hands over and stays out of elections, or takes part again.
+    pub(crate) fn drain(&mut self, now: Now, drained: bool, out: &mut Outbox) {
+        self.drained = drained;
+        match &mut self.phase {
+            Phase::Master { .. } if drained => {
+                self.resign(now, out);
+                self.leave(now, Then::Drained, Fault::Drained.to_string(), out);
+            }
+            Phase::Leaving { then, .. } if drained && *then != Then::Stop => *then = Then::Drained,
+            Phase::Leaving { then, .. } if !drained && *then == Then::Drained => {
+                let back = self.back_to_backup(now);
+                if let Phase::Leaving { then, .. } = &mut self.phase {
+                    *then = back;
+                }
+            }
+            Phase::Fault | Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. } => {}
+        }
+    }
+
+    /// Hands over once, if there is anything to hand over.
+    pub(crate) fn hand_over(&mut self, now: Now, out: &mut Outbox) {
+        if !matches!(self.phase, Phase::Master { .. }) {
+            return;
+        }
+        self.yielded = true;
+        self.resign(now, out);
+        let then = self.back_to_backup(now);
+        self.leave(now, then, "handed over by the operator".to_owned(), out);
+    }
+
+    fn back_to_backup(&self, now: Now) -> Then {
+        let master_interval = self.cfg.interval;
+        Then::Backup {
+            master_down: now + self.master_down_after(master_interval),
+            master_interval,
+            waiting_for: WaitingFor::AnyMaster,
+        }
+    }
+
+    pub(super) fn stopped(&mut self, now: Now) {
         self.stopped = true;
         self.phase = Phase::Fault;
         "stopped".clone_into(&mut self.reason);
@@ -470,6 +590,11 @@ impl Router {
         let ports = &self.env.ports;
         let held_now = matches!(self.phase, Phase::Master { .. });
         let index_of = |name: &IfName| ports.get(name).map(|p| p.index);
+        // An owner's addresses are the interface's own: no daemon's death may take those away.
+        let owner = self.cfg.priority.is_owner();
+        let lease = (self.cfg.lease && !owner)
+            .then(|| timing::lease(self.cfg.interval, self.cfg.down_timer_adverts));
+        self.holding.set_terms(lease, owner);
         let added = self.holding.configure(&list, index_of, held_now, now, out);
         if let Phase::Master { installing, .. } = &mut self.phase {
             *installing |= added;

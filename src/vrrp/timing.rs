@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::io::Lease;
 use crate::types::{Centis, Dialect, Priority};
 
 /// `Skew_Time`: what staggers the backups so that the best one speaks first.
@@ -36,6 +37,23 @@ pub fn master_down(
 #[must_use]
 pub fn surely_replaced(interval: Centis) -> Duration {
     interval.as_duration() * 4
+}
+
+/// The lease of an installed address: it must end before the earliest successor takes over, and it
+/// must outlive the renewals of a healthy loop by far. The kernel works in whole seconds and ends an
+/// address up to 1.5 s late, never early.
+#[must_use]
+pub fn lease(interval: Centis, down_timer_adverts: u8) -> Lease {
+    let earliest = interval.as_duration() * u32::from(down_timer_adverts);
+    let whole = earliest.saturating_sub(Duration::from_millis(1500)).as_secs();
+    Lease(u32::try_from(whole).unwrap_or(u32::MAX).max(2))
+}
+
+/// How long a leaving master keeps answering if no successor shows up: by then the slowest one,
+/// with priority 1, has taken over.
+#[must_use]
+pub fn longest_skew(dialect: &Dialect, interval: Centis) -> Duration {
+    skew(dialect, Priority::LOWEST, interval)
 }
 
 #[cfg(test)]
@@ -85,6 +103,16 @@ mod tests {
                 "{dialect:?} {centis} cs priority {priority}"
             );
         }
+    }
+
+    #[test]
+    fn a_lease_ends_before_the_earliest_successor() {
+        let seconds = |centis| lease(Centis::try_from(centis).unwrap(), 3).0;
+        assert_eq!(seconds(1), 2);
+        assert_eq!(seconds(100), 2);
+        assert_eq!(seconds(200), 4);
+        assert_eq!(seconds(500), 13);
+        assert_eq!(seconds(4095), 121);
     }
 
     // C51

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::Preempt;
+use crate::config::{Preempt, Release};
 use crate::engine::io::{Action, Level, Transition};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Now};
 use crate::vrrp::announce::Announce;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{
-    ANSWER_EVERY, Fault, Followed, Phase, Port, Router, Standing, WaitingFor, beats_us,
+    AFTER_ADVERT, ANSWER_EVERY, Fault, Followed, Phase, Port, Router, Standing, Then, WaitingFor,
+    beats_us,
 };
 use crate::vrrp::timing;
 use crate::wire::vrrp::{Advert, Claim};
@@ -204,6 +205,76 @@ impl Router {
             }
             None => self.send(now, self.claim(), out),
         }
+        if let Phase::Master { installing, .. } = &mut self.phase
+            && self.holding.reinstall_lapsed(now, out)
+        {
+            *installing = true;
+        }
+    }
+
+    /// Says that this router serves no more, while the addresses still answer.
+    pub(super) fn resign(&mut self, now: Now, out: &mut Outbox) {
+        self.send(now, Claim::Resign, out);
+        out.record(Level::Info, Some(&self.cfg.name), "sent 0 priority".to_owned());
+    }
+
+    /// Make before break: from here on each address goes when its successor announces it.
+    pub(super) fn leave(&mut self, now: Now, then: Then, reason: String, out: &mut Outbox) {
+        let patience = match then {
+            Then::Backup { waiting_for: WaitingFor::TheMaster, .. } => AFTER_ADVERT,
+            Then::Backup { .. } | Then::Stop | Then::Drained => {
+                timing::longest_skew(&self.cfg.dialect, self.cfg.interval)
+            }
+        };
+        self.since = now;
+        self.phase = Phase::Leaving { until: now + patience, then, reason };
+        if self.cfg.release == Release::Now {
+            self.holding.remove(now, out);
+        }
+        self.left_if_empty(now, out);
+    }
+
+    /// The successor's advert: it installs the addresses at this moment.
+    pub(super) fn successor_heard(&mut self, now: Now, source: IpAddr, advert: &Advert) {
+        self.followed = Some(Followed { address: source, claim: advert.claim, at: now });
+        let learned = self.learned(advert.interval);
+        let wait = self.master_down_after(learned);
+        if let Phase::Leaving { until, then, .. } = &mut self.phase {
+            *until = (*until).min(now + AFTER_ADVERT);
+            if let Then::Backup { master_down, master_interval, waiting_for } = then {
+                *master_down = now + wait;
+                *master_interval = learned;
+                *waiting_for = WaitingFor::TheMaster;
+            }
+        }
+    }
+
+    pub(super) fn left_if_empty(&mut self, now: Now, out: &mut Outbox) {
+        if matches!(self.phase, Phase::Leaving { .. }) && self.holding.let_go() {
+            self.left(now, out);
+        }
+    }
+
+    /// The hand-over is complete.
+    pub(super) fn left(&mut self, now: Now, out: &mut Outbox) {
+        let Phase::Leaving { then, reason, .. } = &mut self.phase else { return };
+        let (then, reason) = (*then, std::mem::take(reason));
+        match then {
+            Then::Stop => {
+                self.ledger.counters.release_master += 1;
+                self.stopped(now);
+            }
+            Then::Drained => {
+                self.phase = Phase::Fault;
+                self.env.faults.insert(Fault::Drained);
+                self.entered(now, State::Master, reason, out);
+            }
+            Then::Backup { master_down, master_interval, waiting_for } => {
+                self.phase =
+                    Phase::Backup { master_down, master_interval, hold: None, waiting_for };
+                self.entered(now, State::Master, reason, out);
+            }
+        }
     }
 
     /// R18
@@ -232,7 +303,12 @@ impl Router {
         out.record(Level::Info, Some(&self.cfg.name), message);
         let reason = format!("{source} has priority {theirs}, ours is {ours}");
         self.followed = Some(Followed { address: source, claim, at: now });
-        self.become_backup(now, master_interval, WaitingFor::TheMaster, reason, out);
+        let then = Then::Backup {
+            master_down: now + self.master_down_after(master_interval),
+            master_interval,
+            waiting_for: WaitingFor::TheMaster,
+        };
+        self.leave(now, then, reason, out);
     }
 
     /// Steps aside without anybody's advert.
@@ -272,6 +348,7 @@ impl Router {
             waiting: BTreeMap::new(),
             listening: false,
         };
+        self.yielded = false;
         self.send(now, self.claim(), out);
         let ports = &self.env.ports;
         self.holding.install(now, |name| ports.get(name).map(|p| p.index), out);
@@ -312,11 +389,17 @@ impl Router {
         let own = &self.cfg.iface;
         let silent = |f: &Fault| match f {
             Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::NoSource(name) => name == own,
-            Fault::Starting | Fault::Socket(_) | Fault::Tracker => false,
+            Fault::Starting | Fault::Socket(_) | Fault::Tracker | Fault::Drained => false,
         };
-        if from == State::Master && !recreated && !self.env.faults.iter().any(silent) {
-            self.send(now, Claim::Resign, out);
-            out.record(Level::Info, Some(&self.cfg.name), "sent 0 priority".to_owned());
+        let leaving = from == State::Leaving;
+        let from = if leaving { State::Master } else { from };
+        if from == State::Master && !leaving && !recreated && !self.env.faults.iter().any(silent) {
+            self.resign(now, out);
+        }
+        if let Phase::Leaving { then: Then::Stop, .. } = self.phase {
+            self.holding.remove(now, out);
+            self.left(now, out);
+            return;
         }
         self.phase = Phase::Fault;
         self.holding.remove(now, out);
@@ -336,6 +419,12 @@ impl Router {
     /// R23, R1, R2: the timers start afresh with our own interval.
     pub(super) fn leave_fault(&mut self, now: Now, out: &mut Outbox) {
         self.followed = None;
+        if self.adoptable && !self.announced_state {
+            // C60: nobody can have taken over yet; installing again only renews the leases.
+            let reason = "restarted; its addresses were still in place".to_owned();
+            self.become_master(now, reason, out);
+            return;
+        }
         if self.effective.is_owner() && now >= self.quiet_until {
             self.become_master(now, "owner of the addresses (priority 255)".to_owned(), out);
             return;
@@ -369,7 +458,7 @@ impl Router {
                 *master_down = (*master_down + skew(new)).saturating_sub(skew(old));
             }
             Phase::Master { .. } if new < old => self.send(now, self.claim(), out),
-            Phase::Master { .. } => {}
+            Phase::Master { .. } | Phase::Leaving { .. } => {}
         }
     }
 
@@ -404,7 +493,8 @@ impl Router {
         let held = self.holding.held();
         let family = self.cfg.dialect.family();
         for index in announce.due(now, held.len(), family, &self.cfg.announce) {
-            let Some(&(iface, vip)) = held.get(index) else { continue };
+            let Some(&(iface, cidr)) = held.get(index) else { continue };
+            let vip = cidr.address();
             let port = self.env.ports.values().find(|p| p.index == iface);
             let Some(Port { mac: Some(mac), announces: true, .. }) = port else { continue };
             self.ledger.counters.announcements_sent += 1;

@@ -90,6 +90,8 @@ pub(crate) fn dump(config: &Config) -> String {
             expect_owner,
             track_iface,
             router_flag,
+            release,
+            lease,
         } = &**router;
         writeln!(out, "router {name}: {iface} vrid {vrid} {dialect:?} priority {priority}")
             .unwrap();
@@ -107,6 +109,8 @@ pub(crate) fn dump(config: &Config) -> String {
             (format!("expect_owner {expect_owner}"), !expect_owner),
             (format!("track_iface {track_iface}"), !track_iface),
             (format!("router_flag {router_flag:?}"), *router_flag != Default::default()),
+            (format!("release {release:?}"), *release != Default::default()),
+            (format!("lease {lease}"), !lease),
         ] {
             if differs {
                 writeln!(out, "  {what}").unwrap();

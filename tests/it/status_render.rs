@@ -27,6 +27,7 @@ fn address(cidr: &str, held: bool) -> AddressStatus {
         interface: "eth0".parse().unwrap(),
         held,
         advertised: true,
+        lease_ms: None,
         error: None,
         readded: 0,
     }
@@ -67,6 +68,7 @@ fn serving() -> RouterStatus {
             transition(Some(State::Backup), State::Master, "the master fell silent", week),
             transition(None, State::Backup, "started", week + 3600),
         ],
+        drained: false,
         hints: vec![],
     }
 }

@@ -222,8 +222,8 @@ fn addresses_come_and_go_with_everything_asked_for() {
     within(&a, move || async move {
         let mut netlink = Netlink::connect().unwrap();
         for address in &all {
-            assert_eq!(netlink.set_present(eth0, address).await, Ok(Applied::Changed));
-            assert_eq!(netlink.set_present(eth0, address).await, Ok(Applied::Already));
+            assert_eq!(netlink.set_present(eth0, address, None).await, Ok(Applied::Changed));
+            assert_eq!(netlink.set_present(eth0, address, None).await, Ok(Applied::Already));
         }
     });
     let shown = a.addresses("eth0").unwrap();
@@ -250,12 +250,13 @@ fn addresses_come_and_go_with_everything_asked_for() {
         }
         let gone = netlink.set_absent(IfIndex(4711), "10.0.0.1/24".parse().unwrap()).await;
         assert_eq!(gone, Ok(Applied::Already));
-        let refused = netlink.set_present(IfIndex(4711), &plain("10.0.0.1/24")).await.unwrap_err();
+        let refused =
+            netlink.set_present(IfIndex(4711), &plain("10.0.0.1/24"), None).await.unwrap_err();
         assert_eq!(refused.operation, "add 10.0.0.1/24 to interface 4711");
         assert!(refused.cause.starts_with("No such device"), "{refused}");
         let mut other_scope = plain("10.0.0.12/24");
         other_scope.scope = 253;
-        let refused = netlink.set_present(eth0, &other_scope).await.unwrap_err();
+        let refused = netlink.set_present(eth0, &other_scope, None).await.unwrap_err();
         assert_eq!(
             refused.to_string(),
             "add 10.0.0.12/24 to eth0: Invalid argument (ipv4: Invalid scope value)"
@@ -272,7 +273,11 @@ fn ipv6_switched_off_is_said_and_not_just_denied() {
     a.sysctl("net/ipv6/conf/eth0/disable_ipv6", "1").unwrap();
     let eth0 = index(&a, "eth0");
     let error = within(&a, move || async move {
-        Netlink::connect().unwrap().set_present(eth0, &plain("2001:db8::10/64")).await.unwrap_err()
+        Netlink::connect()
+            .unwrap()
+            .set_present(eth0, &plain("2001:db8::10/64"), None)
+            .await
+            .unwrap_err()
     });
     assert!(error.to_string().contains("net.ipv6.conf.eth0.disable_ipv6"), "{error}");
 }
@@ -288,7 +293,7 @@ fn two_hundred_and_fifty_addresses_take_well_under_a_second() {
         let start = Instant::now();
         for host in 1..=250 {
             let address = plain(&format!("10.0.1.{host}/16"));
-            assert_eq!(netlink.set_present(eth0, &address).await, Ok(Applied::Changed));
+            assert_eq!(netlink.set_present(eth0, &address, None).await, Ok(Applied::Changed));
         }
         start.elapsed()
     });

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::{
-    AnnounceConfig, Config, Globals, Preempt, RouterConfig, RouterFlag, VirtualAddress,
+    AnnounceConfig, Config, Globals, Preempt, Release, RouterConfig, RouterFlag, VirtualAddress,
 };
-use vipd::engine::{Action, Command, Datagram, Engine, Input, LinkChange, RouterId, Want};
+use vipd::engine::{
+    Action, Command, Datagram, Engine, Input, LinkChange, RouterId, Want, is_adoptable,
+};
 use vipd::status::State;
 use vipd::types::{AuthV2, Centis, Cidr, Dialect, Family, Mac, Now, Priority, V3Checksum, Vrid};
+use vipd::vrrp::timing;
 
 use crate::kernel::FakeKernel;
 use crate::rng::Rng;
@@ -51,7 +54,9 @@ pub struct Node {
     slept: Duration,
     /// Frozen by a suspend, since when.
     asleep: Option<Duration>,
-    socket: Vec<(IpAddr, IpAddr, Vec<u8>)>,
+    socket: Vec<Load>,
+    /// Since when nobody renews its leases: killed or frozen.
+    silent: Option<Duration>,
     pub failed: bool,
     /// When it sent each advert.
     pub adverts: Vec<Duration>,
@@ -62,9 +67,13 @@ pub struct Node {
 
 struct Flight {
     to: usize,
-    source: IpAddr,
-    destination: IpAddr,
-    bytes: Vec<u8>,
+    load: Load,
+}
+
+#[derive(Clone)]
+enum Load {
+    Advert { source: IpAddr, destination: IpAddr, bytes: Vec<u8> },
+    Announcement { vip: IpAddr, mac: Mac },
 }
 
 impl World {
@@ -113,6 +122,7 @@ impl World {
                     slept: Duration::ZERO,
                     asleep: None,
                     socket: Vec::new(),
+                    silent: None,
                     failed: false,
                     adverts: Vec::new(),
                     resigned: false,
@@ -169,13 +179,22 @@ impl World {
             .filter_map(|n| self.nodes[n].kernel.queue.front().map(|p| (p.at, n)))
             .min();
         let deadline = (0..self.nodes.len()).filter_map(|n| Some((self.wake_time(n)?, n))).min();
-        let times = [delivery, kernel.map(|k| k.0), deadline.map(|d| d.0)];
+        let expiry = (0..self.nodes.len())
+            .filter(|n| self.nodes[*n].asleep.is_none())
+            .filter_map(|n| Some((self.nodes[n].kernel.next_expiry()?, n)))
+            .min();
+        let times = [delivery, kernel.map(|k| k.0), deadline.map(|d| d.0), expiry.map(|e| e.0)];
         let Some(next) = times.into_iter().flatten().min().filter(|t| *t <= until) else {
             return false;
         };
         self.time = self.time.max(next);
         self.steps += 1;
-        if kernel.is_some_and(|(at, _)| at == next) {
+        if expiry.is_some_and(|(at, _)| at == next) {
+            let n = expiry.unwrap().1;
+            for event in self.nodes[n].kernel.expire(next) {
+                self.feed(n, Input::Link(event));
+            }
+        } else if kernel.is_some_and(|(at, _)| at == next) {
             self.kernel_answers(kernel.unwrap().1);
         } else if delivery == Some(next) {
             let (_, flight) = self.wire.pop_first().unwrap();
@@ -202,7 +221,7 @@ impl World {
                 self.thaw(n);
             }
             if !self.nodes[n].kernel.present {
-                let change = self.nodes[n].kernel.create_interface();
+                let change = self.nodes[n].kernel.create_interface(self.time);
                 self.feed(n, Input::Link(change));
             }
             if !self.nodes[n].kernel.running {
@@ -222,9 +241,14 @@ impl World {
     pub fn boot(&mut self, n: usize) {
         let time = self.time;
         let node = &mut self.nodes[n];
-        // What the shell does at start: leftovers of a crash go before the engine looks.
-        node.kernel.held.clear();
         node.kernel.queue.clear();
+        // What the shell does at start: leftovers of a crash go before the engine looks, unless the
+        // engine can go on with them.
+        let table = node.kernel.table(time);
+        if !is_adoptable(&node.config.routers[0], &table) {
+            node.kernel.held.clear();
+        }
+        node.silent = None;
         node.socket.clear();
         node.booted = time;
         node.slept = Duration::ZERO;
@@ -232,7 +256,7 @@ impl World {
         node.resigned = false;
         node.owes_resignation = false;
         node.failed = false;
-        let engine = Engine::new(Arc::clone(&node.config), node.kernel.table(), node.now(time));
+        let engine = Engine::new(Arc::clone(&node.config), node.kernel.table(time), node.now(time));
         node.engine = Some(engine);
         self.drain(n);
     }
@@ -240,6 +264,7 @@ impl World {
     /// SIGKILL: the addresses stay.
     pub fn crash(&mut self, n: usize) {
         self.nodes[n].engine = None;
+        self.nodes[n].silent = Some(self.time);
         self.nodes[n].kernel.queue.clear();
         self.nodes[n].frozen = false;
         self.nodes[n].asleep = None;
@@ -278,6 +303,7 @@ impl World {
             4 => self.cut.clear(),
             5 if !self.nodes[n].frozen => {
                 self.nodes[n].frozen = true;
+                self.nodes[n].silent = self.nodes[n].silent.or(Some(self.time));
                 self.nodes[n].asleep = self.rng.chance(40).then_some(self.time);
             }
             6 if self.nodes[n].frozen => self.thaw(n),
@@ -293,7 +319,7 @@ impl World {
                 self.feed(n, Input::Link(change));
             }
             12 | 13 if !self.nodes[n].kernel.present => {
-                let change = self.nodes[n].kernel.create_interface();
+                let change = self.nodes[n].kernel.create_interface(self.time);
                 self.feed(n, Input::Link(change));
             }
             14 => self.steal(n),
@@ -313,6 +339,7 @@ impl World {
     pub fn steal(&mut self, n: usize) {
         let iface = self.nodes[n].kernel.iface;
         if let Some((_, cidr)) = self.nodes[n].kernel.held.pop_first() {
+            self.nodes[n].kernel.leases.remove(&cidr.address());
             self.feed(n, Input::Link(LinkChange::AddressGone { iface, cidr }));
         }
     }
@@ -327,13 +354,19 @@ impl World {
         }
         if let Some(gap) = gap {
             node.slept += gap;
+            // The kernel's clock for leases stood still too.
+            for (end, renewed) in node.kernel.leases.values_mut() {
+                *end += gap;
+                *renewed += gap;
+            }
             self.feed(n, Input::Suspended { gap });
         }
-        let table = self.nodes[n].kernel.table();
+        self.nodes[n].silent = None;
+        let table = self.nodes[n].kernel.table(self.time);
         self.feed(n, Input::Link(LinkChange::Resync(table)));
         let queued = std::mem::take(&mut self.nodes[n].socket);
-        for (source, destination, bytes) in queued {
-            self.receive(n, source, destination, &bytes);
+        for load in queued {
+            self.receive(n, &load);
         }
         self.tick(n);
     }
@@ -362,37 +395,46 @@ impl World {
     }
 
     fn kernel_answers(&mut self, n: usize) {
-        let (op, result, event) = self.nodes[n].kernel.perform();
-        self.feed(n, Input::Done { op, result });
+        let (done, event) = self.nodes[n].kernel.perform();
+        if let Some((op, result)) = done {
+            self.feed(n, Input::Done { op, result });
+        }
         if let Some(event) = event {
             self.feed(n, Input::Link(event));
         }
     }
 
     fn deliver(&mut self, flight: Flight) {
-        let Flight { to, source, destination, bytes } = flight;
+        let Flight { to, load } = flight;
         let node = &mut self.nodes[to];
         if node.engine.is_none() || !node.kernel.present || !node.kernel.running {
             return;
         }
         if node.frozen {
             if node.socket.len() < SOCKET_BUFFER {
-                node.socket.push((source, destination, bytes));
+                node.socket.push(load);
             }
             return;
         }
-        self.receive(to, source, destination, &bytes);
+        self.receive(to, &load);
     }
 
-    fn receive(&mut self, n: usize, source: IpAddr, destination: IpAddr, bytes: &[u8]) {
+    fn receive(&mut self, n: usize, load: &Load) {
         let iface = self.nodes[n].kernel.iface;
-        let datagram = match (source, destination) {
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                Datagram::V6 { source, destination, hop_limit: Some(255), message: bytes }
+        match load {
+            Load::Announcement { vip, mac } => {
+                self.feed(n, Input::Announced { iface, vip: *vip, mac: *mac });
             }
-            _ => Datagram::V4(bytes),
-        };
-        self.feed(n, Input::Packet { iface, datagram });
+            Load::Advert { source, destination, bytes } => {
+                let datagram = match (*source, *destination) {
+                    (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                        Datagram::V6 { source, destination, hop_limit: Some(255), message: bytes }
+                    }
+                    _ => Datagram::V4(bytes),
+                };
+                self.feed(n, Input::Packet { iface, datagram });
+            }
+        }
     }
 
     fn feed(&mut self, n: usize, input: Input<'_>) {
@@ -427,36 +469,44 @@ impl World {
                 node.adverts.push(time);
                 let message = if source.is_ipv4() { &bytes[20..] } else { &bytes[..] };
                 node.resigned = message[2] == 0;
-                if node.kernel.running && node.kernel.present {
-                    self.broadcast(n, *source, *destination, bytes);
-                }
+                let load = Load::Advert {
+                    source: *source,
+                    destination: *destination,
+                    bytes: bytes.clone(),
+                };
+                self.broadcast(n, &load);
             }
-            Action::Announce { vip, .. } => {
+            Action::Announce { vip, mac, .. } => {
                 assert!(
                     node.kernel.held.contains_key(vip),
                     "{place}: node {n} announces {vip} without holding it"
                 );
+                self.broadcast(n, &Load::Announcement { vip: *vip, mac: *mac });
             }
             Action::Address { want, .. } => {
                 assert!(
-                    *want == Want::Held || !node.owes_resignation || node.resigned,
+                    *want != Want::Gone || !node.owes_resignation || node.resigned,
                     "{place}: node {n} removes addresses at stop without resigning first"
                 );
                 node.kernel.accept(time, delay, action);
             }
-            Action::Socket { .. } => node.kernel.accept(time, delay, action),
+            Action::Socket { .. } | Action::Renew(_) => node.kernel.accept(time, delay, action),
             Action::Exit => {
                 assert!(
                     node.kernel.held.is_empty() || node.kernel.sick,
                     "{place}: node {n} exits with addresses left"
                 );
                 node.engine = None;
+                node.silent = Some(time);
             }
             Action::Notify(_) | Action::Record(_) => {}
         }
     }
 
-    fn broadcast(&mut self, from: usize, source: IpAddr, destination: IpAddr, bytes: &[u8]) {
+    fn broadcast(&mut self, from: usize, load: &Load) {
+        if !self.nodes[from].kernel.running || !self.nodes[from].kernel.present {
+            return;
+        }
         for to in 0..self.nodes.len() {
             let reachable = to != from
                 && self.side[to] == self.side[from]
@@ -470,7 +520,7 @@ impl World {
                 let slowest = if self.lossy { self.interval() * 2 } else { MAX_DELAY };
                 let at = self.time + self.rng.duration(Duration::ZERO, slowest.max(MS));
                 self.sequence += 1;
-                let flight = Flight { to, source, destination, bytes: bytes.to_vec() };
+                let flight = Flight { to, load: load.clone() };
                 self.wire.insert((at, self.sequence), flight);
             }
         }
@@ -479,6 +529,16 @@ impl World {
     /// Laws that hold at every moment.
     fn check_laws(&self) {
         for (n, node) in self.nodes.iter().enumerate() {
+            if let Some(since) = node.silent.filter(|_| node.asleep.is_none()) {
+                let lease = timing::lease(node.config.routers[0].interval, 3).as_duration();
+                let limit = since + lease * 7 / 4 + MAX_OP * 8;
+                assert!(
+                    self.time <= limit || node.kernel.held.is_empty(),
+                    "{}: node {n}, silent since {since:?}, still holds {:?}",
+                    self.place(),
+                    node.kernel.held
+                );
+            }
             let Some(engine) = &node.engine else { continue };
             if node.frozen || !node.kernel.queue.is_empty() || node.kernel.sick {
                 continue;
@@ -497,6 +557,7 @@ impl World {
                     self.place(),
                     node.kernel.held
                 ),
+                State::Leaving => {}
                 State::Backup | State::Fault => assert!(
                     node.kernel.held.is_empty(),
                     "{}: node {n} is {} and holds {:?}",
@@ -585,6 +646,8 @@ fn config(
         expect_owner: true,
         track_iface: true,
         router_flag: RouterFlag::Forwarding,
+        release: if rng.chance(80) { Release::AfterSuccessor } else { Release::Now },
+        lease: true,
     };
     let startup_delay = if rng.chance(10) { Duration::from_secs(2) } else { Duration::ZERO };
     Config {

@@ -157,7 +157,7 @@ impl Balancer {
             return Role::Down;
         };
         match snapshot.routers.first().map(|router| router.state) {
-            Some(State::Master) => Role::Master,
+            Some(State::Master | State::Leaving) => Role::Master,
             Some(State::Backup) => Role::Backup,
             Some(State::Fault) | None if self.stopping => Role::Down,
             Some(State::Fault) | None => Role::Fault,

@@ -11,7 +11,7 @@ use super::tree::Node;
 use super::values::{boolean, ip, number, number_in, seconds};
 use crate::config::check::{family_of, human, version_of};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
-use crate::config::model::Strict;
+use crate::config::model::{Release, Strict};
 use crate::config::raw::{RawRouter, Secret, Words};
 use crate::types::{AuthV2, Centis, Family, V3Checksum};
 
@@ -120,6 +120,8 @@ impl Instance {
             ("preempt", _) => self.nopreempt = None,
             ("dont_track_primary", _) => raw.track_interface = Some(Spanned::new(false, span)),
             ("lower_prio_no_advert", _) => self.lower_prio_no_advert = boolean(node, out),
+            ("vipd_lease", _) => raw.lease = boolean(node, out),
+            ("vipd_release", _) => raw.release = release(node, out),
             ("higher_prio_send_advert", _) => raw.advert_before_yield = boolean(node, out),
             ("skip_check_adv_addr", _) => raw.check_addresses = boolean(node, out).map(not),
             ("strict_mode", _) => {
@@ -380,4 +382,19 @@ fn written(node: &Node) -> Option<String> {
 
 fn not(flag: Spanned<bool>) -> Spanned<bool> {
     flag.map(|on| !on)
+}
+
+/// `vipd_release after-successor|now`
+fn release(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Spanned<Release>> {
+    let word = node.args.first()?;
+    let value = match word.text.as_str() {
+        "after-successor" => Release::AfterSuccessor,
+        "now" => Release::Now,
+        other => {
+            let text = format!("{} is no moment to release addresses", quoted(other));
+            out.push(Diagnostic::error(word.span, text).help("allowed: after-successor, now"));
+            return None;
+        }
+    };
+    Some(Spanned::new(value, word.span))
 }

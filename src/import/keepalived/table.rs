@@ -380,6 +380,13 @@ pub(super) const INSTANCE: &[Keyword] = &[
     yes("garp_lower_prio_repeat", 1, ANNOUNCE),
     flag("lower_prio_no_advert", "a master does not answer a lower priority"),
     flag("higher_prio_send_advert", "one more advert before yielding"),
+    flag("vipd_lease", "vipd only: the kernel ends addresses a dead daemon left; on by default"),
+    yes(
+        "vipd_release",
+        1,
+        "vipd only: after-successor (default) keeps addresses answering at a planned hand-over, \
+         now removes them at once",
+    ),
     yes("down_timer_adverts", 1, "adverts missed before taking over, 1 to 100"),
     yes("accept", 0, "always so: nothing is filtered"),
     flag(
