@@ -212,7 +212,10 @@ fn address_thread(
     renewing: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let netlink = runtime.block_on(async { Netlink::connect() })?;
+    let netlink = {
+        let _of_that_thread = runtime.enter();
+        Netlink::connect()?
+    };
     thread::Builder::new()
         .name("addresses".to_owned())
         .spawn(move || runtime.block_on(perform_addresses(netlink, queue, inbox, renewing)))?;
