@@ -256,7 +256,8 @@ fn check_acts(output: &str) {
     // C45, C57
     let stop = row(". lb-01 is stopped");
     assert_eq!(stop[0], "lb-02");
-    assert!((609..=1109).contains(&number(&stop[1])), "{table}");
+    // The address answers until its successor has it: a ping or two at most.
+    assert!(stop[1] == "none" || number(&stop[1]) <= 500, "{table}");
     assert!(output.contains("vipd check /etc/keepalived/keepalived.conf"));
     assert!(output.contains("Everything the demo made is gone again"));
 }
