@@ -173,8 +173,8 @@ impl<'a> Show<'a> {
             title: "lb-01 is stopped",
             what: "lb-01 is stopped for maintenance: SIGTERM",
             why: format!(
-                "Its last advert has priority 0, so lb-02 waits only its skew, {}; until lb-02\n\
-                 announces the address, lb-01 goes on answering for it.",
+                "Its last advert has priority 0, so lb-02 waits only its skew, {}.\n\
+                 Until lb-02 announces the address, lb-01 goes on answering for it.",
                 ms(timer)
             ),
             holder: SECOND,
