@@ -6,8 +6,10 @@
 
 mod daemon;
 mod demo;
+mod interop;
 mod lab_selftest;
 mod sys;
+mod turns;
 
 use std::time::Duration;
 

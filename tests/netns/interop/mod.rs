@@ -1,0 +1,7 @@
+//! vipd next to vipd and next to Debian's keepalived: elections, hand-overs, disagreements.
+//!
+//! Judged by packets on the wire, the kernel's addresses, the switch's table, the client's neighbour
+//! cache and what a pinging client gets; never by our own log.
+
+mod lifecycle;
+mod pair;
