@@ -35,6 +35,9 @@ pub struct Address {
     pub valid: Option<Duration>,
     /// What is left until it is deprecated; `None` is for ever.
     pub preferred: Option<Duration>,
+    /// When it was added, in hundredths of a second since boot: an address removed and added again
+    /// is another one.
+    pub created: Option<u32>,
 }
 
 impl Address {
@@ -188,7 +191,7 @@ fn link(message: &LinkMessage) -> Link {
 fn address(message: &AddressMessage) -> Option<Address> {
     let (mut local, mut remote) = (None, None);
     let (mut label, mut broadcast, mut protocol) = (None, None, None);
-    let (mut valid, mut preferred) = (None, None);
+    let (mut valid, mut preferred, mut created) = (None, None, None);
     let mut flags = u32::from(message.header.flags.bits());
     for attribute in &message.attributes {
         match attribute {
@@ -201,6 +204,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
             AddressAttribute::CacheInfo(life) => {
                 valid = lifetime(life.ifa_valid);
                 preferred = lifetime(life.ifa_preferred);
+                created = Some(life.cstamp);
             }
             _ => {}
         }
@@ -214,6 +218,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
         flags,
         valid,
         preferred,
+        created,
     })
 }
 

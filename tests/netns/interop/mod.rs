@@ -3,5 +3,11 @@
 //! Judged by packets on the wire, the kernel's addresses, the switch's table, the client's neighbour
 //! cache and what a pinging client gets; never by our own log.
 
+mod ipv6;
 mod lifecycle;
+mod mismatch;
+mod nopreempt;
 mod pair;
+mod published;
+mod reload;
+mod tiebreak;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use vipd::lab::deadline::{Overdue, eventually, never};
 use vipd::lab::keepalived::Keepalived;
 use vipd::lab::ping::Pinger;
-use vipd::lab::{Capture, Decoded, Exit, Frame, Lab, Node, Proc, Stamp, Vipd, Vrrp};
+use vipd::lab::{Capture, Decoded, Exit, Frame, Lab, Node, Stamp, Vipd, Vrrp};
 use vipd::types::Mac;
 
 use crate::{SOON, lab};
@@ -170,6 +170,12 @@ impl Host {
         });
     }
 
+    /// vipd with its own configuration language.
+    pub(crate) fn start_toml(&mut self, config: &str) {
+        let vipd = Vipd::start(&self.node, binary(), "vipd.toml", config).unwrap();
+        self.daemon = Some(Daemon::Vipd(vipd));
+    }
+
     pub(crate) fn reload(&self, config: &impl fmt::Display) {
         self.vipd().reload(&config.to_string()).unwrap();
     }
@@ -209,13 +215,6 @@ impl Host {
         }
     }
 
-    pub(crate) fn process(&self) -> &Proc {
-        match self.daemon.as_ref().expect("is running") {
-            Daemon::Vipd(vipd) => vipd.process(),
-            Daemon::Keepalived(keepalived) => keepalived.process(),
-        }
-    }
-
     pub(crate) fn has(&self, vip: IpAddr) -> bool {
         self.node.has_address(vip).unwrap()
     }
@@ -232,6 +231,21 @@ impl Host {
         let vipd = self.vipd();
         let status = eventually(SOON, "an answer of vipd status", || vipd.status());
         status.unwrap_or_else(|e| panic!("{e}\n{}", self.log()))["routers"][0].clone()
+    }
+
+    /// Waits for a router whose status satisfies `wanted`.
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let look = || {
+            let router = self.router();
+            if wanted(&router) { Ok(router) } else { Err(format!("{router:#}")) }
+        };
+        eventually(SOON, what, look).unwrap_or_else(|e| panic!("{e}\n{}", self.log()))
+    }
+
+    /// When the kernel got the address, in hundredths of a second since boot.
+    pub(crate) fn created(&self, vip: IpAddr) -> Option<u32> {
+        let addresses = self.node.addresses("eth0").unwrap();
+        addresses.iter().find(|a| a.cidr.address() == vip)?.created
     }
 
     /// Its hints, one per line.
@@ -275,6 +289,8 @@ impl Host {
 pub(crate) struct Pair {
     pub(crate) lab: Lab,
     pub(crate) dialect: Dialect,
+    /// What the client uses.
+    pub(crate) vip: IpAddr,
     pub(crate) a: Host,
     pub(crate) b: Host,
     pub(crate) client: Node,
@@ -296,7 +312,7 @@ impl Pair {
         let client = lab.node("client").unwrap();
         client.link("eth0", &["10.0.0.9/24", "2001:db8::9/64"]).unwrap();
         let wire = Wire::at(&client);
-        Pair { lab, dialect: case.dialect, a, b, client, wire, ping: None }
+        Pair { lab, dialect: case.dialect, vip: case.dialect.vip(), a, b, client, wire, ping: None }
     }
 
     pub(crate) fn instance(&self, priority: u8) -> Instance {
@@ -316,7 +332,7 @@ impl Pair {
 
     /// The pinging client, started at the first call.
     pub(crate) fn ping(&mut self) -> &Pinger {
-        let (client, vip) = (&self.client, self.dialect.vip());
+        let (client, vip) = (&self.client, self.vip);
         self.ping.get_or_insert_with(|| {
             Pinger::start_every(client, vip, Duration::from_millis(5)).unwrap()
         })
@@ -331,10 +347,10 @@ impl Pair {
         self.settled(false);
     }
 
-    fn settled(&mut self, on_a: bool) {
+    pub(crate) fn settled(&mut self, on_a: bool) {
         self.serves(on_a);
         let other = if on_a { &self.b } else { &self.a };
-        let gone = || !other.has(self.dialect.vip());
+        let gone = || !other.has(self.vip);
         eventually(SOON, format!("{} to have no address", other.node.name()), gone)
             .unwrap_or_else(|e| panic!("{e}\n{}{}", self.a.log(), self.b.log()));
     }
@@ -344,7 +360,7 @@ impl Pair {
         self.ping();
         let master = if by_a { &self.a } else { &self.b };
         let name = master.node.name();
-        let vip = self.dialect.vip();
+        let vip = self.vip;
         let ping = self.ping.as_ref().expect("was started");
         let look = || {
             if !master.has(vip) {

@@ -1,0 +1,73 @@
+//! Two masters of the same priority after a partition: the address decides, as a number.
+
+use vipd::lab::Stamp;
+use vipd::lab::deadline::eventually;
+
+use super::pair::{Case, Dialect, Host, Kind, LATE, PAIRS, Pair, cases};
+use crate::SOON;
+use crate::turns::{alone, each};
+
+const PRIORITY: u8 = 120;
+
+// C94, C95 (10.0.0.10 beats 10.0.0.9), C67 (link-local sources over IPv6), R18, R19
+#[test]
+fn equal_masters_are_told_apart_by_address_once_the_partition_heals() {
+    let _turn = alone();
+    each(cases(&[Dialect::V2None, Dialect::V3Ipv4, Dialect::V3Ipv6], &PAIRS), |case| {
+        // The client stays with the winner.
+        heal(case, "", false);
+    });
+}
+
+// D21: the loser's last word makes the winner tell everyone where the address is.
+#[test]
+fn a_client_behind_the_loser_is_fetched_with_an_advert_before_yielding() {
+    let _turn = alone();
+    each(cases(&[Dialect::V2None, Dialect::V3Ipv6], &PAIRS), |case| {
+        heal(case, "higher_prio_send_advert", true);
+    });
+}
+
+fn heal(case: &Case, more: &'static str, client_with_loser: bool) {
+    let mut pair = Pair::with_addresses(case, ["10.0.0.10/24", "10.0.0.8/24"]);
+    let instance = super::pair::Instance { more, ..pair.instance(PRIORITY) };
+    pair.a.start(&instance);
+    pair.settled_on_a();
+    pair.b.start(&instance);
+    let source = pair.source(&pair.a);
+    // R10: the address decides between masters only.
+    pair.b.follows(source);
+
+    let a_wins = pair.source(&pair.a) > pair.source(&pair.b);
+    // Link-local sources come from the MAC addresses, and the second host's is higher.
+    assert_eq!(a_wins, case.dialect != Dialect::V3Ipv6);
+    let apart = |pair: &Pair| if a_wins == client_with_loser { pair.a.node.clone() } else { pair.b.node.clone() };
+    pair.lab.isolate(&apart(&pair)).unwrap();
+    eventually(SOON, "two masters", || pair.a.has(pair.vip) && pair.b.has(pair.vip)).unwrap();
+    pair.serves(a_wins != client_with_loser);
+
+    let healed = Stamp::now();
+    pair.lab.heal().unwrap();
+    pair.settled(a_wins);
+    let (winner, loser) = winner_and_loser(&pair, a_wins);
+    let last_words = pair.wire.adverts_of(loser, healed);
+    assert!(last_words.len() <= 1, "the loser sent {last_words:?}\n{}", pair.logs());
+    if let Some((at, advert)) = last_words.first() {
+        assert_eq!(advert.priority, PRIORITY, "a yielding master resigns nothing");
+        if winner.kind == Kind::Vipd {
+            let (answered, _) = pair.wire.next_of(winner, *at, "an answer", |_| true);
+            assert!(answered.since(*at) <= LATE, "answered after {:?}", answered.since(*at));
+            let (told, _) = pair.wire.announced(winner, pair.vip, *at);
+            assert!(told.since(*at) <= LATE, "announced after {:?}", told.since(*at));
+        }
+    }
+    // R19: one answer, not a second stream of adverts.
+    let spoken = pair.wire.adverts_of(winner, healed);
+    let span = spoken.last().unwrap().0.since(healed);
+    let due = span.as_millis() / case.dialect.interval().as_millis() + 1;
+    assert!(spoken.len() as u128 <= due + 1, "{} adverts in {span:?}", spoken.len());
+}
+
+fn winner_and_loser(pair: &Pair, a_wins: bool) -> (&Host, &Host) {
+    if a_wins { (&pair.a, &pair.b) } else { (&pair.b, &pair.a) }
+}
