@@ -3,6 +3,7 @@
 pub mod check;
 mod demo;
 pub mod exit;
+mod fold;
 mod generate;
 pub mod render;
 mod run;

@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 
+use super::fold::{fold, fold_under};
 use crate::status::{
     AddressStatus, Daemon, MasterStatus, PeerStatus, RouterStatus, Snapshot, State,
     TransitionStatus,
@@ -26,6 +27,9 @@ const MANY_ROUTERS: usize = 8;
 
 /// A timer later than this has cost a tenth of the shortest sensible interval.
 const LATE_US: u64 = 10_000;
+
+/// Columns of the labels on a router's own page.
+const LABEL: usize = 13;
 
 // Positions in the table.
 const ROUTER: usize = 0;
@@ -84,21 +88,22 @@ pub fn overview(snapshot: &Snapshot, width: u16) -> String {
         if !notes.is_empty() {
             let _ = writeln!(out, "\n{}", router.name);
             for note in notes {
-                let _ = writeln!(out, "  {note}");
+                let _ = writeln!(out, "{}", fold(&format!("  {note}"), width.into()));
             }
         }
     }
     out
 }
 
-/// Everything about the router of that name; `None` if there is none.
+/// Everything about the router of that name in at most `width` columns; `None` if there is none.
 #[must_use]
-pub fn router(snapshot: &Snapshot, name: &str) -> Option<String> {
+pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     let router = snapshot.routers.iter().find(|router| router.name == name)?;
     let clock = WallClock::at(&snapshot.daemon.taken_at);
     let mut out = String::new();
     let mut line = |label: &str, text: &str| {
-        let _ = writeln!(out, "{label:<13}{text}");
+        let line = format!("{label:<LABEL$}{text}");
+        let _ = writeln!(out, "{}", fold_under(&line, LABEL, width.into()));
     };
     line("router", &router.name);
     let RouterStatus { interface, vrid, version, family, .. } = router;
@@ -133,24 +138,30 @@ pub fn router(snapshot: &Snapshot, name: &str) -> Option<String> {
         line("hint", hint);
     }
 
-    section(&mut out, "addresses", router.addresses.iter().map(address_line));
-    section(&mut out, "peers", router.peers.iter().map(peer_line));
+    section(&mut out, width, "addresses", router.addresses.iter().map(address_line));
+    section(&mut out, width, "peers", router.peers.iter().map(|peer| peer_line(peer, true)));
     section(
         &mut out,
+        width,
         "state changes",
         router.transitions.iter().map(|change| transition(change, &clock)),
     );
     let counters = router.counters.iter().filter(|(_, count)| *count > 0);
-    section(&mut out, "counters", counters.map(|(name, count)| format!("{name:<24}{count:>12}")));
+    section(
+        &mut out,
+        width,
+        "counters",
+        counters.map(|(name, count)| format!("{name:<24}{count:>12}")),
+    );
     Some(out)
 }
 
-fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+fn section(out: &mut String, width: u16, title: &str, lines: impl Iterator<Item = String>) {
     let mut lines = lines.peekable();
     if lines.peek().is_some() {
         let _ = writeln!(out, "\n{title}");
         for line in lines {
-            let _ = writeln!(out, "  {line}");
+            let _ = writeln!(out, "{}", fold(&format!("  {line}"), width.into()));
         }
     }
 }
@@ -207,13 +218,12 @@ fn router_notes(router: &RouterStatus) -> Vec<String> {
             })
             .map(|address| format!("address {}", address_line(address))),
     );
-    notes.extend(
-        router
-            .peers
-            .iter()
-            .filter(|peer| !peer.refused.is_empty())
-            .map(|peer| format!("peer {}", peer_line(peer))),
-    );
+    notes.extend(router.peers.iter().filter(|peer| !peer.refused.is_empty()).map(|peer| {
+        // The hint has said why.
+        let address = peer.address.to_string();
+        let explained = router.hints.iter().any(|hint| hint.starts_with(&address));
+        format!("peer {}", peer_line(peer, !explained))
+    }));
     notes
 }
 
@@ -278,7 +288,7 @@ fn address_line(address: &AddressStatus) -> String {
     line
 }
 
-fn peer_line(peer: &PeerStatus) -> String {
+fn peer_line(peer: &PeerStatus, with_reason: bool) -> String {
     let mut line = format!("{}: ", peer.address);
     if let Some(priority) = peer.priority {
         let _ = write!(line, "priority {priority}, ");
@@ -287,7 +297,7 @@ fn peer_line(peer: &PeerStatus) -> String {
     for (reason, count) in &peer.refused {
         let _ = write!(line, ", {count} refused ({reason})");
     }
-    if let Some(why) = &peer.last_refusal {
+    if let Some(why) = peer.last_refusal.as_ref().filter(|_| with_reason) {
         let when = peer.last_refusal_ms.map(|ms| format!(" {} ago", age(ms))).unwrap_or_default();
         let _ = write!(line, "; last refusal{when}: {why}");
     }

@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> u8 {
         (Some(name), true) => {
             snapshot.routers.iter().find(|router| router.name == *name).and_then(json)
         }
-        (Some(name), false) => render::router(&snapshot, name),
+        (Some(name), false) => render::router(&snapshot, name, width()),
     };
     match text {
         Some(text) => print(&text),

@@ -380,7 +380,7 @@ impl Engine {
             self.links.source(port.index, cfg.dialect.family(), |a| !owner && self.is_virtual(a))
         });
         if env.source.is_none() && env.faults.is_empty() {
-            env.faults.insert(Fault::NoSource(cfg.iface.clone()));
+            env.faults.insert(Fault::NoSource(cfg.iface.clone(), cfg.dialect.family()));
         }
         match self.sockets.get((port.index, cfg.group)) {
             Some(SocketState::Open) => {}

@@ -141,6 +141,14 @@ impl Ledger {
         }
     }
 
+    /// Our side of what must agree has changed: earlier disagreements may be settled.
+    pub(crate) fn forget_disagreements(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.last_refusal = None;
+            peer.other_list = None;
+        }
+    }
+
     pub(crate) fn peers(&self) -> impl Iterator<Item = (&IpAddr, &Peer)> {
         self.peers.iter()
     }

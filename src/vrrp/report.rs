@@ -10,8 +10,11 @@ use crate::vrrp::ledger::{Peer, millis};
 use crate::vrrp::router::{Fault, Phase, Router};
 use crate::wire::vrrp::Claim;
 
-/// A refusal older than this no longer explains the present.
+/// A stray packet older than this no longer explains the present.
 const RECENT: Duration = Duration::from_secs(60);
+/// Two configurations that differ do so until somebody changes one, and a keepalived that refuses us
+/// holds the addresses without another word: what it said once is remembered for this long.
+const DISAGREEMENT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Router {
     pub(crate) fn status(&self, now: Now) -> RouterStatus {
@@ -76,12 +79,9 @@ impl Router {
     fn hints(&self, now: Now) -> Vec<String> {
         let mut hints = Vec::new();
         for (address, peer) in self.ledger.peers() {
-            if let Some(hint) = self.refusal_hint(now, *address, peer) {
-                hints.push(hint);
-            }
-            if let Some(hint) = self.rival_hint(now, *address, peer) {
-                hints.push(hint);
-            }
+            hints.extend(self.refusal_hint(now, *address, peer));
+            hints.extend(self.list_hint(now, *address, peer));
+            hints.extend(self.rival_hint(now, *address, peer));
         }
         if self.ledger.counters.duplicate_source > 0 {
             hints.push(
@@ -96,54 +96,87 @@ impl Router {
     /// A peer we cannot understand, and what would make both agree.
     fn refusal_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
         let (at, refusal) = peer.last_refusal.as_ref()?;
-        if now.since(*at) > RECENT || peer.last_accepted.is_some_and(|accepted| accepted > *at) {
+        let (remedy, remembered) = match refusal.counter() {
+            "version_errors" => ("set the same `version` on both nodes", DISAGREEMENT),
+            "invalid_auth_type" | "auth_type_mismatch" | "auth_failures" => {
+                ("set the same `authentication` on both nodes", DISAGREEMENT)
+            }
+            "interval_errors" => ("set the same `advert_int` on both nodes", DISAGREEMENT),
+            "packet_length_errors" => {
+                ("does it sign its adverts (auth_hmac) or differ in version?", DISAGREEMENT)
+            }
+            "ip_ttl_errors" => ("find the router or tunnel between you, or the forger", RECENT),
+            "unexpected_owner" => {
+                ("take priority 255 away from it, or set `expect_owner = true`", DISAGREEMENT)
+            }
+            _ => ("see `vipd status NAME` for the counters", RECENT),
+        };
+        if now.since(*at) > remembered || peer.last_accepted.is_some_and(|heard| heard > *at) {
             return None;
         }
-        let remedy = match refusal.counter() {
-            "version_errors" => "set the same `version` on both nodes",
-            "invalid_auth_type" | "auth_type_mismatch" | "auth_failures" => {
-                "set the same `authentication` on both nodes, or is its VRID somebody else's?"
-            }
-            "interval_errors" => "set the same `advert_int` on both nodes",
-            "packet_length_errors" => "does it sign its adverts (auth_hmac) or differ in version?",
-            "ip_ttl_errors" => "find the router or tunnel between you, or the forger",
-            "unexpected_owner" => "take priority 255 away from it, or set `expect_owner = true`",
-            _ => "see `vipd status NAME` for the counters",
-        };
+        let vrid = self.cfg.vrid;
+        let silence = self.silence(now, peer);
         Some(format!(
-            "{address} also speaks for VRID {}, but is refused ({refusal}): both nodes may be \
-             master; {remedy}",
-            self.cfg.vrid
+            "{address} speaks for VRID {vrid} too, but we refuse it: {refusal}. Both nodes may be \
+             master{silence}; {remedy}, or another `virtual_router_id` if it is not a peer"
         ))
     }
 
-    /// A peer that goes on advertising although we are master.
-    fn rival_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
-        let Some(Claim::Priority(theirs)) = peer.claim else { return None };
-        let patience = self.cfg.interval.as_duration() * 3;
-        let advertising = peer.last_accepted.is_some_and(|at| now.since(at) <= patience);
-        if self.state() != State::Master || !advertising || now.since(self.since) <= patience {
+    /// A peer that keepalived before 2.3.3 would refuse, or that refuses us for the same reason. It
+    /// is told as a backup already: once both are master it is too late.
+    fn list_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
+        let theirs = list(peer.other_list.as_ref()?);
+        if self.last_advert_age(now, peer)? > DISAGREEMENT {
             return None;
         }
-        let cause = if let Some(other) = &peer.other_list {
-            let ours: Vec<IpAddr> = self.cfg.advertised().collect();
-            format!(
-                "it lists {} where we list {}, and keepalived before 2.3.3 refuses adverts whose \
-                 list differs: make the lists equal",
-                list(other),
-                list(&ours)
-            )
-        } else if let (Dialect::V3Ipv4(ours), Some(theirs)) = (self.cfg.dialect, peer.checksum)
+        let ours = list(&self.cfg.advertised().collect::<Vec<_>>());
+        let silence = self.silence(now, peer);
+        Some(format!(
+            "{address} lists {theirs} where we list {ours}: keepalived before 2.3.3 refuses such \
+             adverts, and then both nodes are master{silence}; make the lists equal"
+        ))
+    }
+
+    /// A peer that goes on advertising although we are master, and whose list is not the reason.
+    fn rival_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
+        let Some(Claim::Priority(theirs)) = peer.claim else { return None };
+        let advertising = self.last_advert_age(now, peer)? <= self.patience();
+        let reigning = self.state() == State::Master && now.since(self.since) > self.patience();
+        if !advertising || !reigning || peer.other_list.is_some() {
+            return None;
+        }
+        let cause = if let (Dialect::V3Ipv4(ours), Some(theirs)) = (self.cfg.dialect, peer.checksum)
             && ours != theirs
         {
             "it uses the other VRRPv3 checksum form and probably refuses our adverts: set \
              v3_checksum_as_v2 on one side"
-                .to_owned()
         } else {
             "it does not hear or does not accept our adverts: compare its configuration, and look \
              for a filter on IP protocol 112"
-                .to_owned()
         };
         Some(format!("{address} is master too, with priority {theirs}: {cause}"))
+    }
+
+    /// Since a peer's last advert that we accepted, unless that was a resignation.
+    fn last_advert_age(&self, now: Now, peer: &Peer) -> Option<Duration> {
+        match peer.claim? {
+            Claim::Resign => None,
+            Claim::Priority(_) => Some(now.since(peer.last_accepted?)),
+        }
+    }
+
+    /// A master that refuses what it hears may be quiet: keepalived's advert timer starts again with
+    /// every packet it receives, and ours come first.
+    fn silence(&self, now: Now, peer: &Peer) -> &'static str {
+        if self.state() == State::Master && now.since(peer.last_seen) > self.patience() {
+            ", even if it is silent now"
+        } else {
+            ""
+        }
+    }
+
+    /// A master that is still there has advertised within this time.
+    fn patience(&self) -> Duration {
+        self.cfg.interval.as_duration() * 3
     }
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use crate::config::{Preempt, RouterConfig};
 use crate::engine::io::{Applied, Level, OpError, OpId, Renewal, RouterId};
 use crate::status::State;
-use crate::types::{Centis, Cidr, IfIndex, IfName, Mac, Now, Priority};
+use crate::types::{Centis, Cidr, Family, IfIndex, IfName, Mac, Now, Priority};
 use crate::vrrp::announce::Announce;
 use crate::vrrp::holding::{Holding, Settled};
 use crate::vrrp::ledger::Ledger;
@@ -167,7 +167,7 @@ pub(crate) enum Fault {
     Starting,
     NoInterface(IfName),
     LinkDown(IfName),
-    NoSource(IfName),
+    NoSource(IfName, Family),
     Socket(String),
     Tracker,
     Drained,
@@ -179,8 +179,11 @@ impl fmt::Display for Fault {
             Fault::Starting => write!(f, "the sockets are being opened"),
             Fault::NoInterface(name) => write!(f, "interface {name} does not exist"),
             Fault::LinkDown(name) => write!(f, "interface {name} is down or has no carrier"),
-            Fault::NoSource(name) => {
-                write!(f, "interface {name} has no usable address to send adverts from")
+            Fault::NoSource(name, Family::Ipv4) => {
+                write!(f, "interface {name} has no IPv4 address to send adverts from")
+            }
+            Fault::NoSource(name, Family::Ipv6) => {
+                write!(f, "interface {name} has no IPv6 link-local address to send adverts from")
             }
             Fault::Socket(error) => write!(f, "{error}"),
             Fault::Tracker => write!(f, "a tracker without weight fails"),
@@ -542,6 +545,12 @@ impl Router {
         let old = std::mem::replace(&mut self.cfg, cfg);
         if self.cfg == old {
             return;
+        }
+        if self.cfg.dialect != old.dialect
+            || self.cfg.interval != old.interval
+            || !self.cfg.advertised().eq(old.advertised())
+        {
+            self.ledger.forget_disagreements();
         }
         self.configure_addresses(now, out);
         let own = self.cfg.interval;

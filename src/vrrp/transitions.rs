@@ -388,7 +388,9 @@ impl Router {
         // A fault of another link that carries an address does not keep us from saying so.
         let own = &self.cfg.iface;
         let silent = |f: &Fault| match f {
-            Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::NoSource(name) => name == own,
+            Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::NoSource(name, _) => {
+                name == own
+            }
             Fault::Starting | Fault::Socket(_) | Fault::Tracker | Fault::Drained => false,
         };
         let leaving = from == State::Leaving;

@@ -45,7 +45,8 @@ fn a_list_without_a_link_local_address_is_obeyed_and_counted() {
     let _turn = together();
     let mut pair = pair();
     // As the captured packet has it: VRID 10, interval 1 s, one global address.
-    let config = pair.instance(150).to_string().replace("virtual_router_id 51", "virtual_router_id 10");
+    let config =
+        pair.instance(150).to_string().replace("virtual_router_id 51", "virtual_router_id 10");
     let packet = hex(include_str!("../../golden/packets/v3_ipv6_frr_nolinklocal.hex"));
     let from: IpAddr = ip("fe80::200:5eff:fe00:20a");
     let advert = Datagram::vrrp(from, ip("ff02::12"), packet[40..].to_vec());
@@ -109,7 +110,12 @@ fn addresses_are_usable_at_once_whoever_else_has_them() {
 #[test]
 fn the_router_flag_follows_forwarding_unless_the_configuration_says_otherwise() {
     let _turn = together();
-    let cases = [("0", "forwarding", false), ("1", "forwarding", true), ("0", "set", true), ("1", "clear", false)];
+    let cases = [
+        ("0", "forwarding", false),
+        ("1", "forwarding", true),
+        ("0", "set", true),
+        ("1", "clear", false),
+    ];
     each(cases.map(Flag), |Flag((forwarding, setting, wanted))| {
         let mut pair = pair();
         pair.a.node.sysctl("net/ipv6/conf/eth0/forwarding", forwarding).unwrap();
@@ -121,7 +127,11 @@ fn the_router_flag_follows_forwarding_unless_the_configuration_says_otherwise() 
         pair.a.start_toml(&config);
         let (_, told) = pair.wire.announced(&pair.a, pair.vip, Stamp::default());
         let Decoded::NeighbourAdvert(told) = told else { panic!("{told}") };
-        assert_eq!((told.router, told.overriding, told.solicited), (*wanted, true, false), "{told:?}");
+        assert_eq!(
+            (told.router, told.overriding, told.solicited),
+            (*wanted, true, false),
+            "{told:?}"
+        );
         assert_eq!((told.hop_limit, told.link_address), (255, Some(pair.a.mac)));
         assert_eq!(told.destination, "ff02::1".parse::<std::net::Ipv6Addr>().unwrap());
         assert!(told.checksum_ok);

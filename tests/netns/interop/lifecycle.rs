@@ -61,12 +61,19 @@ fn hand_over(case: &Case, pair: &mut Pair) {
     let (taken, advert) = pair.wire.next_of(&pair.b, resigned, "an advert", |_| true);
     assert_eq!(advert.priority, LOW);
     let (wait, skew) = (taken.since(resigned), pair.dialect.skew(LOW));
-    assert!(wait + QUIET / 10 >= skew && wait <= skew + LATE, "{wait:?}, {skew:?}\n{}", pair.logs());
+    assert!(
+        wait + QUIET / 10 >= skew && wait <= skew + LATE,
+        "{wait:?}, {skew:?}\n{}",
+        pair.logs()
+    );
     pair.settled_on_b();
     let (told, _) = pair.wire.announced(&pair.b, pair.dialect.vip(), taken);
     assert!(told.since(taken) <= LATE, "announced {:?} after the advert", told.since(taken));
     let outage = pair.ping().record().longest_outage_in(asked, Stamp::now()).unwrap();
-    println!("{case}: resignation to takeover {wait:?} (skew {skew:?}), client {:?}", outage.length);
+    println!(
+        "{case}: resignation to takeover {wait:?} (skew {skew:?}), client {:?}",
+        outage.length
+    );
 }
 
 /// R11, R18: the better router comes back and takes over without anybody resigning.
@@ -105,7 +112,11 @@ fn crash(case: &Case, pair: &mut Pair) {
     let (taken, _) = pair.wire.next_of(&pair.b, killed, "an advert", |_| true);
     let (last, _) = pair.wire.last_of(&pair.a);
     let (wait, down) = (taken.since(last), pair.dialect.down(LOW));
-    assert!(wait + QUIET / 10 >= down && wait <= down + LATE, "{wait:?}, {down:?}\n{}", pair.b.log());
+    assert!(
+        wait + QUIET / 10 >= down && wait <= down + LATE,
+        "{wait:?}, {down:?}\n{}",
+        pair.b.log()
+    );
     // What the dead host still holds is not asked here.
     pair.serves(false);
     println!("{case}: last advert to takeover {wait:?} (master down {down:?})");

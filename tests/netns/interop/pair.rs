@@ -275,12 +275,14 @@ impl Host {
             Daemon::Keepalived(keepalived) => {
                 keepalived.process().wait_for_output(SOON, "Entering BACKUP STATE").unwrap();
             }
-            Daemon::Vipd(_) => eventually(SOON, format!("{} to follow {master}", self.node.name()), || {
-                let router = self.router();
-                let followed = router["master"]["address"] == master.to_string();
-                if router["state"] == "backup" && followed { Ok(()) } else { Err(router) }
-            })
-            .unwrap(),
+            Daemon::Vipd(_) => {
+                eventually(SOON, format!("{} to follow {master}", self.node.name()), || {
+                    let router = self.router();
+                    let followed = router["master"]["address"] == master.to_string();
+                    if router["state"] == "backup" && followed { Ok(()) } else { Err(router) }
+                })
+                .unwrap()
+            }
         }
     }
 }
@@ -376,7 +378,9 @@ impl Pair {
                 return Err(format!("the switch believes it at {port:?}"));
             }
             match ping.last() {
-                Some(last) if last.from == master.mac && Stamp::now().since(last.at) < QUIET => Ok(()),
+                Some(last) if last.from == master.mac && Stamp::now().since(last.at) < QUIET => {
+                    Ok(())
+                }
                 other => Err(format!("last answer {other:?}")),
             }
         };

@@ -5,8 +5,10 @@ use crate::turns::{each, together};
 
 /// Both hosts of the edge pair have this one.
 const EDGE: &str = include_str!("../../golden/config/published/edge.conf");
-const PATRONI_MASTER: &str = include_str!("../../golden/config/published/patroni-2node-master.conf");
-const PATRONI_BACKUP: &str = include_str!("../../golden/config/published/patroni-2node-backup.conf");
+const PATRONI_MASTER: &str =
+    include_str!("../../golden/config/published/patroni-2node-master.conf");
+const PATRONI_BACKUP: &str =
+    include_str!("../../golden/config/published/patroni-2node-backup.conf");
 
 // R10: with equal priorities whoever serves goes on serving.
 #[test]
