@@ -239,25 +239,26 @@ fn check_acts(output: &str) {
         line.split_once(title).unwrap().1.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
     let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("{text}: {table}"));
-    // A busy machine may add the demo's own tolerance of 500 ms.
+    // A busy machine may add the demo's own tolerance of 1 s, or be late with the last advert, which
+    // shortens an outage.
     // C36
     let start = row(". both start");
     assert_eq!(start[0], "lb-01");
-    assert!((3605..=4105).contains(&number(&start[1])), "{table}");
+    assert!((3605..=4605).contains(&number(&start[1])), "{table}");
     // C38: two to three intervals and a skew after the crash.
     let crash = row(". lb-01 dies");
     assert_eq!(crash[0], "lb-02");
-    assert!((2600..=4109).contains(&number(&crash[1])), "{table}");
-    assert!((1000..=2055).contains(&number(&crash[3])), "{table}");
+    assert!((2000..=4609).contains(&number(&crash[1])), "{table}");
+    assert!((500..=2305).contains(&number(&crash[3])), "{table}");
     // C54, C42
     let back = row(". lb-01 comes back");
     assert_eq!(back[0], "lb-01");
-    assert!(back[1] == "none" || number(&back[1]) <= 500, "{table}");
+    assert!(back[1] == "none" || number(&back[1]) <= 1000, "{table}");
     // C45, C57
     let stop = row(". lb-01 is stopped");
     assert_eq!(stop[0], "lb-02");
     // The address answers until its successor has it: a ping or two at most.
-    assert!(stop[1] == "none" || number(&stop[1]) <= 500, "{table}");
+    assert!(stop[1] == "none" || number(&stop[1]) <= 1000, "{table}");
     assert!(output.contains("vipd check /etc/keepalived/keepalived.conf"));
     assert!(output.contains("Everything the demo made is gone again"));
 }
