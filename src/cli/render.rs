@@ -127,7 +127,12 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     if let Some(left) = router.next_deadline_ms {
         match router.state {
             State::Master => line("next advert", &format!("in {left} ms")),
-            State::Backup => line("takes over", &format!("in {left} ms if nothing is heard")),
+            State::Backup => {
+                // A worse master does not stop it; the hint says what does.
+                let worse = router.master.as_ref().is_some_and(|m| m.priority < router.priority);
+                let unless = if worse { "" } else { " if nothing is heard" };
+                line("takes over", &format!("in {left} ms{unless}"));
+            }
             State::Leaving => {
                 line("lets go", &format!("in {left} ms, or when the successor is heard"));
             }

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::config::Preempt;
 use crate::status::{MasterStatus, RouterStatus, State};
 use crate::types::{Dialect, Now};
 use crate::vrrp::hear::list;
 use crate::vrrp::ledger::{Peer, millis};
-use crate::vrrp::router::{Fault, Phase, Router};
+use crate::vrrp::router::{Fault, Followed, Phase, Router};
 use crate::wire::vrrp::Claim;
 
 /// A stray packet older than this no longer explains the present.
@@ -83,6 +84,7 @@ impl Router {
             hints.extend(self.list_hint(now, *address, peer));
             hints.extend(self.rival_hint(now, *address, peer));
         }
+        hints.extend(self.patience_hint(now));
         if self.ledger.counters.duplicate_source > 0 {
             hints.push(
                 "adverts arrive from our own address: a loop in the network, or another node uses \
@@ -118,7 +120,7 @@ impl Router {
         let silence = self.silence(now, peer);
         Some(format!(
             "{address} speaks for VRID {vrid} too, but we refuse it: {refusal}. Both nodes may be \
-             master{silence}; {remedy}, or another `virtual_router_id` if it is not a peer"
+             master{silence}: {remedy}, or another `virtual_router_id` if it is no peer of ours"
         ))
     }
 
@@ -133,7 +135,7 @@ impl Router {
         let silence = self.silence(now, peer);
         Some(format!(
             "{address} lists {theirs} where we list {ours}: keepalived before 2.3.3 refuses such \
-             adverts, and then both nodes are master{silence}; make the lists equal"
+             adverts, and then both nodes are master{silence}: make the lists equal"
         ))
     }
 
@@ -157,6 +159,34 @@ impl Router {
         Some(format!("{address} is master too, with priority {theirs}: {cause}"))
     }
 
+    /// How long a worse master is left alone, and why.
+    fn patience_hint(&self, now: Now) -> Option<String> {
+        let Phase::Backup { hold, master_down, .. } = &self.phase else { return None };
+        let Followed { address, claim: Claim::Priority(theirs), .. } = self.followed? else {
+            return None;
+        };
+        let ours = self.effective;
+        if theirs >= ours {
+            return None;
+        }
+        let left = |until: Now| until.since(now).as_secs_f64();
+        Some(match (self.cfg.preempt, hold) {
+            (Preempt::Never, _) => format!(
+                "{address} stays master with priority {theirs}, ours is {ours}: nopreempt is set"
+            ),
+            (Preempt::After(_), Some(until)) if *until > now => format!(
+                "{address} stays master with priority {theirs}, ours is {ours}: preempt_delay has \
+                 {:.1} s left",
+                left(*until)
+            ),
+            (Preempt::After(_), _) => format!(
+                "{address} is about to be preempted: it has priority {theirs}, ours is {ours}; \
+                 {:.1} s left",
+                left(*master_down)
+            ),
+        })
+    }
+
     /// Since a peer's last advert that we accepted, unless that was a resignation.
     fn last_advert_age(&self, now: Now, peer: &Peer) -> Option<Duration> {
         match peer.claim? {
@@ -169,7 +199,7 @@ impl Router {
     /// every packet it receives, and ours come first.
     fn silence(&self, now: Now, peer: &Peer) -> &'static str {
         if self.state() == State::Master && now.since(peer.last_seen) > self.patience() {
-            ", even if it is silent now"
+            " (it is silent now, but may still hold the addresses)"
         } else {
             ""
         }

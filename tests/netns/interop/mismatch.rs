@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use vipd::lab::deadline::eventually;
+use vipd::lab::deadline::{eventually, never};
 
 use super::pair::{Case, Dialect, Instance, Kind, Pair};
 use crate::SOON;
@@ -96,9 +96,8 @@ fn explained(case: &Disagreement) {
         .unwrap_or_else(|e| panic!("{e}\n{}", pair.logs()));
     hint(&pair, case.hint);
     // keepalived falls silent once it refuses what it hears, but keeps the address.
-    let silence = ours.interval * 8;
-    std::thread::sleep(silence);
-    assert!(pair.a.has(pair.vip) && pair.b.has(pair.vip), "{}", pair.logs());
+    let settled = || pair.a.has(pair.vip) && pair.b.has(pair.vip);
+    never(ours.interval * 8, || (!settled()).then(|| pair.logs())).unwrap();
     println!("{case}:\n{}", hint(&pair, case.hint));
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vipd::lab::Stamp;
 use vipd::lab::deadline::never;
 
-use super::pair::{Case, Dialect, Instance, PAIRS, Pair, cases};
+use super::pair::{Case, Dialect, Instance, Kind, PAIRS, Pair, cases};
 use crate::turns::{each, together};
 
 // R12
@@ -28,6 +28,10 @@ fn patient(case: &Case) {
     never(patience, || pair.wire.adverts_of(&pair.a, since).pop())
         .unwrap_or_else(|(_, advert)| panic!("{advert}\n{}", pair.logs()));
     pair.settled_on_b();
+    if pair.a.kind == Kind::Vipd {
+        let why = pair.a.status_text(&[]);
+        assert!(why.contains("nopreempt is set"), "{why}");
+    }
 
     pair.b.stop();
     pair.settled_on_a();

@@ -276,12 +276,11 @@ impl Host {
                 keepalived.process().wait_for_output(SOON, "Entering BACKUP STATE").unwrap();
             }
             Daemon::Vipd(_) => {
-                eventually(SOON, format!("{} to follow {master}", self.node.name()), || {
-                    let router = self.router();
+                let what = format!("{} to follow {master}", self.node.name());
+                self.until(&what, |router| {
                     let followed = router["master"]["address"] == master.to_string();
-                    if router["state"] == "backup" && followed { Ok(()) } else { Err(router) }
-                })
-                .unwrap()
+                    router["state"] == "backup" && followed
+                });
             }
         }
     }
