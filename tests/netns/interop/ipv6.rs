@@ -6,7 +6,7 @@ use vipd::lab::deadline::{eventually, never};
 use vipd::lab::raw::Datagram;
 use vipd::lab::{Decoded, Stamp};
 
-use super::pair::{Case, Dialect, Kind, LATE, Pair, ip};
+use super::pair::{Case, Dialect, Kind, LATE, PAIRS, Pair, cases, ip};
 use crate::SOON;
 use crate::turns::{alone, each, together};
 
@@ -135,6 +135,33 @@ fn the_router_flag_follows_forwarding_unless_the_configuration_says_otherwise() 
         assert_eq!((told.hop_limit, told.link_address), (255, Some(pair.a.mac)));
         assert_eq!(told.destination, "ff02::1".parse::<std::net::Ipv6Addr>().unwrap());
         assert!(told.checksum_ok);
+    });
+}
+
+// C90
+#[test]
+fn the_same_vrid_in_both_families_is_two_routers() {
+    let _turn = together();
+    each(cases(&[Dialect::V3Ipv6], &PAIRS[..2]), |case| {
+        let mut pair = Pair::new(case);
+        let both = |priority| {
+            let of = |dialect: Dialect| dialect.instance(priority).to_string();
+            of(Dialect::V3Ipv6) + &of(Dialect::V3Ipv4).replace("VI_1", "VI_2")
+        };
+        let other_vip = Dialect::V3Ipv4.vip();
+        pair.a.start(&both(150));
+        pair.b.start(&both(100));
+        pair.settled_on_a();
+        eventually(SOON, "the other family's address", || pair.a.has(other_vip)).unwrap();
+
+        // Over IPv6 alone the first host can no longer be heard.
+        let own = pair.source(&pair.a).to_string() + "/64";
+        pair.a.node.del_address("eth0", &own).unwrap();
+        pair.settled_on_b();
+        assert!(pair.a.has(other_vip) && !pair.b.has(other_vip), "{}", pair.logs());
+        pair.a.node.add_address("eth0", &own).unwrap();
+        pair.settled_on_a();
+        assert!(pair.a.has(other_vip) && !pair.b.has(other_vip), "{}", pair.logs());
     });
 }
 

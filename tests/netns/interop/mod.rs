@@ -10,4 +10,5 @@ mod nopreempt;
 mod pair;
 mod published;
 mod reload;
+mod stall;
 mod tiebreak;

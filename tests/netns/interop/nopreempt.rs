@@ -16,6 +16,44 @@ fn a_better_router_with_nopreempt_takes_over_only_when_the_master_is_gone() {
     each(cases(&dialects, &PAIRS), patient);
 }
 
+// R11, C54: without it, the master is left alone for one master-down interval.
+#[test]
+fn a_better_router_says_that_it_is_about_to_preempt() {
+    let _turn = together();
+    each(cases(&[Dialect::V2None], &PAIRS[..2]), |case| {
+        let mut pair = Pair::new(case);
+        pair.b.start(&pair.instance(100));
+        pair.settled_on_b();
+        pair.a.start(&pair.instance(150));
+        pair.a.follows(pair.source(&pair.b));
+        let hints = pair.a.hints();
+        assert!(hints.contains("10.0.0.3 is about to be preempted"), "{hints}");
+        let page = pair.a.status_text(&["VI_1"]);
+        assert!(!page.contains("if nothing is heard"), "{page}");
+        pair.settled_on_a();
+        assert_eq!(pair.a.hints(), "");
+    });
+}
+
+// C55, R28
+#[test]
+fn a_preempt_delay_is_waited_for_and_told() {
+    let _turn = together();
+    each(cases(&[Dialect::V3Ipv4], &PAIRS[..2]), |case| {
+        let mut pair = Pair::new(case);
+        pair.b.start(&pair.instance(100));
+        pair.settled_on_b();
+        let start = Stamp::now();
+        pair.a.start(&Instance { more: "preempt_delay 3", ..pair.instance(150) });
+        pair.a.follows(pair.source(&pair.b));
+        let hints = pair.a.hints();
+        assert!(hints.contains("preempt_delay has"), "{hints}");
+        let (taken, _) = pair.wire.next_of(&pair.a, start, "an advert", |_| true);
+        assert!(taken.since(start) >= Duration::from_secs(3), "{:?}", taken.since(start));
+        pair.settled_on_a();
+    });
+}
+
 fn patient(case: &Case) {
     let mut pair = Pair::new(case);
     let better = Instance { more: "nopreempt", ..pair.instance(150) };
@@ -29,8 +67,8 @@ fn patient(case: &Case) {
         .unwrap_or_else(|(_, advert)| panic!("{advert}\n{}", pair.logs()));
     pair.settled_on_b();
     if pair.a.kind == Kind::Vipd {
-        let why = pair.a.status_text(&[]);
-        assert!(why.contains("nopreempt is set"), "{why}");
+        let hints = pair.a.hints();
+        assert!(hints.contains("nopreempt is set"), "{hints}");
     }
 
     pair.b.stop();

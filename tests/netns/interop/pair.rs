@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use vipd::lab::deadline::{Overdue, eventually, never};
 use vipd::lab::keepalived::Keepalived;
@@ -205,6 +206,12 @@ impl Host {
         let exit = process.wait(SOON).unwrap();
         assert_eq!(exit, Exit::Code(0), "{}", self.log());
         self.daemon = None;
+    }
+
+    /// Stops vipd's process as a stalled machine would, or lets it go on.
+    pub(crate) fn freeze(&self, freeze: bool) {
+        let signal = if freeze { Signal::SIGSTOP } else { Signal::SIGCONT };
+        self.vipd().process().signal(signal);
     }
 
     /// SIGKILL for all of it.
@@ -454,17 +461,15 @@ impl Wire {
 
     /// When a host told the network where `vip` is, the first time since a moment.
     pub(crate) fn announced(&self, host: &Host, vip: IpAddr, since: Stamp) -> (Stamp, Decoded) {
-        let tells = |f: &Frame| match f.decode() {
-            _ if f.at < since => false,
-            Decoded::Arp(arp) => {
-                arp.is_gratuitous() && arp.sender == vip && arp.sender_mac == host.mac
-            }
-            Decoded::NeighbourAdvert(n) => n.target == vip && n.source_mac == host.mac,
-            _ => false,
-        };
+        let tells = |f: &Frame| f.at >= since && tells(f, host, vip);
         let frame = self.0.wait_for(SOON, &format!("an announcement of {vip}"), tells);
         let frame = frame.unwrap_or_else(|e| panic!("{e}\n{}", host.log()));
         (frame.at, frame.decode())
+    }
+
+    /// How many announcements of `vip` a host has sent since a moment.
+    pub(crate) fn announcements(&self, host: &Host, vip: IpAddr, since: Stamp) -> usize {
+        self.0.frames().iter().filter(|f| f.at >= since && tells(f, host, vip)).count()
     }
 
     /// Fails if a host sends an advert in the time that an advert in flight needs.
@@ -475,6 +480,14 @@ impl Wire {
 
     pub(crate) fn frames(&self) -> Vec<Frame> {
         self.0.frames()
+    }
+}
+
+fn tells(frame: &Frame, host: &Host, vip: IpAddr) -> bool {
+    match frame.decode() {
+        Decoded::Arp(arp) => arp.is_gratuitous() && arp.sender == vip && arp.sender_mac == host.mac,
+        Decoded::NeighbourAdvert(n) => n.target == vip && n.source_mac == host.mac && !n.solicited,
+        _ => false,
     }
 }
 

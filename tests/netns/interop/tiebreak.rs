@@ -5,7 +5,7 @@ use vipd::lab::deadline::eventually;
 
 use super::pair::{Case, Dialect, Host, Kind, LATE, PAIRS, Pair, cases};
 use crate::SOON;
-use crate::turns::{alone, each};
+use crate::turns::{alone, each, together};
 
 const PRIORITY: u8 = 120;
 
@@ -22,7 +22,7 @@ fn equal_masters_are_told_apart_by_address_once_the_partition_heals() {
 // D21: the loser's last word makes the winner tell everyone where the address is.
 #[test]
 fn a_client_behind_the_loser_is_fetched_with_an_advert_before_yielding() {
-    let _turn = alone();
+    let _turn = together();
     each(cases(&[Dialect::V2None, Dialect::V3Ipv6], &PAIRS), |case| {
         heal(case, "higher_prio_send_advert", true);
     });
