@@ -179,6 +179,15 @@ pub struct VirtualAddress {
     pub track: bool,
 }
 
+impl VirtualAddress {
+    /// How the kernel lists it: an address with a peer has the peer's prefix length.
+    #[must_use]
+    pub fn kernel_cidr(&self) -> Cidr {
+        let prefix = self.peer.map_or(self.cidr.prefix(), Cidr::prefix);
+        Cidr::new(self.cidr.address(), prefix).unwrap_or(self.cidr)
+    }
+}
+
 /// Gratuitous ARP (IPv4) and unsolicited neighbour advertisement (IPv6) while master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnnounceConfig {

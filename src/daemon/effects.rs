@@ -29,7 +29,7 @@ use crate::engine::{
 use crate::status::State;
 use crate::sys::netlink::{Netlink, name_of};
 use crate::sys::packet::FrameSender;
-use crate::types::{Cidr, IfIndex, IfName, Now};
+use crate::types::{IfIndex, IfName, Now};
 use crate::wire::{arp, ndisc};
 
 /// How long a reading of the forwarding sysctl is believed.
@@ -235,7 +235,7 @@ async fn perform_addresses(
             AddressOp::Set { op, iface, address, want } => {
                 let result = match want {
                     Want::Held(lease) => netlink.set_present(iface, &address, lease).await,
-                    Want::Gone => netlink.set_absent(iface, kernel_cidr(&address)).await,
+                    Want::Gone => netlink.set_absent(iface, address.kernel_cidr()).await,
                 };
                 if inbox.send(Inbox::Done { op, result }).is_err() {
                     return;
@@ -249,12 +249,6 @@ async fn perform_addresses(
             }
         }
     }
-}
-
-/// How the kernel lists an address: one with a peer has the peer's prefix.
-pub(super) fn kernel_cidr(address: &VirtualAddress) -> Cidr {
-    let prefix = address.peer.map_or(address.cidr.prefix(), Cidr::prefix);
-    Cidr::new(address.cidr.address(), prefix).unwrap_or(address.cidr)
 }
 
 fn forwards_ipv6(iface: &str) -> bool {

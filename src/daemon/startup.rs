@@ -11,7 +11,6 @@ use caps::{CapSet, Capability};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::StartError;
-use super::effects::kernel_cidr;
 use crate::api::SOCKET_NAME;
 use crate::config::Config;
 use crate::engine::{Link, LinkAddress, is_adoptable};
@@ -122,7 +121,7 @@ pub(super) fn leftovers(config: &Config, table: &[(Link, Vec<LinkAddress>)]) -> 
     for router in &config.routers {
         let adoptable = is_adoptable(router, table);
         for address in &router.addresses {
-            let place = (router.iface_of(address), kernel_cidr(address));
+            let place = (router.iface_of(address), address.kernel_cidr());
             if adoptable {
                 adopted.insert(place);
             }

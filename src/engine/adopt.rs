@@ -16,7 +16,7 @@ pub fn is_adoptable(router: &RouterConfig, links: &[(Link, Vec<LinkAddress>)]) -
         on.is_some_and(|(_, addresses)| {
             addresses
                 .iter()
-                .any(|a| a.cidr == wanted.cidr && a.ours && a.renewed.is_some_and(fresh))
+                .any(|a| a.cidr == wanted.kernel_cidr() && a.ours && a.renewed.is_some_and(fresh))
         })
     };
     !router.addresses.is_empty() && router.addresses.iter().all(|a| in_place(a))

@@ -261,7 +261,7 @@ impl Holding {
     /// notice is an old one of our own removal: asking again tells (the answer is `Already`).
     pub(crate) fn vanished(&mut self, now: Now, iface: IfIndex, cidr: Cidr, out: &mut Outbox) {
         for entry in &mut self.addresses {
-            let matches = entry.iface == Some(iface) && entry.address.cidr == cidr;
+            let matches = entry.iface == Some(iface) && entry.address.kernel_cidr() == cidr;
             if !matches || !entry.wanted {
                 continue;
             }
@@ -303,7 +303,7 @@ impl Holding {
         let kept: Vec<_> = self.addresses.iter().filter_map(Entry::claim).collect();
         for entry in &mut self.addresses {
             if entry.retry.is_some_and(|at| at <= now) {
-                if entry.leaving && kept.contains(&(entry.iface, entry.address.cidr)) {
+                if entry.leaving && kept.contains(&(entry.iface, entry.address.kernel_cidr())) {
                     // Configured again since: removing it now would hit its successor.
                     entry.retry = None;
                     entry.held = false;
@@ -337,7 +337,7 @@ impl Holding {
         self.addresses
             .iter()
             .filter(|e| e.held && !e.leaving)
-            .filter_map(|e| Some((e.iface?, e.address.cidr)))
+            .filter_map(|e| Some((e.iface?, e.address.kernel_cidr())))
             .collect()
     }
 
@@ -385,7 +385,7 @@ impl Entry {
     /// What it occupies in the kernel, if it is to stay there.
     fn claim(&self) -> Option<(Option<IfIndex>, Cidr)> {
         let stays = !self.leaving && self.wanted;
-        stays.then_some((self.iface, self.address.cidr))
+        stays.then(|| (self.iface, self.address.kernel_cidr()))
     }
 
     /// The lease has run out; the kernel may be late, never early.
