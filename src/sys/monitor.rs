@@ -8,13 +8,13 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::sys::{AsyncSocket, SocketAddr};
 use rtnetlink::{MulticastGroup, new_multicast_connection};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::netlink::{self, Netlink};
 use crate::engine::{LinkChange, OpError};
@@ -61,14 +61,6 @@ impl Monitor {
         let Some((message, _)) = self.messages.next().await else {
             // The connection's task ended: unreadable input, or the kernel closed the socket.
             report(Reported::Lost);
-            match subscribe() {
-                Ok(messages) => self.messages = messages,
-                Err(error) => {
-                    report(Reported::Blind(super::failed("subscribe to link events", &error)));
-                    sleep(RESYNC_PAUSE).await;
-                    return;
-                }
-            }
             return self.resync(report).await;
         };
         match message.payload {
@@ -85,12 +77,20 @@ impl Monitor {
         }
     }
 
-    /// Read everything again. Events queued before that are outdated by it and thrown away.
+    /// Subscribe and read everything again, in this order and on a new socket: until the old one is
+    /// read empty, the kernel drops events without saying so again, and what waits there is older
+    /// than what we are about to read.
     async fn resync(&mut self, mut report: impl FnMut(Reported)) {
         loop {
             sleep_until(self.last_dump + RESYNC_PAUSE).await;
-            while let Some(Some(_)) = self.messages.next().now_or_never() {}
             self.last_dump = Instant::now();
+            match subscribe() {
+                Ok(messages) => self.messages = messages,
+                Err(error) => {
+                    report(Reported::Blind(super::failed("subscribe to link events", &error)));
+                    continue;
+                }
+            }
             match self.requests.dump().await {
                 Ok(table) => return report(Reported::Change(LinkChange::Resync(table))),
                 Err(error) => {
