@@ -144,6 +144,8 @@ impl Visit for Fields {
         match field.name() {
             "message" => self.message.push_str(value),
             "router" => self.router.push_str(value),
+            // What the `log` crate's records carry, via tracing-log.
+            name if name.starts_with("log.") => {}
             name => {
                 let _ = write!(self.others, " {name}={value:?}");
             }
@@ -154,7 +156,6 @@ impl Visit for Fields {
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
             "router" => write!(self.router, "{value:?}"),
-            // What the `log` crate's records carry, via tracing-log.
             name if name.starts_with("log.") => Ok(()),
             name => write!(self.others, " {name}={value:?}"),
         };
