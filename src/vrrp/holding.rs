@@ -356,6 +356,14 @@ impl Holding {
             .collect()
     }
 
+    /// Addresses somebody keeps removing, and how often each was put back.
+    pub(crate) fn fights(&self, now: Now) -> impl Iterator<Item = (Cidr, u64)> {
+        let recent = move |e: &&Entry| {
+            e.vanished_at.iter().filter(|at| now.since(**at) <= FIGHT_WINDOW).count() >= FIGHT
+        };
+        self.addresses.iter().filter(recent).map(|e| (e.address.cidr, e.readded))
+    }
+
     fn forget_the_gone(&mut self) {
         self.addresses.retain(|e| !(e.leaving && e.op.is_none() && e.retry.is_none() && !e.held));
     }

@@ -85,6 +85,12 @@ impl Router {
             hints.extend(self.rival_hint(now, *address, peer));
         }
         hints.extend(self.patience_hint(now));
+        hints.extend(self.holding.fights(now).map(|(cidr, readded)| {
+            format!(
+                "somebody keeps removing {cidr}, put back {readded} times: look for a network \
+                 manager or another VRRP daemon on this host"
+            )
+        }));
         if self.ledger.counters.duplicate_source > 0 {
             hints.push(
                 "adverts arrive from our own address: a loop in the network, or another node uses \
