@@ -147,6 +147,8 @@ struct Bench {
     /// VRRP on the second host's link, sent and received: one clock for both sides' adverts.
     adverts: Capture,
     client: Pinger,
+    /// Dropping the last handle of a host removes it.
+    _client_node: Node,
     _lab: Lab,
 }
 
@@ -171,6 +173,7 @@ impl Bench {
             client: Pinger::start_every(&client, VIP.into(), pace.probe_interval())?,
             first,
             second,
+            _client_node: client,
             _lab: lab,
         };
         let start = Stamp::now();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fmt::Write as _;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -141,7 +142,10 @@ impl Host {
             Kind::Vipd => {
                 Running::Vipd(Vipd::start(&self.node, &self.vipd, "keepalived.conf", &config)?)
             }
-            Kind::Keepalived => Running::Keepalived(Keepalived::start(&self.node, &config)?),
+            Kind::Keepalived => {
+                self.remove_pid_files()?;
+                Running::Keepalived(Keepalived::start(&self.node, &config)?)
+            }
         });
         Ok(())
     }
@@ -212,6 +216,21 @@ impl Host {
             if virtual_ones == count { Ok(()) } else { Err(format!("{virtual_ones} addresses")) }
         });
         held.with_context(|| self.log())
+    }
+
+    /// A killed keepalived leaves them, and refuses to start while the kernel still lists the killed
+    /// child, which in a container without an init is for ever.
+    fn remove_pid_files(&self) -> Result<()> {
+        for name in ["keepalived.pid", "keepalived-vrrp.pid"] {
+            let path = self.node.directory()?.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn process(&self) -> Result<&Proc> {

@@ -54,6 +54,9 @@ enum Part {
     Cpu,
 }
 
+/// Lines printed of one failure: both logs and the beginning of a transcript.
+const LONGEST_FAILURE: usize = 30;
+
 /// Everything measured.
 #[derive(Debug, Default, Serialize)]
 struct Measured {
@@ -69,7 +72,8 @@ fn main() -> ExitCode {
         Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
         Ok(failures) => {
             for failure in failures {
-                eprintln!("not measured: {failure}");
+                let lines: Vec<_> = failure.lines().take(LONGEST_FAILURE).collect();
+                eprintln!("not measured: {}", lines.join("\n"));
             }
             ExitCode::FAILURE
         }
@@ -125,7 +129,7 @@ fn fail_over(programs: &Programs, pace: Pace, runs: u8, quick: bool, measured: &
             let label = format!("{} {}/{} run {}/{runs}", pace.name(), pair.0, pair.1, run + 1);
             match &outcome.failure {
                 None => eprintln!("{label}: {}", tables::progress(&outcome.samples)),
-                Some(failure) => eprintln!("{label}: FAILED {failure:#}"),
+                Some(_) => eprintln!("{label}: FAILED, see the end"),
             }
             (label, outcome)
         };
@@ -169,7 +173,7 @@ fn spend(programs: &Programs, window: Duration, quick: bool, measured: &mut Meas
                 }
                 Err(error) => {
                     let failure = format!("{instances} instances at {}: {error:#}", pace.name());
-                    eprintln!("FAILED {failure}");
+                    eprintln!("{instances} instances at {}: FAILED, see the end", pace.name());
                     measured.failures.push(failure);
                 }
             }
