@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use vipd::types::Mac;
 use crate::figures::{HIGH, LOW, Pace, millis};
 use crate::holding::{Holding, both};
 use crate::host::{Host, LINK, Pair, Plan, Programs, SOON};
+use crate::yardstick::Yardstick;
 
 /// The address the client pings.
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
@@ -92,6 +94,9 @@ pub(crate) struct Sample {
     /// The successor's first advert, relative to the old master's last plus what the RFC has it
     /// wait; negative is early.
     pub(crate) late: f64,
+    /// By how much a thread of this program that only sleeps was woken too late meanwhile: what the
+    /// machine adds, whoever runs on it.
+    pub(crate) machine_late: f64,
     /// Both hosts had the address and a carrier.
     pub(crate) both: f64,
     /// They still had when the watch ended and the master was brought back.
@@ -115,16 +120,16 @@ pub(crate) struct Outcome {
 /// All scenarios once, in a network made for them.
 pub(crate) fn run(
     programs: &Programs,
+    yardstick: &Arc<Yardstick>,
     pace: Pace,
     pair: Pair,
-    run: u8,
-    runs: u8,
+    (run, runs): (u8, u8),
     scenarios: &[Scenario],
 ) -> Outcome {
     let mut samples = Vec::new();
     let phase = pace.interval() * (2 * u32::from(run) + 1) / (2 * u32::from(runs));
     let mut measure_all = || {
-        let mut bench = Bench::build(programs, pace, pair)?;
+        let mut bench = Bench::build(programs, yardstick, pace, pair)?;
         for &scenario in scenarios {
             let sample = bench.measure(scenario, phase);
             let sample = sample.with_context(|| format!("{scenario}\n{}", bench.logs()))?;
@@ -147,6 +152,7 @@ struct Bench {
     /// VRRP on the second host's link, sent and received: one clock for both sides' adverts.
     adverts: Capture,
     client: Pinger,
+    yardstick: Arc<Yardstick>,
     /// Dropping the last handle of a host removes it.
     _client_node: Node,
     _lab: Lab,
@@ -154,7 +160,12 @@ struct Bench {
 
 impl Bench {
     /// Builds the network and waits until the first host is master and the client knows it.
-    fn build(programs: &Programs, pace: Pace, pair: Pair) -> Result<Bench> {
+    fn build(
+        programs: &Programs,
+        yardstick: &Arc<Yardstick>,
+        pace: Pace,
+        pair: Pair,
+    ) -> Result<Bench> {
         let lab = Lab::new()?;
         let plan = |priority| Plan { pace, priority, instances: 1 };
         let host = |name, address, kind, priority| {
@@ -171,6 +182,7 @@ impl Bench {
             second_holding: Holding::watch(&second.node, VIP)?,
             adverts: capture_adverts(&second.node)?,
             client: Pinger::start_every(&client, VIP.into(), pace.probe_interval())?,
+            yardstick: Arc::clone(yardstick),
             first,
             second,
             _client_node: client,
@@ -193,6 +205,10 @@ impl Bench {
         self.hurt(scenario, &pids)?;
         let cut = Stamp::now();
         let takeover = self.wait_for_takeover(fault)?;
+        let answered = Stamp::now();
+        if scenario == Scenario::Stop {
+            self.first.wait_for_end()?;
+        }
         thread::sleep(self.pace.watch().saturating_sub(Stamp::now().since(takeover)));
 
         let repair = Stamp::now();
@@ -222,6 +238,7 @@ impl Bench {
             phase: millis(phase),
             outage: longest(fault, repair)?,
             late: self.lateness(fault)?,
+            machine_late: millis(self.yardstick.latest(fault, answered)),
             both: millis(both_in),
             both_lasts,
             back: millis(back.since(repair)),
@@ -233,15 +250,22 @@ impl Bench {
     fn hurt(&self, scenario: Scenario, pids: &[Pid]) -> Result<()> {
         match scenario {
             Scenario::Crash => {
-                self.first.signal_all(pids, Signal::SIGKILL);
+                self.kill_first(pids);
                 self.first.node.unplug()?;
             }
-            Scenario::Kill => self.first.signal_all(pids, Signal::SIGKILL),
+            Scenario::Kill => self.kill_first(pids),
             Scenario::Freeze => self.first.signal_all(pids, Signal::SIGSTOP),
             Scenario::Stop => self.first.ask_to_stop()?,
             Scenario::Unplug => self.first.node.unplug()?,
         }
         Ok(())
+    }
+
+    /// Kills all processes at one moment: a child of keepalived's that outlives its parent even
+    /// briefly resigns, which a dying host does not.
+    fn kill_first(&self, pids: &[Pid]) {
+        self.first.signal_all(pids, Signal::SIGSTOP);
+        self.first.signal_all(pids, Signal::SIGKILL);
     }
 
     /// Returns from when on the first host is reachable.
@@ -252,12 +276,8 @@ impl Bench {
                 self.first.node.plug()?;
                 self.first.start()?;
             }
-            Scenario::Kill => self.first.start()?,
+            Scenario::Kill | Scenario::Stop => self.first.start()?,
             Scenario::Freeze => self.first.signal_all(pids, Signal::SIGCONT),
-            Scenario::Stop => {
-                self.first.wait_for_end()?;
-                self.first.start()?;
-            }
             Scenario::Unplug => {
                 let plugged = Stamp::now();
                 self.first.node.plug()?;

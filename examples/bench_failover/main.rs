@@ -10,6 +10,7 @@ mod figures;
 mod holding;
 mod host;
 mod tables;
+mod yardstick;
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +25,8 @@ use vipd::lab::{Lab, keepalived};
 
 use failover::{Sample, Scenario};
 use figures::Pace;
-use host::{Kind, Programs};
+use host::{Kind, Pair, Programs};
+use yardstick::Yardstick;
 
 /// Compare the fail-over and the cost of vipd with keepalived's
 #[derive(Debug, Parser)]
@@ -56,6 +58,9 @@ enum Part {
 
 /// Lines printed of one failure: both logs and the beginning of a transcript.
 const LONGEST_FAILURE: usize = 30;
+
+/// Each may take half a minute: that many, and the rest is not worth waiting for.
+const TOO_MANY_FAILURES: usize = 4;
 
 /// Everything measured.
 #[derive(Debug, Default, Serialize)]
@@ -96,9 +101,8 @@ fn measure(args: &Args) -> Result<Vec<String>> {
     println!("vipd {} and keepalived {}", measured.vipd, measured.keepalived);
     let began = Instant::now();
     if args.only != Some(Part::Cpu) {
-        let runs = if args.quick { 1 } else { args.runs };
         for pace in Pace::ALL {
-            fail_over(&programs, pace, runs, args.quick, &mut measured);
+            fail_over(&programs, pace, args, &mut measured)?;
             let samples = measured.failover.iter().filter(|s| s.pace == pace).collect::<Vec<_>>();
             print!("\n{}", tables::failover(pace, &samples));
         }
@@ -120,18 +124,18 @@ fn measure(args: &Args) -> Result<Vec<String>> {
 /// Run by run, every pair in each: a machine that becomes slower does so for all.
 ///
 /// With second-long intervals nearly all of the time is waiting, so the four pairs wait together;
-/// with centiseconds they take turns.
-fn fail_over(programs: &Programs, pace: Pace, runs: u8, quick: bool, measured: &mut Measured) {
-    let scenarios = if quick { Scenario::QUICK } else { Scenario::ALL };
+/// with centiseconds they take turns. What fails once is measured once more, alone.
+fn fail_over(programs: &Programs, pace: Pace, args: &Args, measured: &mut Measured) -> Result<()> {
+    let runs = if args.quick { 1 } else { args.runs };
+    let scenarios = if args.quick { Scenario::QUICK } else { Scenario::ALL };
+    let yardstick = Yardstick::start()?;
     for run in 0..runs {
-        let one = |pair| {
-            let outcome = failover::run(programs, pace, pair, run, runs, scenarios);
+        let one = |pair: Pair| {
+            let outcome = failover::run(programs, &yardstick, pace, pair, (run, runs), scenarios);
             let label = format!("{} {}/{} run {}/{runs}", pace.name(), pair.0, pair.1, run + 1);
-            match &outcome.failure {
-                None => eprintln!("{label}: {}", tables::progress(&outcome.samples)),
-                Some(_) => eprintln!("{label}: FAILED, see the end"),
-            }
-            (label, outcome)
+            let state = if outcome.failure.is_some() { " FAILED" } else { "" };
+            eprintln!("{label}:{state} {}", tables::progress(&outcome.samples));
+            (label, pair, outcome)
         };
         let outcomes: Vec<_> = if pace == Pace::Second {
             thread::scope(|scope| {
@@ -142,16 +146,20 @@ fn fail_over(programs: &Programs, pace: Pace, runs: u8, quick: bool, measured: &
             Kind::PAIRS.into_iter().map(|pair| Ok(one(pair))).collect()
         };
         for outcome in outcomes {
-            match outcome {
-                Ok((label, outcome)) => {
-                    measured.failover.extend(outcome.samples);
-                    let failure = outcome.failure.map(|failure| format!("{label}: {failure:#}"));
-                    measured.failures.extend(failure);
-                }
-                Err(_) => measured.failures.push(format!("{} run {run}: a panic", pace.name())),
+            let (mut label, pair, mut outcome) =
+                outcome.map_err(|_| anyhow!("a measuring thread has panicked"))?;
+            if outcome.failure.is_some() {
+                (label, _, outcome) = one(pair);
             }
+            measured.failover.extend(outcome.samples);
+            let failure = outcome.failure.map(|failure| format!("{label}: {failure:#}"));
+            measured.failures.extend(failure);
+        }
+        if measured.failures.len() >= TOO_MANY_FAILURES {
+            bail!("{}", measured.failures.join("\n"));
         }
     }
+    Ok(())
 }
 
 /// Both daemons at the same time, each as a pair of its own.

@@ -147,20 +147,26 @@ pub(crate) fn verdict(failovers: &[Sample], costs: &[cost::Sample]) -> String {
     let mut lines = Vec::new();
     for pace in Pace::ALL {
         let by_vipd = |s: &&Sample| s.pace == pace && s.pair.1 == Kind::Vipd;
-        let late = failovers.iter().filter(by_vipd).map(|s| s.late).collect::<Vec<_>>();
-        if let Some(spread) = Spread::of(late.clone()) {
-            let missed = late.iter().filter(|late| **late > LATE_MS).count();
+        let takeovers = failovers.iter().filter(by_vipd).collect::<Vec<_>>();
+        if let Some(spread) = Spread::of(takeovers.iter().map(|s| s.late).collect()) {
+            let missed = takeovers.iter().filter(|s| s.late > LATE_MS);
+            let by_machine = missed.clone().filter(|s| s.machine_late > LATE_MS).count();
+            let missed = missed.count();
             lines.push((
                 missed == 0,
                 format!(
-                    "at {} vipd as successor is at most {LATE_MS} ms late: median {} ms, worst {} \
-                     ms, missed {missed} of {} times",
+                    "at {} vipd as successor at most {LATE_MS} ms late: median {} ms, worst {} ms; \
+                     missed {missed} of {}",
                     pace.name(),
                     ms(spread.median),
                     ms(spread.worst),
-                    late.len()
+                    takeovers.len()
                 ),
             ));
+            if missed > 0 {
+                let line = format!("    {by_machine} of the missed while the machine was too");
+                lines.push((by_machine == missed, line));
+            }
         }
     }
     for vipd in costs.iter().filter(|s| s.kind == Kind::Vipd) {
