@@ -16,7 +16,7 @@ use vipd::lab::ping::Pinger;
 use vipd::lab::{Capture, Decoded, Lab, Node, Stamp, Vrrp};
 use vipd::types::Mac;
 
-use crate::figures::{HIGH, LOW, Pace, millis};
+use crate::figures::{GHOST_WATCH, HIGH, LOW, Pace, millis};
 use crate::holding::{Holding, both};
 use crate::host::{Host, LINK, Pair, Plan, Programs, SOON};
 use crate::yardstick::Yardstick;
@@ -209,14 +209,18 @@ impl Bench {
         if scenario == Scenario::Stop {
             self.first.wait_for_end()?;
         }
-        thread::sleep(self.pace.watch().saturating_sub(Stamp::now().since(takeover)));
+        thread::sleep((takeover + self.pace.watch()).since(Stamp::now()));
+        if scenario == Scenario::Kill {
+            while self.both_hold() && Stamp::now() < takeover + GHOST_WATCH {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
 
         let repair = Stamp::now();
         // Without a carrier the address is on a host nobody reaches.
         let reachable_until = if scenario.cuts_carrier() { cut } else { repair };
         let both_in = both(&self.first_holding, &self.second_holding, fault, reachable_until)?;
-        let both_lasts =
-            !scenario.cuts_carrier() && self.first_holding.now() && self.second_holding.now();
+        let both_lasts = !scenario.cuts_carrier() && self.both_hold();
         let plugged = self.repair(scenario, &pids)?;
         let back = self.wait_until_first_is_master(repair)?;
         thread::sleep(self.settling());
@@ -285,6 +289,10 @@ impl Bench {
             }
         }
         Ok(Stamp::now())
+    }
+
+    fn both_hold(&self) -> bool {
+        self.first_holding.now() && self.second_holding.now()
     }
 
     /// Time without change that makes a state a steady one.

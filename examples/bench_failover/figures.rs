@@ -9,6 +9,9 @@ pub(crate) const HIGH: u8 = 150;
 /// Priority of its successor.
 pub(crate) const LOW: u8 = 100;
 
+/// How long a dead daemon's address is given to go away by itself.
+pub(crate) const GHOST_WATCH: Duration = Duration::from_secs(3);
+
 /// How often adverts come, and in which version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,7 +58,7 @@ impl Pace {
         Duration::from_millis(if self == Pace::Second { 2 } else { 1 })
     }
 
-    /// How long both daemons are left alone after a takeover, to see who keeps the address.
+    /// How long both daemons are at least left alone after a takeover.
     pub(crate) fn watch(self) -> Duration {
         Duration::from_millis(if self == Pace::Second { 1000 } else { 250 })
     }

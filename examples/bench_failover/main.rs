@@ -165,14 +165,15 @@ fn fail_over(programs: &Programs, pace: Pace, args: &Args, measured: &mut Measur
 /// Both daemons at the same time, each as a pair of its own.
 fn spend(programs: &Programs, window: Duration, quick: bool, measured: &mut Measured) {
     for (instances, pace) in cost::CELLS {
+        let once = |kind| cost::measure(programs, kind, instances, pace, window, quick);
         let outcomes = thread::scope(|scope| {
-            let running = [Kind::Vipd, Kind::Keepalived].map(|kind| {
-                scope.spawn(move || cost::measure(programs, kind, instances, pace, window, quick))
-            });
+            let running =
+                [Kind::Vipd, Kind::Keepalived].map(|kind| scope.spawn(move || once(kind)));
             running.map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a panic"))))
         });
-        for outcome in outcomes {
-            match outcome {
+        for (kind, outcome) in [Kind::Vipd, Kind::Keepalived].into_iter().zip(outcomes) {
+            // A backup that took over for a moment has not been at rest: once more.
+            match outcome.or_else(|_| once(kind)) {
                 Ok(samples) => {
                     for sample in samples {
                         eprintln!("{}", tables::cost_progress(&sample));

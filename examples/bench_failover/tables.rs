@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cost;
 use crate::failover::{Sample, Scenario};
-use crate::figures::{HIGH, LOW, Pace, Spread, millis};
+use crate::figures::{GHOST_WATCH, HIGH, LOW, Pace, Spread, millis};
 use crate::host::{Kind, Pair};
 
 /// The figures to reach.
@@ -78,10 +78,11 @@ pub(crate) fn failover(pace: Pace, samples: &[&Sample]) -> String {
          Skew_Time\n      ({} ms) if it resigned; kernel time stamps of one host. \
          Negative is early.\n\
          both hold it: and have a carrier; \">\": until the master is repaired, {} ms after the \
-         takeover.",
+         takeover\n      ({} ms for a dead daemon).",
         ms(millis(pace.master_down(LOW))),
         ms(millis(pace.skew(LOW))),
         ms(millis(pace.watch())),
+        ms(millis(GHOST_WATCH)),
     );
     text
 }
