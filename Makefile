@@ -33,6 +33,6 @@ deny: rust ## licences, bans and sources of the dependencies
 sim: rust ## the simulator, longer: make sim SEEDS=100000 STEPS=5000
 	VIPD_SIM_SEEDS=$(SEEDS) VIPD_SIM_STEPS=$(STEPS) cargo test --release --test sim -- --nocapture
 
-bench-failover: setup ## outages of vipd, keepalived and mixed pairs in one run
+bench-failover: setup ## outages and cost, vipd beside keepalived (ARGS=--quick: one minute)
 	@cargo build --release --quiet
-	@cargo run --release --quiet --example bench-failover
+	@cargo run --release --quiet --example bench-failover -- $(ARGS)
