@@ -180,6 +180,27 @@ pub struct VirtualAddress {
 }
 
 impl VirtualAddress {
+    /// An address with every option at its default.
+    #[must_use]
+    pub fn new(cidr: Cidr) -> VirtualAddress {
+        VirtualAddress {
+            cidr,
+            iface: None,
+            advertised: true,
+            scope: 0,
+            broadcast: None,
+            label: None,
+            peer: None,
+            dad: false,
+            home: false,
+            mngtmpaddr: false,
+            noprefixroute: false,
+            autojoin: false,
+            preferred_lft: None,
+            track: true,
+        }
+    }
+
     /// How the kernel lists it: an address with a peer has the peer's prefix length.
     #[must_use]
     pub fn kernel_cidr(&self) -> Cidr {

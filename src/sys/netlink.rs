@@ -389,22 +389,7 @@ mod tests {
     use rtnetlink::packet_core::{Emitable, Parseable};
 
     fn plain(cidr: &str) -> VirtualAddress {
-        VirtualAddress {
-            cidr: cidr.parse().unwrap(),
-            iface: None,
-            advertised: true,
-            scope: 0,
-            broadcast: None,
-            label: None,
-            peer: None,
-            dad: false,
-            home: false,
-            mngtmpaddr: false,
-            noprefixroute: false,
-            autojoin: false,
-            preferred_lft: None,
-            track: true,
-        }
+        VirtualAddress::new(cidr.parse().unwrap())
     }
 
     /// Through the bytes, as the kernel would echo it.

@@ -45,22 +45,7 @@ where
 }
 
 fn plain(cidr: &str) -> VirtualAddress {
-    VirtualAddress {
-        cidr: cidr.parse().unwrap(),
-        iface: None,
-        advertised: true,
-        scope: 0,
-        broadcast: None,
-        label: None,
-        peer: None,
-        dad: false,
-        home: false,
-        mngtmpaddr: false,
-        noprefixroute: false,
-        autojoin: false,
-        preferred_lft: None,
-        track: true,
-    }
+    VirtualAddress::new(cidr.parse().unwrap())
 }
 
 fn open(node: &Node, group: IpAddr, vrids: Option<&'static [u8]>) -> Receiver {

@@ -608,22 +608,7 @@ fn config(
             Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(10, 0, 0, 200 + n)),
             Family::Ipv6 => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, u16::from(n))),
         };
-        Arc::new(VirtualAddress {
-            cidr: Cidr::host(ip),
-            iface: None,
-            advertised: true,
-            scope: 0,
-            broadcast: None,
-            label: None,
-            peer: None,
-            dad: false,
-            home: false,
-            mngtmpaddr: false,
-            noprefixroute: false,
-            autojoin: false,
-            preferred_lft: None,
-            track: true,
-        })
+        Arc::new(VirtualAddress::new(Cidr::host(ip)))
     };
     let router = RouterConfig {
         name: "VI_1".to_owned(),
