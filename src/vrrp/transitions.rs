@@ -391,7 +391,8 @@ impl Router {
             Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::NoSource(name, _) => {
                 name == own
             }
-            Fault::Starting | Fault::Socket(_) | Fault::Tracker | Fault::Drained => false,
+            Fault::Starting | Fault::Socket(_) => true,
+            Fault::Tracker | Fault::Drained => false,
         };
         let leaving = from == State::Leaving;
         let from = if leaving { State::Master } else { from };
