@@ -8,6 +8,7 @@ mod cli_check;
 mod config_keepalived;
 mod config_toml;
 mod expected;
+mod engine;
 mod golden;
 mod manual;
 mod status_render;

@@ -1,0 +1,286 @@
+//! Configurations, links and packets in few words. The default router is the one of the case table:
+//! VRRPv3 over IPv4, VRID 53, 100 cs, priority 100, one address, preemption on.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vipd::config::{
+    AnnounceConfig, Config, Globals, Preempt, RouterConfig, RouterFlag, VirtualAddress,
+};
+use vipd::engine::{Link, LinkAddress};
+use vipd::types::{
+    AuthV2, Centis, Cidr, Dialect, Family, IfIndex, IfName, Mac, Now, Priority, V3Checksum, Vrid,
+};
+use vipd::wire::vrrp::{Advert, Claim};
+use vipd::wire::{ipv4, vrrp};
+
+pub const V2: Dialect = Dialect::V2(AuthV2::None);
+pub const V2_PASS: Dialect = Dialect::V2(AuthV2::Pass(*b"1111\0\0\0\0"));
+pub const V3: Dialect = Dialect::V3Ipv4(V3Checksum::PseudoHeader);
+pub const V3_MESSAGE: Dialect = Dialect::V3Ipv4(V3Checksum::MessageOnly);
+pub const V3_IPV6: Dialect = Dialect::V3Ipv6;
+
+pub const ETH0: IfIndex = IfIndex(2);
+pub const ETH1: IfIndex = IfIndex(3);
+/// Our own address on eth0.
+pub const OWN: &str = "192.0.2.101";
+pub const OWN_V6: &str = "fe80::64";
+pub const VIP: &str = "192.0.2.251";
+pub const VIP_V6: &str = "fe80::53";
+/// Peers whose address compares lower and higher than ours.
+pub const LOW: &str = "192.0.2.9";
+pub const HIGH: &str = "192.0.2.200";
+
+pub fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+pub fn cidr(text: &str) -> Cidr {
+    text.parse().unwrap()
+}
+
+pub fn name(text: &str) -> IfName {
+    text.parse().unwrap()
+}
+
+pub fn centis(cs: u16) -> Centis {
+    Centis::try_from(cs).unwrap()
+}
+
+pub fn priority(value: u8) -> Priority {
+    Priority::try_from(value).unwrap()
+}
+
+pub const fn secs(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+pub const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub const fn ns(ns: u64) -> Duration {
+    Duration::from_nanos(ns)
+}
+
+/// The skew as the RFCs define it, computed apart from the code under test.
+pub fn skew(scale_cs: u16, priority: u8) -> Duration {
+    ns((256 - u64::from(priority)) * u64::from(scale_cs) * 10_000_000 / 256)
+}
+
+/// The master-down interval of VRRPv3 with three adverts.
+pub fn mdi(master_cs: u16, priority: u8) -> Duration {
+    ms(u64::from(master_cs) * 30) + skew(master_cs, priority)
+}
+
+pub fn vip(text: &str) -> Arc<VirtualAddress> {
+    vip_on(text, None)
+}
+
+pub fn vip_on(text: &str, iface: Option<&str>) -> Arc<VirtualAddress> {
+    Arc::new(VirtualAddress {
+        cidr: cidr(text),
+        iface: iface.map(name),
+        advertised: true,
+        scope: 0,
+        broadcast: None,
+        label: None,
+        peer: None,
+        dad: false,
+        home: false,
+        mngtmpaddr: false,
+        noprefixroute: false,
+        autojoin: false,
+        preferred_lft: None,
+        track: true,
+    })
+}
+
+pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
+    let mut cfg = RouterConfig {
+        name: "VI_1".to_owned(),
+        iface: name("eth0"),
+        vrid: Vrid::try_from(53).unwrap(),
+        dialect: V3,
+        priority: priority(100),
+        interval: Centis::SECOND,
+        preempt: Preempt::After(Duration::ZERO),
+        down_timer_adverts: 3,
+        strict: None,
+        source: None,
+        group: Family::Ipv4.vrrp_group(),
+        addresses: vec![vip(VIP)],
+        announce: AnnounceConfig::default(),
+        answer_lower: true,
+        advert_before_yield: false,
+        check_addresses: true,
+        max_learned_interval: centis(300),
+        expect_owner: true,
+        track_iface: true,
+        router_flag: RouterFlag::Forwarding,
+    };
+    change(&mut cfg);
+    cfg
+}
+
+/// The same router over IPv6.
+pub fn router_v6(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
+    router(|r| {
+        r.dialect = V3_IPV6;
+        r.group = Family::Ipv6.vrrp_group();
+        r.addresses = vec![vip(VIP_V6)];
+        change(r);
+    })
+}
+
+pub fn with_priority(value: u8) -> RouterConfig {
+    router(|r| r.priority = priority(value))
+}
+
+pub fn config(routers: Vec<RouterConfig>) -> Config {
+    Config { globals: Globals::default(), routers: routers.into_iter().map(Arc::new).collect() }
+}
+
+pub fn link(index: IfIndex, named: &str) -> Link {
+    let last = u8::try_from(index.0).unwrap();
+    Link {
+        index,
+        name: name(named),
+        running: true,
+        up: true,
+        mac: Some(Mac([2, 0, 0, 0, 0, last])),
+        mtu: 1500,
+        noarp: false,
+        loopback: false,
+    }
+}
+
+pub fn address(text: &str) -> LinkAddress {
+    LinkAddress { cidr: cidr(text), usable: true, secondary: false, ours: false }
+}
+
+/// eth0 with an address of each family, eth1 with one.
+pub fn links() -> Vec<(Link, Vec<LinkAddress>)> {
+    let eth0 = vec![address("192.0.2.101/24"), address("fe80::64/64")];
+    vec![(link(ETH0, "eth0"), eth0), (link(ETH1, "eth1"), vec![address("198.51.100.100/24")])]
+}
+
+/// What the wire did to a message.
+pub type Damage = fn(&mut Vec<u8>);
+
+/// A packet of a peer: everything can be changed before it is sent, nothing has to be.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub dialect: Dialect,
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub hop_limit: Option<u8>,
+    pub iface: IfIndex,
+    pub at: Option<Now>,
+    pub advert: Advert,
+    pub damage: Option<Damage>,
+}
+
+/// A valid advert for the default router; priority 0 resigns.
+pub fn advert(source: &str, priority: u8) -> Heard {
+    Heard {
+        dialect: V3,
+        source: ip(source),
+        destination: Family::of(ip(source)).vrrp_group(),
+        hop_limit: Some(255),
+        iface: ETH0,
+        at: None,
+        advert: Advert {
+            vrid: Vrid::try_from(53).unwrap(),
+            claim: Claim::from_wire(priority),
+            interval: Centis::SECOND,
+            addresses: vec![ip(VIP)],
+        },
+        damage: None,
+    }
+}
+
+pub fn advert_v6(source: &str, priority: u8) -> Heard {
+    advert(source, priority).speaking(V3_IPV6).listing(&[VIP_V6])
+}
+
+impl Heard {
+    /// When it arrives, counted from the start of the bench.
+    pub fn at(mut self, since_start: Duration) -> Heard {
+        self.at = Some(T0 + since_start);
+        self
+    }
+
+    pub fn every(mut self, cs: u16) -> Heard {
+        self.advert.interval = centis(cs);
+        self
+    }
+
+    pub fn speaking(mut self, dialect: Dialect) -> Heard {
+        self.dialect = dialect;
+        self
+    }
+
+    pub fn listing(mut self, addresses: &[&str]) -> Heard {
+        self.advert.addresses = addresses.iter().map(|a| ip(a)).collect();
+        self
+    }
+
+    pub fn vrid(mut self, vrid: u8) -> Heard {
+        self.advert.vrid = Vrid::try_from(vrid).unwrap();
+        self
+    }
+
+    pub fn to(mut self, destination: &str) -> Heard {
+        self.destination = ip(destination);
+        self
+    }
+
+    pub fn hop_limit(mut self, hop_limit: Option<u8>) -> Heard {
+        self.hop_limit = hop_limit;
+        self
+    }
+
+    pub fn on(mut self, iface: IfIndex) -> Heard {
+        self.iface = iface;
+        self
+    }
+
+    /// Changes the VRRP message after its checksum was written.
+    pub fn damaged(mut self, damage: Damage) -> Heard {
+        self.damage = Some(damage);
+        self
+    }
+
+    /// The VRRP message.
+    pub fn message(&self) -> Vec<u8> {
+        let mut message = Vec::new();
+        self.advert
+            .emit(&self.dialect, self.source, self.destination, &mut message)
+            .expect("a sendable advert");
+        if let Some(damage) = self.damage {
+            damage(&mut message);
+        }
+        message
+    }
+
+    /// IPv4: header and message.
+    pub fn datagram(&self) -> Vec<u8> {
+        self.carry(&self.message())
+    }
+
+    pub fn carry(&self, message: &[u8]) -> Vec<u8> {
+        let (IpAddr::V4(source), IpAddr::V4(destination)) = (self.source, self.destination) else {
+            panic!("IPv6 comes without its header");
+        };
+        let ttl = self.hop_limit.expect("IPv4 always carries a TTL");
+        let mut bytes = Vec::new();
+        ipv4::emit(7, source, destination, ttl, vrrp::PROTOCOL, message.len(), &mut bytes).unwrap();
+        bytes.extend_from_slice(message);
+        bytes
+    }
+}
+
+/// Where every bench starts: late enough that nothing saturates at zero unnoticed.
+pub const T0: Now = Now::from_start(Duration::from_secs(1000));
