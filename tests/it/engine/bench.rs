@@ -377,9 +377,15 @@ impl Bench {
                 };
                 let there = known.iter().any(|a| a.cidr == cidr);
                 match want {
-                    Want::Held if there => (Applied::Already, None),
-                    Want::Held => {
-                        let mark = LinkAddress { cidr, usable: true, secondary: false, ours: true };
+                    Want::Held(_) if there => (Applied::Already, None),
+                    Want::Held(_) => {
+                        let mark = LinkAddress {
+                            cidr,
+                            usable: true,
+                            secondary: false,
+                            ours: true,
+                            renewed: None,
+                        };
                         known.push(mark);
                         let event = LinkChange::Address { iface, address: mark };
                         (Applied::Changed, Some(event))
@@ -425,11 +431,17 @@ impl Bench {
             Action::Address { op, iface, address, want } => {
                 self.new_op(op);
                 let cidr = address.cidr;
-                let verb = if want == Want::Held { "hold" } else { "drop" };
+                let verb = if matches!(want, Want::Held(_)) { "hold" } else { "drop" };
                 let on = self.links.get(&iface).map_or("?", |(l, _)| l.name.as_str());
                 let place = if on == "eth0" { String::new() } else { format!(" on {on}") };
                 self.did.push(format!("{verb} {}{place}", cidr.address()));
                 self.asked.push_back((op, Asked::Address { iface, cidr, want }));
+            }
+            Action::Renew(renewals) => {
+                for renewal in renewals {
+                    let seconds = renewal.lease.0;
+                    self.did.push(format!("renew {} {seconds} s", renewal.address.cidr.address()));
+                }
             }
             Action::Socket { op, iface, group, open } => {
                 self.new_op(op);

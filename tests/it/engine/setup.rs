@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::{
-    AnnounceConfig, Config, Globals, Preempt, RouterConfig, RouterFlag, VirtualAddress,
+    AnnounceConfig, Config, Globals, Preempt, Release, RouterConfig, RouterFlag, VirtualAddress,
 };
 use vipd::engine::{Link, LinkAddress};
 use vipd::types::{
@@ -119,6 +119,9 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         expect_owner: true,
         track_iface: true,
         router_flag: RouterFlag::Forwarding,
+        // What the RFCs say; leases and hand-over have tests of their own.
+        release: Release::Now,
+        lease: false,
     };
     change(&mut cfg);
     cfg
@@ -157,7 +160,7 @@ pub fn link(index: IfIndex, named: &str) -> Link {
 }
 
 pub fn address(text: &str) -> LinkAddress {
-    LinkAddress { cidr: cidr(text), usable: true, secondary: false, ours: false }
+    LinkAddress { cidr: cidr(text), usable: true, secondary: false, ours: false, renewed: None }
 }
 
 /// eth0 with an address of each family, eth1 with one.
