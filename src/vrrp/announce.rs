@@ -40,6 +40,11 @@ impl Announce {
         self.early = EARLY.map(|after| (!minimal).then_some(now + after));
     }
 
+    /// The period of the refresh may have changed while this node is master.
+    pub(crate) fn reconfigured(&mut self, now: Now, config: &AnnounceConfig) {
+        self.refresh = (!config.refresh.is_zero()).then_some(now + config.refresh);
+    }
+
     /// A rival may have drawn the traffic to itself (rule R19 with deviation D4).
     pub(crate) fn rival_heard(&mut self, now: Now, config: &AnnounceConfig) {
         if config.lower_repeat == 0 {

@@ -580,8 +580,11 @@ impl Router {
         }
         let sent_before = self.ledger.counters.adv_sent;
         self.priority_changed(now, out);
-        if let Phase::Master { next_advert, .. } = &mut self.phase {
+        if let Phase::Master { next_advert, announce, .. } = &mut self.phase {
             *next_advert = now + own.as_duration();
+            if self.cfg.announce.refresh != old.announce.refresh {
+                announce.reconfigured(now, &self.cfg.announce);
+            }
             if self.ledger.counters.adv_sent == sent_before {
                 self.send(now, self.claim(), out);
             }
