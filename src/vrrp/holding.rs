@@ -154,7 +154,6 @@ impl Holding {
             if entry.wanted {
                 entry.ask(now, Want::Gone, entry.iface, out);
             }
-            entry.held = false;
             entry.ask(now, Want::Held(lease), index, out);
             moved = true;
         }
@@ -427,6 +426,10 @@ impl Entry {
             return;
         }
         self.iface = iface;
+        if self.wanted {
+            // Not known until the answer: a removal may be under way before it.
+            self.held = false;
+        }
         self.expires = lease.flatten().map(|lease| now + lease.as_duration());
         let op = out.next_op();
         self.op = Some(op);
