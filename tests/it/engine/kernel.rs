@@ -129,6 +129,27 @@ fn a_takeover_overtakes_a_removal_that_is_under_way() {
     assert_eq!(bench.counter("addresses_readded"), 0, "our own removal is nobody's fault");
 }
 
+// R4: the first removal was performed, the takeover's installation refused.
+#[test]
+fn what_a_former_reign_held_is_not_announced() {
+    let mut bench = Bench::master(with_priority(100));
+    bench.answers = Answers::OnDemand;
+    bench.hear(&advert(HIGH, 200));
+    bench.hear(&advert(HIGH, 0));
+    bench.run_to_next();
+    bench.expect(&[
+        "drop 192.0.2.251",
+        "MASTER to BACKUP",
+        "advert 100",
+        "hold 192.0.2.251",
+        "BACKUP to MASTER",
+    ]);
+    bench.answer();
+    bench.refuse("No buffer space available");
+    bench.expect_nothing();
+    assert!(!bench.status().addresses[0].held);
+}
+
 #[test]
 fn an_unknown_answer_is_ignored() {
     let mut bench = Bench::master(with_priority(100));

@@ -202,7 +202,6 @@ fn take(bench: &mut Bench, nth: usize, step: &Step) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 300,
         max_shrink_iters: 1000,
         failure_persistence: None,
         ..ProptestConfig::default()

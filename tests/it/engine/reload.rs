@@ -305,6 +305,26 @@ fn a_reload_in_the_moment_of_an_advert_is_told_too() {
     assert_eq!(bench.sent.last().unwrap().advert.addresses.len(), 2);
 }
 
+// D5: a refresh turned off used to be due for ever.
+#[test]
+fn a_refresh_can_be_turned_off_and_on_under_a_master() {
+    let refreshing = |period| vec![router(|r| r.announce.refresh = period)];
+    let mut bench = Bench::master(refreshing(secs(10)).remove(0));
+    bench.reload(refreshing(secs(0)));
+    bench.did();
+    bench.run_for(secs(60));
+    bench.expect(&["advert 100 x60"]);
+    bench.reload(refreshing(secs(30)));
+    bench.did();
+    bench.run_for(secs(60));
+    bench.expect(&[
+        "advert 100 x30",
+        "announce 192.0.2.251",
+        "advert 100 x30",
+        "announce 192.0.2.251",
+    ]);
+}
+
 // C99, R24
 #[test]
 fn a_tracker_shifts_the_deadline_by_the_difference_of_the_skews() {
