@@ -24,8 +24,6 @@ pub(crate) struct Holding {
     addresses: Vec<Entry>,
     /// What the kernel is told to keep each address for; `None`: for ever.
     lease: Option<Lease>,
-    /// The router owns its addresses: those the interface has anyway are left alone.
-    owner: bool,
 }
 
 #[derive(Debug)]
@@ -43,8 +41,6 @@ struct Entry {
     error: Option<OpError>,
     readded: u64,
     vanished_at: Vec<Now>,
-    /// It was there before us and stays there after us.
-    native: bool,
     /// The pending `Held` puts back what somebody removed.
     restoring: bool,
     /// Reported as removed while `op` is under way: before or after it was performed, who knows.
@@ -74,10 +70,9 @@ pub(crate) enum Settled {
 }
 
 impl Holding {
-    /// How addresses are held from now on: on which lease, and whether the interface has them anyway.
-    pub(crate) fn set_terms(&mut self, lease: Option<Lease>, owner: bool) {
+    /// On which lease addresses are held from now on.
+    pub(crate) fn set_lease(&mut self, lease: Option<Lease>) {
         self.lease = lease;
-        self.owner = owner;
     }
 
     /// Takes over a new address list: `true` if an address was added that is wanted at once.
@@ -233,7 +228,6 @@ impl Holding {
             Ok(applied) => {
                 let refused_before = entry.error.take().is_some();
                 entry.held = entry.wanted;
-                entry.native = self.owner && entry.wanted && *applied == Applied::Already;
                 let restored = std::mem::take(&mut entry.restoring) && *applied == Applied::Changed;
                 if entry.held && restored {
                     entry.readded += 1;
@@ -382,7 +376,6 @@ impl Entry {
             error: None,
             readded: 0,
             vanished_at: Vec::new(),
-            native: false,
             restoring: false,
             doubtful: false,
             leaving: false,
@@ -421,10 +414,6 @@ impl Entry {
             self.retry = self.wanted.then_some(now + RETRY);
             return;
         };
-        if want == Want::Gone && std::mem::take(&mut self.native) {
-            self.held = false;
-            return;
-        }
         self.iface = iface;
         if self.wanted {
             // Not known until the answer: a removal may be under way before it.

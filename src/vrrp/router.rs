@@ -606,7 +606,7 @@ impl Router {
         let owner = self.cfg.priority.is_owner();
         let lease = (self.cfg.lease && !owner)
             .then(|| timing::lease(self.cfg.interval, self.cfg.down_timer_adverts));
-        self.holding.set_terms(lease, owner);
+        self.holding.set_lease(lease);
         let added = self.holding.configure(&list, index_of, held_now, now, out);
         if let Phase::Master { installing, .. } = &mut self.phase {
             *installing |= added;

@@ -262,7 +262,11 @@ fn a_deleted_and_recreated_interface_is_followed_by_name() {
     assert_eq!(bench.engine.poll_deadline(), None);
     bench.link_changed(link(ETH0_AGAIN, "eth0"));
     bench.expect(&["open 224.0.0.18 on 12"]);
-    assert!(bench.status().faults[0].contains("no usable address"), "{:?}", bench.status().faults);
+    assert!(
+        bench.status().faults[0].contains("has no IPv4 address"),
+        "{:?}",
+        bench.status().faults
+    );
     bench.address_added(ETH0_AGAIN, "192.0.2.101/24");
     bench.expect(&["FAULT to BACKUP"]);
     bench.hear(&advert(HIGH, 200).on(ETH0));
@@ -455,7 +459,7 @@ fn ipv6_without_a_link_local_address_is_a_fault() {
     let config = config(vec![router_v6(|_| ())]);
     let mut bench = Bench::start_with(config, links, Answers::AtOnce);
     assert_eq!(bench.state(), State::Fault);
-    assert!(bench.status().faults[0].contains("no usable address"));
+    assert!(bench.status().faults[0].contains("has no IPv6 link-local address"));
     bench.address_added(ETH0, "fe80::1/64");
     assert_eq!(bench.state(), State::Backup);
 }

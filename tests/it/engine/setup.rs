@@ -32,6 +32,9 @@ pub const VIP_V6: &str = "fe80::53";
 pub const LOW: &str = "192.0.2.9";
 pub const HIGH: &str = "192.0.2.200";
 
+/// When a new master announces its addresses for the first time again.
+pub const EARLY_REPEAT: Duration = Duration::from_millis(50);
+
 pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }

@@ -60,7 +60,7 @@ const TABLE: &[(&str, [Cell; 3])] = &[
             (
                 "MASTER",
                 "advert 100, hold 192.0.2.251, BACKUP to MASTER, announce 192.0.2.251 x5",
-                "ai",
+                "repeat",
             ),
             ("MASTER", "advert 100", "ai"),
         ],
@@ -107,7 +107,7 @@ const TABLE: &[(&str, [Cell; 3])] = &[
         [
             ("FAULT", "", "none"),
             ("BACKUP", "", "kept"),
-            ("MASTER", "hold 192.0.2.251, announce 192.0.2.251 x5", "kept"),
+            ("MASTER", "hold 192.0.2.251, announce 192.0.2.251 x5", "repeat"),
         ],
     ),
     ("suspended 1 h", [("FAULT", "", "none"), ("BACKUP", "", "kept"), ("MASTER", "", "ai")]),
@@ -118,7 +118,7 @@ const TABLE: &[(&str, [Cell; 3])] = &[
             (
                 "MASTER",
                 "advert 100, hold 192.0.2.251, BACKUP to MASTER, announce 192.0.2.251 x5",
-                "ai",
+                "repeat",
             ),
             ("MASTER", "advert 100", "ai"),
         ],
@@ -136,7 +136,7 @@ const TABLE: &[(&str, [Cell; 3])] = &[
             (
                 "MASTER",
                 "drop 192.0.2.251, hold 192.0.2.252, advert 100, announce 192.0.2.252 x5",
-                "ai",
+                "repeat",
             ),
         ],
     ),
@@ -223,6 +223,7 @@ fn expected_deadline(
         "skew" => at + ns(609_375_000),
         "ai" => at + secs(1),
         "new ai" => at + ms(500),
+        "repeat" => at + EARLY_REPEAT,
         "kept+skews" => {
             let new = if event.ends_with("40") { 40 } else { 160 };
             before.unwrap() + skew(100, new) - skew(100, 100)

@@ -293,7 +293,7 @@ fn a_differing_v3_interval_is_learnt_and_reported_once() {
     assert_eq!(bench.logs.len(), 1, "{:?}", bench.logs);
     bench.run_to_next();
     assert_eq!(bench.sent[0].advert.interval, centis(100), "as master it uses its own");
-    assert_eq!(bench.deadline(), secs(28) + ns(10_828_125_000) + secs(1));
+    assert_eq!(bench.deadline(), secs(28) + ns(10_828_125_000) + EARLY_REPEAT);
 }
 
 // V22, C64
