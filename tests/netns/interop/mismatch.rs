@@ -99,6 +99,10 @@ fn explained(case: &Disagreement) {
     let settled = || pair.a.has(pair.vip) && pair.b.has(pair.vip);
     never(ours.interval * 8, || (!settled()).then(|| pair.logs())).unwrap();
     println!("{case}:\n{}", hint(&pair, case.hint));
+    if pair.b.kind == Kind::Vipd {
+        let hints = pair.b.hints();
+        assert!(hints.contains("10.0.0.2 speaks for VRID 51 too"), "{hints}");
+    }
 }
 
 /// What the master with the shorter list must say before it is too late.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -400,24 +401,47 @@ impl Pair {
 }
 
 /// VRRP, ARP and neighbour discovery as the client sees them.
-pub(crate) struct Wire(Capture);
+pub(crate) struct Wire {
+    capture: Capture,
+    node: Node,
+    markers: AtomicU32,
+}
+
+/// Ethertype for local experiments (IEEE 802): nothing but the marker of [`Wire::caught_up`] has it.
+const MARKER: [u8; 2] = [0x88, 0xb5];
 
 impl Wire {
     pub(crate) fn at(node: &Node) -> Wire {
         let keep = |frame: &Frame| {
             use Decoded::{Arp, NeighbourAdvert, NeighbourSolicit, Vrrp};
-            matches!(frame.decode(), Vrrp(_) | Arp(_) | NeighbourAdvert(_) | NeighbourSolicit(_))
+            frame.bytes.get(12..14) == Some(&MARKER)
+                || matches!(
+                    frame.decode(),
+                    Vrrp(_) | Arp(_) | NeighbourAdvert(_) | NeighbourSolicit(_)
+                )
         };
-        Wire(node.capture_only("eth0", keep).unwrap())
+        let capture = node.capture_only("eth0", keep).unwrap();
+        Wire { capture, node: node.clone(), markers: AtomicU32::new(0) }
+    }
+
+    /// Every frame that has reached the client by now: the capture's thread may be behind.
+    fn caught_up(&self) -> Vec<Frame> {
+        let number = self.markers.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        // To the client's own address: the switch keeps it to itself.
+        let own = self.node.link_status("eth0").unwrap().unwrap().mac.0;
+        let marker = [&own[..], &own, &MARKER, &number, &[0; 46]].concat();
+        self.node.send_frame("eth0", &marker).unwrap();
+        self.capture.wait_for(SOON, "the capture's marker", |f| f.bytes == marker).unwrap();
+        assert_eq!(self.capture.lost(), 0, "the capture is incomplete");
+        self.capture.frames()
     }
 
     pub(crate) fn adverts(&self) -> Vec<(Stamp, Vrrp)> {
-        assert_eq!(self.0.lost(), 0, "the capture is incomplete");
         let advert = |f: Frame| match f.decode() {
             Decoded::Vrrp(v) => Some((f.at, v)),
             _ => None,
         };
-        self.0.frames().into_iter().filter_map(advert).collect()
+        self.caught_up().into_iter().filter_map(advert).collect()
     }
 
     /// The adverts of one host since a moment.
@@ -455,21 +479,21 @@ impl Wire {
             _ => None,
         };
         let what = format!("{what} of {}", host.node.name());
-        let frame = self.0.wait_for(SOON, &what, |f| advert(f).is_some())?;
+        let frame = self.capture.wait_for(SOON, &what, |f| advert(f).is_some())?;
         Ok((frame.at, advert(&frame).expect("was one")))
     }
 
     /// When a host told the network where `vip` is, the first time since a moment.
     pub(crate) fn announced(&self, host: &Host, vip: IpAddr, since: Stamp) -> (Stamp, Decoded) {
         let tells = |f: &Frame| f.at >= since && tells(f, host, vip);
-        let frame = self.0.wait_for(SOON, &format!("an announcement of {vip}"), tells);
+        let frame = self.capture.wait_for(SOON, &format!("an announcement of {vip}"), tells);
         let frame = frame.unwrap_or_else(|e| panic!("{e}\n{}", host.log()));
         (frame.at, frame.decode())
     }
 
     /// How many announcements of `vip` a host has sent since a moment.
     pub(crate) fn announcements(&self, host: &Host, vip: IpAddr, since: Stamp) -> usize {
-        self.0.frames().iter().filter(|f| f.at >= since && tells(f, host, vip)).count()
+        self.caught_up().iter().filter(|f| f.at >= since && tells(f, host, vip)).count()
     }
 
     /// Fails if a host sends an advert in the time that an advert in flight needs.
@@ -479,7 +503,7 @@ impl Wire {
     }
 
     pub(crate) fn frames(&self) -> Vec<Frame> {
-        self.0.frames()
+        self.caught_up()
     }
 }
 
