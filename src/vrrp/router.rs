@@ -335,6 +335,7 @@ impl Router {
                 self.left(now, out);
             }
         }
+        self.announce_installed(now);
         self.announce_due(now, out);
     }
 
@@ -454,15 +455,31 @@ impl Router {
                 self.ledger.log(now, &self.cfg.name, "address", Level::Warn, message, out);
             }
         }
-        let settled = self.holding.settled();
-        if let Phase::Master { announce, installing, .. } = &mut self.phase {
+        if let Phase::Master { installing, .. } = &mut self.phase {
             *installing |= announce_again;
-            if settled && std::mem::take(installing) {
-                announce.taken_over(now, &self.cfg.announce);
-                self.announce_due(now, out);
-            }
+        }
+        if self.announce_installed(now) {
+            self.announce_due(now, out);
         }
         true
+    }
+
+    /// Begins to announce once the kernel has every address; `true` if this is the moment. A master
+    /// that has overslept first finds out whether it still is one: what waits in its sockets decides
+    /// (R36).
+    fn announce_installed(&mut self, now: Now) -> bool {
+        let settled = self.holding.settled();
+        let interval = self.cfg.interval.as_duration();
+        if let Phase::Master { announce, installing, next_advert, listening, .. } = &mut self.phase
+            && settled
+            && !*listening
+            && now.since(*next_advert) <= interval
+            && std::mem::take(installing)
+        {
+            announce.taken_over(now, &self.cfg.announce);
+            return true;
+        }
+        false
     }
 
     /// The machine slept for `gap` (R35, R36).

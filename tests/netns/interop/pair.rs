@@ -491,9 +491,16 @@ impl Wire {
         (frame.at, frame.decode())
     }
 
-    /// How many announcements of `vip` a host has sent since a moment.
-    pub(crate) fn announcements(&self, host: &Host, vip: IpAddr, since: Stamp) -> usize {
-        self.caught_up().iter().filter(|f| f.at >= since && tells(f, host, vip)).count()
+    /// The announcements of `vip` that a host has sent since a moment: how long after it, and what.
+    pub(crate) fn announcements(
+        &self,
+        host: &Host,
+        vip: IpAddr,
+        since: Stamp,
+    ) -> Vec<(Duration, String)> {
+        let frames = self.caught_up().into_iter();
+        let told = frames.filter(|f| f.at >= since && tells(f, host, vip));
+        told.map(|f| (f.at.since(since), f.decode().to_string())).collect()
     }
 
     /// Fails if a host sends an advert in the time that an advert in flight needs.
