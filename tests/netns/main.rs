@@ -4,10 +4,15 @@
 //! `tests/setup-debian.sh` installs. Without them they fail and say so; they never skip.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod addresses;
+mod announce;
+mod common;
 mod daemon;
 mod demo;
+mod hostile;
 mod interop;
 mod lab_selftest;
+mod links;
 mod sys;
 mod turns;
 
