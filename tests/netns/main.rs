@@ -6,6 +6,7 @@
 
 mod addresses;
 mod announce;
+mod clients;
 mod common;
 mod daemon;
 mod demo;
@@ -13,6 +14,8 @@ mod hostile;
 mod interop;
 mod lab_selftest;
 mod links;
+mod many;
+mod stalls;
 mod sys;
 mod turns;
 

@@ -1,0 +1,323 @@
+//! A daemon that is stopped, killed, denied its log or its run directory (C109 to C111, R36, R37).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use vipd::lab::deadline::{eventually, never};
+use vipd::lab::{Capture, Decoded, Exit, Node, Proc, Stamp};
+
+use crate::SOON;
+use crate::common::{
+    INTERVAL, QUIET, Site, VIP, adverts, await_address, await_advert, await_one_holder,
+    await_state, binary, counter, ip, longest_gap, pass, site, start, status, web,
+};
+use crate::turns::{alone, together};
+
+/// Many intervals: whoever sleeps this long has been replaced.
+const STALL: Duration = Duration::from_millis(2_500);
+
+fn gratuitous_from(wire: &Capture, node: &Node) -> usize {
+    let own = node.link_status("eth0").unwrap().unwrap().mac;
+    let of_node =
+        |d| matches!(d, Decoded::Arp(arp) if arp.is_gratuitous() && arp.sender_mac == own);
+    wire.new_frames().iter().filter(|f| of_node(f.decode())).count()
+}
+
+// C109
+#[test]
+fn a_stalled_master_that_is_still_the_best_speaks_once_when_it_wakes() {
+    let _turn = alone();
+    let Site { lab, a, b, client } = site();
+    let first = start(&a, &web(200, ""));
+    await_state(&first, "master");
+    let second = start(&b, &web(100, ""));
+    await_state(&second, "backup");
+    first.process().signal(Signal::SIGSTOP);
+    await_state(&second, "master");
+    pass(STALL);
+    let wire = lab.capture_port(&client, "eth0").unwrap();
+    wire.mark();
+    let woken = Stamp::now();
+    first.process().signal(Signal::SIGCONT);
+    let (at, _) = await_advert(&wire, "10.0.0.2");
+    assert!(at.since(woken) < Duration::from_millis(100), "{}", wire.transcript());
+    await_state(&second, "backup");
+    let sent = adverts(&wire.frames(), "10.0.0.2");
+    let at_once = sent.iter().filter(|(t, _)| t.since(woken) < INTERVAL - INTERVAL / 10).count();
+    assert_eq!(at_once, 1, "{}", wire.transcript());
+    // One round for its return, another if the lease had ended meanwhile.
+    let rounds = gratuitous_from(&wire, &a);
+    assert!(rounds <= 13, "{rounds}\n{}", wire.transcript());
+    let router = await_state(&first, "master");
+    assert!(router["counters"]["stalls"].as_u64() >= Some(1), "{router:#}");
+    await_address(&a, VIP, true);
+    assert_eq!(await_one_holder(&[&a, &b]), 0);
+}
+
+// C110
+#[test]
+fn a_stalled_master_that_was_outranked_says_nothing_when_it_wakes() {
+    let _turn = alone();
+    let Site { lab, a, b, client } = site();
+    let first = start(&a, &web(100, ""));
+    await_state(&first, "master");
+    first.process().signal(Signal::SIGSTOP);
+    let second = start(&b, &web(200, ""));
+    await_state(&second, "master");
+    pass(STALL);
+    let wire = lab.capture_port(&client, "eth0").unwrap();
+    wire.mark();
+    first.process().signal(Signal::SIGCONT);
+    await_state(&first, "backup");
+    await_address(&a, VIP, false);
+    never(QUIET, || {
+        let spoke =
+            !adverts(&wire.frames(), "10.0.0.2").is_empty() || gratuitous_from(&wire, &a) > 0;
+        spoke.then(|| wire.transcript())
+    })
+    .unwrap();
+    assert_eq!(await_one_holder(&[&a, &b]), 1);
+    assert_eq!(wire.lost(), 0);
+}
+
+// C111
+#[test]
+fn a_stalled_backup_hears_what_waited_before_it_acts() {
+    let _turn = alone();
+    let Site { lab, a, b, client } = site();
+    let first = start(&a, &web(200, ""));
+    await_state(&first, "master");
+    let second = start(&b, &web(100, ""));
+    await_state(&second, "backup");
+    let wire = lab.capture_port(&client, "eth0").unwrap();
+    second.process().signal(Signal::SIGSTOP);
+    pass(STALL);
+    second.process().signal(Signal::SIGCONT);
+    never(QUIET, || {
+        let spoke = !adverts(&wire.frames(), "10.0.0.3").is_empty();
+        (spoke || b.has_address(ip(VIP)).unwrap()).then(|| wire.transcript())
+    })
+    .unwrap();
+    assert_eq!(counter(&second, "master_transitions"), 0);
+    assert_eq!(status(&first)["state"], "master");
+}
+
+#[test]
+fn a_killed_master_loses_its_address_by_itself_and_comes_back_in_order() {
+    let _turn = together();
+    let Site { a, b, .. } = site();
+    let first = start(&a, &web(200, ""));
+    await_state(&first, "master");
+    await_address(&a, VIP, true);
+    let second = start(&b, &web(100, ""));
+    await_state(&second, "backup");
+    for _ in 0..2 {
+        // At once: it goes on before anybody has noticed, or as a backup after a clean-up.
+        let dying = start_over(&a);
+        await_state(&dying, "master");
+        dying.kill9();
+    }
+    drop(first);
+    await_state(&second, "master");
+    assert_eq!(await_one_holder(&[&a, &b]), 1);
+    // The lease is 2 s, and the kernel may be 1.5 s late.
+    await_address(&a, VIP, false);
+    let third = start_over(&a);
+    await_state(&third, "master");
+    await_state(&second, "backup");
+    assert_eq!(await_one_holder(&[&a, &b]), 0);
+}
+
+/// Kills what runs and starts it again.
+fn start_over(node: &Node) -> vipd::lab::Vipd {
+    let pid_file = node.directory().unwrap().join("run/vipd.pid");
+    let pid: i32 = fs::read_to_string(pid_file).unwrap().trim().parse().unwrap_or(0);
+    if pid > 0 && Path::new(&format!("/proc/{pid}/stat")).exists() {
+        let victim = nix::unistd::Pid::from_raw(pid);
+        let _ = nix::sys::signal::kill(victim, Signal::SIGKILL);
+        let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        eventually(SOON, "the old one to end", || {
+            let stat = stat();
+            stat.is_empty() || stat.contains(") Z ")
+        })
+        .unwrap();
+    }
+    start(node, &web(200, ""))
+}
+
+/// A daemon behind a shell line that ends in `exec "$@"`.
+fn behind_shell(node: &Node, line: &str, config: &str) -> Proc {
+    let file = node.write_file("vipd.toml", config).unwrap();
+    let run_dir = node.directory().unwrap().join("run");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(line).arg("sh").arg(binary()).args(["run", "--config"]).arg(file);
+    command.arg("--run-dir").arg(run_dir);
+    node.spawn(command).unwrap()
+}
+
+fn asked(node: &Node) -> Result<Value, String> {
+    let mut command = Command::new(binary());
+    command.args(["status", "--json", "--run-dir"]).arg(node.directory().unwrap().join("run"));
+    let finished = node.output(command, SOON).unwrap();
+    serde_json::from_str(&finished.stdout).map_err(|_| finished.stderr)
+}
+
+fn await_asked_state(node: &Node, state: &str) -> Value {
+    eventually(SOON, format!("state {state}"), || match asked(node) {
+        Ok(status) if status["routers"][0]["state"] == state => Ok(status),
+        Ok(status) => Err(status.to_string()),
+        Err(why) => Err(why),
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_log_nobody_reads_loses_lines_and_nothing_else() {
+    let _turn = alone();
+    let Site { lab, a, client, .. } = site();
+    a.link_with(vipd::lab::LinkSpec {
+        name: "noise0".parse().unwrap(),
+        addresses: Vec::new(),
+        mac: None,
+        lan: 1,
+    })
+    .unwrap();
+    let fifo = a.directory().unwrap().join("log");
+    let fill = format!(
+        "mkfifo {0} && exec 3<>{0} && head -c 65536 /dev/zero >&3 && VIPD_LOG=trace exec \"$@\" 2>&3",
+        fifo.display()
+    );
+    let daemon = behind_shell(&a, &fill, &web(200, ""));
+    await_asked_state(&a, "master");
+    let wire = lab.capture_port(&client, "eth0").unwrap();
+    let noise: String = (0..4000)
+        .map(|n| {
+            let cidr = format!("10.9.{}.{}/32", n / 250, n % 250 + 1);
+            format!("addr add {cidr} dev noise0\naddr del {cidr} dev noise0\n")
+        })
+        .collect();
+    let file = a.write_file("noise", &noise).unwrap();
+    let mut batch = Command::new("ip");
+    batch.arg("-batch").arg(file);
+    assert!(a.output(batch, SOON).unwrap().exit.success());
+    let status = eventually(SOON, "lost lines", || {
+        let status = asked(&a)?;
+        let lost = status["daemon"]["log_lines_lost"].as_u64();
+        if lost > Some(0) { Ok(status) } else { Err(status.to_string()) }
+    })
+    .unwrap();
+    assert_eq!(status["routers"][0]["state"], "master");
+    let gap = longest_gap(&adverts(&wire.frames(), "10.0.0.2"));
+    assert!(gap < INTERVAL * 3, "{gap:?}");
+    // It can even stop.
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(SOON).unwrap(), Exit::Code(0));
+    assert!(!a.has_address(ip(VIP)).unwrap());
+}
+
+#[test]
+fn a_closed_standard_error_is_no_reason_to_fail() {
+    let _turn = together();
+    let Site { a, .. } = site();
+    let daemon = behind_shell(&a, "exec \"$@\" 0<&- 1>&- 2>&-", &web(200, ""));
+    await_asked_state(&a, "master");
+    await_address(&a, VIP, true);
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(SOON).unwrap(), Exit::Code(0));
+    assert!(!a.has_address(ip(VIP)).unwrap());
+}
+
+/// A reader of the log that goes away, as `vipd run 2>&1 | head` has.
+#[test]
+fn a_log_reader_that_goes_away_is_no_reason_to_fail() {
+    let _turn = together();
+    let Site { a, .. } = site();
+    let daemon = behind_shell(&a, "\"$@\" 2>&1 | head -n 1", &web(200, ""));
+    await_asked_state(&a, "master");
+    never(QUIET, || asked(&a).err()).unwrap();
+    drop(daemon);
+}
+
+#[test]
+fn a_run_directory_that_cannot_be_used_is_named_with_the_reason() {
+    let _turn = together();
+    let Site { a, .. } = site();
+    let file = a.write_file("vipd.toml", &web(200, "")).unwrap();
+    let place = a.directory().unwrap().join("small");
+    fs::create_dir_all(&place).unwrap();
+    for (prepare, words) in [
+        ("head -c 1M /dev/zero >small/filler 2>/dev/null;", "No space left on device"),
+        ("mount -o remount,ro small &&", "Read-only file system"),
+    ] {
+        let script = format!(
+            "cd {} && mount -t tmpfs -o size=4k tmpfs small && {prepare} \
+             exec {} run --config {} --run-dir small",
+            a.directory().unwrap().display(),
+            binary().display(),
+            file.display()
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script]);
+        let finished = a.output(command, SOON).unwrap();
+        assert_eq!(finished.exit, Exit::Code(73), "{}", finished.stderr);
+        let said = &finished.stderr;
+        assert!(said.contains(words) && said.contains("small/"), "{said}");
+    }
+    assert!(!a.has_address(ip(VIP)).unwrap());
+}
+
+#[test]
+fn a_socket_and_a_pid_left_by_another_are_replaced() {
+    let _turn = together();
+    let Site { a, .. } = site();
+    let run_dir = a.directory().unwrap().join("run");
+    fs::create_dir_all(&run_dir).unwrap();
+    // Init's number: a running process, but not the holder of the lock.
+    fs::write(run_dir.join("vipd.pid"), "1\n").unwrap();
+    drop(std::os::unix::net::UnixListener::bind(run_dir.join("vipd.sock")).unwrap());
+    let vipd = start(&a, &web(200, ""));
+    await_state(&vipd, "master");
+    let pid = fs::read_to_string(run_dir.join("vipd.pid")).unwrap();
+    assert_eq!(pid.trim(), vipd.process().pid().to_string());
+}
+
+#[test]
+fn a_storm_of_reloads_changes_nothing() {
+    let _turn = alone();
+    let Site { lab, a, client, .. } = site();
+    let vipd = start(&a, &web(200, ""));
+    await_state(&vipd, "master");
+    let wire = lab.capture_port(&client, "eth0").unwrap();
+    for _ in 0..500 {
+        vipd.process().signal(Signal::SIGHUP);
+        pass(Duration::from_millis(2));
+    }
+    let daemon = vipd.status().unwrap()["daemon"].clone();
+    assert!(daemon["reloads"].as_u64() >= Some(2), "{daemon:#}");
+    let gap = longest_gap(&adverts(&wire.frames(), "10.0.0.2"));
+    assert!(gap < INTERVAL * 2, "{gap:?}");
+    let router = status(&vipd);
+    assert_eq!(router["counters"]["master_transitions"], 1, "{router:#}");
+    assert_eq!(router["counters"]["addresses_readded"], 0);
+}
+
+#[test]
+fn a_second_sigterm_ends_it_at_once_and_the_lease_does_the_rest() {
+    let _turn = together();
+    let Site { a, b, .. } = site();
+    let first = start(&a, &web(200, ""));
+    await_state(&first, "master");
+    let second = start(&b, &web(100, ""));
+    await_state(&second, "backup");
+    first.stop();
+    first.stop();
+    let exit = first.process().wait(Duration::from_secs(2)).unwrap();
+    assert!(matches!(exit, Exit::Code(0 | 143)), "{exit}");
+    await_state(&second, "master");
+    await_address(&a, VIP, false);
+    assert_eq!(await_one_holder(&[&a, &b]), 1);
+}
