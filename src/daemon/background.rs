@@ -1,12 +1,13 @@
-//! The "effects" thread: everything that may take its time.
+//! Everything that may take its time, on two threads that end with the process.
 //!
-//! It runs the control socket's server and talks to the service manager, in a runtime of its own that
-//! ends with the process. The control thread hands it notices over a bounded channel and drops one
-//! that does not fit: a status line is outdated by the next anyway.
+//! "effects" runs the control socket's server in a runtime of its own. "notify" talks to the service
+//! manager, which may not be reading: it gets its notices over a bounded channel, and one that does
+//! not fit is dropped. A status line is outdated by the next anyway.
 
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::mpsc as blocking;
 use std::thread;
 
 use sd_notify::NotifyState;
@@ -30,14 +31,14 @@ pub(super) enum Notice {
     Status(String),
 }
 
-/// The thread, from outside.
+/// The threads, from outside.
 #[derive(Clone, Debug)]
 pub(super) struct Background {
-    notices: mpsc::Sender<Notice>,
+    notices: blocking::SyncSender<Notice>,
 }
 
 impl Background {
-    /// Start the thread, serving clients of `listener` by asking `control`.
+    /// Start the threads, serving clients of `listener` by asking `control`.
     pub(super) fn start(
         listener: UnixListener,
         control: mpsc::Sender<Ask>,
@@ -45,23 +46,21 @@ impl Background {
     ) -> io::Result<Background> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (notices, mut inbox) = mpsc::channel(NOTICES);
         thread::Builder::new().name("effects".to_owned()).spawn(move || {
             runtime.block_on(async move {
-                tokio::spawn(async move {
-                    let served = match tokio::net::UnixListener::from_std(listener) {
-                        Ok(listener) => server::serve(listener, control, complete).await,
-                        Err(error) => Err(error),
-                    };
-                    if let Err(error) = served {
-                        tracing::error!("the control socket is dead, `vipd status` too: {error}");
-                    }
-                });
-                while let Some(notice) = inbox.recv().await {
-                    tell_service_manager(&notice);
+                let served = match tokio::net::UnixListener::from_std(listener) {
+                    Ok(listener) => server::serve(listener, control, complete).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = served {
+                    tracing::error!("the control socket is dead, `vipd status` too: {error}");
                 }
             });
         })?;
+        let (notices, inbox) = blocking::sync_channel(NOTICES);
+        thread::Builder::new()
+            .name("notify".to_owned())
+            .spawn(move || inbox.iter().for_each(|notice| tell_service_manager(&notice)))?;
         Ok(Background { notices })
     }
 

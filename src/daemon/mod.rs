@@ -1,10 +1,10 @@
 //! The control thread: one loop that feeds the [`Engine`] and performs what it decides.
 //!
 //! Threads: this one (engine, raw sockets, kernel events, the timer); "addresses" ([`effects`]);
-//! "effects" ([`background`]); "log"
-//! ([`crate::log`]); and a short-lived "reload" while a configuration is read. Tasks of this
-//! thread's runtime: the two netlink connections ([`crate::sys`]), the
-//! the monitor and the signals, which all end with the runtime. They report through one inbox,
+//! "effects" and "notify" ([`background`]); "log" ([`crate::log`]); and a short-lived "reload" while
+//! a configuration is read. Tasks of this thread's runtime: the two netlink connections
+//! ([`crate::sys`]), the monitor and the signals, which all end with the runtime. They report
+//! through one inbox,
 //! unbounded because none of its senders may wait: the kernel's events and the answers to our own
 //! operations must not be lost, and the loop empties it on every round. Clients' questions come on a
 //! bounded channel and are refused when it is full.
