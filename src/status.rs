@@ -232,10 +232,13 @@ counters! {
     packet_length_errors,
     /// VRRPv3 advert without an address (V9).
     addr_count_zero,
-    /// TTL or hop limit is not 255 (V5).
+    /// TTL or hop limit is not 255, or not what is accepted from this unicast peer (V5).
     ip_ttl_errors,
-    /// Sent to another destination than this router's group (V4).
+    /// Sent to another destination than this router's group, or than our own address if it speaks
+    /// unicast (V4).
     wrong_cast,
+    /// Sent to a unicast router by somebody who is not in its list of peers (V19).
+    unknown_peer,
     /// Another VRRP version (V7, V13).
     version_errors,
     /// Not an advertisement (V8).

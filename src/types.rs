@@ -385,6 +385,18 @@ impl Cidr {
     pub fn family(self) -> Family {
         Family::of(self.address)
     }
+
+    /// Whether the network it belongs to has this address too.
+    #[must_use]
+    pub fn contains(self, other: IpAddr) -> bool {
+        let bits = |address| match address {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        let host_bits = u32::from(self.family().bits().saturating_sub(self.prefix));
+        let differs = bits(self.address) ^ bits(other);
+        self.family() == Family::of(other) && differs.checked_shr(host_bits).unwrap_or(0) == 0
+    }
 }
 
 impl FromStr for Cidr {

@@ -1,9 +1,9 @@
 //! Raw to checked: every range, combination and clash, all of them in one run.
 
 mod addresses;
+mod cast;
 mod clashes;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,11 +48,12 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     })
 }
 
-/// The family of a router: its first address decides, then its source and group.
+/// The family of a router: its first address decides, then its source, group and peers.
 #[must_use]
 pub fn family_of(raw: &RawRouter) -> Family {
     let first = raw.addresses.first().map(|a| a.cidr.value.address());
-    let address = first.or(raw.source.map(|s| s.value)).or(raw.group.map(|g| g.value));
+    let peer = raw.peers.as_ref().and_then(|p| p.list.first()).map(|p| p.address.value);
+    let address = first.or(raw.source.map(|s| s.value)).or(raw.group.map(|g| g.value)).or(peer);
     address.map_or(Family::Ipv4, Family::of)
 }
 
@@ -85,7 +86,7 @@ impl RouterCheck<'_> {
         let preempt = self.preempt(priority);
         let addresses = self.addresses(family, iface.as_ref());
         let source = self.source(family);
-        let group = self.group(family);
+        let cast = self.cast(family);
         let announce = announce(self.out, &raw.announce, strict.is_some());
         let down_timer_adverts = self.down_timer_adverts();
         let answer_lower = self.answer_lower();
@@ -102,7 +103,7 @@ impl RouterCheck<'_> {
             down_timer_adverts,
             strict,
             source,
-            group,
+            cast,
             addresses,
             announce,
             answer_lower,
@@ -390,34 +391,6 @@ impl RouterCheck<'_> {
                 standard
             }
         }
-    }
-
-    fn source(&mut self, family: Family) -> Option<IpAddr> {
-        let Spanned { value, span } = self.raw.source?;
-        if Family::of(value) != family {
-            let text = format!("the source address is {}, the router {family}", Family::of(value));
-            self.error(span, text);
-        } else if value.is_multicast() || value.is_unspecified() {
-            self.error(span, format!("{value} cannot be a source address"));
-        } else if let IpAddr::V6(v6) = value
-            && !v6.is_unicast_link_local()
-        {
-            self.push(
-                Diagnostic::warning(span, "the source of an IPv6 advert should be link-local")
-                    .note("RFC 9568 section 5.1.2.1; strict peers drop anything else"),
-            );
-        }
-        Some(value)
-    }
-
-    fn group(&mut self, family: Family) -> IpAddr {
-        let Some(Spanned { value, span }) = self.raw.group else { return family.vrrp_group() };
-        if Family::of(value) != family {
-            self.error(span, format!("the group is {}, the router {family}", Family::of(value)));
-        } else if !value.is_multicast() {
-            self.error(span, format!("{value} is not a multicast address"));
-        }
-        value
     }
 
     fn ranged<T>(&mut self, parsed: Spanned<Result<T, OutOfRange>>) -> Option<T> {

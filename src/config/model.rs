@@ -4,6 +4,7 @@
 //! differs from what the file seems to say.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct RouterKey {
     pub family: Family,
     /// The virtual router identifier.
     pub vrid: Vrid,
+    /// A unicast router and a multicast one with the same VRID do not hear each other.
+    pub unicast: bool,
 }
 
 /// One virtual router (a `vrrp_instance` block).
@@ -64,10 +67,11 @@ pub struct RouterConfig {
     pub down_timer_adverts: u8,
     /// Follow one RFC to the letter where the default differs.
     pub strict: Option<Strict>,
-    /// Source of the adverts; `None`: the interface's primary (IPv4) or link-local (IPv6) address.
+    /// Source of the adverts. `None` with multicast: the interface's primary (IPv4) or link-local
+    /// (IPv6) address; with unicast: the address of the interface that is closest to the peers.
     pub source: Option<IpAddr>,
-    /// The multicast group adverts go to.
-    pub group: IpAddr,
+    /// Where adverts go and come from.
+    pub cast: Cast,
     /// The addresses that follow the state: advertised ones first and in configured order, which is
     /// the order in the packet.
     pub addresses: Vec<Arc<VirtualAddress>>,
@@ -95,6 +99,33 @@ pub struct RouterConfig {
     pub lease: bool,
 }
 
+/// Where the adverts of a router go, and whose it hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cast {
+    /// To everyone in the group, from everyone on the link (RFC 9568 section 5.1).
+    Multicast {
+        /// The group, of the router's family.
+        group: IpAddr,
+    },
+    /// To each of the known peers and from them only (keepalived's `unicast_peer`).
+    Unicast {
+        /// At least one, of the router's family, all link-local or none, each of them once. The
+        /// node's own address may be among them: the engine leaves it out.
+        peers: Vec<Peer>,
+        /// TTL or hop limit of what is sent.
+        ttl: u8,
+    },
+}
+
+/// A node a unicast router speaks with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address: the destination of our adverts and the source of its own.
+    pub address: IpAddr,
+    /// TTL or hop limit of the adverts accepted from it.
+    pub accepted_ttl: RangeInclusive<u8>,
+}
+
 /// When the addresses go at a planned hand-over: stop, drain, handover, yielding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Release {
@@ -109,7 +140,18 @@ impl RouterConfig {
     /// The identity of this router.
     #[must_use]
     pub fn key(&self) -> RouterKey {
-        RouterKey { iface: self.iface.clone(), family: self.dialect.family(), vrid: self.vrid }
+        RouterKey {
+            iface: self.iface.clone(),
+            family: self.dialect.family(),
+            vrid: self.vrid,
+            unicast: self.is_unicast(),
+        }
+    }
+
+    /// Whether adverts go to known peers instead of a multicast group.
+    #[must_use]
+    pub fn is_unicast(&self) -> bool {
+        matches!(self.cast, Cast::Unicast { .. })
     }
 
     /// The addresses listed in the advert, in packet order.

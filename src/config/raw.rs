@@ -66,6 +66,10 @@ pub struct RawRouter {
     pub source: Option<Spanned<IpAddr>>,
     /// Multicast group of the adverts.
     pub group: Option<Spanned<IpAddr>>,
+    /// Unicast peers, if adverts go to them.
+    pub peers: Option<RawPeers>,
+    /// TTL or hop limit of adverts to them.
+    pub ttl: Option<Spanned<i64>>,
     /// Addresses in the advert.
     pub addresses: Vec<RawAddress>,
     /// Addresses that are not.
@@ -116,6 +120,8 @@ impl RawRouter {
             strict: None,
             source: None,
             group: None,
+            peers: None,
+            ttl: None,
             addresses: Vec::new(),
             excluded: Vec::new(),
             no_addresses: None,
@@ -131,6 +137,36 @@ impl RawRouter {
             release: None,
             lease: None,
         }
+    }
+}
+
+/// The list of unicast peers.
+#[derive(Clone, Debug)]
+pub struct RawPeers {
+    /// The place of the list.
+    pub span: Span,
+    /// The peers that could be read.
+    pub list: Vec<RawPeer>,
+    /// Some could not: the list is wrong, not empty.
+    pub unreadable: bool,
+}
+
+/// One unicast peer.
+#[derive(Clone, Debug)]
+pub struct RawPeer {
+    /// Its address.
+    pub address: Spanned<IpAddr>,
+    /// The lowest TTL accepted from it.
+    pub min_ttl: Option<Spanned<i64>>,
+    /// The highest.
+    pub max_ttl: Option<Spanned<i64>>,
+}
+
+impl RawPeer {
+    /// A peer without options.
+    #[must_use]
+    pub fn new(address: Spanned<IpAddr>) -> RawPeer {
+        RawPeer { address, min_ttl: None, max_ttl: None }
     }
 }
 

@@ -14,7 +14,9 @@ use super::check::human;
 use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::load::Text;
 use super::model::{Release, RouterFlag, Strict};
-use super::raw::{Raw, RawAddress, RawAnnounce, RawRouter, Secret, Words, broadcast_of};
+use super::raw::{
+    Raw, RawAddress, RawAnnounce, RawPeer, RawPeers, RawRouter, Secret, Words, broadcast_of,
+};
 use crate::types::{Cidr, V3Checksum};
 
 /// The tables of vipd.toml and their keys: what "did you mean" offers and what vipd.toml(5) must
@@ -25,6 +27,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("vrrp.NAME", ROUTER),
     ("announce", ANNOUNCE),
     ("address", ADDRESS),
+    ("peer", PEER),
 ];
 
 const TOP: &[&str] = &["global", "vrrp"];
@@ -45,6 +48,8 @@ const ROUTER: &[&str] = &[
     "announce",
     "source",
     "group",
+    "peers",
+    "ttl",
     "checksum",
     "strict",
     "down_timer_adverts",
@@ -85,6 +90,8 @@ const ADDRESS: &[&str] = &[
     "preferred_lft",
     "track",
 ];
+
+const PEER: &[&str] = &["address", "min_ttl", "max_ttl"];
 
 static WORDS: Words = Words {
     router: "router",
@@ -193,6 +200,8 @@ impl Reader<'_> {
                 "down_timer_adverts" => raw.down_timer_adverts = self.number(value),
                 "source" => raw.source = self.ip(value),
                 "group" => raw.group = self.ip(value),
+                "peers" => raw.peers = self.peers(value),
+                "ttl" => raw.ttl = self.number(value),
                 "announce" => raw.announce = self.announce(value),
                 "answer_lower" => raw.answer_lower = self.boolean(value),
                 "advert_before_yield" => raw.advert_before_yield = self.boolean(value),
@@ -271,6 +280,41 @@ impl Reader<'_> {
             }
         }
         raw
+    }
+
+    fn peers(&mut self, value: &Value<'_>) -> Option<RawPeers> {
+        let Some(array) = value.get_ref().as_array() else {
+            self.expected(value, "an array of addresses, such as [\"10.0.0.3\"]");
+            return None;
+        };
+        let list: Vec<RawPeer> = array.iter().filter_map(|item| self.peer(item)).collect();
+        let unreadable = list.len() < array.len();
+        Some(RawPeers { span: self.span(value.span()), list, unreadable })
+    }
+
+    fn peer(&mut self, value: &Value<'_>) -> Option<RawPeer> {
+        let Some(table) = value.get_ref().as_table() else {
+            if value.get_ref().is_str() {
+                return self.ip(value).map(RawPeer::new);
+            }
+            self.expected(value, "an address or { address = \"…\", … }");
+            return None;
+        };
+        let Some(address) = table.get("address") else {
+            let span = self.span(value.span());
+            self.out.push(Diagnostic::error(span, "an entry without `address`"));
+            return None;
+        };
+        let mut raw = RawPeer::new(self.ip(address)?);
+        for (key, span, value) in entries(table) {
+            match key {
+                "address" => {}
+                "min_ttl" => raw.min_ttl = self.number(value),
+                "max_ttl" => raw.max_ttl = self.number(value),
+                _ => self.unknown(key, span, PEER, "a peer"),
+            }
+        }
+        Some(raw)
     }
 
     fn addresses(&mut self, value: &Value<'_>) -> Vec<RawAddress> {

@@ -120,8 +120,8 @@ impl Effects {
     /// Do it, without waiting. Breaks on [`Action::Exit`].
     pub(super) fn perform(&mut self, now: Now, action: Action) -> ControlFlow<()> {
         match action {
-            Action::Transmit { iface, source, destination, bytes } => {
-                let sent = self.sockets.send(iface, source, destination, &bytes);
+            Action::Transmit { iface, source, destination, hop_limit, bytes } => {
+                let sent = self.sockets.send(iface, (source, destination), hop_limit, &bytes);
                 self.note_send(now, iface, "adverts", sent);
             }
             Action::Announce { iface, mac, vip, router_flag } => {
@@ -146,13 +146,13 @@ impl Effects {
                     let _ = self.addresses.send(AddressOp::Renew(renewals));
                 }
             }
-            Action::Socket { op, iface, group, open: true } => {
-                let vrids = vrids(&self.config, self.names.get(&iface), group);
-                let result = self.sockets.open(iface, group, vrids.as_deref());
+            Action::Socket { op, iface, listen, open: true } => {
+                let vrids = vrids(&self.config, self.names.get(&iface), listen);
+                let result = self.sockets.open(iface, listen, vrids.as_deref());
                 self.done(op, result.map(|()| Applied::Changed));
             }
-            Action::Socket { op, iface, group, open: false } => {
-                let was_open = self.sockets.close(iface, group);
+            Action::Socket { op, iface, listen, open: false } => {
+                let was_open = self.sockets.close(iface, listen);
                 self.done(op, Ok(if was_open { Applied::Changed } else { Applied::Already }));
             }
             Action::Notify(transition) => self.transition(&transition),

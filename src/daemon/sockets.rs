@@ -1,4 +1,4 @@
-//! The raw sockets of every interface and group in use.
+//! The raw sockets of every interface in use, per multicast group or own address.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::config::Config;
-use crate::engine::OpError;
+use crate::engine::{Listen, OpError};
 use crate::sys::frames::FrameSocket;
 use crate::sys::netlink::name_of;
 use crate::sys::rawsock::{Receiver, Sender};
@@ -16,8 +16,8 @@ use crate::types::{Family, IfIndex, IfName};
 /// Open sockets, found by where they listen (to send) and by token (to receive).
 pub(super) struct Sockets {
     ready: ReadySet,
-    endpoints: BTreeMap<(IfIndex, IpAddr), Endpoint>,
-    tokens: BTreeMap<u64, (IfIndex, IpAddr, Hears)>,
+    endpoints: BTreeMap<(IfIndex, Listen), Endpoint>,
+    tokens: BTreeMap<u64, (IfIndex, Listen, Hears)>,
     next_token: u64,
 }
 
@@ -65,14 +65,14 @@ impl Sockets {
     pub(super) fn open(
         &mut self,
         iface: IfIndex,
-        group: IpAddr,
+        listen: Listen,
         vrids: Option<&[u8]>,
     ) -> Result<(), OpError> {
-        self.close(iface, group);
-        let receiver = Receiver::open(iface, group, vrids)?;
-        let sender = Sender::open(iface, Family::of(group))?;
-        let announcements =
-            FrameSocket::announcements(iface, Family::of(group)).map_err(|error| OpError {
+        self.close(iface, listen);
+        let receiver = Receiver::open(iface, listen, vrids)?;
+        let sender = Sender::open(iface, Family::of(listen.address()))?;
+        let announcements = FrameSocket::announcements(iface, Family::of(listen.address()))
+            .map_err(|error| OpError {
                 operation: format!("listen for announcements on {}", name_of(iface)),
                 cause: crate::sys::cause(&error),
             })?;
@@ -85,17 +85,17 @@ impl Sockets {
         let [adverts, announced] = tokens;
         self.ready.add(&receiver, adverts).map_err(watch)?;
         self.ready.add(&announcements, announced).map_err(watch)?;
-        self.tokens.insert(adverts, (iface, group, Hears::Adverts));
-        self.tokens.insert(announced, (iface, group, Hears::Announcements));
+        self.tokens.insert(adverts, (iface, listen, Hears::Adverts));
+        self.tokens.insert(announced, (iface, listen, Hears::Announcements));
         let endpoint = Endpoint { receiver, sender, announcements, tokens };
-        self.endpoints.insert((iface, group), endpoint);
+        self.endpoints.insert((iface, listen), endpoint);
         Ok(())
     }
 
     /// Close them; returns whether they were open.
-    pub(super) fn close(&mut self, iface: IfIndex, group: IpAddr) -> bool {
+    pub(super) fn close(&mut self, iface: IfIndex, listen: Listen) -> bool {
         // The kernel forgets a closed descriptor's place in the ready set by itself.
-        let Some(endpoint) = self.endpoints.remove(&(iface, group)) else { return false };
+        let Some(endpoint) = self.endpoints.remove(&(iface, listen)) else { return false };
         for token in endpoint.tokens {
             self.tokens.remove(&token);
         }
@@ -105,12 +105,12 @@ impl Sockets {
     pub(super) fn send(
         &self,
         iface: IfIndex,
-        source: IpAddr,
-        group: IpAddr,
+        (source, destination): (IpAddr, IpAddr),
+        hop_limit: u8,
         bytes: &[u8],
     ) -> io::Result<()> {
-        match self.endpoints.get(&(iface, group)) {
-            Some(endpoint) => endpoint.sender.send(source, group, bytes),
+        match self.endpoints.get(&(iface, Listen::of(source, destination))) {
+            Some(endpoint) => endpoint.sender.send(source, destination, hop_limit, bytes),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -139,8 +139,8 @@ impl Sockets {
 
     /// A socket, unless it was closed since its token was reported.
     pub(super) fn heard(&self, token: u64) -> Option<(IfIndex, Heard<'_>)> {
-        let &(iface, group, hears) = self.tokens.get(&token)?;
-        let endpoint = self.endpoints.get(&(iface, group))?;
+        let &(iface, listen, hears) = self.tokens.get(&token)?;
+        let endpoint = self.endpoints.get(&(iface, listen))?;
         let heard = match hears {
             Hears::Adverts => Heard::Adverts(&endpoint.receiver),
             Hears::Announcements => Heard::Announcements(&endpoint.announcements),
@@ -151,8 +151,8 @@ impl Sockets {
     /// Fit every filter to a new configuration or a renamed interface. A filter that cannot be
     /// replaced is left: the engine drops what it does not know anyway.
     pub(super) fn refilter(&self, config: &Config, names: &BTreeMap<IfIndex, IfName>) {
-        for (&(iface, group), endpoint) in &self.endpoints {
-            let vrids = vrids(config, names.get(&iface), group);
+        for (&(iface, listen), endpoint) in &self.endpoints {
+            let vrids = vrids(config, names.get(&iface), listen);
             if let Err(error) = endpoint.receiver.set_filter(vrids.as_deref()) {
                 tracing::debug!("replace the packet filter of interface {iface}: {error}");
             }
@@ -160,12 +160,12 @@ impl Sockets {
     }
 }
 
-/// The ids that mean something to us on this interface; `None` if every one does.
-pub(super) fn vrids(config: &Config, iface: Option<&IfName>, group: IpAddr) -> Option<Vec<u8>> {
+/// The ids that mean something to us on this interface; `None` if every one does. They are not told
+/// apart by cast: a multicast advert for a unicast router is refused with a reason.
+pub(super) fn vrids(config: &Config, iface: Option<&IfName>, listen: Listen) -> Option<Vec<u8>> {
     let iface = iface.filter(|_| !config.globals.log_unknown_vrids)?;
-    let ours = config
-        .routers
-        .iter()
-        .filter(|router| router.iface == *iface && router.dialect.family() == Family::of(group));
+    let ours = config.routers.iter().filter(|router| {
+        router.iface == *iface && router.dialect.family() == Family::of(listen.address())
+    });
     Some(ours.map(|router| router.vrid.get()).collect())
 }

@@ -181,8 +181,10 @@ pub enum Action {
         iface: IfIndex,
         /// Source address; pinned by IPV6_PKTINFO for IPv6, already in the header for IPv4.
         source: IpAddr,
-        /// The group.
+        /// The group, or one peer.
         destination: IpAddr,
+        /// Hop limit of an IPv6 packet; the TTL of an IPv4 one is already in its header.
+        hop_limit: u8,
         /// IPv4: the whole datagram with its header. IPv6: the VRRP message, checksum filled in.
         bytes: Vec<u8>,
     },
@@ -210,15 +212,15 @@ pub enum Action {
     },
     /// Lengthen the leases of addresses that are held: all of them in one netlink batch.
     Renew(Vec<Renewal>),
-    /// Open or close the sockets for one interface and group. `Open` is answered by `Done`;
-    /// `Close` never fails and is answered too.
+    /// Open or close the sockets of one interface that listen at one place. `Open` is answered by
+    /// `Done`; `Close` never fails and is answered too.
     Socket {
         /// To be answered.
         op: OpId,
         /// On which interface.
         iface: IfIndex,
-        /// Multicast group to join; its family is the socket's.
-        group: IpAddr,
+        /// What they receive; its family is the sockets'.
+        listen: Listen,
         /// Open or closed.
         open: bool,
     },
@@ -228,6 +230,31 @@ pub enum Action {
     Record(Event),
     /// Shutdown is complete: every router resigned, every address is gone.
     Exit,
+}
+
+/// Where a socket receives adverts. Two sockets of one interface never bring the same packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Listen {
+    /// What is sent to this multicast group.
+    Group(IpAddr),
+    /// What is sent to this address of ours, which need not be there yet.
+    Local(IpAddr),
+}
+
+impl Listen {
+    /// The sockets whose sender carries a packet between these two.
+    #[must_use]
+    pub fn of(source: IpAddr, destination: IpAddr) -> Listen {
+        if destination.is_multicast() { Listen::Group(destination) } else { Listen::Local(source) }
+    }
+
+    /// The group or the address.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        match self {
+            Listen::Group(address) | Listen::Local(address) => address,
+        }
+    }
 }
 
 /// One lease to lengthen.

@@ -58,6 +58,17 @@ impl LinkTable {
         self.addresses(index).iter().any(|a| a.cidr.address() == address)
     }
 
+    /// The link has this address without our doing: a peer of that address is this node.
+    pub(crate) fn carries_own(&self, index: IfIndex, address: IpAddr) -> bool {
+        self.addresses(index).iter().any(|a| a.cidr.address() == address && !a.ours)
+    }
+
+    /// Some link of this host has the address, and packets can come from it.
+    pub(crate) fn is_ours(&self, address: IpAddr) -> bool {
+        let mut all = self.links.values().flat_map(|e| &e.addresses);
+        all.any(|a| a.cidr.address() == address && a.usable)
+    }
+
     /// Applies a change and returns what it says is gone; which addresses a resync no longer lists is
     /// for the caller to compare.
     pub(crate) fn apply(&mut self, change: LinkChange) -> Departed {
@@ -111,20 +122,54 @@ impl LinkTable {
         family: Family,
         mut excluded: impl FnMut(IpAddr) -> bool,
     ) -> Option<IpAddr> {
-        let candidates = || {
-            self.addresses(index).iter().filter(|a| a.usable && !a.ours).filter(|a| {
-                match a.cidr.address() {
-                    IpAddr::V4(_) => family == Family::Ipv4,
-                    IpAddr::V6(address) => {
-                        family == Family::Ipv6 && address.is_unicast_link_local()
-                    }
-                }
-            })
+        let of_the_link = |address: IpAddr| match address {
+            IpAddr::V4(_) => family == Family::Ipv4,
+            IpAddr::V6(address) => family == Family::Ipv6 && address.is_unicast_link_local(),
         };
-        candidates()
-            .filter(|a| !a.secondary)
-            .chain(candidates().filter(|a| a.secondary))
-            .map(|a| a.cidr.address())
-            .find(|a| !excluded(*a))
+        let mut candidates = self.candidates(index);
+        candidates.find(|a| of_the_link(a.address()) && !excluded(a.address())).map(Cidr::address)
     }
+
+    /// The address adverts to `peers` are sent from: one that is itself in the list, which then suits
+    /// every node; else one that shares a network with a peer; else the first of a scope that
+    /// reaches them.
+    pub(crate) fn source_towards(
+        &self,
+        index: IfIndex,
+        peers: &[IpAddr],
+        mut excluded: impl FnMut(IpAddr) -> bool,
+    ) -> Option<IpAddr> {
+        let fits = |own: Cidr| {
+            let same_scope = |peer: &IpAddr| {
+                own.family() == Family::of(*peer)
+                    && is_link_local(own.address()) == is_link_local(*peer)
+            };
+            peers.iter().any(same_scope)
+        };
+        let distance = |own: &Cidr| {
+            if peers.contains(&own.address()) {
+                0
+            } else if peers.iter().any(|peer| own.contains(*peer)) {
+                1
+            } else {
+                2
+            }
+        };
+        self.candidates(index)
+            .filter(|own| fits(*own) && !excluded(own.address()))
+            .min_by_key(distance)
+            .map(Cidr::address)
+    }
+
+    /// What may be a source: primary addresses first, each kind in the kernel's order.
+    fn candidates(&self, index: IfIndex) -> impl Iterator<Item = Cidr> {
+        let usable = || self.addresses(index).iter().filter(|a| a.usable && !a.ours);
+        let primary = usable().filter(|a| !a.secondary);
+        primary.chain(usable().filter(|a| a.secondary)).map(|a| a.cidr)
+    }
+}
+
+/// fe80::/10; link-local IPv4 addresses are routed like any other.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }

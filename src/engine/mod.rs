@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, RouterKey};
+use crate::config::{Cast, Config, RouterConfig, RouterKey};
 use crate::status::State;
 use crate::types::{Cidr, Family, IfIndex, Mac, Now};
 use crate::vrrp::ledger::Ledger;
@@ -27,13 +27,16 @@ use crate::vrrp::router::{Environment, Fault, Port, Router};
 pub use adopt::is_adoptable;
 pub use io::{
     Action, Applied, Command, Datagram, Event, Input, Lease, Level, Link, LinkAddress, LinkChange,
-    OpError, OpId, Renewal, RouterId, Transition, Want,
+    Listen, OpError, OpId, Renewal, RouterId, Transition, Want,
 };
 use links::LinkTable;
 use sockets::{SocketState, Sockets};
 
 /// How often leases are lengthened; the shortest is 2 s.
 const RENEW_EVERY: Duration = Duration::from_millis(500);
+
+/// Interface, family, VRID, and whether by unicast: what a packet says about whom it is for.
+type WireKey = (IfIndex, Family, u8, bool);
 
 /// Decides everything; see the module's documentation for the contract.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ pub struct Engine {
     order: Vec<RouterId>,
     by_key: BTreeMap<RouterKey, RouterId>,
     /// Where packets are delivered.
-    by_wire: BTreeMap<(IfIndex, Family, u8), RouterId>,
+    by_wire: BTreeMap<WireKey, RouterId>,
     /// Which routers float an address.
     by_address: BTreeMap<IpAddr, Vec<RouterId>>,
     /// Routers whose tracker without weight fails.
@@ -375,20 +378,35 @@ impl Engine {
         }
         let Some(port) = env.ports.get(&cfg.iface) else { return env };
         env.iface = Some(port.index);
-        env.source = cfg.source.or_else(|| {
-            let owner = cfg.priority.is_owner();
-            self.links.source(port.index, cfg.dialect.family(), |a| !owner && self.is_virtual(a))
-        });
-        if env.source.is_none() && env.faults.is_empty() {
-            env.faults.insert(Fault::NoSource(cfg.iface.clone(), cfg.dialect.family()));
+        env.source = self.source_of(cfg, port.index);
+        match env.source {
+            None if env.faults.is_empty() => {
+                let (iface, family) = (cfg.iface.clone(), cfg.dialect.family());
+                env.faults.insert(if cfg.is_unicast() {
+                    Fault::NoSourceForPeers(iface)
+                } else {
+                    Fault::NoSource(iface, family)
+                });
+            }
+            // A multicast advert may come from anywhere; one to a peer is answered to this address.
+            Some(source) if cfg.is_unicast() && !self.links.is_ours(source) => {
+                env.faults.insert(Fault::SourceNotHere(source));
+            }
+            None | Some(_) => {}
         }
-        match self.sockets.get((port.index, cfg.group)) {
-            Some(SocketState::Open) => {}
-            Some(SocketState::Failed { error, .. }) => {
+        env.destinations = self.destinations_of(cfg, port.index, env.source);
+        if env.destinations.is_empty() {
+            env.faults.insert(Fault::NoPeer);
+        }
+        let listen = self.listen_of(cfg, port.index);
+        match listen.map(|listen| self.sockets.get((port.index, listen))) {
+            None | Some(Some(SocketState::Open)) => {}
+            Some(Some(SocketState::Failed { error, .. })) => {
                 env.faults.insert(Fault::Socket(error.to_string()));
             }
-            // A router at work goes on while the socket for a new group is opened (R32).
-            Some(SocketState::Opening(_)) | None => {
+            // A router at work goes on while the socket for a new group or a new source address is
+            // opened (R27, R32).
+            Some(Some(SocketState::Opening(_)) | None) => {
                 if router.state() == State::Fault || router.env.iface != env.iface {
                     env.faults.insert(Fault::Starting);
                 }
@@ -403,12 +421,55 @@ impl Engine {
         env
     }
 
+    /// The address adverts come from.
+    fn source_of(&self, cfg: &RouterConfig, iface: IfIndex) -> Option<IpAddr> {
+        if cfg.source.is_some() {
+            return cfg.source;
+        }
+        let owner = cfg.priority.is_owner();
+        let excluded = |address| !owner && self.is_virtual(address);
+        match &cfg.cast {
+            Cast::Multicast { .. } => self.links.source(iface, cfg.dialect.family(), excluded),
+            Cast::Unicast { peers, .. } => {
+                let peers: Vec<IpAddr> = peers.iter().map(|peer| peer.address).collect();
+                self.links.source_towards(iface, &peers, excluded)
+            }
+        }
+    }
+
+    /// Whom to send adverts to: the group, or every peer that is not this node.
+    fn destinations_of(
+        &self,
+        cfg: &RouterConfig,
+        iface: IfIndex,
+        source: Option<IpAddr>,
+    ) -> Vec<IpAddr> {
+        match &cfg.cast {
+            Cast::Multicast { group } => vec![*group],
+            Cast::Unicast { peers, .. } => peers
+                .iter()
+                .map(|peer| peer.address)
+                .filter(|peer| Some(*peer) != source && !self.links.carries_own(iface, *peer))
+                .collect(),
+        }
+    }
+
+    fn listen_of(&self, cfg: &RouterConfig, iface: IfIndex) -> Option<Listen> {
+        match &cfg.cast {
+            Cast::Multicast { group } => Some(Listen::Group(*group)),
+            Cast::Unicast { .. } => self.source_of(cfg, iface).map(Listen::Local),
+        }
+    }
+
     fn require_sockets(&mut self) {
         let needed = self
             .config
             .routers
             .iter()
-            .filter_map(|cfg| Some((self.links.by_name(&cfg.iface)?.index, cfg.group)))
+            .filter_map(|cfg| {
+                let iface = self.links.by_name(&cfg.iface)?.index;
+                Some((iface, self.listen_of(cfg, iface)?))
+            })
             .collect();
         self.sockets.require(&needed, &mut self.out);
     }
@@ -418,7 +479,10 @@ impl Engine {
         self.by_wire = self
             .routers
             .values()
-            .filter_map(|r| Some(((r.env.iface?, r.cfg.dialect.family(), r.cfg.vrid.get()), r.id)))
+            .filter_map(|r| {
+                let (family, vrid) = (r.cfg.dialect.family(), r.cfg.vrid.get());
+                Some(((r.env.iface?, family, vrid, r.cfg.is_unicast()), r.id))
+            })
             .collect();
     }
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::Strict;
+use crate::config::{Cast, Strict};
 use crate::engine::Engine;
 use crate::engine::io::{Datagram, Level, RouterId};
 use crate::status::State;
@@ -56,7 +56,13 @@ impl Engine {
         };
         let family = Family::of(carrier.source);
         let vrid = carrier.vrid();
-        let id = vrid.and_then(|vrid| self.by_wire.get(&(iface, family, vrid)).copied());
+        let id = vrid.and_then(|vrid| {
+            let unicast = !carrier.destination.is_multicast();
+            // A router of the other kind refuses it, and says why.
+            [unicast, !unicast]
+                .into_iter()
+                .find_map(|unicast| self.by_wire.get(&(iface, family, vrid, unicast)).copied())
+        });
 
         // V3
         let own = self.links.carries(iface, carrier.source);
@@ -133,17 +139,22 @@ impl Carrier<'_> {
 /// V4 to V25. Adverts that only deserve a remark pass; [`Router::heard`] makes it.
 fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal> {
     let cfg = &router.cfg;
-    if carrier.destination != cfg.group {
-        return Err(Refusal::WrongCast(carrier.destination));
-    }
-    match carrier.hop_limit {
-        Some(vrrp::HOP_LIMIT) => {}
-        Some(found) => {
-            let (lowest, highest) = (vrrp::HOP_LIMIT, vrrp::HOP_LIMIT);
-            return Err(Malformed::HopLimit { found, lowest, highest }.into());
+    let wrong_cast = |expected| Refusal::WrongCast { found: carrier.destination, expected };
+    let accepted_ttl = match &cfg.cast {
+        Cast::Multicast { group } if carrier.destination != *group => {
+            return Err(wrong_cast(Some(*group)));
         }
-        None => return Err(Malformed::HopLimitUnknown.into()),
-    }
+        Cast::Multicast { .. } => &(vrrp::HOP_LIMIT..=vrrp::HOP_LIMIT),
+        Cast::Unicast { .. } if Some(carrier.destination) != router.env.source => {
+            return Err(wrong_cast(router.env.source));
+        }
+        // V19
+        Cast::Unicast { peers, .. } => {
+            let peer = peers.iter().find(|peer| peer.address == carrier.source);
+            &peer.ok_or(Refusal::UnknownPeer)?.accepted_ttl
+        }
+    };
+    vrrp::check_hop_limit(carrier.hop_limit, accepted_ttl)?;
     let message = carrier.message?;
     let accept = match cfg.strict {
         Some(Strict::Rfc9568) => ChecksumAccept::MessageOnly,

@@ -81,6 +81,7 @@ impl Engine {
                 router.cfg = old;
                 router.env.ports.extend(env.ports);
                 router.env.source = env.source.or(router.env.source);
+                router.env.destinations = env.destinations;
                 router.reconfigured(now, cfg, &mut self.out);
             }
         }

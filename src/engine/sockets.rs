@@ -1,17 +1,16 @@
-//! Which sockets are open: one pair per interface and group, shared by all routers there.
+//! Which sockets are open: one pair per interface and group or own address, shared by all routers
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::engine::io::{Action, Applied, OpError, OpId};
+use crate::engine::io::{Action, Applied, Listen, OpError, OpId};
 use crate::types::{IfIndex, Now};
 use crate::vrrp::outbox::Outbox;
 
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Interface and group.
-pub(crate) type SocketKey = (IfIndex, IpAddr);
+pub(crate) type SocketKey = (IfIndex, Listen);
 
 #[derive(Debug)]
 pub(crate) enum SocketState {
@@ -75,8 +74,8 @@ impl Sockets {
     }
 }
 
-fn ask((iface, group): SocketKey, open: bool, out: &mut Outbox) -> OpId {
+fn ask((iface, listen): SocketKey, open: bool, out: &mut Outbox) -> OpId {
     let op = out.next_op();
-    out.push(Action::Socket { op, iface, group, open });
+    out.push(Action::Socket { op, iface, listen, open });
     op
 }

@@ -1,6 +1,7 @@
-//! Raw sockets of IP protocol 112: a receiver and a sender per interface and multicast group.
+//! Raw sockets of IP protocol 112: a receiver and a sender per interface and multicast group, or per
+//! interface and own address for unicast.
 //!
-//! They are apart because they want opposite things: the receiver is bound to the group and never
+//! They are apart because they want opposite things: the receiver is bound to where it listens and never
 //! sends, the sender must never queue a packet nobody reads (rules W39 to W42).
 #![allow(unsafe_code)]
 
@@ -17,7 +18,7 @@ use nix::sys::socket::{
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
 use super::{failed, interface_name};
-use crate::engine::{Datagram, OpError};
+use crate::engine::{Datagram, Listen, OpError};
 use crate::types::{Family, IfIndex};
 
 /// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
@@ -36,7 +37,7 @@ const TRAFFIC_CLASS: u32 = 0xc0;
 /// TC_PRIO_CONTROL: queueing disciplines send it before bulk traffic.
 const CONTROL_PRIORITY: u32 = 7;
 
-/// Receives the adverts of one interface and group.
+/// Receives the adverts that come in on one interface for one group or one of our addresses.
 #[derive(Debug)]
 pub struct Receiver {
     socket: Socket,
@@ -44,46 +45,56 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Open, bind and join.
+    /// Open, bind and, if it is a group, join. An address need not be there yet.
     ///
     /// # Errors
     /// The step that failed and the kernel's words: EPERM without CAP_NET_RAW, ENODEV if the
     /// interface has gone.
-    pub fn open(iface: IfIndex, group: IpAddr, vrids: Option<&[u8]>) -> Result<Receiver, OpError> {
+    pub fn open(iface: IfIndex, listen: Listen, vrids: Option<&[u8]>) -> Result<Receiver, OpError> {
         let name = device_name(iface)?;
         let step = |what: &str| {
             let operation = format!("{what} on {name}");
             move |error: io::Error| failed(operation, &error)
         };
-        let socket = raw_socket(Family::of(group), VRRP).map_err(step("open a raw socket"))?;
+        let address = listen.address();
+        let family = Family::of(address);
+        let socket = raw_socket(family, VRRP).map_err(step("open a raw socket"))?;
         // Until it is bound, a raw socket is given the packets of every interface.
         socket.attach_filter(&[DROP]).map_err(step("attach a packet filter"))?;
         enlarge_receive_buffer(&socket);
         socket.bind_device(Some(name.as_bytes())).map_err(step("bind a raw socket"))?;
-        match group {
-            IpAddr::V4(group) => {
+        match family {
+            Family::Ipv4 => {
                 socket.set_multicast_all_v4(false).map_err(step("restrict multicast"))?;
-                socket
-                    .bind(&SocketAddrV4::new(group, 0).into())
-                    .map_err(step(&format!("bind to {group}")))?;
-                socket
-                    .join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(iface.0))
-                    .map_err(step(&format!("join {group}")))?;
+                socket.set_freebind_v4(true).map_err(step("bind freely"))?;
             }
-            IpAddr::V6(group) => {
+            Family::Ipv6 => {
                 // Linux before 4.20 lacks it; joining by index and SO_BINDTODEVICE remain.
                 let _ = socket.set_multicast_all_v6(false);
+                // Linux before 4.15 lacks it; the address must be there then.
+                let _ = socket.set_freebind_v6(true);
                 setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)
                     .map_err(io::Error::from)
                     .map_err(step("ask for packet info"))?;
                 socket.set_recv_hoplimit_v6(true).map_err(step("ask for the hop limit"))?;
-                socket
-                    .join_multicast_v6(&group, iface.0)
-                    .map_err(step(&format!("join {group}")))?;
             }
         }
+        // Bound to a group it is given no unicast packet, bound to an address no multicast one.
+        let place = match address {
+            IpAddr::V4(address) => SocketAddrV4::new(address, 0).into(),
+            IpAddr::V6(address) => SocketAddrV6::new(address, 0, 0, iface.0).into(),
+        };
+        socket.bind(&place).map_err(step(&format!("bind to {address}")))?;
+        let joined = match listen {
+            Listen::Group(IpAddr::V4(group)) => {
+                socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(iface.0))
+            }
+            Listen::Group(IpAddr::V6(group)) => socket.join_multicast_v6(&group, iface.0),
+            Listen::Local(_) => Ok(()),
+        };
+        joined.map_err(step(&format!("join {address}")))?;
         discard_queued(&socket);
-        let receiver = Receiver { socket, family: Family::of(group) };
+        let receiver = Receiver { socket, family };
         receiver.set_filter(vrids).map_err(step("attach a packet filter"))?;
         Ok(receiver)
     }
@@ -265,7 +276,7 @@ impl Slot {
     }
 }
 
-/// Sends the adverts of one interface and group.
+/// Sends the adverts of one interface.
 #[derive(Debug)]
 pub struct Sender {
     socket: Socket,
@@ -304,7 +315,6 @@ impl Sender {
             Family::Ipv6 => {
                 let _ = socket.set_multicast_all_v6(false);
                 socket.set_multicast_if_v6(iface.0).map_err(step("send multicast"))?;
-                socket.set_multicast_hops_v6(255).map_err(step("set the hop limit"))?;
                 socket.set_multicast_loop_v6(false).map_err(step("turn off loopback"))?;
                 socket.set_tclass_v6(TRAFFIC_CLASS).map_err(step("set the traffic class"))?;
             }
@@ -313,12 +323,19 @@ impl Sender {
     }
 
     /// Send one advert without waiting: for IPv4 a whole datagram, for IPv6 a VRRP message from
-    /// `source`, which must be an address of the interface.
+    /// `source`, which must be an address of the interface, with this hop limit. To a group it goes
+    /// out on the interface, whatever the routes say; a peer may be behind a router.
     ///
     /// # Errors
     /// EAGAIN or ENOBUFS if a queue is full, ENETDOWN, EPERM if a firewall forbids it, EINVAL if
     /// IPv6 does not have `source` (any more). The advert is lost then.
-    pub fn send(&self, source: IpAddr, destination: IpAddr, bytes: &[u8]) -> io::Result<()> {
+    pub fn send(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        hop_limit: u8,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let mut flags = MsgFlags::MSG_DONTWAIT;
         if destination.is_multicast() {
             flags |= MsgFlags::from_bits_retain(libc::MSG_DONTROUTE);
@@ -332,7 +349,10 @@ impl Sender {
                     ipi6_ifindex: self.iface.0,
                 };
                 let to = SockaddrIn6::from(SocketAddrV6::new(destination, 0, 0, self.iface.0));
-                sendmsg(fd, &data, &[ControlMessage::Ipv6PacketInfo(&info)], flags, Some(&to))?;
+                let hops = libc::c_int::from(hop_limit);
+                let ancillary =
+                    [ControlMessage::Ipv6PacketInfo(&info), ControlMessage::Ipv6HopLimit(&hops)];
+                sendmsg(fd, &data, &ancillary, flags, Some(&to))?;
             }
             (_, IpAddr::V4(destination)) => {
                 let to = SockaddrIn::from(SocketAddrV4::new(destination, 0));

@@ -65,7 +65,8 @@ impl Router {
 
     fn remark_family(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
         let IpAddr::V6(from) = source else { return };
-        if !from.is_unicast_link_local() {
+        // A peer behind a router cannot use its link-local address.
+        if !from.is_unicast_link_local() && !self.cfg.is_unicast() {
             self.ledger.count("src_not_ll");
             let message = || format!("{source} advertises from an address that is not link-local");
             self.ledger.log(now, &self.cfg.name, "src_not_ll", Level::Warn, message, out);

@@ -12,8 +12,10 @@ use crate::wire::vrrp::Malformed;
 pub(crate) enum Refusal {
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    #[error("sent to {0}, which is not this router's group")]
-    WrongCast(IpAddr),
+    #[error("sent to {found}, but this router listens at {}", .expected.map_or("no address yet".to_owned(), |a| a.to_string()))]
+    WrongCast { found: IpAddr, expected: Option<IpAddr> },
+    #[error("its address is not in our list of peers")]
+    UnknownPeer,
     #[error("its advert interval is {theirs}, ours is {ours}; VRRPv2 routers must agree")]
     Interval { theirs: Centis, ours: Centis },
     #[error("its IPv6 source address is not link-local, and strict mode requires it")]
@@ -33,7 +35,8 @@ impl Refusal {
     pub(crate) fn counter(&self) -> &'static str {
         match self {
             Refusal::Malformed(malformed) => malformed.counter(),
-            Refusal::WrongCast(_) => "wrong_cast",
+            Refusal::WrongCast { .. } => "wrong_cast",
+            Refusal::UnknownPeer => "unknown_peer",
             Refusal::Interval { .. } => "interval_errors",
             Refusal::SourceNotLinkLocal => "src_not_ll",
             Refusal::FirstAddressNotLinkLocal => "first_addr_not_ll",

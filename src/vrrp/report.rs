@@ -113,6 +113,13 @@ impl Router {
             "packet_length_errors" => {
                 ("does it sign its adverts (auth_hmac) or differ in version?", DISAGREEMENT)
             }
+            "wrong_cast" => {
+                ("use unicast with the same peers on all nodes, or on none", DISAGREEMENT)
+            }
+            "unknown_peer" => ("add it to the list of peers", DISAGREEMENT),
+            "ip_ttl_errors" if self.cfg.is_unicast() => {
+                ("set its `min_ttl` if a router is between you", DISAGREEMENT)
+            }
             "ip_ttl_errors" => ("find the router or tunnel between you, or the forger", RECENT),
             "unexpected_owner" => {
                 ("take priority 255 away from it, or set `expect_owner = true`", DISAGREEMENT)

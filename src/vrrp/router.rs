@@ -146,6 +146,8 @@ pub(crate) struct Followed {
 pub(crate) struct Environment {
     pub(crate) iface: Option<IfIndex>,
     pub(crate) source: Option<IpAddr>,
+    /// Whom adverts go to: the group, or the unicast peers that are not this node.
+    pub(crate) destinations: Vec<IpAddr>,
     pub(crate) faults: BTreeSet<Fault>,
     /// Every link an address of this router lives on.
     pub(crate) ports: BTreeMap<IfName, Port>,
@@ -168,6 +170,9 @@ pub(crate) enum Fault {
     NoInterface(IfName),
     LinkDown(IfName),
     NoSource(IfName, Family),
+    NoSourceForPeers(IfName),
+    SourceNotHere(IpAddr),
+    NoPeer,
     Socket(String),
     Tracker,
     Drained,
@@ -185,6 +190,16 @@ impl fmt::Display for Fault {
             Fault::NoSource(name, Family::Ipv6) => {
                 write!(f, "interface {name} has no IPv6 link-local address to send adverts from")
             }
+            Fault::NoSourceForPeers(name) => {
+                write!(f, "interface {name} has no usable address that reaches the peers")
+            }
+            Fault::SourceNotHere(source) => {
+                write!(f, "no interface of this host has the source address {source}")
+            }
+            Fault::NoPeer => write!(
+                f,
+                "every unicast peer is this node itself: list the addresses of the other nodes too"
+            ),
             Fault::Socket(error) => write!(f, "{error}"),
             Fault::Tracker => write!(f, "a tracker without weight fails"),
             Fault::Drained => write!(f, "drained by the operator; `vipd resume` ends it"),
@@ -565,6 +580,7 @@ impl Router {
         }
         if self.cfg.dialect != old.dialect
             || self.cfg.interval != old.interval
+            || self.cfg.cast != old.cast
             || !self.cfg.advertised().eq(old.advertised())
         {
             self.ledger.forget_disagreements();

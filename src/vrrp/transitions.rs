@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{Preempt, Release};
+use crate::config::{Cast, Preempt, Release};
 use crate::engine::io::{Action, Level, Transition};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Now};
@@ -391,6 +391,7 @@ impl Router {
             Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::NoSource(name, _) => {
                 name == own
             }
+            Fault::NoSourceForPeers(_) | Fault::SourceNotHere(_) | Fault::NoPeer => true,
             Fault::Starting | Fault::Socket(_) => true,
             Fault::Tracker | Fault::Drained => false,
         };
@@ -422,6 +423,7 @@ impl Router {
     /// R23, R1, R2: the timers start afresh with our own interval.
     pub(super) fn leave_fault(&mut self, now: Now, out: &mut Outbox) {
         self.followed = None;
+        self.announce_source(out);
         if self.adoptable && !self.announced_state {
             // C60: nobody can have taken over yet; installing again only renews the leases.
             let reason = "restarted; its addresses were still in place".to_owned();
@@ -438,6 +440,20 @@ impl Router {
             "started".to_owned()
         };
         self.become_backup(now, self.cfg.interval, WaitingFor::AnyMaster, reason, out);
+    }
+
+    /// C75: while this node was in Fault its peers may have forgotten where its own address is, or
+    /// learnt it from somebody else; with multicast nobody needs to know.
+    fn announce_source(&mut self, out: &mut Outbox) {
+        let port = self.env.ports.get(&self.cfg.iface);
+        let (true, Some(vip), Some(Port { index, mac: Some(mac), announces: true })) =
+            (self.cfg.is_unicast(), self.env.source, port)
+        else {
+            return;
+        };
+        self.ledger.counters.announcements_sent += 1;
+        let (iface, mac, router_flag) = (*index, *mac, self.cfg.router_flag);
+        out.push(Action::Announce { iface, mac, vip, router_flag });
     }
 
     pub(super) fn fault_text(&self) -> String {
@@ -508,40 +524,56 @@ impl Router {
     /// Builds the advert at the moment it is sent: it always carries what holds now.
     pub(super) fn send(&mut self, now: Now, claim: Claim, out: &mut Outbox) {
         let (Some(iface), Some(source)) = (self.env.iface, self.env.source) else { return };
-        let destination = self.cfg.group;
         let advert = Advert {
             vrid: self.cfg.vrid,
             claim,
             interval: self.cfg.interval,
             addresses: self.cfg.advertised().collect(),
         };
-        let mut message = Vec::with_capacity(64);
-        if let Err(error) = advert.emit(&self.cfg.dialect, source, destination, &mut message) {
-            debug_assert!(false, "the configuration let an unsendable advert pass: {error}");
-            return;
-        }
-        let bytes = match (source, destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
-                let (ttl, protocol) = (wire::HOP_LIMIT, wire::PROTOCOL);
-                let (id, length) = (self.ip_id, message.len());
-                let mut datagram = Vec::with_capacity(length + 20);
-                let header =
-                    ipv4::emit(id, source, destination, ttl, protocol, length, &mut datagram);
-                if header.is_err() {
-                    debug_assert!(false, "an advert is shorter than 64 KiB");
-                    return;
-                }
-                datagram.extend_from_slice(&message);
-                datagram
-            }
-            _ => message,
+        let hop_limit = match self.cfg.cast {
+            Cast::Multicast { .. } => wire::HOP_LIMIT,
+            Cast::Unicast { ttl, .. } => ttl,
         };
+        if let (IpAddr::V4(_), false) = (source, self.env.destinations.is_empty()) {
+            self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
+        }
+        // One datagram per peer: the checksum of VRRPv3 covers the destination (W22).
+        for &destination in &self.env.destinations {
+            let mut message = Vec::with_capacity(64);
+            if let Err(error) = advert.emit(&self.cfg.dialect, source, destination, &mut message) {
+                debug_assert!(false, "the configuration let an unsendable advert pass: {error}");
+                return;
+            }
+            let bytes = match (source, destination) {
+                (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                    let (id, length) = (self.ip_id, message.len());
+                    let protocol = wire::PROTOCOL;
+                    let mut datagram = Vec::with_capacity(length + 20);
+                    let header = ipv4::emit(
+                        id,
+                        source,
+                        destination,
+                        hop_limit,
+                        protocol,
+                        length,
+                        &mut datagram,
+                    );
+                    if header.is_err() {
+                        debug_assert!(false, "an advert is shorter than 64 KiB");
+                        return;
+                    }
+                    datagram.extend_from_slice(&message);
+                    datagram
+                }
+                _ => message,
+            };
+            out.push(Action::Transmit { iface, source, destination, hop_limit, bytes });
+        }
+        // An advert counts once, however many peers it goes to.
         self.ledger.counters.adv_sent += 1;
         if claim == Claim::Resign {
             self.ledger.counters.pri_zero_sent += 1;
         }
         self.last_sent = Some(now);
-        out.push(Action::Transmit { iface, source, destination, bytes });
     }
 }

@@ -12,17 +12,20 @@ fn project_file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
+const EXAMPLES: [&str; 4] =
+    ["vipd.toml", "keepalived-edge.conf", "vipd-unicast.toml", "keepalived-unicast.conf"];
+
 #[test]
 fn examples_load_without_a_warning() {
     let below = Below::project("examples");
-    for name in ["vipd.toml", "keepalived-edge.conf"] {
+    for name in EXAMPLES {
         let loaded = load(&below, &[PathBuf::from(name)], None).unwrap();
         let said: String = loaded.warnings.iter().map(|w| w.render(&loaded.map, false)).collect();
         assert_eq!(said, "");
     }
 }
 
-/// The two examples are the same router but for its name.
+/// The first two examples are the same router but for its name.
 #[test]
 fn both_dialects_lower_to_one_model() {
     let below = Below::project("examples");

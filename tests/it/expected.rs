@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vipd::cli::sources::FileSystem;
 use vipd::config::load::{ReadError, Sources, Text, load};
-use vipd::config::{AnnounceConfig, Config, RouterConfig, VirtualAddress};
+use vipd::config::{AnnounceConfig, Cast, Config, RouterConfig, VirtualAddress};
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
 pub(crate) struct Below(pub(crate) PathBuf);
@@ -80,7 +80,7 @@ pub(crate) fn dump(config: &Config) -> String {
             down_timer_adverts,
             strict,
             source,
-            group,
+            cast,
             addresses,
             announce,
             answer_lower,
@@ -97,7 +97,17 @@ pub(crate) fn dump(config: &Config) -> String {
             .unwrap();
         writeln!(out, "  interval {interval} (learns {max_learned_interval}), preempt {preempt:?}")
             .unwrap();
-        writeln!(out, "  group {group} source {source:?} strict {strict:?}").unwrap();
+        let cast = match cast {
+            Cast::Multicast { group } => format!("group {group}"),
+            Cast::Unicast { peers, ttl } => {
+                let peers: Vec<String> = peers
+                    .iter()
+                    .map(|peer| format!("{} accepts {:?}", peer.address, peer.accepted_ttl))
+                    .collect();
+                format!("unicast ttl {ttl} [{}]", peers.join(", "))
+            }
+        };
+        writeln!(out, "  {cast} source {source:?} strict {strict:?}").unwrap();
         if *announce != AnnounceConfig::default() {
             writeln!(out, "  {announce:?}").unwrap();
         }

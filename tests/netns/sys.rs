@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use vipd::config::VirtualAddress;
-use vipd::engine::{Applied, Datagram, Link, LinkAddress, LinkChange, OpError};
+use vipd::engine::{Applied, Datagram, Link, LinkAddress, LinkChange, Listen, OpError};
 use vipd::lab::deadline::eventually;
 use vipd::lab::raw::Datagram as Forged;
 use vipd::lab::{Decoded, Node};
@@ -48,9 +48,9 @@ fn plain(cidr: &str) -> VirtualAddress {
     VirtualAddress::new(cidr.parse().unwrap())
 }
 
-fn open(node: &Node, group: IpAddr, vrids: Option<&'static [u8]>) -> Receiver {
+fn open(node: &Node, listen: Listen, vrids: Option<&'static [u8]>) -> Receiver {
     let eth0 = index(node, "eth0");
-    node.inside("open a receiver", move || Receiver::open(eth0, group, vrids).map_err(refused))
+    node.inside("open a receiver", move || Receiver::open(eth0, listen, vrids).map_err(refused))
         .unwrap()
 }
 
@@ -87,14 +87,14 @@ fn adverts_cross_the_lan_in_both_families_as_the_rfc_wants_them() {
         [(ip("10.0.0.2"), header, advert(51)), (link_local, v6.clone(), v6)]
     {
         let group = Family::of(source).vrrp_group();
-        let own_copy = open(&a, group, None);
-        let receiver = open(&b, group, Some(&[51]));
+        let own_copy = open(&a, Listen::Group(group), None);
+        let receiver = open(&b, Listen::Group(group), Some(&[51]));
         let sender = a
             .inside("open a sender", move || {
                 Sender::open(eth0, Family::of(source)).map_err(refused)
             })
             .unwrap();
-        sender.send(source, group, &bytes).unwrap();
+        sender.send(source, group, 255, &bytes).unwrap();
 
         let (_, seen) = wire
             .wait_for_decoded(SOON, "the advert", |d| match d {
@@ -123,16 +123,14 @@ fn a_receiver_is_given_its_own_interface_group_and_ids_only() {
     for (source, unicast) in [("10.0.0.2", "10.0.0.3"), ("fe80::ff:fe00:1", "fe80::ff:fe00:2")] {
         let source = ip(source);
         let group = Family::of(source).vrrp_group();
-        let receiver = open(&b, group, Some(&[51, 52]));
+        let receiver = open(&b, Listen::Group(group), Some(&[51, 52]));
         let mut batch = Batch::new();
         let send = |to: IpAddr, message: Vec<u8>| {
             a.send_datagram("eth0", &Forged::vrrp(source, to, message)).unwrap();
         };
         send(group, advert(53));
         send(group, advert(52));
-        if source.is_ipv4() {
-            send(ip(unicast), advert(51));
-        }
+        send(ip(unicast), advert(51));
         send(group, vec![0x31, 53, 100]);
         send(group, advert(51));
         let mut got = Vec::new();
@@ -160,7 +158,7 @@ fn more_packets_than_a_batch_come_in_order_and_none_is_lost() {
     a.link("eth0", &["10.0.0.2/24"]).unwrap();
     b.link("eth0", &["10.0.0.3/24"]).unwrap();
     let group = Family::Ipv4.vrrp_group();
-    let receiver = open(&b, group, None);
+    let receiver = open(&b, Listen::Group(group), None);
     let (mut batch, mut seen) = (Batch::new(), Vec::new());
     for vrid in 1..=200 {
         a.send_datagram("eth0", &Forged::vrrp(ip("10.0.0.2"), group, advert(vrid))).unwrap();
@@ -180,7 +178,7 @@ fn a_missing_interface_is_named_by_its_number() {
     let group = Family::Ipv4.vrrp_group();
     let error = a
         .inside("open a receiver", move || {
-            Receiver::open(IfIndex(4711), group, None).map_err(refused)
+            Receiver::open(IfIndex(4711), Listen::Group(group), None).map_err(refused)
         })
         .unwrap_err()
         .to_string();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::{
-    AnnounceConfig, Config, Globals, Preempt, Release, RouterConfig, RouterFlag, VirtualAddress,
+    AnnounceConfig, Cast, Config, Globals, Peer, Preempt, Release, RouterConfig, RouterFlag,
+    VirtualAddress,
 };
 use vipd::engine::{
     Action, Command, Datagram, Engine, Input, LinkChange, RouterId, Want, is_adoptable,
@@ -93,6 +94,13 @@ impl World {
         };
         let vips = 1 + rng.index(3);
         let all_equal = rng.chance(15);
+        let cast = if seed % 3 == 0 {
+            // One list for all: each finds itself in it.
+            let peer = |n| Peer { address: own_address(dialect, n), accepted_ttl: 255..=255 };
+            Cast::Unicast { peers: (0..count).map(peer).collect(), ttl: 255 }
+        } else {
+            Cast::Multicast { group: dialect.family().vrrp_group() }
+        };
         let nodes = (0..count)
             .map(|n| {
                 let priority =
@@ -102,14 +110,17 @@ impl World {
                     1 => Preempt::After(Duration::from_secs(rng.below(5))),
                     _ => Preempt::After(Duration::ZERO),
                 };
-                let config = Arc::new(config(dialect, interval, priority, preempt, vips, &mut rng));
+                let config = Arc::new(config(
+                    dialect,
+                    cast.clone(),
+                    interval,
+                    priority,
+                    preempt,
+                    vips,
+                    &mut rng,
+                ));
                 let node = u8::try_from(n).unwrap();
-                let own = match dialect.family() {
-                    Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2 + node)),
-                    Family::Ipv6 => {
-                        IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2 + u16::from(node)))
-                    }
-                };
+                let own = own_address(dialect, n);
                 let own = Cidr::new(own, if own.is_ipv4() { 24 } else { 64 }).unwrap();
                 let mac = Mac([2, 0, 0, 0, 0, 2 + node]);
                 Node {
@@ -466,7 +477,10 @@ impl World {
         let node = &mut self.nodes[n];
         match action {
             Action::Transmit { source, destination, bytes, .. } => {
-                node.adverts.push(time);
+                // One advert, however many peers it goes to.
+                if destination.is_multicast() || node.adverts.last() != Some(&time) {
+                    node.adverts.push(time);
+                }
                 let message = if source.is_ipv4() { &bytes[20..] } else { &bytes[..] };
                 node.resigned = message[2] == 0;
                 let load = Load::Advert {
@@ -477,8 +491,9 @@ impl World {
                 self.broadcast(n, &load);
             }
             Action::Announce { vip, mac, .. } => {
+                let own = node.kernel.own.iter().any(|own| own.address() == *vip);
                 assert!(
-                    node.kernel.held.contains_key(vip),
+                    own || node.kernel.held.contains_key(vip),
                     "{place}: node {n} announces {vip} without holding it"
                 );
                 self.broadcast(n, &Load::Announcement { vip: *vip, mac: *mac });
@@ -508,7 +523,15 @@ impl World {
             return;
         }
         for to in 0..self.nodes.len() {
+            let addressed = match load {
+                Load::Advert { destination, .. } => {
+                    destination.is_multicast()
+                        || self.nodes[to].kernel.own.iter().any(|o| o.address() == *destination)
+                }
+                Load::Announcement { .. } => true,
+            };
             let reachable = to != from
+                && addressed
                 && self.side[to] == self.side[from]
                 && !self.cut.contains(&(from, to))
                 && !(self.lossy && self.rng.chance(30));
@@ -594,8 +617,18 @@ impl Node {
     }
 }
 
+/// What node `n` brings along.
+fn own_address(dialect: Dialect, n: usize) -> IpAddr {
+    let node = u8::try_from(n).unwrap();
+    match dialect.family() {
+        Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2 + node)),
+        Family::Ipv6 => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2 + u16::from(node))),
+    }
+}
+
 fn config(
     dialect: Dialect,
+    cast: Cast,
     interval: u16,
     priority: u8,
     preempt: Preempt,
@@ -621,7 +654,7 @@ fn config(
         down_timer_adverts: 3,
         strict: None,
         source: None,
-        group: dialect.family().vrrp_group(),
+        cast,
         addresses: (0..vips).map(address).collect(),
         announce: AnnounceConfig::default(),
         answer_lower: rng.chance(80),

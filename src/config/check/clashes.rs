@@ -35,9 +35,10 @@ pub(super) fn clashes(
         let vrid_span = raw.vrid.map_or(raw.name.span, |v| v.span);
         if let Some(first) = keys.get(&router.key()) {
             let text = format!(
-                "VRID {} is used twice for {} on {}",
+                "VRID {} is used twice for {}{} on {}",
                 router.vrid,
                 router.dialect.family(),
+                if router.is_unicast() { " unicast" } else { "" },
                 router.iface
             );
             let first_span = first.vrid.map_or(first.name.span, |v| v.span);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address;
 use super::keywords::Block;
 use super::lower::{GlobalDefs, announce, owner_ignore_adverts, walk};
+use super::peers;
 use super::tracking::{Kind, Trackers, Uses};
 use super::tree::Node;
 use super::values::{boolean, ip, number, number_in, seconds};
@@ -111,6 +112,9 @@ impl Instance {
             }
             ("mcast_src_ip" | "unicast_src_ip", Some(word)) => raw.source = ip(word, out),
             ("mcast_dst_ip", Some(word)) => raw.group = ip(word, out),
+            ("unicast_peer", _) => peers::lower(node, raw, out),
+            ("unicast_ttl", Some(word)) => raw.ttl = number(word, out),
+            ("old_unicast_checksum", _) => peers::old_checksum(node, out),
             ("virtual_ipaddress", _) => raw.addresses.append(&mut address::lower(node, out)),
             ("virtual_ipaddress_excluded", _) => {
                 raw.excluded.append(&mut address::lower(node, out));
@@ -222,7 +226,7 @@ impl Instance {
             Family::Ipv4 => globals.group4,
             Family::Ipv6 => globals.group6,
         };
-        raw.group = raw.group.or(group);
+        peers::finish(raw, group, out);
         if family == Family::Ipv4 {
             // The global version is for IPv4 only; IPv6 without its own is version 3.
             raw.version = raw.version.or(globals.version);

@@ -20,6 +20,8 @@ pub(crate) enum Block {
     Authentication,
     /// The words of a line in `virtual_ipaddress`.
     Address,
+    /// The words of a line in `unicast_peer`.
+    Peer,
     /// `vrrp_sync_group`
     SyncGroup,
     /// `vrrp_script`
@@ -46,6 +48,7 @@ impl Block {
         Block::Authentication,
         Block::AuthHmac,
         Block::Address,
+        Block::Peer,
         Block::SyncGroup,
         Block::Script,
         Block::TrackFile,
@@ -63,6 +66,7 @@ impl Block {
             Block::Instance => table::INSTANCE,
             Block::Authentication => table::AUTHENTICATION,
             Block::Address => table::ADDRESS,
+            Block::Peer => table::PEER,
             Block::SyncGroup => table::SYNC_GROUP,
             Block::Script => table::SCRIPT,
             Block::TrackFile => table::TRACK_FILE,
@@ -88,6 +92,7 @@ impl fmt::Display for Block {
             Block::Instance => "vrrp_instance",
             Block::Authentication => "authentication",
             Block::Address => "an address line",
+            Block::Peer => "a peer line",
             Block::SyncGroup => "vrrp_sync_group",
             Block::Script => "vrrp_script",
             Block::TrackFile => "track_file",

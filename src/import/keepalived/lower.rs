@@ -137,7 +137,7 @@ fn unknown(block: Block, node: &Node) -> Diagnostic {
     let span = node.keyword.span;
     let homes: Vec<String> = Block::ALL
         .iter()
-        .filter(|home| !matches!(home, Block::Address | Block::Preprocessor))
+        .filter(|home| !matches!(home, Block::Address | Block::Peer | Block::Preprocessor))
         .filter(|home| home.find(name).is_some())
         .map(|home| format!("`{home}`"))
         .collect();

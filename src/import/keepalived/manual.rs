@@ -37,6 +37,7 @@ fn heading(block: &str) -> String {
         "the preprocessor" => "Lines read before anything else".to_owned(),
         "the top level" => "Outside every block".to_owned(),
         "an address line" => "Words of an address line".to_owned(),
+        "a peer line" => "Words of a line in unicast_peer".to_owned(),
         block => format!("Inside {block}"),
     }
 }

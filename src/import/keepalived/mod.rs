@@ -9,6 +9,7 @@ mod keywords;
 mod lexer;
 mod lower;
 mod manual;
+mod peers;
 mod table;
 mod tracking;
 mod tree;

@@ -62,7 +62,7 @@ const PROCESS: &str = "one process with its own scheduling; set it in the servic
 const FIREWALL: &str = "only for no_accept, which is refused, so there is nothing to filter";
 const LVS: &str = "no IPVS in vipd; it means nothing without virtual servers";
 const VMAC: &str = "only for virtual MACs, which are refused where they are asked for";
-const UNICAST: &str = "only for unicast, which is refused where it is asked for";
+const KNOWN_PEERS: &str = "always so: adverts from anyone but a listed peer are refused";
 const BUFFERS: &str = "vipd sizes its sockets itself and reads everything again after an overflow";
 const RELOAD: &str = "a reload always checks the new files first and happens on request only";
 const DUMPS: &str = "no dump files; the status socket serves the same facts";
@@ -209,7 +209,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("dynamic_interfaces", "always so: an absent interface means FAULT, never an exit"),
     quiet("default_interface", "an instance always names its interface"),
     quiet("disable_local_igmp", VMAC),
-    quiet("vrrp_check_unicast_src", UNICAST),
+    quiet("vrrp_check_unicast_src", KNOWN_PEERS),
     quiet("vrrp_iptables", FIREWALL),
     quiet("vrrp_ipsets", FIREWALL),
     quiet("nftables", FIREWALL),
@@ -369,7 +369,23 @@ pub(super) const INSTANCE: &[Keyword] = &[
     ),
     yes("mcast_src_ip", 1, "source address of the adverts"),
     yes("unicast_src_ip", 1, "same as mcast_src_ip"),
-    yes("mcast_dst_ip", 1, "the instance's own multicast group"),
+    block(
+        "unicast_peer",
+        0,
+        "adverts go to these nodes only and are accepted from them only; a list without peers is an \
+         error, where keepalived turns to multicast; the node's own address may be listed, so that \
+         one file suits all nodes; TTL 255 is asked for unless min_ttl says otherwise, for IPv6 64, \
+         which is what keepalived sends",
+    ),
+    yes("unicast_ttl", 1, "TTL or hop limit of adverts to peers, 255 by default in both families"),
+    keyword(
+        "old_unicast_checksum",
+        (0, 1),
+        Body::No,
+        Class::Checked,
+        "never is accepted; anything else is refused: no keepalived since 1.3.7 sends that checksum",
+    ),
+    yes("mcast_dst_ip", 1, "the instance's own multicast group; not with unicast_peer"),
     flag("v3_checksum_as_v2", "version 3 over IPv4: checksum without the pseudo-header"),
     yes("dont_track_primary", 0, "an interface that is down does not mean FAULT"),
     yes("garp_master_delay", 1, ANNOUNCE),
@@ -429,16 +445,6 @@ pub(super) const INSTANCE: &[Keyword] = &[
     ),
     refused("auth_hmac", NO_HMAC, "leave this pair on keepalived until it is"),
     refused(
-        "unicast_peer",
-        "unicast is not supported yet, and a multicast advert would not reach the peers",
-        "remove it if the nodes share a network; multicast then needs nothing else",
-    ),
-    refused(
-        "unicast_fault_no_peer",
-        "unicast is not supported yet, and the instance would have no peer",
-        "remove it",
-    ),
-    refused(
         "track_src_ip",
         "a source address that vanishes does not mean FAULT yet",
         "remove it; vipd then uses the address as long as the interface is up",
@@ -484,9 +490,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "after a stall vipd first reads what arrived, then decides; this keyword would make it yield without need",
         "remove it",
     ),
-    quiet("unicast_ttl", UNICAST),
-    quiet("check_unicast_src", UNICAST),
-    quiet("old_unicast_checksum", UNICAST),
+    quiet("check_unicast_src", KNOWN_PEERS),
+    quiet("unicast_fault_no_peer", "a list without peers is an error already"),
     quiet("vmac_xmit_base", VMAC),
     quiet("garp_extra_if", VMAC),
     quiet("vmac_garp_intvl", VMAC),
@@ -534,6 +539,11 @@ pub(super) const ADDRESS: &[Keyword] = &[
     ),
     refused("use_vmac", "virtual MAC addresses are not supported yet", "remove it on all nodes"),
     refused("track_group", "it belongs to static addresses, which vipd does not set", "remove it"),
+];
+
+pub(super) const PEER: &[Keyword] = &[
+    yes("min_ttl", 1, "lowest TTL accepted from this peer"),
+    yes("max_ttl", 1, "highest TTL accepted from this peer, 255 by default"),
 ];
 
 pub(super) const SYNC_GROUP: &[Keyword] = &[

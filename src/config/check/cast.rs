@@ -1,0 +1,179 @@
+//! Where adverts come from and go to: source address, multicast group, unicast peers.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+
+use super::RouterCheck;
+use crate::config::diag::{Diagnostic, Spanned};
+use crate::config::model::{Cast, Peer};
+use crate::config::raw::{RawPeer, RawPeers};
+use crate::types::Family;
+use crate::wire::vrrp::HOP_LIMIT;
+
+/// keepalived sends IPv6 unicast with the kernel's hop limit unless told otherwise (D10).
+const KERNEL_HOP_LIMIT: u8 = 64;
+
+impl RouterCheck<'_> {
+    pub(super) fn source(&mut self, family: Family) -> Option<IpAddr> {
+        let Spanned { value, span } = self.raw.source?;
+        if Family::of(value) != family {
+            let text = format!("the source address is {}, the router {family}", Family::of(value));
+            self.error(span, text);
+        } else if value.is_multicast() || value.is_unspecified() {
+            self.error(span, format!("{value} cannot be a source address"));
+        } else if value.is_ipv6() && !is_link_local(value) && self.raw.peers.is_none() {
+            self.push(
+                Diagnostic::warning(span, "the source of an IPv6 advert should be link-local")
+                    .note("RFC 9568 section 5.1.2.1; strict peers drop anything else"),
+            );
+        }
+        Some(value)
+    }
+
+    pub(super) fn cast(&mut self, family: Family) -> Cast {
+        let Some(peers) = &self.raw.peers else {
+            if let Some(ttl) = self.raw.ttl {
+                let text = "adverts to a multicast group always have TTL 255";
+                self.error(ttl.span, text).help.push("remove it, or add unicast peers".into());
+            }
+            return Cast::Multicast { group: self.group(family) };
+        };
+        if let Some(group) = self.raw.group {
+            self.push(
+                Diagnostic::error(group.span, "a group and unicast peers exclude each other")
+                    .also(peers.span, "the peers stand here"),
+            );
+        }
+        if let Some(strict) = self.raw.strict {
+            self.push(
+                Diagnostic::error(peers.span, "strict mode forbids unicast peers")
+                    .also(strict.span, "strict mode is asked for here")
+                    .note("the RFCs know multicast only; keepalived refuses this as well")
+                    .help("remove the strict mode, or the peers"),
+            );
+        }
+        let ttl = match self.raw.ttl {
+            None => HOP_LIMIT,
+            Some(ttl) => self.hop_limit("the TTL", ttl).unwrap_or(HOP_LIMIT),
+        };
+        Cast::Unicast { peers: self.peers(family, peers, ttl), ttl }
+    }
+
+    fn group(&mut self, family: Family) -> IpAddr {
+        let Some(Spanned { value, span }) = self.raw.group else { return family.vrrp_group() };
+        if Family::of(value) != family {
+            self.error(span, format!("the group is {}, the router {family}", Family::of(value)));
+        } else if !value.is_multicast() {
+            self.error(span, format!("{value} is not a multicast address"));
+        }
+        value
+    }
+
+    fn peers(&mut self, family: Family, raw: &RawPeers, ttl: u8) -> Vec<Peer> {
+        if raw.list.is_empty() && !raw.unreadable {
+            self.push(
+                Diagnostic::error(raw.span, "the list of unicast peers is empty")
+                    .note("nobody would get the adverts, and every node would become master")
+                    .note("keepalived silently turns to multicast here")
+                    .help("list the other nodes, or remove the list to use multicast"),
+            );
+        }
+        let mut peers: Vec<(Peer, &RawPeer)> = Vec::new();
+        for entry in &raw.list {
+            let Some(address) = self.peer_address(family, entry, &peers) else { continue };
+            let accepted_ttl = self.accepted_ttl(family, entry, ttl);
+            peers.push((Peer { address, accepted_ttl }, entry));
+        }
+        peers.into_iter().map(|(peer, _)| peer).collect()
+    }
+
+    fn peer_address(
+        &mut self,
+        family: Family,
+        entry: &RawPeer,
+        before: &[(Peer, &RawPeer)],
+    ) -> Option<IpAddr> {
+        let Spanned { value, span } = entry.address;
+        let limited_broadcast = value == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if Family::of(value) != family {
+            self.error(span, format!("the peer is {}, the router {family}", Family::of(value)));
+            return None;
+        }
+        if value.is_multicast()
+            || value.is_unspecified()
+            || value.is_loopback()
+            || limited_broadcast
+        {
+            self.error(span, format!("{value} cannot be the address of a peer"));
+            return None;
+        }
+        let mut all = self.raw.addresses.iter().chain(&self.raw.excluded);
+        if let Some(own) = all.find(|a| a.cidr.value.address() == value) {
+            let also = own.cidr.span;
+            self.push(
+                Diagnostic::error(span, format!("{value} is a virtual address of this router"))
+                    .also(also, "listed here")
+                    .help("a peer is named by an address that stays on its node"),
+            );
+            return None;
+        }
+        if let Some((_, first)) = before.iter().find(|(peer, _)| peer.address == value) {
+            let also = first.address.span;
+            self.push(
+                Diagnostic::warning(span, format!("the peer {value} is listed twice"))
+                    .also(also, "listed before; this entry counts"),
+            );
+            return None;
+        }
+        let other_scope = |peer: &IpAddr| is_link_local(*peer) != is_link_local(value);
+        let source = self.raw.source.filter(|s| s.value.is_ipv6() == value.is_ipv6());
+        if let Some((_, first)) = before.iter().find(|(peer, _)| other_scope(&peer.address)) {
+            let also = first.address.span;
+            self.push(
+                Diagnostic::error(span, "some peers are link-local and some are not")
+                    .also(also, "the other kind")
+                    .note("all adverts come from one address, and it cannot reach both"),
+            );
+            return None;
+        }
+        if let Some(source) = source.filter(|source| other_scope(&source.value)) {
+            let kind = if is_link_local(value) { "is" } else { "is not" };
+            self.push(
+                Diagnostic::error(span, format!("{value} {kind} link-local, unlike the source"))
+                    .also(source.span, "adverts come from here"),
+            );
+            return None;
+        }
+        Some(value)
+    }
+
+    /// What is accepted from a peer: 255 unless a router or an option makes it less (D9, D10). A node
+    /// that sends less itself has peers that do the same.
+    fn accepted_ttl(&mut self, family: Family, entry: &RawPeer, own_ttl: u8) -> RangeInclusive<u8> {
+        let most = entry.max_ttl.and_then(|ttl| self.hop_limit("max_ttl", ttl));
+        let least = entry.min_ttl.and_then(|ttl| self.hop_limit("min_ttl", ttl));
+        let most = most.unwrap_or(HOP_LIMIT);
+        let standard = match family {
+            Family::Ipv4 => own_ttl,
+            Family::Ipv6 => own_ttl.min(KERNEL_HOP_LIMIT),
+        };
+        let least = least.unwrap_or(standard.min(most));
+        if let (Some(min), true) = (entry.min_ttl, least > most) {
+            self.error(min.span, format!("min_ttl {least} is more than max_ttl {most}"));
+        }
+        least..=most
+    }
+
+    fn hop_limit(&mut self, what: &str, raw: Spanned<i64>) -> Option<u8> {
+        let ttl = u8::try_from(raw.value).ok().filter(|ttl| *ttl > 0);
+        if ttl.is_none() {
+            self.error(raw.span, format!("{what} must be 1 to 255, not {}", raw.value));
+        }
+        ttl
+    }
+}
+
+/// fe80::/10; link-local IPv4 addresses are routed like any other.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
