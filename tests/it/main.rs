@@ -12,6 +12,7 @@ mod expected;
 mod golden;
 mod manual;
 mod status_render;
+mod unicast;
 mod wire_emit;
 mod wire_golden;
 mod wire_hostile;
