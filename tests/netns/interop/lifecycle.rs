@@ -24,7 +24,11 @@ fn v3_pairs_elect_hand_over_fail_back_and_survive_a_crash() {
 }
 
 fn life(case: &Case) {
-    let mut pair = Pair::new(case);
+    live(case, Pair::new(case));
+}
+
+/// Every scene in turn.
+pub(crate) fn live(case: &Case, mut pair: Pair) {
     elect(&mut pair);
     hand_over(case, &mut pair);
     fail_back(case, &mut pair);

@@ -12,3 +12,4 @@ mod published;
 mod reload;
 mod stall;
 mod tiebreak;
+mod unicast;

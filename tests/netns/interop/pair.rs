@@ -24,6 +24,9 @@ pub(crate) const QUIET: Duration = Duration::from_millis(150);
 /// The latest a timer may fire in these tests: the bound is 5 ms, the rest is for a shared machine.
 pub(crate) const LATE: Duration = Duration::from_millis(50);
 
+/// Between the priorities of the better and the other router of a pair.
+pub(crate) const PIVOT: u8 = 125;
+
 /// The implementation on a balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -305,6 +308,8 @@ pub(crate) struct Pair {
     pub(crate) client: Node,
     pub(crate) wire: Wire,
     ping: Option<Pinger>,
+    /// What `a` and `b` write about their peers; `a` has the priorities above [`PIVOT`].
+    peers: [&'static str; 2],
 }
 
 impl Pair {
@@ -321,11 +326,28 @@ impl Pair {
         let client = lab.node("client").unwrap();
         client.link("eth0", &["10.0.0.9/24", "2001:db8::9/64"]).unwrap();
         let wire = Wire::at(&client);
-        Pair { lab, dialect: case.dialect, vip: case.dialect.vip(), a, b, client, wire, ping: None }
+        let (dialect, vip) = (case.dialect, case.dialect.vip());
+        Pair { lab, dialect, vip, a, b, client, wire, ping: None, peers: ["", ""] }
+    }
+
+    /// Each has the other one as its unicast peer; seen where `a` is plugged in.
+    pub(crate) fn unicast(case: &Case) -> Pair {
+        let mut pair = Pair::new(case);
+        pair.peers = match case.dialect {
+            Dialect::V3Ipv6 => [
+                "unicast_src_ip fe80::ff:fe00:1\n unicast_peer {\n fe80::ff:fe00:2\n }",
+                "unicast_src_ip fe80::ff:fe00:2\n unicast_peer {\n fe80::ff:fe00:1\n }",
+            ],
+            _ => ["unicast_peer {\n 10.0.0.3\n }", "unicast_peer {\n 10.0.0.2\n }"],
+        };
+        pair.wire = Wire::at_port(&pair.lab, &pair.a.node);
+        pair
     }
 
     pub(crate) fn instance(&self, priority: u8) -> Instance {
-        self.dialect.instance(priority)
+        let [of_a, of_b] = self.peers;
+        let more = if priority > PIVOT { of_a } else { of_b };
+        Instance { more, ..self.dialect.instance(priority) }
     }
 
     /// The source address of a host's adverts.
@@ -434,6 +456,11 @@ impl Wire {
         self.capture.wait_for(SOON, "the capture's marker", |f| f.bytes == marker).unwrap();
         assert_eq!(self.capture.lost(), 0, "the capture is incomplete");
         self.capture.frames()
+    }
+
+    /// As what the switch gets from a host and gives to it.
+    pub(crate) fn at_port(lab: &Lab, node: &Node) -> Wire {
+        Wire(lab.capture_port(node, "eth0").unwrap())
     }
 
     pub(crate) fn adverts(&self) -> Vec<(Stamp, Vrrp)> {
