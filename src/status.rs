@@ -106,6 +106,8 @@ pub struct RouterStatus {
     pub master_interval_ms: u64,
     /// Source address of our adverts, once known.
     pub source: Option<IpAddr>,
+    /// Where they go: the multicast group, or the unicast peers other than this node.
+    pub destinations: Vec<IpAddr>,
     /// Who serves, as far as this node knows.
     pub master: Option<MasterStatus>,
     /// Backup: until this node takes over if it hears nothing more. Master: until its next advert.

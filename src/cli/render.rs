@@ -123,6 +123,10 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     if let Some(source) = router.source {
         line("source", &source.to_string());
     }
+    let to: Vec<String> = router.destinations.iter().map(ToString::to_string).collect();
+    if !to.is_empty() {
+        line("sends to", &to.join(", "));
+    }
     line("master", &master_line(router.master.as_ref()));
     if let Some(left) = router.next_deadline_ms {
         match router.state {

@@ -12,7 +12,7 @@ use crate::wire::vrrp::Malformed;
 pub(crate) enum Refusal {
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    #[error("sent to {found}, but this router listens at {}", .expected.map_or("no address yet".to_owned(), |a| a.to_string()))]
+    #[error("sent to {found}, but this router listens {}", place(*.expected))]
     WrongCast { found: IpAddr, expected: Option<IpAddr> },
     #[error("its address is not in our list of peers")]
     UnknownPeer,
@@ -45,4 +45,8 @@ impl Refusal {
             Refusal::AddressList => "address_list_errors",
         }
     }
+}
+
+fn place(expected: Option<IpAddr>) -> String {
+    expected.map_or_else(|| "nowhere yet".to_owned(), |address| format!("at {address}"))
 }

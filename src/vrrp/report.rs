@@ -48,6 +48,7 @@ impl Router {
             interval_ms: millis(cfg.interval.as_duration()),
             master_interval_ms: millis(master_interval.as_duration()),
             source: self.env.source,
+            destinations: self.env.destinations.clone(),
             master: self.master_status(now),
             next_deadline_ms: deadline.map(|at| millis(at.since(now))),
             addresses: self.holding.status(now),

@@ -54,6 +54,7 @@ fn serving() -> RouterStatus {
         interval_ms: 1000,
         master_interval_ms: 1000,
         source: Some("10.0.0.1".parse().unwrap()),
+        destinations: vec!["224.0.0.18".parse().unwrap()],
         master: Some(MasterStatus {
             address: "10.0.0.1".parse().unwrap(),
             priority: 150,

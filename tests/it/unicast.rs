@@ -316,6 +316,7 @@ fn one_list_suits_every_node() {
         host.run(Duration::from_secs(4));
         let status = host.status();
         assert_eq!(status.source, Some(own.parse::<Cidr>().unwrap().address()));
+        assert_eq!(status.destinations, [ip(other)]);
         let sent = host.sent();
         assert!(!sent.is_empty() && sent.iter().all(|(to, ..)| *to == ip(other)), "{own}");
     }

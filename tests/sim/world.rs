@@ -94,7 +94,7 @@ impl World {
         };
         let vips = 1 + rng.index(3);
         let all_equal = rng.chance(15);
-        let cast = if seed % 3 == 0 {
+        let cast = if seed.is_multiple_of(3) {
             // One list for all: each finds itself in it.
             let peer = |n| Peer { address: own_address(dialect, n), accepted_ttl: 255..=255 };
             Cast::Unicast { peers: (0..count).map(peer).collect(), ttl: 255 }

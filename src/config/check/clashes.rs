@@ -42,8 +42,11 @@ pub(super) fn clashes(
                 router.iface
             );
             let first_span = first.vrid.map_or(first.name.span, |v| v.span);
-            let error = Diagnostic::error(vrid_span, text)
+            let mut error = Diagnostic::error(vrid_span, text)
                 .also(first_span, format!("first used by {}", first.name.value));
+            if router.is_unicast() {
+                error = error.note("a packet must say whom it is for, even if the peers differ");
+            }
             out.push(if first_span.file == vrid_span.file {
                 error.help("give each virtual router on one network its own number")
             } else {
