@@ -394,6 +394,7 @@ impl Engine {
             }
             None | Some(_) => {}
         }
+        env.source_is_local = env.source.is_some_and(|s| self.links.carries_own(port.index, s));
         env.destinations = self.destinations_of(cfg, port.index, env.source);
         if env.destinations.is_empty() {
             env.faults.insert(Fault::NoPeer);

@@ -146,6 +146,8 @@ pub(crate) struct Followed {
 pub(crate) struct Environment {
     pub(crate) iface: Option<IfIndex>,
     pub(crate) source: Option<IpAddr>,
+    /// The source is an address of the router's own interface.
+    pub(crate) source_is_local: bool,
     /// Whom adverts go to: the group, or the unicast peers that are not this node.
     pub(crate) destinations: Vec<IpAddr>,
     pub(crate) faults: BTreeSet<Fault>,

@@ -447,7 +447,7 @@ impl Router {
     fn announce_source(&mut self, out: &mut Outbox) {
         let port = self.env.ports.get(&self.cfg.iface);
         let (true, Some(vip), Some(Port { index, mac: Some(mac), announces: true })) =
-            (self.cfg.is_unicast(), self.env.source, port)
+            (self.cfg.is_unicast() && self.env.source_is_local, self.env.source, port)
         else {
             return;
         };

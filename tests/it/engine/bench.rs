@@ -12,7 +12,7 @@ use std::time::Duration;
 use vipd::config::{Config, RouterConfig};
 use vipd::engine::{
     Action, Applied, Command, Datagram, Engine, Input, Level, Link, LinkAddress, LinkChange,
-    OpError, OpId, RouterId, Want,
+    Listen, OpError, OpId, RouterId, Want,
 };
 use vipd::status::{RouterStatus, Snapshot, State};
 use vipd::types::{Cidr, IfIndex, Now};
@@ -44,7 +44,7 @@ pub enum Answers {
 #[derive(Clone, Copy)]
 enum Asked {
     Address { iface: IfIndex, cidr: Cidr, want: Want },
-    Socket { iface: IfIndex, group: IpAddr, open: bool },
+    Socket { iface: IfIndex, listen: Listen, open: bool },
 }
 
 pub struct Bench {
@@ -58,7 +58,7 @@ pub struct Bench {
     config: Arc<Config>,
     did: Vec<String>,
     asked: VecDeque<(OpId, Asked)>,
-    open: BTreeSet<(IfIndex, IpAddr)>,
+    open: BTreeSet<(IfIndex, Listen)>,
     last_op: Option<OpId>,
     /// Inputs since the clock last moved: an engine that never rests is a hang.
     restless: u32,
@@ -320,8 +320,8 @@ impl Bench {
         ours.map(|a| a.cidr.address().to_string()).collect()
     }
 
-    /// Interface index and group of every open socket.
-    pub fn open_sockets(&self) -> &BTreeSet<(IfIndex, IpAddr)> {
+    /// Interface index and place of every open socket.
+    pub fn open_sockets(&self) -> &BTreeSet<(IfIndex, Listen)> {
         &self.open
     }
 
@@ -363,11 +363,11 @@ impl Bench {
 
     fn perform(&mut self, asked: Asked) -> (Applied, Option<LinkChange>) {
         match asked {
-            Asked::Socket { iface, group, open } => {
+            Asked::Socket { iface, listen, open } => {
                 let changed = if open {
-                    self.open.insert((iface, group))
+                    self.open.insert((iface, listen))
                 } else {
-                    self.open.remove(&(iface, group))
+                    self.open.remove(&(iface, listen))
                 };
                 (if changed { Applied::Changed } else { Applied::Already }, None)
             }
@@ -411,13 +411,14 @@ impl Bench {
 
     fn take(&mut self, action: Action) {
         match action {
-            Action::Transmit { iface, source, destination, bytes } => {
+            Action::Transmit { iface, source, destination, bytes, .. } => {
+                let through = Listen::of(source, destination);
                 let opening = |a: &(OpId, Asked)| {
-                    matches!(a.1, Asked::Socket { iface: i, group, open: true }
-                        if (i, group) == (iface, destination))
+                    matches!(a.1, Asked::Socket { iface: i, listen, open: true }
+                        if (i, listen) == (iface, through))
                 };
                 assert!(
-                    self.open.contains(&(iface, destination)) || self.asked.iter().any(opening),
+                    self.open.contains(&(iface, through)) || self.asked.iter().any(opening),
                     "an advert for {destination} on {iface}, where no socket is open"
                 );
                 self.transmitted(iface, source, destination, bytes);
@@ -443,11 +444,11 @@ impl Bench {
                     self.did.push(format!("renew {} {seconds} s", renewal.address.cidr.address()));
                 }
             }
-            Action::Socket { op, iface, group, open } => {
+            Action::Socket { op, iface, listen, open } => {
                 self.new_op(op);
                 let verb = if open { "open" } else { "close" };
-                self.did.push(format!("{verb} {group} on {iface}"));
-                self.asked.push_back((op, Asked::Socket { iface, group, open }));
+                self.did.push(format!("{verb} {} on {iface}", listen.address()));
+                self.asked.push_back((op, Asked::Socket { iface, listen, open }));
             }
             Action::Notify(transition) => {
                 let from = transition.from.map_or("START".to_owned(), |s| s.to_string());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vipd::config::{Preempt, RouterConfig, Strict};
+use vipd::config::{Cast, Preempt, RouterConfig, Strict};
 use vipd::engine::{Datagram, Input, RouterId};
 use vipd::types::{Dialect, IfIndex};
 
@@ -107,9 +107,10 @@ fn routers(nth: usize) -> Vec<RouterConfig> {
         6 => vec![],
         7 => vec![router(|r| {
             r.addresses = vec![vip("192.0.2.252")];
-            r.group = ip("224.0.0.118");
+            r.cast = Cast::Multicast { group: ip("224.0.0.118") };
             r.track_iface = false;
         })],
+        8 => vec![router(|r| r.cast = unicast(&["192.0.2.1", "192.0.2.101", "192.0.2.102"]))],
         _ => vec![router_v6(|r| r.addresses = vec![vip(VIP_V6), vip("2001:db8::1")])],
     }
 }

@@ -1,7 +1,7 @@
 //! From one configuration to the next (R24 to R27, R32): a change of what does not matter is silent,
 //! a change of what does is told at once, and the end is where a fresh start ends.
 
-use vipd::config::{Preempt, RouterConfig};
+use vipd::config::{Cast, Preempt, RouterConfig};
 use vipd::engine::{Input, RouterId};
 use vipd::status::{RouterStatus, State};
 
@@ -44,7 +44,21 @@ fn variants() -> Vec<(&'static str, Vec<RouterConfig>)> {
         ("address on eth1", vec![router(|r| r.addresses = vec![vip_on(VIP, Some("eth1"))])]),
         ("another prefix", vec![router(|r| r.addresses = vec![vip("192.0.2.251/24")])]),
         ("another source", vec![router(|r| r.source = Some(ip("192.0.2.77")))]),
-        ("another group", vec![router(|r| r.group = ip("224.0.0.118"))]),
+        ("another group", vec![router(|r| r.cast = Cast::Multicast { group: ip("224.0.0.118") })]),
+        ("unicast", vec![router(|r| r.cast = unicast(&["192.0.2.102"]))]),
+        ("other peers", vec![router(|r| r.cast = unicast(&["192.0.2.101", "192.0.2.103"]))]),
+        ("no peer but itself", vec![router(|r| r.cast = unicast(&["192.0.2.101"]))]),
+        (
+            "unicast, another source",
+            vec![router(|r| {
+                r.cast = unicast(&["192.0.2.102"]);
+                r.source = Some(ip("198.51.100.100"));
+            })],
+        ),
+        (
+            "unicast next to multicast",
+            vec![second(53, "192.0.2.252"), router(|r| r.cast = unicast(&["192.0.2.102"]))],
+        ),
         ("another VRID", vec![router(|r| r.vrid = 99.try_into().unwrap())]),
         ("IPv6", vec![router_v6(|_| ())]),
         ("on eth1", vec![router(|r| r.iface = name("eth1"))]),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::{
-    AnnounceConfig, Config, Globals, Preempt, Release, RouterConfig, RouterFlag, VirtualAddress,
+    AnnounceConfig, Cast, Config, Globals, Peer, Preempt, Release, RouterConfig, RouterFlag,
+    VirtualAddress,
 };
 use vipd::engine::{Link, LinkAddress};
 use vipd::types::{
@@ -112,7 +113,7 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         down_timer_adverts: 3,
         strict: None,
         source: None,
-        group: Family::Ipv4.vrrp_group(),
+        cast: Cast::Multicast { group: Family::Ipv4.vrrp_group() },
         addresses: vec![vip(VIP)],
         announce: AnnounceConfig::default(),
         answer_lower: true,
@@ -134,10 +135,16 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
 pub fn router_v6(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
     router(|r| {
         r.dialect = V3_IPV6;
-        r.group = Family::Ipv6.vrrp_group();
+        r.cast = Cast::Multicast { group: Family::Ipv6.vrrp_group() };
         r.addresses = vec![vip(VIP_V6)];
         change(r);
     })
+}
+
+/// Unicast to these peers.
+pub fn unicast(peers: &[&str]) -> Cast {
+    let peer = |address: &&str| Peer { address: ip(address), accepted_ttl: 255..=255 };
+    Cast::Unicast { peers: peers.iter().map(peer).collect(), ttl: 255 }
 }
 
 pub fn with_priority(value: u8) -> RouterConfig {
