@@ -165,7 +165,8 @@ pub(crate) fn verdict(failovers: &[Sample], costs: &[cost::Sample]) -> String {
                 ),
             ));
             if missed > 0 {
-                let line = format!("    {by_machine} of the missed while the machine was too");
+                let line =
+                    format!("  of these {by_machine} while the machine itself was that late");
                 lines.push((by_machine == missed, line));
             }
         }
@@ -177,7 +178,8 @@ pub(crate) fn verdict(failovers: &[Sample], costs: &[cost::Sample]) -> String {
         };
         let what =
             format!("{} router(s) at {}, {}", vipd.instances, vipd.pace.name(), side(vipd.master));
-        if let Some(keepalived) = costs.iter().find(same) {
+        // A single router costs either daemon less than a tick or two.
+        if let Some(keepalived) = costs.iter().find(same).filter(|s| s.instances > 1) {
             lines.push((
                 vipd.ticks <= keepalived.ticks,
                 format!(
