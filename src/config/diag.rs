@@ -411,12 +411,15 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
         return None;
     }
     let lower = name.to_ascii_lowercase();
+    let furthest = |candidate: &str| 1.max(candidate.len().min(name.len()) / 3);
     known
         .into_iter()
+        // The distance is at least the difference in length, and much dearer to compute.
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= furthest(candidate))
         .map(|candidate| {
             (strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()), candidate)
         })
-        .filter(|(distance, candidate)| *distance <= 1.max(candidate.len().min(name.len()) / 3))
+        .filter(|(distance, candidate)| *distance <= furthest(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

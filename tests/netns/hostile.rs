@@ -59,17 +59,17 @@ impl Flood {
         let over = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&over);
         let thread = thread::spawn(move || {
-            let (start, mut sent) = (Instant::now(), 0u64);
+            let (start, mut sent) = (Instant::now(), 0u32);
             let mut next = frames.iter().cycle();
             while !stop.load(Ordering::Relaxed) {
                 let due = start.elapsed().as_secs_f64() * f64::from(per_second);
-                while (sent as f64) < due {
+                while f64::from(sent) < due {
                     socket.send(next.next().unwrap()).unwrap();
                     sent += 1;
                 }
                 thread::sleep(Duration::from_millis(2));
             }
-            sent
+            u64::from(sent)
         });
         Flood { over, thread }
     }
