@@ -48,6 +48,15 @@ pub struct Daemon {
     pub log_lines_lost: u64,
     /// The latest a protocol timer fired, in microseconds.
     pub latest_timer_us: u64,
+    /// How the control thread is scheduled: "SCHED_RR 1" or "SCHED_OTHER".
+    #[serde(default)]
+    pub scheduling: String,
+    /// Routers whose addresses were still in place when this daemon started.
+    #[serde(default)]
+    pub adopted: u64,
+    /// The version that replaced itself with this one, if this daemon began as an upgrade.
+    #[serde(default)]
+    pub upgraded_from: Option<String>,
 }
 
 /// The protocol's states (RFC 9568 section 6.3), with keepalived's Fault for Initialize.
@@ -122,6 +131,12 @@ pub struct RouterStatus {
     pub transitions: Vec<TransitionStatus>,
     /// The operator took it out of service.
     pub drained: bool,
+    /// When, RFC 3339 with the local offset; filled by the shell.
+    #[serde(default)]
+    pub drained_since: Option<String>,
+    /// It stays so when the daemon is restarted; filled by the shell.
+    #[serde(default)]
+    pub drained_sticky: bool,
     /// What an operator should know or do, in sentences.
     pub hints: Vec<String>,
 }

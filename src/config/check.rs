@@ -32,6 +32,9 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         )
         .unwrap_or_default(),
         log_unknown_vrids: raw.globals.log_unknown_vrids.is_some_and(|v| v.value),
+        control_group: control_group(&mut found, raw.globals.control_group.as_ref()),
+        realtime: raw.globals.realtime.is_none_or(|v| v.value),
+        lock_memory: raw.globals.lock_memory.is_some_and(|v| v.value),
     };
     let mut routers = Vec::new();
     for raw in &raw.routers {
@@ -46,6 +49,16 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         globals,
         routers: routers.into_iter().map(|(_, router)| Arc::new(router)).collect(),
     })
+}
+
+/// Whether the group exists is for the host to say that runs the daemon, not for this check.
+fn control_group(out: &mut Vec<Diagnostic>, raw: Option<&Spanned<String>>) -> Option<String> {
+    let Spanned { value: name, span } = raw?;
+    if name.is_empty() || name.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control()) {
+        out.push(Diagnostic::error(*span, format!("{name:?} cannot be the name of a group")));
+        return None;
+    }
+    Some(name.clone())
 }
 
 /// The family of a router: its first address decides, then its source, group and peers.

@@ -20,7 +20,7 @@ pub struct Config {
 }
 
 /// Settings of the whole daemon.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Globals {
     /// How the node calls itself in messages; never on the wire. `None`: the host name.
     pub router_id: Option<String>,
@@ -29,6 +29,25 @@ pub struct Globals {
     pub startup_delay: Duration,
     /// Log adverts for a VRID nobody here has.
     pub log_unknown_vrids: bool,
+    /// Members of this group may use the control socket and command the daemon, as root may.
+    pub control_group: Option<String>,
+    /// Run the threads that decide with SCHED_RR, where the system permits it. Read at the start.
+    pub realtime: bool,
+    /// Keep the process in memory (mlockall). Read at the start.
+    pub lock_memory: bool,
+}
+
+impl Default for Globals {
+    fn default() -> Globals {
+        Globals {
+            router_id: None,
+            startup_delay: Duration::ZERO,
+            log_unknown_vrids: false,
+            control_group: None,
+            realtime: true,
+            lock_memory: false,
+        }
+    }
 }
 
 /// What makes two blocks the same virtual router, on the wire and across a reload.

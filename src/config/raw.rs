@@ -31,6 +31,12 @@ pub struct RawGlobals {
     pub startup_delay: Option<Spanned<Duration>>,
     /// Log adverts for a VRID nobody here has.
     pub log_unknown_vrids: Option<Spanned<bool>>,
+    /// Who besides root may command the daemon.
+    pub control_group: Option<Spanned<String>>,
+    /// Run what decides before ordinary processes.
+    pub realtime: Option<Spanned<bool>>,
+    /// Keep the daemon's memory from being swapped out.
+    pub lock_memory: Option<Spanned<bool>>,
 }
 
 /// One virtual router.

@@ -32,7 +32,14 @@ pub const KEYS: &[(&str, &[&str])] = &[
 
 const TOP: &[&str] = &["global", "vrrp"];
 
-const GLOBAL: &[&str] = &["router_id", "startup_delay", "log_unknown_vrids"];
+const GLOBAL: &[&str] = &[
+    "router_id",
+    "startup_delay",
+    "log_unknown_vrids",
+    "control_group",
+    "realtime",
+    "lock_memory",
+];
 
 const ROUTER: &[&str] = &[
     "interface",
@@ -158,6 +165,9 @@ impl Reader<'_> {
                 "router_id" => globals.router_id = self.text(value),
                 "startup_delay" => globals.startup_delay = self.duration(value),
                 "log_unknown_vrids" => globals.log_unknown_vrids = self.boolean(value),
+                "control_group" => globals.control_group = self.text(value),
+                "realtime" => globals.realtime = self.boolean(value),
+                "lock_memory" => globals.lock_memory = self.boolean(value),
                 _ => self.unknown(key, span, GLOBAL, "[global]"),
             }
         }

@@ -1,10 +1,30 @@
 //! The engine's part of the status.
 
 use crate::engine::Engine;
-use crate::status::{Daemon, Snapshot};
-use crate::types::Now;
+use crate::engine::io::RouterId;
+use crate::status::{Daemon, Snapshot, State};
+use crate::types::{Cidr, IfIndex, Now};
+use crate::vrrp::router::Router;
 
 impl Engine {
+    /// Every router with its name, in the order of the configuration.
+    pub fn names(&self) -> impl Iterator<Item = (RouterId, &str)> {
+        self.order.iter().filter_map(|id| Some((*id, self.routers.get(id)?.cfg.name.as_str())))
+    }
+
+    /// Nothing is on its way: no hand-over, and no address operation the kernel has not answered.
+    /// Another process could go on from here.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let calm = |r: &Router| r.state() != State::Leaving && r.holding.settled();
+        self.retired.is_empty() && self.routers.values().all(calm)
+    }
+
+    /// The addresses in place because of us, and where.
+    pub fn held(&self) -> impl Iterator<Item = (IfIndex, Cidr)> {
+        self.routers.values().flat_map(|r| r.holding.held())
+    }
+
     /// What `vipd status` shows, except for [`Daemon`], which the shell fills.
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Snapshot {

@@ -56,6 +56,8 @@ impl Router {
             peers: self.ledger.peer_status(now),
             transitions: self.ledger.transition_status(now),
             drained: self.drained,
+            drained_since: None,
+            drained_sticky: false,
             hints: self.hints(now),
         }
     }
@@ -68,13 +70,15 @@ impl Router {
                 is_self: true,
                 last_advert_ms: self.last_sent.map(|at| millis(now.since(at))),
             }),
-            Phase::Backup { .. } | Phase::Leaving { .. } => self.followed.map(|f| MasterStatus {
-                address: f.address,
-                priority: f.claim.wire_value(),
-                is_self: false,
-                last_advert_ms: Some(millis(now.since(f.at))),
-            }),
-            Phase::Fault => None,
+            Phase::Fault if !self.drained => None,
+            Phase::Fault | Phase::Backup { .. } | Phase::Leaving { .. } => {
+                self.followed.map(|f| MasterStatus {
+                    address: f.address,
+                    priority: f.claim.wire_value(),
+                    is_self: false,
+                    last_advert_ms: Some(millis(now.since(f.at))),
+                })
+            }
         }
     }
 

@@ -70,6 +70,8 @@ fn serving() -> RouterStatus {
             transition(None, State::Backup, "started", week + 3600),
         ],
         drained: false,
+        drained_since: None,
+        drained_sticky: false,
         hints: vec![],
     }
 }

@@ -192,6 +192,9 @@ pub(crate) struct GlobalDefs {
     router_id: Option<Spanned<String>>,
     startup_delay: Option<Spanned<Duration>>,
     log_unknown_vrids: Option<Span>,
+    no_swap: Option<Span>,
+    control_group: Option<Spanned<String>>,
+    realtime: Option<Spanned<bool>>,
 }
 
 impl GlobalDefs {
@@ -230,6 +233,11 @@ impl GlobalDefs {
             ("vrrp_owner_ignore_adverts", _) => owner_ignore_adverts(node, out),
             ("v3_checksum_as_v2", _) => self.checksum_as_v2 = Some(span),
             ("log_unknown_vrids", _) => self.log_unknown_vrids = Some(span),
+            ("vrrp_no_swap", _) => self.no_swap = Some(span),
+            ("vipd_control_group", Some(word)) => {
+                self.control_group = Some(Spanned::new(word.text.clone(), word.span));
+            }
+            ("vipd_realtime", _) => self.realtime = boolean(node, out),
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),
         }
     }
@@ -242,6 +250,10 @@ impl GlobalDefs {
             .log_unknown_vrids
             .map(|span| Spanned::new(true, span))
             .or(globals.log_unknown_vrids);
+        globals.control_group = self.control_group.or(globals.control_group.take());
+        globals.realtime = self.realtime.or(globals.realtime);
+        globals.lock_memory =
+            self.no_swap.map(|span| Spanned::new(true, span)).or(globals.lock_memory);
     }
 
     /// What an instance says about announcements, completed by what holds for all of them.

@@ -201,6 +201,8 @@ pub(super) const GLOBALS: &[Keyword] = &[
     yes("vrrp_mcast_group6", 1, "group of IPv6 adverts"),
     yes("vrrp_startup_delay", 1, "listen only for this long after the start"),
     yes("log_unknown_vrids", 0, "log adverts for a VRID nobody here has"),
+    yes("vipd_control_group", 1, "vipd only: members of this group may command the daemon"),
+    flag("vipd_realtime", "vipd only: SCHED_RR for the threads that decide; on by default"),
     refused(
         "vrrp_delay_after_boot",
         "vipd does not know when the system was booted",
@@ -253,7 +255,11 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("vrrp_priority", PROCESS),
     quiet("checker_priority", PROCESS),
     quiet("bfd_priority", PROCESS),
-    quiet("vrrp_rt_priority", PROCESS),
+    quiet(
+        "vrrp_rt_priority",
+        "the threads that decide always run with SCHED_RR priority 1, which is before every \
+         ordinary process",
+    ),
     quiet("checker_rt_priority", PROCESS),
     quiet("bfd_rt_priority", PROCESS),
     quiet("vrrp_rlimit_rttime", PROCESS),
@@ -262,7 +268,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("vrrp_rlimit_rtime", PROCESS),
     quiet("checker_rlimit_rtime", PROCESS),
     quiet("bfd_rlimit_rtime", PROCESS),
-    quiet("vrrp_no_swap", PROCESS),
+    yes("vrrp_no_swap", 0, "the daemon's memory is locked, if RLIMIT_MEMLOCK permits it"),
     quiet("checker_no_swap", PROCESS),
     quiet("bfd_no_swap", PROCESS),
     quiet("vrrp_cpu_affinity", PROCESS),
