@@ -36,7 +36,10 @@ pub enum AskError {
         run_dir: PathBuf,
     },
     /// We may not.
-    #[error("no permission to ask the daemon at {}: try as root", .socket.display())]
+    #[error(
+        "no permission to ask the daemon at {}: be root, or a member of its control_group",
+        .socket.display()
+    )]
     Denied {
         /// The socket.
         socket: PathBuf,
@@ -44,11 +47,13 @@ pub enum AskError {
     /// Connected, but no answer came.
     #[error(
         "the daemon with the run directory {} hangs: it gave no answer within {} s",
-        .run_dir.display(), PATIENCE.as_secs()
+        .run_dir.display(), .patience.as_secs()
     )]
     Silent {
         /// Where it listens.
         run_dir: PathBuf,
+        /// How long we waited.
+        patience: Duration,
     },
     /// Anything else.
     #[error("cannot ask the daemon at {}", .socket.display())]
@@ -62,16 +67,38 @@ pub enum AskError {
     /// The daemon said no.
     #[error("the daemon answered: {0}")]
     Refusal(String),
+    /// We may ask, but not for this.
+    #[error("the daemon refuses: {0}")]
+    Forbidden(String),
+    /// It ended or replaced itself without an answer.
+    #[error("the daemon with the run directory {} ended the conversation", .run_dir.display())]
+    Gone {
+        /// Where it listened.
+        run_dir: PathBuf,
+    },
 }
 
 /// Ask the daemon of this run directory one thing.
 ///
 /// # Errors
 /// [`AskError`]
-pub fn ask(run_dir: &Path, request: Request) -> Result<Response, AskError> {
+pub fn ask(run_dir: &Path, request: &Request) -> Result<Response, AskError> {
+    ask_within(run_dir, request, PATIENCE)
+}
+
+/// The same with another patience: for requests the daemon answers when they are done.
+///
+/// # Errors
+/// [`AskError`]
+pub fn ask_within(
+    run_dir: &Path,
+    request: &Request,
+    patience: Duration,
+) -> Result<Response, AskError> {
     let socket = run_dir.join(SOCKET_NAME);
-    match converse(&socket, request) {
+    match converse(&socket, request, patience) {
         Ok(Response::Error(refusal)) => Err(AskError::Refusal(refusal)),
+        Ok(Response::Denied(why)) => Err(AskError::Forbidden(why)),
         Ok(answer) => Ok(answer),
         Err(error) => {
             let run_dir = run_dir.to_owned();
@@ -79,18 +106,23 @@ pub fn ask(run_dir: &Path, request: Request) -> Result<Response, AskError> {
                 io::ErrorKind::NotFound => AskError::NoSocket { run_dir },
                 io::ErrorKind::ConnectionRefused => AskError::Refused { run_dir },
                 io::ErrorKind::PermissionDenied => AskError::Denied { socket },
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => AskError::Silent { run_dir },
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    AskError::Silent { run_dir, patience }
+                }
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe => AskError::Gone { run_dir },
                 _ => AskError::Broken { socket, source: error },
             })
         }
     }
 }
 
-fn converse(socket: &Path, request: Request) -> io::Result<Response> {
-    let deadline = Instant::now() + PATIENCE;
+fn converse(socket: &Path, request: &Request, patience: Duration) -> io::Result<Response> {
+    let deadline = Instant::now() + patience;
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = serde_json::to_vec(&request)?;
+    stream.set_write_timeout(Some(patience))?;
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
 

@@ -1,19 +1,58 @@
 //! What is said on the control socket. Unknown fields are ignored and fields are only ever added,
 //! so that a client and a daemon of different versions understand each other.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
-use crate::status::Snapshot;
+use crate::status::{Snapshot, State};
 
 /// Longest request the daemon reads, in bytes.
 pub const LONGEST_LINE: usize = 1 << 20;
 
 /// What a client asks: `{"request":"status"}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum Request {
     /// Everything the daemon knows.
     Status,
+    /// Hand over and stay out of elections.
+    Drain {
+        /// Which router; `None`: all of them.
+        #[serde(default)]
+        router: Option<String>,
+        /// Even after a restart of the daemon.
+        #[serde(default)]
+        sticky: bool,
+    },
+    /// Take part in elections again.
+    Resume {
+        /// Which router; `None`: all of them.
+        #[serde(default)]
+        router: Option<String>,
+    },
+    /// Hand over once and follow the successor.
+    Handover {
+        /// Which router; `None`: all of them.
+        #[serde(default)]
+        router: Option<String>,
+    },
+    /// Read the configuration again; answered when that is done.
+    Reload,
+    /// Continue as another binary. Answered only if that fails: otherwise the connection ends.
+    Upgrade {
+        /// Which; `None`: the file this daemon was started from.
+        #[serde(default)]
+        binary: Option<PathBuf>,
+    },
+}
+
+impl Request {
+    /// Whether it changes anything.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        !matches!(self, Request::Status)
+    }
 }
 
 /// What the daemon answers: `{"status":{…}}` or `{"error":"…"}`.
@@ -22,6 +61,35 @@ pub enum Request {
 pub enum Response {
     /// To [`Request::Status`].
     Status(Box<Snapshot>),
+    /// To drain, resume and handover: the routers concerned, as they were. It has begun.
+    Accepted(Vec<Subject>),
+    /// To [`Request::Reload`]: in use now.
+    Reloaded {
+        /// Warnings about the configuration, rendered for a human.
+        warnings: String,
+    },
+    /// To [`Request::Reload`]: the old configuration stays in use; why, rendered for a human.
+    ReloadRefused(String),
+    /// No router is called so.
+    Unknown {
+        /// As asked.
+        router: String,
+        /// Those there are.
+        routers: Vec<String>,
+    },
+    /// The client may not; what would have to be different.
+    Denied(String),
     /// The request was not understood or cannot be served, in words.
     Error(String),
+}
+
+/// A router a command is about, before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: State,
+    /// It was out of service already.
+    pub drained: bool,
 }

@@ -36,8 +36,30 @@ pub struct Ask {
     pub answer: oneshot::Sender<Response>,
 }
 
-/// Completes a snapshot with what only this side knows (wall clock, log counters).
-pub type Complete = dyn Fn(&mut Snapshot) + Send + Sync;
+/// Reading a configuration may mean waiting for a disk, checking a binary for a process.
+const SLOW_BUDGET: Duration = Duration::from_secs(20);
+
+/// What only the daemon's side of the server knows: who may do what, the wall clock, files.
+pub trait Host: Send + Sync {
+    /// Completes a snapshot.
+    fn complete(&self, snapshot: &mut Snapshot);
+
+    /// Whether the client may ask for this.
+    ///
+    /// # Errors
+    /// Why not, for the client.
+    fn permits(&self, client: Client, request: &Request) -> Result<(), String>;
+
+    /// Notes what the control thread has accepted; may answer something else.
+    fn accepted(&self, request: &Request, response: Response) -> Response;
+}
+
+/// Who asks, as the kernel says (SO_PEERCRED).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Effective user id when it connected.
+    pub uid: u32,
+}
 
 /// Accept clients until the runtime ends or the listener is broken for good.
 ///
@@ -46,7 +68,7 @@ pub type Complete = dyn Fn(&mut Snapshot) + Send + Sync;
 pub async fn serve(
     listener: UnixListener,
     control: mpsc::Sender<Ask>,
-    complete: Arc<Complete>,
+    host: Arc<dyn Host>,
 ) -> io::Result<()> {
     let seats = Arc::new(Semaphore::new(MOST_CLIENTS));
     loop {
@@ -62,10 +84,10 @@ pub async fn serve(
             },
         };
         let seat = Arc::clone(&seats).try_acquire_owned();
-        let (control, complete) = (control.clone(), Arc::clone(&complete));
+        let (control, host) = (control.clone(), Arc::clone(&host));
         tokio::spawn(async move {
             match seat {
-                Ok(_seat) => attend(stream, &control, &*complete).await,
+                Ok(_seat) => attend(stream, &control, &*host).await,
                 Err(_) => {
                     let _ = reply(
                         stream,
@@ -79,7 +101,8 @@ pub async fn serve(
 }
 
 /// Serve one client until it leaves, falls silent or talks nonsense.
-async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, complete: &Complete) {
+async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, host: &dyn Host) {
+    let Ok(client) = stream.peer_cred().map(|peer| Client { uid: peer.uid() }) else { return };
     loop {
         let line = match timeout(CLIENT_BUDGET, read_line(&mut stream)).await {
             Ok(Ok(Some(line))) => line,
@@ -90,7 +113,10 @@ async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, complete: &
             }
         };
         let response = match serde_json::from_slice(&line) {
-            Ok(request) => answer(request, control, complete).await,
+            Ok(request) => match host.permits(client, &request) {
+                Ok(()) => answer(request, control, host).await,
+                Err(why) => Response::Denied(why),
+            },
             Err(error) => Response::Error(format!("not understood: {error}")),
         };
         stream = match reply(stream, &response).await {
@@ -100,18 +126,25 @@ async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, complete: &
     }
 }
 
-async fn answer(request: Request, control: &mpsc::Sender<Ask>, complete: &Complete) -> Response {
+async fn answer(request: Request, control: &mpsc::Sender<Ask>, host: &dyn Host) -> Response {
     let (tx, rx) = oneshot::channel();
+    let budget = match &request {
+        Request::Reload | Request::Upgrade { .. } => SLOW_BUDGET,
+        Request::Status
+        | Request::Drain { .. }
+        | Request::Resume { .. }
+        | Request::Handover { .. } => CONTROL_BUDGET,
+    };
     // A full channel means that the loop is not answering the others either.
-    if control.try_send(Ask { request, answer: tx }).is_err() {
+    if control.try_send(Ask { request: request.clone(), answer: tx }).is_err() {
         return Response::Error("the control loop does not answer".to_owned());
     }
-    match timeout(CONTROL_BUDGET, rx).await {
+    match timeout(budget, rx).await {
         Ok(Ok(Response::Status(mut snapshot))) => {
-            complete(&mut snapshot);
+            host.complete(&mut snapshot);
             Response::Status(snapshot)
         }
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => host.accepted(&request, response),
         Ok(Err(_)) => Response::Error("the daemon is shutting down".to_owned()),
         Err(_) => Response::Error("the control loop does not answer".to_owned()),
     }

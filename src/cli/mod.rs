@@ -1,20 +1,27 @@
 //! The command line: what can be typed, and one file per subcommand.
 
 pub mod check;
+mod cleanup;
 mod demo;
 pub mod exit;
 mod fold;
 mod generate;
+mod operate;
+mod reload;
 pub mod render;
 mod run;
 pub mod sources;
 mod status;
+mod upgrade;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+
+use crate::api::client::AskError;
+use crate::api::protocol::Response;
 
 /// Where the daemon keeps its socket and pid file unless told otherwise.
 pub const RUN_DIR: &str = "/run/vipd";
@@ -37,6 +44,18 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show what a running daemon does and why
     Status(status::Args),
+    /// Hand over and stay out of elections until `vipd resume`
+    Drain(operate::DrainArgs),
+    /// Take part in elections again after `vipd drain`
+    Resume(operate::Args),
+    /// Hand over to another node once
+    Handover(operate::Args),
+    /// Have the daemon read its configuration again, and wait for the result
+    Reload(reload::Args),
+    /// Continue as another binary without moving an address
+    Upgrade(upgrade::Args),
+    /// Remove the addresses a dead daemon left on this host
+    Cleanup(cleanup::Args),
     /// Watch two load balancers fail over, and what their client notices
     #[command(long_about = demo::ABOUT)]
     Demo(demo::Args),
@@ -62,6 +81,12 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => return check::check(&args, &mut io::stdout()),
         Command::Status(args) => status::run(&args),
+        Command::Drain(args) => operate::drain(&args),
+        Command::Resume(args) => operate::resume(&args),
+        Command::Handover(args) => operate::handover(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Upgrade(args) => upgrade::run(args),
+        Command::Cleanup(args) => cleanup::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Generate(args) => generate::run(&args),
     })
@@ -83,4 +108,30 @@ fn print(text: &str) -> u8 {
 /// Write a complaint to standard error; there is nowhere to complain if that fails.
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "vipd: {text}");
+}
+
+/// Say why the daemon gave no answer.
+fn unavailable(error: &AskError) -> u8 {
+    let mut text = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        text += &format!(": {source}");
+    }
+    complain(&text);
+    match error {
+        AskError::Denied { .. } | AskError::Forbidden(_) => exit::NO_PERM,
+        _ => exit::UNAVAILABLE,
+    }
+}
+
+/// An answer to another question: a daemon of another version.
+fn strange(answer: &Response) -> u8 {
+    let text = serde_json::to_string(answer).unwrap_or_default();
+    let start: String = text.chars().take(80).collect();
+    complain(&format!("the daemon gave an answer that makes no sense here: {start}"));
+    exit::UNAVAILABLE
+}
+
+fn no_router(name: &str, routers: &[String]) -> u8 {
+    complain(&format!("no virtual router is called {name:?}; there are: {}", routers.join(", ")));
+    exit::NO_INPUT
 }

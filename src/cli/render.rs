@@ -69,7 +69,7 @@ pub fn overview(snapshot: &Snapshot, width: u16) -> String {
             router.interface.to_string(),
             router.vrid.to_string(),
             router.version.to_string(),
-            router.state.to_string(),
+            state(router).to_owned(),
             since(router, &clock),
             priority(router),
             master(router.master.as_ref()),
@@ -80,7 +80,7 @@ pub fn overview(snapshot: &Snapshot, width: u16) -> String {
 
     let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
     for router in &snapshot.routers {
-        let mut notes = router_notes(router);
+        let mut notes = router_notes(router, &clock);
         if few_routers || !notes.is_empty() {
             let recent = router.transitions.iter().filter(|change| change.age_ms <= RECENT_MS);
             notes.extend(recent.take(FEW).map(|change| transition(change, &clock)));
@@ -108,8 +108,11 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     line("router", &router.name);
     let RouterStatus { interface, vrid, version, family, .. } = router;
     line("on", &format!("{interface}, VRID {vrid}, VRRPv{version} over {family}"));
-    let state = format!("{}, for {}", router.state, age(router.state_age_ms));
-    line("state", &format!("{state}{}", clock.since_note(router.state_age_ms)));
+    let lasting = format!("{}, for {}", state(router), age(router.state_age_ms));
+    line("state", &format!("{lasting}{}", clock.since_note(router.state_age_ms)));
+    if let Some(drained) = drained(router, &clock) {
+        line("operator", &drained);
+    }
     line("reason", &router.reason);
     for fault in &router.faults {
         line("fault", fault);
@@ -179,7 +182,17 @@ fn heading(daemon: &Daemon) -> String {
     let Daemon { version, node, pid, .. } = daemon;
     let up = age(daemon.uptime_ms);
     let at = WallClock::at(&daemon.taken_at).now();
-    format!("{node}: vipd {version}, pid {pid}, up {up}, at {at}\n")
+    let mut heading = format!("{node}: vipd {version}, pid {pid}, up {up}, at {at}\n");
+    if daemon.adopted > 0 {
+        let count = daemon.adopted;
+        let plural = if count == 1 { "" } else { "s" };
+        let before = match &daemon.upgraded_from {
+            Some(past) => format!("vipd {past}"),
+            None => "a daemon that died".to_owned(),
+        };
+        let _ = writeln!(heading, "adopted {count} virtual router{plural} from {before}");
+    }
+    heading
 }
 
 /// What is wrong with the daemon as a whole.
@@ -203,7 +216,11 @@ fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
     }
     if daemon.latest_timer_us > LATE_US {
         let late = daemon.latest_timer_us / 1000;
-        notes.push(format!("a timer fired {late} ms late: this machine stalls"));
+        let scheduling = match daemon.scheduling.as_str() {
+            "" => String::new(),
+            class => format!(", even with {class}"),
+        };
+        notes.push(format!("a timer fired {late} ms late: this machine stalls{scheduling}"));
     }
     for (reason, count) in snapshot.unattributed.iter().filter(|(_, count)| **count > 0) {
         notes.push(format!("{count} packets of no virtual router here: {reason}"));
@@ -212,9 +229,12 @@ fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
 }
 
 /// What an operator should read about a router, most urgent first.
-fn router_notes(router: &RouterStatus) -> Vec<String> {
-    let mut notes: Vec<String> =
-        router.faults.iter().map(|fault| format!("fault: {fault}")).collect();
+fn router_notes(router: &RouterStatus, clock: &WallClock) -> Vec<String> {
+    let mut notes: Vec<String> = drained(router, clock).into_iter().collect();
+    // The drain itself is said already.
+    let faults =
+        router.faults.iter().filter(|fault| !(router.drained && fault.contains("drained")));
+    notes.extend(faults.map(|fault| format!("fault: {fault}")));
     notes.extend(router.hints.iter().map(|hint| format!("hint: {hint}")));
     notes.extend(
         router
@@ -223,7 +243,8 @@ fn router_notes(router: &RouterStatus) -> Vec<String> {
             .filter(|address| {
                 address.error.is_some()
                     || address.readded > 0
-                    || address.held != (router.state == State::Master)
+                    || (address.held != (router.state == State::Master)
+                        && router.state != State::Leaving)
             })
             .map(|address| format!("address {}", address_line(address))),
     );
@@ -234,6 +255,28 @@ fn router_notes(router: &RouterStatus) -> Vec<String> {
         format!("peer {}", peer_line(peer, !explained))
     }));
     notes
+}
+
+fn state(router: &RouterStatus) -> &'static str {
+    match router.state {
+        State::Fault if router.drained => "DRAINED",
+        State::Fault => "FAULT",
+        State::Backup => "BACKUP",
+        State::Master => "MASTER",
+        State::Leaving => "LEAVING",
+    }
+}
+
+fn drained(router: &RouterStatus, clock: &WallClock) -> Option<String> {
+    if !router.drained {
+        return None;
+    }
+    let since = router.drained_since.as_deref().and_then(|text| WallClock::at(text).0);
+    let since = since.or_else(|| Some(clock.before(router.state_age_ms)?.at));
+    let since = since.map(|at| format!(" since {}", at.strftime("%Y-%m-%d %H:%M:%S")));
+    let sticky = if router.drained_sticky { " (sticky)" } else { "" };
+    let since = since.unwrap_or_default();
+    Some(format!("DRAINED by operator{since}{sticky}; `vipd resume` ends it"))
 }
 
 fn since(router: &RouterStatus, clock: &WallClock) -> String {
@@ -285,6 +328,9 @@ fn vips(addresses: &[AddressStatus]) -> String {
 fn address_line(address: &AddressStatus) -> String {
     let mut line = format!("{} on {}: ", address.address, address.interface);
     line.push_str(if address.held { "held" } else { "not held" });
+    if let Some(left) = address.lease_ms.filter(|_| address.held) {
+        let _ = write!(line, ", lease {}.{} s", left / 1000, left % 1000 / 100);
+    }
     if !address.advertised {
         line.push_str(", not advertised");
     }

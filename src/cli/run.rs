@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::sources::FileSystem;
-use super::{RUN_DIR, complain, exit};
-use crate::config::{Config, Failed, Format, Loaded, load};
-use crate::daemon::{self, Options, StartError};
+use super::{RUN_DIR, complain, exit, upgrade};
+use crate::config::{Failed, Format, Loaded, load};
+use crate::daemon::{self, Options, Reread, StartError};
 use crate::log::{Log, LogFormat};
 
 /// What can be said to `vipd run`.
@@ -25,6 +25,9 @@ pub struct Args {
     /// How log lines look on standard error
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
+    /// Leave the scheduling of the threads as it is
+    #[arg(long)]
+    no_realtime: bool,
 }
 
 pub(super) fn run(args: Args) -> u8 {
@@ -43,7 +46,14 @@ pub(super) fn run(args: Args) -> u8 {
     let options = Options {
         config: loaded.config,
         files,
-        reload: Arc::new(move || reload(&args.config, args.format)),
+        reload: Arc::new({
+            let files = args.config.clone();
+            move || reload(&files, args.format)
+        }),
+        verify: Arc::new(move |binary| upgrade::verify(binary, &args.config, args.format)),
+        // Known now: a package manager may replace the file while we run.
+        executable: std::env::current_exe().ok(),
+        realtime: !args.no_realtime,
         run_dir: args.run_dir,
         host_name: nix::unistd::gethostname()
             .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
@@ -79,13 +89,14 @@ fn refuse(failed: &Failed) -> u8 {
 }
 
 /// On the reload thread: the log is the place for what there is to say.
-fn reload(files: &[PathBuf], format: Option<Format>) -> Result<Config, String> {
+fn reload(files: &[PathBuf], format: Option<Format>) -> Result<Reread, String> {
     match load(&FileSystem, files, format) {
         Ok(loaded) => {
-            for warning in warnings(&loaded) {
+            let warnings: Vec<String> = warnings(&loaded).collect();
+            for warning in &warnings {
                 tracing::warn!("{}", warning.trim_end());
             }
-            Ok(loaded.config)
+            Ok(Reread { config: loaded.config, warnings: warnings.concat() })
         }
         Err(failed) => Err(failed.render().trim_end().to_owned()),
     }

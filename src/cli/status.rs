@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{RUN_DIR, complain, exit, print, render};
-use crate::api::client::{self, AskError};
+use super::{RUN_DIR, no_router, print, render, strange, unavailable};
+use crate::api::client;
 use crate::api::protocol::{Request, Response};
-use crate::status::Snapshot;
 
 /// Width of the table where standard output is no terminal.
 const DEFAULT_WIDTH: u16 = 80;
@@ -24,9 +23,9 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> u8 {
-    let snapshot = match client::ask(&args.run_dir, Request::Status) {
+    let snapshot = match client::ask(&args.run_dir, &Request::Status) {
         Ok(Response::Status(snapshot)) => snapshot,
-        Ok(Response::Error(why)) => return unavailable(&AskError::Refusal(why)),
+        Ok(other) => return strange(&other),
         Err(error) => return unavailable(&error),
     };
     let text = match (&args.name, args.json) {
@@ -40,28 +39,14 @@ pub(super) fn run(args: &Args) -> u8 {
     match text {
         Some(text) => print(&text),
         None => {
-            complain(&unknown(args.name.as_deref().unwrap_or_default(), &snapshot));
-            exit::NO_INPUT
+            let names: Vec<_> = snapshot.routers.iter().map(|router| router.name.clone()).collect();
+            no_router(args.name.as_deref().unwrap_or_default(), &names)
         }
     }
 }
 
-fn unavailable(error: &AskError) -> u8 {
-    let mut text = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        text += &format!(": {source}");
-    }
-    complain(&text);
-    exit::UNAVAILABLE
-}
-
-fn json(value: &impl serde::Serialize) -> Option<String> {
+pub(super) fn json(value: &impl serde::Serialize) -> Option<String> {
     serde_json::to_string_pretty(value).ok().map(|text| text + "\n")
-}
-
-fn unknown(name: &str, snapshot: &Snapshot) -> String {
-    let names: Vec<&str> = snapshot.routers.iter().map(|router| router.name.as_str()).collect();
-    format!("no virtual router is called {name:?}; there are: {}", names.join(", "))
 }
 
 fn width() -> u16 {

@@ -15,6 +15,18 @@ pub enum Format {
     Haproxy,
 }
 
+impl Format {
+    /// The word for it on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Toml => "toml",
+            Format::Keepalived => "keepalived",
+            Format::Haproxy => "haproxy",
+        }
+    }
+}
+
 impl FromStr for Format {
     type Err = String;
     fn from_str(text: &str) -> Result<Format, String> {

@@ -13,7 +13,8 @@ use std::thread;
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 
-use crate::api::server::{self, Ask, Complete};
+use super::host::DaemonHost;
+use crate::api::server::{self, Ask};
 
 /// Notices waiting for a service manager that does not read.
 const NOTICES: usize = 64;
@@ -29,6 +30,8 @@ pub(super) enum Notice {
     Stopping,
     /// One line on how things are.
     Status(String),
+    /// For ourselves: this group may command from now on. To know it may mean asking the network.
+    ControlGroup(Option<String>),
 }
 
 /// The threads, from outside.
@@ -42,25 +45,33 @@ impl Background {
     pub(super) fn start(
         listener: UnixListener,
         control: mpsc::Sender<Ask>,
-        complete: Arc<Complete>,
+        host: Arc<DaemonHost>,
+        group: Option<String>,
     ) -> io::Result<Background> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let served = Arc::clone(&host);
         thread::Builder::new().name("effects".to_owned()).spawn(move || {
             runtime.block_on(async move {
-                let served = match tokio::net::UnixListener::from_std(listener) {
-                    Ok(listener) => server::serve(listener, control, complete).await,
+                let outcome = match tokio::net::UnixListener::from_std(listener) {
+                    Ok(listener) => server::serve(listener, control, served).await,
                     Err(error) => Err(error),
                 };
-                if let Err(error) = served {
+                if let Err(error) = outcome {
                     tracing::error!("the control socket is dead, `vipd status` too: {error}");
                 }
             });
         })?;
         let (notices, inbox) = blocking::sync_channel(NOTICES);
-        thread::Builder::new()
-            .name("notify".to_owned())
-            .spawn(move || inbox.iter().for_each(|notice| tell_service_manager(&notice)))?;
+        thread::Builder::new().name("notify".to_owned()).spawn(move || {
+            host.access.grant(group.as_deref());
+            for notice in inbox {
+                match notice {
+                    Notice::ControlGroup(group) => host.access.grant(group.as_deref()),
+                    notice => tell_service_manager(&notice),
+                }
+            }
+        })?;
         Ok(Background { notices })
     }
 
@@ -76,6 +87,7 @@ fn tell_service_manager(notice: &Notice) {
         Notice::Ready => sd_notify::notify(&[NotifyState::Ready]),
         Notice::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
         Notice::Status(text) => sd_notify::notify(&[NotifyState::Status(text)]),
+        Notice::ControlGroup(_) => Ok(()),
         Notice::Reloading => NotifyState::monotonic_usec_now()
             .and_then(|time| sd_notify::notify(&[NotifyState::Reloading, time])),
     };

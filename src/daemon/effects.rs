@@ -29,6 +29,7 @@ use crate::engine::{
 use crate::status::State;
 use crate::sys::netlink::{Netlink, name_of};
 use crate::sys::packet::FrameSender;
+use crate::sys::realtime::prefer_this_thread;
 use crate::types::{IfIndex, IfName, Now};
 use crate::wire::{arp, ndisc};
 
@@ -69,10 +70,11 @@ impl Effects {
         frames: FrameSender,
         inbox: UnboundedSender<Inbox>,
         background: Background,
+        realtime: bool,
     ) -> io::Result<Effects> {
         let (addresses, queue) = unbounded_channel();
         let renewing = Arc::new(AtomicBool::new(false));
-        address_thread(queue, inbox.clone(), Arc::clone(&renewing))?;
+        address_thread(queue, inbox.clone(), Arc::clone(&renewing), realtime)?;
         Ok(Effects {
             sockets: Sockets::new()?,
             config,
@@ -210,15 +212,20 @@ fn address_thread(
     queue: UnboundedReceiver<AddressOp>,
     inbox: UnboundedSender<Inbox>,
     renewing: Arc<AtomicBool>,
+    realtime: bool,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let netlink = {
         let _of_that_thread = runtime.enter();
         Netlink::connect()?
     };
-    thread::Builder::new()
-        .name("addresses".to_owned())
-        .spawn(move || runtime.block_on(perform_addresses(netlink, queue, inbox, renewing)))?;
+    thread::Builder::new().name("addresses".to_owned()).spawn(move || {
+        if realtime {
+            // The control thread says it if this is not permitted.
+            let _ = prefer_this_thread();
+        }
+        runtime.block_on(perform_addresses(netlink, queue, inbox, renewing));
+    })?;
     Ok(())
 }
 

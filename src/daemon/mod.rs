@@ -1,8 +1,8 @@
 //! The control thread: one loop that feeds the [`Engine`] and performs what it decides.
 //!
 //! Threads: this one (engine, raw sockets, kernel events, the timer); "addresses" ([`effects`]);
-//! "effects" and "notify" ([`background`]); "log" ([`crate::log`]); and a short-lived "reload" while
-//! a configuration is read. Tasks of this thread's runtime: the two netlink connections
+//! "effects" and "notify" ([`background`]); "log" ([`crate::log`]); and short-lived ones, "reload" while a
+//! configuration is read and "verify" while a new binary is looked at. Tasks of this thread's runtime: the two netlink connections
 //! ([`crate::sys`]), the monitor and the signals, which all end with the runtime. They report
 //! through one inbox,
 //! unbounded because none of its senders may wait: the kernel's events and the answers to our own
@@ -10,17 +10,21 @@
 //! bounded channel and are refused when it is full.
 
 mod background;
+mod commands;
+mod drains;
 mod effects;
+mod host;
 mod sockets;
 mod startup;
+mod upgrade;
+mod watchdog;
 
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -29,12 +33,12 @@ use signal_hook_tokio::Signals;
 use thiserror::Error;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use crate::api::protocol::{Request, Response};
+use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
 use crate::config::Config;
-use crate::engine::{Applied, Command, Engine, Input, LinkChange, OpError, OpId};
+use crate::engine::{Applied, Command, Engine, Input, LinkChange, OpError, OpId, is_adoptable};
 use crate::log::Log;
-use crate::status::{Daemon, Snapshot};
+use crate::status::Daemon;
 use crate::sys::clock::Clock;
 use crate::sys::frames::FrameSocket;
 use crate::sys::monitor::{Monitor, Reported};
@@ -42,12 +46,18 @@ use crate::sys::netlink::Netlink;
 use crate::sys::packet::FrameSender;
 use crate::sys::rawsock::Batch;
 use crate::sys::timer::Timer;
+use crate::sys::{exec, realtime};
 use crate::types::{Mac, Now};
 use crate::wire::{arp, ndisc};
 use background::{Background, Notice};
+use commands::{Answer, Successor};
+use drains::Drains;
 use effects::Effects;
+use host::{Access, DaemonHost};
 use sockets::Heard;
 use startup::RunDir;
+use upgrade::Legacy;
+use watchdog::Watchdog;
 
 /// More packets than a socket's receive buffer can hold, so whatever waited before a deadline is
 /// read before its `Tick`; and an end, so that a flood cannot keep the ticks away (rule R37).
@@ -79,11 +89,33 @@ pub struct Options {
     pub files: Vec<String>,
     /// Reads the configuration again; the error is rendered for a human. Runs on a thread of its
     /// own.
-    pub reload: Arc<dyn Fn() -> Result<Config, String> + Send + Sync>,
+    pub reload: Arc<Reload>,
+    /// Looks whether this daemon could continue as another binary, and returns that one's version;
+    /// the error is for a human. Runs on a thread of its own.
+    pub verify: Arc<Verify>,
+    /// The file this daemon was started from, if that is known.
+    pub executable: Option<PathBuf>,
+    /// May be scheduled before ordinary processes; the configuration can say no as well.
+    pub realtime: bool,
     /// Where the control socket and the pid file live.
     pub run_dir: PathBuf,
     /// What the node calls itself if the configuration does not say.
     pub host_name: String,
+}
+
+/// See [`Options::reload`].
+pub type Reload = dyn Fn() -> Result<Reread, String> + Send + Sync;
+
+/// See [`Options::verify`].
+pub type Verify = dyn Fn(&Path) -> Result<String, String> + Send + Sync;
+
+/// A configuration read again.
+#[derive(Debug)]
+pub struct Reread {
+    /// To be used.
+    pub config: Config,
+    /// What there is to say about it, rendered for a human.
+    pub warnings: String,
 }
 
 /// Why the daemon cannot start.
@@ -138,21 +170,25 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
     let listener = run_dir.listen()?;
     exit_on_second_signal().map_err(kernel("install signal handlers"))?;
 
+    let legacy = Legacy::take(&options.run_dir);
+    let drains = Drains::load(&options.run_dir, legacy.is_some());
+    let drained = drains.names();
     let (asks_tx, asks) = mpsc::channel(MOST_CLIENTS);
-    let lost = log.lost();
-    let complete = move |snapshot: &mut Snapshot| {
-        let now = jiff::Zoned::now();
-        snapshot.daemon.taken_at = now.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
-        snapshot.daemon.log_lines_lost = lost();
+    let host = DaemonHost {
+        lost: Box::new(log.lost()),
+        drains,
+        access: Access::new(options.run_dir.join(SOCKET_NAME)),
     };
-    let background = Background::start(listener, asks_tx, Arc::new(complete))
+    let group = options.config.globals.control_group.clone();
+    let background = Background::start(listener, asks_tx, Arc::new(host), group)
         .map_err(kernel("start the effects thread"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(kernel("start the control runtime"))?;
     runtime.block_on(async {
-        let mut control = Control::start(options, frames, asks, background).await?;
+        let mut control =
+            Control::start(options, frames, asks, background, legacy, drained).await?;
         control.run().await;
         Ok(())
     })
@@ -168,7 +204,11 @@ enum Inbox {
     /// A signal.
     Signal(i32),
     /// The reload thread is through.
-    Reloaded(Result<Config, String>),
+    Reloaded(Result<Reread, String>),
+    /// A binary is good enough to continue as.
+    Upgrade(Successor),
+    /// It is not.
+    NoUpgrade { why: String, answer: Answer },
     /// [`SHUTDOWN_BUDGET`] is over.
     GiveUp,
 }
@@ -190,22 +230,32 @@ struct Control {
     background: Background,
     options: OptionsLeft,
     daemon: Daemon,
-    reload: Reload,
+    reload: Reloading,
+    /// Who waits for the end of the reload under way, and of the one after.
+    asked_reload: Vec<Answer>,
+    asked_again: Vec<Answer>,
+    watchdog: Option<Watchdog>,
+    upgrading: bool,
     stopping: bool,
 }
 
 /// What is left of the options once the configuration is in use.
 struct OptionsLeft {
-    reload: Arc<dyn Fn() -> Result<Config, String> + Send + Sync>,
+    reload: Arc<Reload>,
+    verify: Arc<Verify>,
+    executable: Option<PathBuf>,
+    run_dir: PathBuf,
     host_name: String,
+    /// Routers an earlier daemon was told to keep out of service.
+    drained: Vec<String>,
 }
 
 /// Whether a configuration is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reload {
+enum Reloading {
     Idle,
     Running,
-    /// Another SIGHUP came: the file may have changed after it was read.
+    /// It was asked for again.
     Again,
 }
 
@@ -216,6 +266,8 @@ impl Control {
         frames: FrameSender,
         asks: mpsc::Receiver<Ask>,
         background: Background,
+        legacy: Option<Legacy>,
+        drained: Vec<String>,
     ) -> Result<Control, StartError> {
         let kernel = |what| move |source| StartError::Kernel { what, source };
         let clock = Clock::start();
@@ -225,20 +277,42 @@ impl Control {
         // Subscribed before the dump: nothing that happens in between is missed.
         let monitor = Monitor::open(netlink.clone()).map_err(kernel("watch the interfaces"))?;
         let mut table = netlink.dump().await?;
+        if let Some(legacy) = &legacy {
+            legacy.vouch(&mut table);
+        }
+        let in_place = config.routers.iter().filter(|router| is_adoptable(router, &table)).count();
         startup::remove_leftovers(&mut netlink, &config, &mut table).await;
 
         let signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(kernel("catch signals"))?;
+        exec::accept_signals().map_err(kernel("accept signals"))?;
         tokio::spawn(watch_signals(signals, outbox.clone()));
         tokio::spawn(watch_kernel(monitor, outbox.clone()));
-        let mut effects = Effects::new(config.clone(), frames, outbox.clone(), background.clone())
-            .map_err(kernel("open an epoll descriptor"))?;
+        let realtime = options.realtime && config.globals.realtime;
+        let mut effects =
+            Effects::new(config.clone(), frames, outbox.clone(), background.clone(), realtime)
+                .map_err(kernel("open an epoll descriptor"))?;
+        startup::prefer_control_thread(realtime, legacy.is_some());
+        if config.globals.lock_memory {
+            startup::lock_memory();
+        }
         effects.links_changed(&LinkChange::Resync(table.clone()));
 
         let daemon = Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             config: options.files,
+            scheduling: realtime::of_this_thread(),
+            adopted: u64::try_from(in_place).unwrap_or(u64::MAX),
+            upgraded_from: legacy.map(|legacy| legacy.version),
             ..Daemon::default()
+        };
+        let watchdog = match Watchdog::requested(clock.now()) {
+            None => None,
+            Some(Ok(watchdog)) => Some(watchdog),
+            Some(Err(error)) => {
+                tracing::warn!("the watchdog of the service manager stays unfed: {error}");
+                None
+            }
         };
         let engine = Engine::new(config, table, clock.now());
         Ok(Control {
@@ -254,9 +328,20 @@ impl Control {
             outbox,
             asks,
             background,
-            options: OptionsLeft { reload: options.reload, host_name: options.host_name },
+            options: OptionsLeft {
+                reload: options.reload,
+                verify: options.verify,
+                executable: options.executable,
+                run_dir: options.run_dir,
+                host_name: options.host_name,
+                drained,
+            },
             daemon,
-            reload: Reload::Idle,
+            reload: Reloading::Idle,
+            asked_reload: Vec::new(),
+            asked_again: Vec::new(),
+            watchdog,
+            upgrading: false,
             stopping: false,
         })
     }
@@ -267,8 +352,15 @@ impl Control {
         let version = &self.daemon.version;
         let count = self.effects.config.routers.len();
         let plural = if count == 1 { "" } else { "s" };
-        tracing::info!("vipd {version} started with {count} virtual router{plural}");
+        let past = match &self.daemon.upgraded_from {
+            Some(past) => format!(", continuing vipd {past}"),
+            None => String::new(),
+        };
+        tracing::info!("vipd {version} started with {count} virtual router{plural}{past}");
         let mut flow = self.perform_actions();
+        if flow.is_continue() {
+            flow = self.keep_drained();
+        }
         self.background.notify(Notice::Ready);
         let mut behind = false;
         while flow.is_continue() {
@@ -285,11 +377,16 @@ impl Control {
                 tokio::select! { biased;
                     _ = self.effects.sockets.wait() => {}
                     item = self.inbox.recv() => first = item,
-                    Some(ask) = self.asks.recv() => self.answer(ask),
+                    Some(ask) = self.asks.recv() => flow = self.answer(ask),
                     _ = self.timer.fired() => {}
                 }
             }
-            (flow, behind) = self.round(first);
+            if flow.is_continue() {
+                (flow, behind) = self.round(first);
+            }
+            if let Some(watchdog) = &mut self.watchdog {
+                watchdog.round_done(self.clock.now());
+            }
         }
         tracing::info!("stopped");
     }
@@ -334,6 +431,9 @@ impl Control {
         {
             let late = u64::try_from(now.since(deadline).as_micros()).unwrap_or(u64::MAX);
             self.daemon.latest_timer_us = self.daemon.latest_timer_us.max(late);
+            if let Some(watchdog) = &mut self.watchdog {
+                watchdog.was_late(now.since(deadline));
+            }
             self.engine.handle(now, Input::Tick);
             return (self.perform_actions(), behind);
         }
@@ -442,9 +542,10 @@ impl Control {
                 tracing::warn!("the kernel dropped interface events; reading everything again");
             }
             Inbox::Kernel(Reported::Blind(error)) => tracing::warn!("{error}; trying again"),
-            Inbox::Signal(SIGHUP) => self.start_reload(),
-            Inbox::Signal(signal) => self.stop(signal),
+            Inbox::Signal(signal) => self.signal(signal),
             Inbox::Reloaded(result) => self.finish_reload(result),
+            Inbox::Upgrade(successor) => self.upgrade(successor),
+            Inbox::NoUpgrade { why, answer } => self.refuse_upgrade(&why, answer),
             Inbox::GiveUp => {
                 let budget = SHUTDOWN_BUDGET.as_secs();
                 tracing::warn!("not everything was cleaned up within {budget} s; exiting anyway");
@@ -459,33 +560,14 @@ impl Control {
     }
 
     fn arm(&mut self, gathering: Option<Now>) {
-        let earliest = self.engine.poll_deadline().into_iter().chain(gathering).min();
+        let hungry = self.watchdog.as_ref().map(Watchdog::deadline);
+        let earliest = self.engine.poll_deadline().into_iter().chain(gathering).chain(hungry).min();
         let deadline = earliest.map(|at| self.clock.absolute(at));
         if let Err(error) = self.timer.fire_by(deadline) {
             // Setting a timer that exists cannot fail; a daemon that cannot wake up must not go on.
             tracing::error!("cannot set the timer: {error}");
             self.stop(SIGTERM);
         }
-    }
-
-    fn answer(&mut self, ask: Ask) {
-        let response = match ask.request {
-            Request::Status => Response::Status(Box::new(self.snapshot())),
-        };
-        let _ = ask.answer.send(response);
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let now = self.clock.now();
-        let mut snapshot = self.engine.snapshot(now);
-        let node = self.effects.config.globals.router_id.as_ref();
-        snapshot.daemon = Daemon {
-            node: node.unwrap_or(&self.options.host_name).clone(),
-            uptime_ms: u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX),
-            send_drops: self.effects.send_drops,
-            ..self.daemon.clone()
-        };
-        snapshot
     }
 
     fn stop(&mut self, signal: i32) {
@@ -501,49 +583,6 @@ impl Control {
             let _ = outbox.send(Inbox::GiveUp);
         });
         self.engine.handle(self.clock.now(), Input::Command(Command::Shutdown));
-    }
-
-    fn start_reload(&mut self) {
-        if self.stopping {
-            return;
-        }
-        if self.reload != Reload::Idle {
-            self.reload = Reload::Again;
-            return;
-        }
-        self.background.notify(Notice::Reloading);
-        let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
-        let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let _ = outbox.send(Inbox::Reloaded(reload()));
-        });
-        self.reload = Reload::Running;
-        if let Err(error) = started {
-            let why = format!("cannot start a thread to read the configuration: {error}");
-            let _ = self.outbox.send(Inbox::Reloaded(Err(why)));
-        }
-    }
-
-    fn finish_reload(&mut self, result: Result<Config, String>) {
-        let again = std::mem::replace(&mut self.reload, Reload::Idle) == Reload::Again;
-        match result {
-            _ if self.stopping => return,
-            Ok(config) => {
-                let config = Arc::new(config);
-                self.engine.handle(self.clock.now(), Input::Reload(Arc::clone(&config)));
-                self.effects.reconfigure(config);
-                self.daemon.reloads += 1;
-                self.daemon.reload_error = None;
-                tracing::info!("configuration reloaded");
-            }
-            Err(why) => {
-                tracing::error!("reload refused, the old configuration stays in use:\n{why}");
-                self.daemon.reload_error = Some(why);
-            }
-        }
-        self.background.notify(Notice::Ready);
-        if again {
-            self.start_reload();
-        }
     }
 }
 

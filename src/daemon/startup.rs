@@ -15,6 +15,7 @@ use crate::api::SOCKET_NAME;
 use crate::config::Config;
 use crate::engine::{Link, LinkAddress, is_adoptable};
 use crate::sys::netlink::Netlink;
+use crate::sys::realtime;
 use crate::types::{Cidr, IfIndex, IfName};
 
 const PID_NAME: &str = "vipd.pid";
@@ -30,6 +31,30 @@ pub(super) fn require_capabilities() -> Result<(), StartError> {
     .map(|(_, name)| name)
     .collect();
     if missing.is_empty() { Ok(()) } else { Err(StartError::Permission { missing }) }
+}
+
+/// Before ordinary processes, where the system permits it; else one line says that it does not.
+pub(super) fn prefer_control_thread(wanted: bool, continues: bool) {
+    if !wanted {
+        // Unless the binary before us asked for it, it is as the service manager wants it.
+        if continues {
+            let _ = realtime::treat_this_thread_as_any_other();
+        }
+    } else if let Err(error) = realtime::prefer_this_thread() {
+        tracing::info!(
+            "no real-time scheduling, a busy machine may delay adverts: {} (needs CAP_SYS_NICE or \
+             RLIMIT_RTPRIO)",
+            crate::sys::cause(&error)
+        );
+    }
+}
+
+/// Keep the daemon in memory, or say why not.
+pub(super) fn lock_memory() {
+    let may_exceed = caps::has_cap(None, CapSet::Effective, Capability::CAP_IPC_LOCK);
+    if let Err(error) = realtime::lock_memory(may_exceed.unwrap_or(false)) {
+        tracing::warn!("the memory is not locked: {}", crate::sys::cause(&error));
+    }
 }
 
 /// A run directory that is ours until this is dropped.

@@ -1,6 +1,7 @@
 //! System calls and nothing else: no policy, and the only place where `unsafe` may appear.
 
 pub mod clock;
+pub mod exec;
 pub mod frames;
 pub mod monitor;
 pub mod netlink;
@@ -8,6 +9,7 @@ pub mod netns;
 pub mod packet;
 pub mod rawsock;
 pub mod ready;
+pub mod realtime;
 pub mod timer;
 mod tty;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use vipd::api::client::{AskError, ask};
 use vipd::api::protocol::{Request, Response};
-use vipd::api::server::{self, Ask, MOST_CLIENTS};
+use vipd::api::server::{self, Ask, Client, Host, MOST_CLIENTS};
 use vipd::api::{SOCKET_NAME, client};
 use vipd::status::{Daemon, Snapshot};
 
@@ -27,17 +27,42 @@ fn serve(run_dir: &Path, alive: Arc<AtomicBool>) {
                 let mut unanswered = Vec::new();
                 while let Some(ask) = inbox.recv().await {
                     if alive.load(Ordering::SeqCst) {
-                        let _ = ask.answer.send(Response::Status(Box::new(snapshot())));
+                        let _ = ask.answer.send(match ask.request {
+                            Request::Reload => Response::Reloaded { warnings: String::new() },
+                            _ => Response::Status(Box::new(snapshot())),
+                        });
                     } else {
                         unanswered.push(ask);
                     }
                 }
             });
-            let complete = Arc::new(|snapshot: &mut Snapshot| snapshot.daemon.log_lines_lost = 5);
             let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-            server::serve(listener, asks, complete).await
+            server::serve(listener, asks, Arc::new(Stub)).await
         })
     });
+}
+
+/// Completes with a five, forbids to upgrade saying who asked, and spoils every reload.
+struct Stub;
+
+impl Host for Stub {
+    fn complete(&self, snapshot: &mut Snapshot) {
+        snapshot.daemon.log_lines_lost = 5;
+    }
+
+    fn permits(&self, client: Client, request: &Request) -> Result<(), String> {
+        match request {
+            Request::Upgrade { .. } => Err(format!("not for user {}", client.uid)),
+            _ => Ok(()),
+        }
+    }
+
+    fn accepted(&self, request: &Request, response: Response) -> Response {
+        match request {
+            Request::Reload => Response::ReloadRefused("a.conf:3: nonsense".into()),
+            _ => response,
+        }
+    }
 }
 
 fn snapshot() -> Snapshot {
@@ -65,7 +90,7 @@ fn a_status_makes_the_round_trip() {
     serve(dir.path(), Arc::new(AtomicBool::new(true)));
     let mut expected = snapshot();
     expected.daemon.log_lines_lost = 5;
-    assert_eq!(ask(dir.path(), Request::Status).unwrap(), Response::Status(Box::new(expected)));
+    assert_eq!(ask(dir.path(), &Request::Status).unwrap(), Response::Status(Box::new(expected)));
 }
 
 #[test]
@@ -90,7 +115,7 @@ fn a_request_without_end_is_cut_off() {
     let mut answer = String::new();
     let _ = BufReader::new(stream).read_line(&mut answer);
     assert!(answer.is_empty() || answer.contains("1048576"), "{answer}");
-    assert!(ask(dir.path(), Request::Status).is_ok());
+    assert!(ask(dir.path(), &Request::Status).is_ok());
 }
 
 #[test]
@@ -103,7 +128,7 @@ fn the_ninth_client_is_sent_away_and_silent_ones_make_room() {
     let answer = hear(&mut UnixStream::connect(&path).unwrap());
     assert!(answer["error"].as_str().unwrap().contains("busy"), "{answer}");
     let deadline = Instant::now() + Duration::from_secs(10);
-    while ask(dir.path(), Request::Status).is_err() {
+    while ask(dir.path(), &Request::Status).is_err() {
         assert!(Instant::now() < deadline, "silent clients kept their seats");
         thread::sleep(Duration::from_millis(20));
     }
@@ -114,17 +139,17 @@ fn a_missing_a_dead_and_a_hanging_daemon_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let named = |error: &AskError| error.to_string().contains(dir.path().to_str().unwrap());
 
-    let missing = ask(dir.path(), Request::Status).unwrap_err();
+    let missing = ask(dir.path(), &Request::Status).unwrap_err();
     assert!(matches!(missing, AskError::NoSocket { .. }) && named(&missing), "{missing}");
 
     drop(UnixListener::bind(dir.path().join(SOCKET_NAME)).unwrap());
-    let dead = ask(dir.path(), Request::Status).unwrap_err();
+    let dead = ask(dir.path(), &Request::Status).unwrap_err();
     assert!(matches!(dead, AskError::Refused { .. }) && named(&dead), "{dead}");
 
     std::fs::remove_file(dir.path().join(SOCKET_NAME)).unwrap();
     let _mute = UnixListener::bind(dir.path().join(SOCKET_NAME)).unwrap();
     let asked = Instant::now();
-    let silent = ask(dir.path(), Request::Status).unwrap_err();
+    let silent = ask(dir.path(), &Request::Status).unwrap_err();
     assert!(matches!(silent, AskError::Silent { .. }) && named(&silent), "{silent}");
     assert!(asked.elapsed() < client::PATIENCE * 5);
 }
@@ -133,9 +158,32 @@ fn a_missing_a_dead_and_a_hanging_daemon_are_told_apart() {
 fn a_control_loop_that_hangs_is_reported_by_the_other_thread() {
     let dir = tempfile::tempdir().unwrap();
     serve(dir.path(), Arc::new(AtomicBool::new(false)));
-    let refusal = ask(dir.path(), Request::Status).unwrap_err();
+    let refusal = ask(dir.path(), &Request::Status).unwrap_err();
     assert!(
         matches!(&refusal, AskError::Refusal(why) if why.contains("control loop")),
         "{refusal}"
+    );
+}
+
+#[test]
+fn the_kernel_says_who_asks_and_the_host_who_may() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path(), Arc::new(AtomicBool::new(true)));
+    let denied = ask(dir.path(), &Request::Upgrade { binary: None }).unwrap_err();
+    let me = format!("not for user {}", nix::unistd::geteuid());
+    assert!(matches!(&denied, AskError::Forbidden(why) if *why == me), "{denied}");
+    assert_eq!(
+        ask(dir.path(), &Request::Reload).unwrap(),
+        Response::ReloadRefused("a.conf:3: nonsense".into())
+    );
+}
+
+#[test]
+fn a_command_needs_no_more_than_its_name() {
+    let parse = |line: &str| serde_json::from_str::<Request>(line).unwrap();
+    assert_eq!(parse(r#"{"request":"drain"}"#), Request::Drain { router: None, sticky: false });
+    assert_eq!(
+        parse(r#"{"request":"handover","router":"VI_1","later":1}"#),
+        Request::Handover { router: Some("VI_1".into()) }
     );
 }

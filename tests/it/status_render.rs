@@ -183,6 +183,41 @@ fn one_router_is_shown_in_full() {
 }
 
 #[test]
+fn what_the_operator_did_and_what_leaves_is_said() {
+    let mut drained = serving();
+    drained.state = State::Fault;
+    drained.state_age_ms = 65_000;
+    drained.drained = true;
+    drained.drained_since = Some("2026-11-21T03:11:39.000+01:00".into());
+    drained.drained_sticky = true;
+    drained.faults = vec!["drained by the operator; `vipd resume` ends it".into()];
+    drained.master = following().master;
+    drained.addresses = vec![address("10.0.0.10/24", false)];
+    drained.transitions.clear();
+    let mut leaving = serving();
+    leaving.name = "VI_2".into();
+    leaving.state = State::Leaving;
+    leaving.state_age_ms = 12;
+    leaving.next_deadline_ms = Some(590);
+    leaving.addresses = vec![address("10.0.0.20/24", true)];
+    leaving.addresses[0].lease_ms = Some(1649);
+    leaving.transitions.clear();
+    let daemon = Daemon {
+        adopted: 2,
+        upgraded_from: Some("0.0.9".into()),
+        scheduling: "SCHED_RR 1".into(),
+        latest_timer_us: 31_000,
+        ..daemon()
+    };
+    let snapshot =
+        Snapshot { daemon, routers: vec![drained, leaving], unattributed: BTreeMap::new() };
+    let text = render::overview(&snapshot, 80);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let pages = ["VI_1", "VI_2"].map(|name| render::router(&snapshot, name, 80).unwrap());
+    insta::assert_snapshot!(format!("{text}\n-- \n{}\n-- \n{}", pages[0], pages[1]));
+}
+
+#[test]
 fn a_clock_that_cannot_be_read_leaves_the_ages() {
     let mut snapshot = snapshot();
     snapshot.daemon.taken_at = "yesterday".into();

@@ -16,6 +16,7 @@ mod lab_selftest;
 mod links;
 mod many;
 mod stalls;
+mod operator;
 mod sys;
 mod turns;
 

@@ -153,7 +153,7 @@ impl Balancer {
     /// What its daemon says it is.
     pub(super) fn role(&self) -> Role {
         let Some(daemon) = &self.daemon else { return Role::Down };
-        let Ok(Response::Status(snapshot)) = ask(daemon.run_dir(), Request::Status) else {
+        let Ok(Response::Status(snapshot)) = ask(daemon.run_dir(), &Request::Status) else {
             return Role::Down;
         };
         match snapshot.routers.first().map(|router| router.state) {

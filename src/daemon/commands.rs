@@ -1,0 +1,245 @@
+//! What clients of the control socket and signals ask of the control thread.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::SIGHUP;
+use tokio::sync::oneshot;
+
+use super::background::Notice;
+use super::upgrade::Legacy;
+use super::{Control, Inbox, Reloading, Reread};
+use crate::api::protocol::{Request, Response, Subject};
+use crate::api::server::Ask;
+use crate::engine::{Command, Input, RouterId};
+use crate::status::{Daemon, Snapshot};
+
+/// Between two looks whether nothing is on its way any more, and how many.
+const SETTLE_PAUSE: Duration = Duration::from_millis(20);
+const SETTLE_LOOKS: u32 = 150;
+
+/// Where an answer goes.
+pub(super) type Answer = oneshot::Sender<Response>;
+
+/// A binary that was found good.
+#[derive(Debug)]
+pub(super) struct Successor {
+    binary: PathBuf,
+    version: String,
+    answer: Answer,
+    looks: u32,
+}
+
+impl Control {
+    pub(super) fn answer(&mut self, ask: Ask) -> ControlFlow<()> {
+        let Ask { request, answer } = ask;
+        let response = match request {
+            Request::Status => Response::Status(Box::new(self.snapshot())),
+            _ if self.stopping => Response::Error("the daemon is shutting down".to_owned()),
+            Request::Drain { router, .. } => {
+                self.command("drain", router.as_deref(), Command::Drain)
+            }
+            Request::Resume { router } => {
+                self.command("resume", router.as_deref(), Command::Resume)
+            }
+            Request::Handover { router } => {
+                self.command("handover", router.as_deref(), Command::Handover)
+            }
+            Request::Reload => {
+                self.start_reload(Some(answer));
+                return ControlFlow::Continue(());
+            }
+            Request::Upgrade { binary } => {
+                self.start_upgrade(binary, answer);
+                return ControlFlow::Continue(());
+            }
+        };
+        let _ = answer.send(response);
+        self.perform_actions()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now();
+        let mut snapshot = self.engine.snapshot(now);
+        let node = self.effects.config.globals.router_id.as_ref();
+        snapshot.daemon = Daemon {
+            node: node.unwrap_or(&self.options.host_name).clone(),
+            uptime_ms: u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX),
+            send_drops: self.effects.send_drops,
+            ..self.daemon.clone()
+        };
+        snapshot
+    }
+
+    /// Take routers out of service that an earlier daemon was told to.
+    pub(super) fn keep_drained(&mut self) -> ControlFlow<()> {
+        for name in std::mem::take(&mut self.options.drained) {
+            let found = self.engine.names().find(|(_, known)| *known == name).map(|(id, _)| id);
+            let Some(id) = found else {
+                tracing::info!("{name} was drained, and is not configured any more");
+                continue;
+            };
+            tracing::info!(router = name, "stays drained until `vipd resume`");
+            self.engine.handle(self.clock.now(), Input::Command(Command::Drain(Some(id))));
+            self.perform_actions()?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn command(
+        &mut self,
+        what: &str,
+        router: Option<&str>,
+        command: fn(Option<RouterId>) -> Command,
+    ) -> Response {
+        let id = match router {
+            None => None,
+            Some(name) => match self.engine.names().find(|(_, known)| *known == name) {
+                Some((id, _)) => Some(id),
+                None => {
+                    return Response::Unknown {
+                        router: name.to_owned(),
+                        routers: self.engine.names().map(|(_, name)| name.to_owned()).collect(),
+                    };
+                }
+            },
+        };
+        let before = self.engine.snapshot(self.clock.now()).routers;
+        let concerned = before.into_iter().filter(|r| router.is_none_or(|name| name == r.name));
+        let subjects = concerned
+            .map(|r| Subject { name: r.name, state: r.state, drained: r.drained })
+            .collect();
+        tracing::info!("{what} {} on request", router.unwrap_or("every router"));
+        self.engine.handle(self.clock.now(), Input::Command(command(id)));
+        Response::Accepted(subjects)
+    }
+
+    pub(super) fn start_reload(&mut self, answer: Option<Answer>) {
+        if self.stopping {
+            return;
+        }
+        if self.reload != Reloading::Idle {
+            // The file may have changed after it was read.
+            self.reload = Reloading::Again;
+            self.asked_again.extend(answer);
+            return;
+        }
+        self.asked_reload.extend(answer);
+        self.background.notify(Notice::Reloading);
+        let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
+        let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            let _ = outbox.send(Inbox::Reloaded(reload()));
+        });
+        self.reload = Reloading::Running;
+        if let Err(error) = started {
+            let why = format!("cannot start a thread to read the configuration: {error}");
+            let _ = self.outbox.send(Inbox::Reloaded(Err(why)));
+        }
+    }
+
+    pub(super) fn finish_reload(&mut self, result: Result<Reread, String>) {
+        let again = std::mem::replace(&mut self.reload, Reloading::Idle) == Reloading::Again;
+        let response = match result {
+            _ if self.stopping => return,
+            Ok(Reread { config, warnings }) => {
+                let config = Arc::new(config);
+                let group = &config.globals.control_group;
+                if *group != self.effects.config.globals.control_group {
+                    self.background.notify(Notice::ControlGroup(group.clone()));
+                }
+                self.engine.handle(self.clock.now(), Input::Reload(Arc::clone(&config)));
+                self.effects.reconfigure(config);
+                self.daemon.reloads += 1;
+                self.daemon.reload_error = None;
+                tracing::info!("configuration reloaded");
+                Response::Reloaded { warnings }
+            }
+            Err(why) => {
+                tracing::error!("reload refused, the old configuration stays in use:\n{why}");
+                self.daemon.reload_error = Some(why.clone());
+                Response::ReloadRefused(why)
+            }
+        };
+        for answer in self.asked_reload.drain(..) {
+            let _ = answer.send(response.clone());
+        }
+        self.background.notify(Notice::Ready);
+        if again {
+            self.asked_reload = std::mem::take(&mut self.asked_again);
+            self.start_reload(None);
+        }
+    }
+
+    fn start_upgrade(&mut self, binary: Option<PathBuf>, answer: Answer) {
+        let refuse = |answer: Answer, why: &str| {
+            let _ = answer.send(Response::Error(format!("not upgraded: {why}")));
+        };
+        let binary = match binary {
+            Some(binary) => binary,
+            None => match &self.options.executable {
+                Some(executable) => executable.clone(),
+                None => return refuse(answer, "the daemon does not know its own file"),
+            },
+        };
+        if std::mem::replace(&mut self.upgrading, true) {
+            return refuse(answer, "another upgrade is under way");
+        }
+        let (outbox, verify) = (self.outbox.clone(), Arc::clone(&self.options.verify));
+        let started = thread::Builder::new().name("verify".to_owned()).spawn(move || {
+            let _ = outbox.send(match verify(&binary) {
+                Ok(version) => Inbox::Upgrade(Successor { binary, version, answer, looks: 0 }),
+                Err(why) => Inbox::NoUpgrade { why, answer },
+            });
+        });
+        if let Err(error) = started {
+            // The answer went with the thread: the client sees the end of the conversation.
+            tracing::warn!("cannot start a thread to look at the new binary: {error}");
+            self.upgrading = false;
+        }
+    }
+
+    pub(super) fn refuse_upgrade(&mut self, why: &str, answer: Answer) {
+        self.upgrading = false;
+        tracing::warn!("not upgraded: {why}");
+        let _ = answer.send(Response::Error(format!("not upgraded: {why}")));
+    }
+
+    /// Continue as the new binary, as soon as nothing is on its way.
+    pub(super) fn upgrade(&mut self, mut successor: Successor) {
+        if self.stopping {
+            return self.refuse_upgrade("the daemon is shutting down", successor.answer);
+        }
+        if !self.engine.is_settled() || self.reload != Reloading::Idle {
+            successor.looks += 1;
+            if successor.looks > SETTLE_LOOKS {
+                let why = "a hand-over, an address or a reload does not come to its end";
+                return self.refuse_upgrade(why, successor.answer);
+            }
+            let outbox = self.outbox.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(SETTLE_PAUSE).await;
+                let _ = outbox.send(Inbox::Upgrade(successor));
+            });
+            return;
+        }
+        let Successor { binary, version, answer, .. } = successor;
+        tracing::info!("continuing as {} (vipd {version})", binary.display());
+        let legacy = Legacy {
+            version: self.daemon.version.clone(),
+            held: self.engine.held().map(|(iface, cidr)| (iface.0, cidr.address())).collect(),
+        };
+        let Err(error) = legacy.pass_on(&self.options.run_dir, &binary);
+        let why = format!("cannot execute {}: {}", binary.display(), crate::sys::cause(&error));
+        self.refuse_upgrade(&why, answer);
+    }
+
+    pub(super) fn signal(&mut self, signal: i32) {
+        match signal {
+            SIGHUP => self.start_reload(None),
+            signal => self.stop(signal),
+        }
+    }
+}
