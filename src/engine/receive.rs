@@ -85,7 +85,10 @@ impl Engine {
             return None;
         }
         match judge(router, &carrier) {
-            Ok(_) if router.state() == State::Fault => router.ledger.count("ignored_state"),
+            Ok(parsed) if router.state() == State::Fault => {
+                router.ledger.count("ignored_state");
+                router.overheard(now, carrier.source, parsed.advert.claim);
+            }
             Ok(parsed) => {
                 router.heard(now, carrier.source, &parsed, &mut self.out);
                 return Some(id);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::engine::io::Level;
 use crate::types::{Dialect, Now, Priority, V3Checksum};
 use crate::vrrp::outbox::Outbox;
-use crate::vrrp::router::Router;
+use crate::vrrp::router::{Followed, Router};
 use crate::wire::vrrp::{Advert, Claim, Parsed};
 
 impl Router {
@@ -23,6 +23,14 @@ impl Router {
             self.remark_addresses(now, source, advert, out);
         }
         self.advert_received(now, source, advert, out);
+    }
+
+    /// A valid advert while out of service: only for the status, where the operator looks for who
+    /// serves instead.
+    pub(crate) fn overheard(&mut self, now: Now, source: IpAddr, claim: Claim) {
+        if self.drained {
+            self.followed = Some(Followed { address: source, claim, at: now });
+        }
     }
 
     /// A packet claims to come from one of our own addresses.

@@ -286,14 +286,7 @@ impl Router {
             return;
         }
         match (&mut self.phase, standing) {
-            (Phase::Fault, _) => {
-                self.ledger.count("ignored_state");
-                if self.drained {
-                    // Only for the status: the operator wants to know who serves instead.
-                    self.followed =
-                        Some(Followed { address: source, claim: advert.claim, at: now });
-                }
-            }
+            (Phase::Fault, _) => self.ledger.count("ignored_state"),
             (Phase::Backup { .. }, Standing::Resigned) => self.resignation_heard(now, source, out),
             (Phase::Backup { .. }, Standing::Higher | Standing::Equal(_)) => {
                 self.follow(now, source, advert, None);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use vipd::lab::deadline::{eventually, never};
-use vipd::lab::{Exit, Finished, Lab, Node, Pinger, Vipd};
+use vipd::lab::ping::Pinger;
+use vipd::lab::{Exit, Finished, Lab, Node, Vipd};
 
 use crate::{SOON, lab};
 
@@ -19,7 +21,8 @@ const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 10));
 
 /// Two daemons and a client that pings their address every 2 ms.
 struct Pair {
-    _lab: Lab,
+    /// A host that nobody holds is gone.
+    _lab: (Lab, Node, Node),
     a: Node,
     master: Vipd,
     backup: Vipd,
@@ -46,7 +49,7 @@ impl Pair {
         let client = Pinger::start(&c, VIP).unwrap();
         eventually(SOON, "answers", || client.received() > 50).unwrap();
         let lost_before = lost(&client);
-        Pair { _lab: lab, a, master, backup, client, lost_before }
+        Pair { _lab: (lab, b, c), a, master, backup, client, lost_before }
     }
 
     /// Pings lost since the start. Waits for a second of them first, so that a late loss counts.
@@ -421,6 +424,38 @@ fn only_root_and_the_control_group_command() {
     assert_exit(&denied, 77);
     assert!(denied.stderr.contains("control_group"), "{}", denied.stderr);
     assert_eq!(router(&vipd)["drained"], false);
+}
+
+#[test]
+fn the_service_manager_hears_that_the_loop_lives_until_it_hangs() {
+    let lab = lab();
+    let a = lab.node("lb-01").unwrap();
+    a.link("eth0", &["10.0.0.2/24"]).unwrap();
+    let config = a.write_file("keepalived.conf", &config("", 150, "0.1", "")).unwrap();
+    let dir = a.directory().unwrap();
+    let manager = UnixDatagram::bind(dir.join("notify")).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let meals = || {
+        let mut text = [0; 512];
+        let heard = std::iter::from_fn(|| manager.recv(&mut text).ok().map(|n| text[..n].to_vec()));
+        heard.filter(|said| said.starts_with(b"WATCHDOG=1")).count()
+    };
+    let mut command = Command::new(VIPD);
+    command.arg("run").arg("--config").arg(config).arg("--run-dir").arg(dir.join("run"));
+    command.env("NOTIFY_SOCKET", dir.join("notify")).env("WATCHDOG_USEC", "400000");
+    let vipd = a.spawn(command).unwrap();
+    let mut fed = 0;
+    eventually(SOON, "five meals", || {
+        fed += meals();
+        fed >= 5
+    })
+    .unwrap();
+    vipd.signal(Signal::SIGSTOP);
+    // What was sent before it stopped.
+    eventually(SOON, "silence", || meals() == 0).unwrap();
+    never(Duration::from_secs(1), || (meals() > 0).then_some(())).unwrap();
+    vipd.signal(Signal::SIGCONT);
+    eventually(SOON, "another meal", || meals() > 0).unwrap();
 }
 
 #[test]
