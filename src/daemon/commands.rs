@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::background::Notice;
 use super::upgrade::Legacy;
-use super::{Control, Inbox, Reloading, Reread};
+use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET};
 use crate::api::protocol::{Request, Response, Subject};
 use crate::api::server::Ask;
 use crate::engine::{Command, Input, RouterId};
@@ -241,5 +241,20 @@ impl Control {
             SIGHUP => self.start_reload(None),
             signal => self.stop(signal),
         }
+    }
+
+    pub(super) fn stop(&mut self, signal: i32) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
+        let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+        tracing::info!("{name}: resigning and removing the addresses");
+        self.background.notify(Notice::Stopping);
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SHUTDOWN_BUDGET).await;
+            let _ = outbox.send(Inbox::GiveUp);
+        });
+        self.engine.handle(self.clock.now(), Input::Command(Command::Shutdown));
     }
 }

@@ -36,7 +36,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
 use crate::config::Config;
-use crate::engine::{Applied, Command, Engine, Input, LinkChange, OpError, OpId, is_adoptable};
+use crate::engine::{Applied, Engine, Input, LinkChange, OpError, OpId, is_adoptable};
 use crate::log::Log;
 use crate::status::Daemon;
 use crate::sys::clock::Clock;
@@ -568,21 +568,6 @@ impl Control {
             tracing::error!("cannot set the timer: {error}");
             self.stop(SIGTERM);
         }
-    }
-
-    fn stop(&mut self, signal: i32) {
-        if std::mem::replace(&mut self.stopping, true) {
-            return;
-        }
-        let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-        tracing::info!("{name}: resigning and removing the addresses");
-        self.background.notify(Notice::Stopping);
-        let outbox = self.outbox.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(SHUTDOWN_BUDGET).await;
-            let _ = outbox.send(Inbox::GiveUp);
-        });
-        self.engine.handle(self.clock.now(), Input::Command(Command::Shutdown));
     }
 }
 
