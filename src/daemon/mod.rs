@@ -1,13 +1,12 @@
 //! The control thread: one loop that feeds the [`Engine`] and performs what it decides.
 //!
 //! Threads: this one (engine, raw sockets, kernel events, the timer); "addresses" ([`effects`]);
-//! "effects" and "notify" ([`background`]); "log" ([`crate::log`]); and short-lived ones, "reload" while a
-//! configuration is read and "verify" while a new binary is looked at. Tasks of this thread's runtime: the two netlink connections
-//! ([`crate::sys`]), the monitor and the signals, which all end with the runtime. They report
-//! through one inbox,
-//! unbounded because none of its senders may wait: the kernel's events and the answers to our own
-//! operations must not be lost, and the loop empties it on every round. Clients' questions come on a
-//! bounded channel and are refused when it is full.
+//! "effects" and "notify" ([`background`]); "log" ([`crate::log`]); and short-lived ones, "reload"
+//! while a configuration is read and "verify" while a new binary is looked at. Tasks of this thread's
+//! runtime: the two netlink connections ([`crate::sys`]), the monitor and the signals, which all end
+//! with the runtime. They report through one inbox, unbounded because none of its senders may wait:
+//! the kernel's events and the answers to our own operations must not be lost, and the loop empties
+//! it on every round. Clients' questions come on a bounded channel and are refused when it is full.
 
 mod background;
 mod commands;

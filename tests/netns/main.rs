@@ -15,8 +15,8 @@ mod interop;
 mod lab_selftest;
 mod links;
 mod many;
-mod stalls;
 mod operator;
+mod stalls;
 mod sys;
 mod turns;
 
