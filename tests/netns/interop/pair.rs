@@ -446,6 +446,12 @@ impl Wire {
         Wire { capture, node: node.clone(), markers: AtomicU32::new(0) }
     }
 
+    /// As what the switch gets from a host and gives to it.
+    pub(crate) fn at_port(lab: &Lab, node: &Node) -> Wire {
+        let capture = lab.capture_port(node, "eth0").unwrap();
+        Wire { capture, node: node.clone(), markers: AtomicU32::new(0) }
+    }
+
     /// Every frame that has reached the client by now: the capture's thread may be behind.
     fn caught_up(&self) -> Vec<Frame> {
         let number = self.markers.fetch_add(1, Ordering::Relaxed).to_be_bytes();
@@ -456,11 +462,6 @@ impl Wire {
         self.capture.wait_for(SOON, "the capture's marker", |f| f.bytes == marker).unwrap();
         assert_eq!(self.capture.lost(), 0, "the capture is incomplete");
         self.capture.frames()
-    }
-
-    /// As what the switch gets from a host and gives to it.
-    pub(crate) fn at_port(lab: &Lab, node: &Node) -> Wire {
-        Wire(lab.capture_port(node, "eth0").unwrap())
     }
 
     pub(crate) fn adverts(&self) -> Vec<(Stamp, Vrrp)> {
