@@ -322,7 +322,9 @@ impl Holding {
 
     /// Nothing of ours is left in the kernel, nor on its way there.
     pub(crate) fn released(&self) -> bool {
-        self.addresses.iter().all(|e| !e.wanted && e.op.is_none() && !e.held)
+        // A refused removal is tried again, even where the answer to the installation it overtook
+        // was never waited for.
+        self.addresses.iter().all(|e| !e.wanted && e.op.is_none() && !e.held && e.retry.is_none())
     }
 
     /// The addresses that can be announced: present in the kernel, with their interface.
