@@ -108,7 +108,7 @@ fn measure(args: &Args) -> Result<Vec<String>> {
         }
     }
     if args.only != Some(Part::Failover) {
-        let window = Duration::from_secs(if args.quick { 3 } else { 10 });
+        let window = Duration::from_secs(if args.quick { 2 } else { 10 });
         spend(&programs, window, args.quick, &mut measured);
         print!("\n{}", tables::cost(window, &measured.cost));
     }

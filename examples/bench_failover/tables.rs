@@ -181,10 +181,10 @@ pub(crate) fn verdict(failovers: &[Sample], costs: &[cost::Sample]) -> String {
         // A single router costs either daemon less than a tick or two.
         if let Some(keepalived) = costs.iter().find(same).filter(|s| s.instances > 1) {
             lines.push((
-                vipd.ticks <= keepalived.ticks,
+                vipd.run_ms <= keepalived.run_ms,
                 format!(
-                    "{what}: CPU at most keepalived's: {} and {} ticks ({:.1} and {:.1} ms)",
-                    vipd.ticks, keepalived.ticks, vipd.run_ms, keepalived.run_ms
+                    "{what}: CPU at most keepalived's: {:.1} and {:.1} ms ({} and {} ticks)",
+                    vipd.run_ms, keepalived.run_ms, vipd.ticks, keepalived.ticks
                 ),
             ));
         }
