@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use vipd::lab::deadline::eventually;
@@ -62,6 +65,46 @@ pub(crate) fn start(node: &Node, config: &str) -> Vipd {
     Vipd::start(node, binary(), "vipd.toml", config).unwrap()
 }
 
+/// Measures how late the machine wakes a thread that only sleeps: on one that also compiles, what
+/// the daemon may be late by.
+pub(crate) struct Machine {
+    over: Arc<AtomicBool>,
+    worst: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Machine {
+    pub(crate) fn watch() -> Machine {
+        const NAP: Duration = Duration::from_millis(2);
+        let (over, worst) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stop, note) = (Arc::clone(&over), Arc::clone(&worst));
+        let thread = thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let asleep = Instant::now();
+                thread::sleep(NAP);
+                let late = asleep.elapsed().saturating_sub(NAP).as_micros();
+                note.fetch_max(u64::try_from(late).unwrap(), Ordering::Relaxed);
+            }
+        });
+        Machine { over, worst, thread: Some(thread) }
+    }
+
+    /// The limit for a daemon, given how late the machine was so far. One event can wait for
+    /// several threads in turn.
+    pub(crate) fn allows(&self, limit: Duration) -> Duration {
+        let late = Duration::from_micros(self.worst.load(Ordering::Relaxed));
+        // Idle, it wakes within a tenth of this: then the limit stands as it is.
+        if late < Duration::from_millis(5) { limit } else { limit + late * 4 }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
 /// One router's status, or what is there instead of it.
 pub(crate) fn router(vipd: &Vipd, name: &str) -> Result<Value, String> {
     let status = vipd.status().map_err(|e| format!("{e}\n{}", vipd.log()))?;
@@ -69,9 +112,15 @@ pub(crate) fn router(vipd: &Vipd, name: &str) -> Result<Value, String> {
     found.cloned().ok_or_else(|| format!("no router {name} in {status}"))
 }
 
+/// The whole status. A client's patience of a second is too short where compilers run as well.
+pub(crate) fn snapshot(vipd: &Vipd) -> Value {
+    let ask = || vipd.status().map_err(|e| format!("{e}\n{}", vipd.log()));
+    eventually(SOON, "an answer of the daemon", ask).unwrap()
+}
+
 /// The status of the router called web.
 pub(crate) fn status(vipd: &Vipd) -> Value {
-    router(vipd, "web").unwrap()
+    eventually(SOON, "an answer of the daemon", || router(vipd, "web")).unwrap()
 }
 
 pub(crate) fn counter(vipd: &Vipd, name: &str) -> u64 {
@@ -143,7 +192,7 @@ pub(crate) fn longest_gap(adverts: &[(Stamp, Vrrp)]) -> Duration {
 
 /// Lets `period` pass: for scenarios whose subject is what happens during a time.
 pub(crate) fn pass(period: Duration) {
-    std::thread::sleep(period);
+    thread::sleep(period);
 }
 
 pub(crate) fn ip(text: &str) -> IpAddr {

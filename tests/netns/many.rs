@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use serde_json::Value;
 use vipd::lab::deadline::eventually;
 use vipd::lab::{Capture, Node, Stamp, Vipd};
 
-use crate::common::{Site, adverts, pass, site, start};
+use crate::common::{Machine, Site, adverts, pass, site, snapshot, start};
 use crate::turns::alone;
 
 const ROUTERS: u8 = 250;
@@ -73,6 +72,7 @@ fn two_hundred_and_fifty_routers_start_reload_fail_over_and_stop() {
         .unwrap();
 
     // Steady: everybody in time, and cheap.
+    let machine = Machine::watch();
     let wire = lab.capture_port(&client, "eth0").unwrap();
     let used = (processor_time(&first), processor_time(&second));
     pass(Duration::from_secs(2));
@@ -86,7 +86,10 @@ fn two_hundred_and_fifty_routers_start_reload_fail_over_and_stop() {
     let worst = |times: &[Stamp]| times.windows(2).map(|p| p[1].since(p[0])).max().unwrap();
     for (vrid, times) in &steady {
         let gap = worst(times);
-        assert!(gap < INTERVAL + INTERVAL / 4, "VRID {vrid} was silent for {gap:?}");
+        assert!(
+            gap < machine.allows(INTERVAL + INTERVAL / 4),
+            "VRID {vrid} was silent for {gap:?}"
+        );
     }
 
     // One priority changes: the others keep their schedule to the millisecond.
@@ -99,7 +102,10 @@ fn two_hundred_and_fifty_routers_start_reload_fail_over_and_stop() {
         for at in times {
             let since = at.since(*last).as_secs_f64() / INTERVAL.as_secs_f64();
             let off = (since - since.round()).abs() * INTERVAL.as_secs_f64();
-            assert!(off < 0.1, "VRID {vrid} moved by {off} s");
+            assert!(
+                off < machine.allows(Duration::from_millis(100)).as_secs_f64(),
+                "VRID {vrid} moved by {off} s"
+            );
         }
         assert!((2..=4).contains(&times.len()), "VRID {vrid}: {}", times.len());
     }
@@ -108,7 +114,7 @@ fn two_hundred_and_fifty_routers_start_reload_fail_over_and_stop() {
         .filter_map(|(_, advert)| (advert.priority == 201).then_some(advert.vrid))
         .collect();
     assert!(told.len() >= 2 && told.iter().all(|vrid| *vrid == 7), "{told:?}");
-    let status: Value = second.status().unwrap();
+    let status = snapshot(&second);
     assert!(status["routers"].as_array().unwrap().iter().all(|r| r["state"] == "backup"));
 
     // All at once.
@@ -121,7 +127,7 @@ fn two_hundred_and_fifty_routers_start_reload_fail_over_and_stop() {
     assert_eq!(taken.len(), usize::from(ROUTERS));
     let slowest = taken.values().map(|times| times[0].since(died)).max().unwrap();
     // 3 intervals and a skew of 156/256 interval.
-    assert!(slowest < Duration::from_millis(1_805 + 400), "{slowest:?}");
+    assert!(slowest < machine.allows(Duration::from_millis(1_805 + 400)), "{slowest:?}");
     eventually(PATIENCE, "all addresses", || virtual_addresses(&b) == usize::from(ROUTERS))
         .unwrap();
 
