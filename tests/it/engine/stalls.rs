@@ -3,7 +3,7 @@
 use vipd::config::Preempt;
 use vipd::status::State;
 
-use super::bench::Bench;
+use super::bench::{Answers, Bench};
 use super::setup::*;
 
 fn never_preempting(change: impl FnOnce(&mut vipd::config::RouterConfig)) -> Bench {
@@ -82,6 +82,38 @@ fn a_stopped_master_yields_to_the_better_one_in_its_backlog_without_a_word() {
     bench.expect(&["drop 192.0.2.251", "MASTER to BACKUP"]);
     assert!(bench.sent.iter().all(|s| bench.now.since(s.at) > secs(5)));
     assert_eq!(bench.deadline(), bench.elapsed() + mdi(100, 100));
+}
+
+/// Stopped between the kernel's taking of the address and its answer, and now given the answer.
+fn stopped_while_installing(stall: std::time::Duration) -> Bench {
+    let mut bench = Bench::settled(with_priority(100));
+    bench.answers = Answers::OnDemand;
+    bench.run_to_next();
+    bench.expect(&["advert 100", "hold 192.0.2.251", "BACKUP to MASTER"]);
+    bench.stall(stall);
+    bench.answers = Answers::AtOnce;
+    bench.answer();
+    bench
+}
+
+// C110, R36: an announcement would draw the traffic away from a master that never hears of it.
+#[test]
+fn a_stopped_master_announces_nothing_before_its_backlog_is_weighed() {
+    let mut bench = stopped_while_installing(secs(6));
+    bench.expect_nothing();
+    bench.hear(&advert(HIGH, 200));
+    bench.tick();
+    bench.expect(&["drop 192.0.2.251", "MASTER to BACKUP"]);
+}
+
+#[test]
+fn a_stopped_master_that_still_is_one_announces_late() {
+    let mut bench = stopped_while_installing(secs(6));
+    bench.expect_nothing();
+    bench.tick();
+    let did = bench.did();
+    assert!(did.contains(&"advert 100".to_owned()), "{did:?}");
+    assert!(did.contains(&"announce 192.0.2.251 x5".to_owned()), "{did:?}");
 }
 
 // R36: the newest packet of each sender counts, not the loudest.
