@@ -254,6 +254,30 @@ fn a_removed_router_resigns_and_lets_go() {
     bench.expect(&["exit"]);
 }
 
+// Nor is it forgotten that an installation was under way when the removal was refused.
+#[test]
+fn a_refused_removal_of_an_unconfirmed_address_is_tried_again() {
+    let mut bench = Bench::settled(with_priority(100));
+    bench.answers = Answers::OnDemand;
+    bench.run_to_next();
+    bench.shut_down();
+    bench.expect(&[
+        "advert 100",
+        "hold 192.0.2.251",
+        "BACKUP to MASTER",
+        "advert 0",
+        "drop 192.0.2.251",
+    ]);
+    bench.answer();
+    bench.refuse("Device or resource busy");
+    bench.expect_nothing();
+    bench.run_for(secs(1));
+    bench.expect(&["drop 192.0.2.251"]);
+    bench.answer();
+    bench.expect(&["exit"]);
+    assert!(bench.held().is_empty());
+}
+
 // A removal that is still being retried must not hit the address once it is wanted again.
 #[test]
 fn an_address_that_comes_back_is_not_removed_by_an_old_retry() {
