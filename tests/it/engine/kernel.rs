@@ -435,6 +435,23 @@ fn an_owner_starts_when_its_address_appears() {
     assert_eq!(bench.state(), State::Master);
 }
 
+// R21: an owner leaves the interface's own address alone, but not one it installed itself, however
+// often the kernel was asked for it.
+#[test]
+fn an_owner_takes_its_own_installation_for_what_it_is() {
+    let mut bench = Bench::settled(with_priority(100));
+    bench.answers = Answers::OnDemand;
+    bench.run_to_next();
+    bench.track(0, true);
+    bench.reload(vec![with_priority(255)]);
+    bench.track(0, false);
+    bench.answer_all();
+    assert_eq!(bench.held().len(), 1);
+    bench.did();
+    bench.shut_down();
+    bench.expect(&["advert 0", "drop 192.0.2.251"]);
+}
+
 // C62, C67, W18: IPv6.
 #[test]
 fn ipv6_speaks_from_the_link_local_address_and_lists_its_own_first() {
