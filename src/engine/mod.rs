@@ -376,6 +376,15 @@ impl Engine {
                 }
             }
         }
+        if cfg.priority.is_owner() {
+            for address in &cfg.addresses {
+                let Some(port) = env.ports.get(cfg.iface_of(address)) else { continue };
+                let cidr = address.kernel_cidr();
+                if self.links.addresses(port.index).iter().any(|a| a.cidr == cidr && !a.ours) {
+                    env.native.insert((port.index, cidr));
+                }
+            }
+        }
         let Some(port) = env.ports.get(&cfg.iface) else { return env };
         env.iface = Some(port.index);
         env.source = self.source_of(cfg, port.index);

@@ -1,5 +1,6 @@
 //! The addresses of one router: which should be there, which are, and who took them away.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(crate) struct Holding {
     addresses: Vec<Entry>,
     /// What the kernel is told to keep each address for; `None`: for ever.
     lease: Option<Lease>,
+    /// An owner's addresses that the interface has anyway: nobody here removes those (R21).
+    native: BTreeSet<(IfIndex, Cidr)>,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,11 @@ pub(crate) enum Settled {
 }
 
 impl Holding {
+    /// Which addresses of an owner its interfaces have without us.
+    pub(crate) fn set_native(&mut self, native: BTreeSet<(IfIndex, Cidr)>) {
+        self.native = native;
+    }
+
     /// On which lease addresses are held from now on.
     pub(crate) fn set_lease(&mut self, lease: Option<Lease>) {
         self.lease = lease;
@@ -104,7 +112,7 @@ impl Holding {
             // removed first and then added again.
             entry.leaving = true;
             if entry.wanted {
-                entry.ask(now, Want::Gone, entry.iface, out);
+                entry.let_go(now, &self.native, out);
             }
             self.addresses.push(entry);
         }
@@ -147,7 +155,7 @@ impl Holding {
                 continue;
             }
             if entry.wanted {
-                entry.ask(now, Want::Gone, entry.iface, out);
+                entry.let_go(now, &self.native, out);
             }
             entry.ask(now, Want::Held(lease), index, out);
             moved = true;
@@ -181,7 +189,7 @@ impl Holding {
     pub(crate) fn release(&mut self, now: Now, address: IpAddr, out: &mut Outbox) {
         for entry in &mut self.addresses {
             if entry.wanted && entry.address.cidr.address() == address {
-                entry.ask(now, Want::Gone, entry.iface, out);
+                entry.let_go(now, &self.native, out);
             }
         }
         self.forget_the_gone();
@@ -201,7 +209,7 @@ impl Holding {
     pub(crate) fn remove(&mut self, now: Now, out: &mut Outbox) {
         for entry in &mut self.addresses {
             if entry.wanted {
-                entry.ask(now, Want::Gone, entry.iface, out);
+                entry.let_go(now, &self.native, out);
             }
         }
         self.forget_the_gone();
@@ -397,6 +405,21 @@ impl Entry {
 
     fn fighting(&self) -> bool {
         self.vanished_at.len() >= FIGHT
+    }
+
+    /// Asks for the address to go, unless it is the interface's own.
+    fn let_go(&mut self, now: Now, native: &BTreeSet<(IfIndex, Cidr)>, out: &mut Outbox) {
+        if self.iface.is_some_and(|iface| native.contains(&(iface, self.address.kernel_cidr()))) {
+            self.wanted = false;
+            self.held = false;
+            self.op = None;
+            self.retry = None;
+            self.expires = None;
+            self.doubtful = false;
+            self.restoring = false;
+        } else {
+            self.ask(now, Want::Gone, self.iface, out);
+        }
     }
 
     /// Issues an operation. A later one overtakes an earlier: the kernel performs them in order, so

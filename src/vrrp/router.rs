@@ -153,6 +153,8 @@ pub(crate) struct Environment {
     pub(crate) faults: BTreeSet<Fault>,
     /// Every link an address of this router lives on.
     pub(crate) ports: BTreeMap<IfName, Port>,
+    /// The addresses of an owner that those links have without us.
+    pub(crate) native: BTreeSet<(IfIndex, Cidr)>,
 }
 
 /// One link.
@@ -368,6 +370,7 @@ impl Router {
             return;
         }
         let before = std::mem::replace(&mut self.env, env);
+        self.holding.set_native(self.env.native.clone());
         let recreated = before.iface.is_some() && before.iface != self.env.iface;
         match (&self.phase, self.env.faults.is_empty() && !recreated) {
             (Phase::Fault, false) => self.still_in_fault(now, out),

@@ -435,6 +435,26 @@ fn an_owner_starts_when_its_address_appears() {
     assert_eq!(bench.state(), State::Master);
 }
 
+// R21: the address an owner owns is the interface's: it outlives faults and the daemon.
+#[test]
+fn an_owner_never_removes_the_interface_s_own_address() {
+    let owner = router(|r| {
+        r.priority = priority(255);
+        r.addresses = vec![vip("192.0.2.251/24")];
+    });
+    let links = vec![(link(ETH0, "eth0"), vec![address("192.0.2.251/24")])];
+    let mut bench = Bench::start_with(config(vec![owner]), links, Answers::AtOnce);
+    assert_eq!(bench.state(), State::Master);
+    bench.link_running(ETH0, false);
+    assert_eq!(bench.state(), State::Fault);
+    bench.link_running(ETH0, true);
+    assert_eq!(bench.state(), State::Master);
+    bench.shut_down();
+    let did = bench.did();
+    assert!(!did.iter().any(|action| action.starts_with("drop")), "{did:?}");
+    assert_eq!(did.last().map(String::as_str), Some("exit"));
+}
+
 // R21: an owner leaves the interface's own address alone, but not one it installed itself, however
 // often the kernel was asked for it.
 #[test]
