@@ -13,6 +13,7 @@ mod demo;
 mod hostile;
 mod interop;
 mod lab_selftest;
+mod leases;
 mod links;
 mod many;
 mod operator;
