@@ -198,6 +198,8 @@ fn a_log_nobody_reads_loses_lines_and_nothing_else() {
     })
     .unwrap();
     assert_eq!(status["routers"][0]["state"], "master");
+    // It stays like this, the log being stuck.
+    pass(QUIET);
     let gap = longest_gap(&adverts(&wire.frames(), "10.0.0.2"));
     assert!(gap < machine.allows(INTERVAL * 3), "{gap:?}");
     // It can even stop.
