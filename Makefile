@@ -28,6 +28,7 @@ check: rust ## formatting and lints
 	cargo clippy --all-targets -- -D warnings
 
 deny: rust ## licences, bans and sources of the dependencies
+	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install cargo-deny"; exit 1; }
 	cargo deny --offline check bans licenses sources
 
 sim: rust ## the simulator, longer: make sim SEEDS=100000 STEPS=5000
