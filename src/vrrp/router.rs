@@ -64,6 +64,8 @@ pub(crate) struct Router {
     pub(crate) drained: bool,
     /// Handed over by the operator's wish: follows its successor as if `nopreempt` were set.
     pub(super) yielded: bool,
+    /// Addresses of ours that another node announced while we were master, and when.
+    pub(super) announced_elsewhere: BTreeMap<IpAddr, Now>,
     /// Every address is in place from an earlier run, renewed a moment ago.
     pub(crate) adoptable: bool,
     /// Has reported a state yet; the moment between start and the first socket is not one.
@@ -239,6 +241,7 @@ impl Router {
             quiet_until,
             drained: false,
             yielded: false,
+            announced_elsewhere: BTreeMap::new(),
             adoptable: false,
             announced_state: false,
             stopped: false,
@@ -416,9 +419,14 @@ impl Router {
 
     /// Another node announced one of our addresses: the moment to let go of it, if we are leaving.
     pub(crate) fn announced_elsewhere(&mut self, now: Now, vip: IpAddr, out: &mut Outbox) {
-        if let Phase::Leaving { .. } = self.phase {
-            self.holding.release(now, vip, out);
-            self.left_if_empty(now, out);
+        match self.phase {
+            Phase::Leaving { .. } => {
+                self.holding.release(now, vip, out);
+                self.left_if_empty(now, out);
+            }
+            // Perhaps a better node's, whose advert still waits in the other socket.
+            Phase::Master { .. } => drop(self.announced_elsewhere.insert(vip, now)),
+            Phase::Fault | Phase::Backup { .. } => {}
         }
     }
 

@@ -231,6 +231,12 @@ impl Router {
         if self.cfg.release == Release::Now {
             self.holding.remove(now, out);
         }
+        for (vip, at) in std::mem::take(&mut self.announced_elsewhere) {
+            // No order holds between the two sockets: its announcement may be read before its advert.
+            if patience == AFTER_ADVERT && now.since(at) <= AFTER_ADVERT {
+                self.holding.release(now, vip, out);
+            }
+        }
         self.left_if_empty(now, out);
     }
 

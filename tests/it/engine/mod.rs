@@ -3,6 +3,7 @@
 mod bench;
 mod election;
 mod floods;
+mod handover;
 mod kernel;
 mod properties;
 mod reload;

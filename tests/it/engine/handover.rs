@@ -1,0 +1,62 @@
+//! Make before break: each address answers until its successor announces it, and no longer.
+
+use vipd::config::Release;
+use vipd::engine::Input;
+use vipd::status::State;
+use vipd::types::Mac;
+
+use super::bench::Bench;
+use super::setup::*;
+
+const SUCCESSOR: Mac = Mac([2, 0, 0, 0, 0, 9]);
+
+fn master() -> Bench {
+    Bench::master(router(|r| {
+        r.priority = priority(100);
+        r.release = Release::AfterSuccessor;
+    }))
+}
+
+fn announced(bench: &mut Bench) {
+    bench.feed(Input::Announced { iface: ETH0, vip: ip(VIP), mac: SUCCESSOR });
+}
+
+#[test]
+fn an_address_goes_when_the_successor_announces_it() {
+    let mut bench = master();
+    bench.hear(&advert(HIGH, 200));
+    assert_eq!(bench.state(), State::Leaving);
+    bench.expect_nothing();
+    announced(&mut bench);
+    bench.expect(&["drop 192.0.2.251", "MASTER to BACKUP"]);
+}
+
+#[test]
+fn without_an_announcement_it_goes_20_ms_after_the_successors_advert() {
+    let mut bench = master();
+    bench.hear(&advert(HIGH, 200));
+    bench.run_for(ms(19));
+    bench.expect_nothing();
+    bench.run_for(ms(1));
+    bench.expect(&["drop 192.0.2.251", "MASTER to BACKUP"]);
+}
+
+// Both wait in their sockets when the loop wakes up, and no order holds between two sockets.
+#[test]
+fn an_announcement_read_before_the_advert_counts() {
+    let mut bench = master();
+    announced(&mut bench);
+    assert_eq!(bench.state(), State::Master, "an announcement alone proves nothing");
+    bench.expect_nothing();
+    bench.hear(&advert(HIGH, 200));
+    bench.expect(&["drop 192.0.2.251", "MASTER to BACKUP"]);
+}
+
+#[test]
+fn a_stop_resigns_at_once_and_lets_go_with_the_announcement() {
+    let mut bench = master();
+    bench.shut_down();
+    bench.expect(&["advert 0"]);
+    announced(&mut bench);
+    bench.expect(&["drop 192.0.2.251", "exit"]);
+}
