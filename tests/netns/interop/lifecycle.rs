@@ -97,7 +97,7 @@ fn fail_back(case: &Case, pair: &mut Pair) {
     let (taken, _) = pair.wire.next_of(&pair.a, back, "an advert", |_| true);
     let of_b = pair.wire.adverts_of(&pair.b, back);
     assert!(of_b.iter().all(|(_, advert)| advert.priority == LOW), "{of_b:?}");
-    pair.wire.silent(&pair.b, taken + LATE);
+    pair.wire.silent(&pair.b, taken + machine.allows(LATE));
     let outage = pair.ping().record().longest_outage_in(back, Stamp::now()).unwrap();
     println!("{case}: failback after {:?}, client {:?}", taken.since(back), outage.length);
     assert!(outage.length < patience(case, 0, &machine, QUIET), "{outage:?}\n{}", pair.logs());
