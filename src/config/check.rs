@@ -131,6 +131,7 @@ impl RouterCheck<'_> {
         })
     }
 
+    #[track_caller]
     fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Diagnostic::error(span, message))
     }

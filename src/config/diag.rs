@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::panic::Location;
 
 use annotate_snippets::renderer::{AnsiColor, DecorStyle, Effects};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -98,26 +99,46 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do about it.
     pub help: Vec<String>,
+    /// Which line of vipd says so.
+    pub origin: Origin,
 }
+
+/// The line of source code that made a diagnostic. It takes no part in comparisons: two places may
+/// find the same mistake.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin(pub &'static Location<'static>);
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Origin) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
 
 impl Diagnostic {
     /// An error at `span`.
+    #[track_caller]
     pub fn error(span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Error, Some(span), message.into())
     }
 
     /// A warning at `span`.
+    #[track_caller]
     pub fn warning(span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Warning, Some(span), message.into())
     }
 
     /// An error that no place in a file is to blame for.
+    #[track_caller]
     pub fn general(message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Error, None, message.into())
     }
 
+    #[track_caller]
     fn new(severity: Severity, span: Option<Span>, message: String) -> Diagnostic {
         Diagnostic {
+            origin: Origin(Location::caller()),
             severity,
             message,
             span,

@@ -41,7 +41,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("log", &["engine", "types"]),
 ];
 
-fn sources(module: &str) -> Vec<(PathBuf, String)> {
+pub(crate) fn sources(module: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     let file = root.join(format!("{module}.rs"));

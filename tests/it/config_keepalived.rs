@@ -40,7 +40,7 @@ fn load_text(text: &str) -> Result<Loaded, String> {
     load(&Memory::one(text), &[PathBuf::from("a.conf")], None).map_err(|failed| failed.render())
 }
 
-fn golden_files(dir: &str) -> Vec<String> {
+pub(crate) fn golden_files(dir: &str) -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
     let mut names: Vec<String> = std::fs::read_dir(dir)
         .unwrap()
@@ -97,13 +97,6 @@ fn several_files_of_different_dialects_make_one_configuration() {
     let names: Vec<&str> = loaded.config.routers.iter().map(|r| r.name.as_str()).collect();
     assert_eq!(names, ["VI_1", "b"]);
     assert_eq!(loaded.config.globals.router_id.as_deref(), Some("lb1"));
-}
-
-#[test]
-fn a_file_that_cannot_be_read_is_its_own_kind_of_failure() {
-    let failed = load(&Memory::default(), &[PathBuf::from("gone.conf")], None).unwrap_err();
-    assert!(failed.unreadable);
-    assert_eq!(failed.render(), "error: cannot read gone.conf: No such file or directory\n");
 }
 
 fn instance(body: &str, vrid: &str) -> String {
