@@ -19,7 +19,7 @@
 //! | [`wire`] | bytes to values and back | types |
 //! | [`config`] | text to a checked configuration | types, import |
 //! | [`import`] | keepalived.conf to the raw configuration | config::{raw, diag}, types |
-//! | [`track`] | what moves a priority | types |
+//! | [`track`] | what moves a priority | types, config::checks |
 //! | [`status`] | the one status type | types |
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
 //! | [`engine`] | all routers, links and sockets together | the above |

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod check;
+pub mod checks;
 pub mod diag;
 pub mod format;
 pub mod load;

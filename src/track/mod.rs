@@ -1,6 +1,8 @@
 //! What moves a priority.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod outcome;
+
 use crate::types::Priority;
 
 /// The priority in force: the configured one plus what the trackers add up to, clamped to 1..=254.

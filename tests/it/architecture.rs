@@ -28,7 +28,7 @@ const SHELL: [&str; 14] = [
 const ARROWS: [(&str, &[&str]); 13] = [
     ("types", &[]),
     ("wire", &["types"]),
-    ("track", &["types"]),
+    ("track", &["types", "config::checks"]),
     ("status", &["types"]),
     ("config", &["types", "import", "wire"]),
     ("import", &["types", "config"]),

@@ -1,0 +1,572 @@
+//! What a check looks at: plain data, complete enough to run the check with nothing else at hand.
+//!
+//! Timing is not part of it. The engine knows interval, timeout, rise and fall, and hands the
+//! timeout over with each run. Two checks that are equal look at the same thing in the same way, so
+//! a reload keeps the standing of an equal check.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method};
+use thiserror::Error;
+
+/// One thing to look at.
+///
+/// [`Check::File`] and [`Check::Process`] are *watched* ([`Check::is_watched`]): asked once, they
+/// answer at once and again whenever the answer changes, until they are stopped. Every other check
+/// answers each time it is asked, exactly once, within its timeout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Run a command.
+    Script(ScriptCheck),
+    /// Read a number from a file.
+    File(FileCheck),
+    /// Count processes.
+    Process(ProcessCheck),
+    /// Open a TCP connection.
+    Tcp(TcpCheck),
+    /// Ask a web server.
+    Http(HttpCheck),
+    /// Ask Patroni about the node's role.
+    Patroni(PatroniCheck),
+    /// Ask HAProxy whether one of its proxies serves.
+    Haproxy(HaproxyCheck),
+    /// Ask PostgreSQL or PgBouncer whether it answers.
+    Postgres(PostgresCheck),
+}
+
+impl Check {
+    /// Whether it reports changes by itself instead of being asked again and again.
+    #[must_use]
+    pub const fn is_watched(&self) -> bool {
+        matches!(self, Check::File(_) | Check::Process(_))
+    }
+}
+
+/// A command whose exit code is the answer: 0 is success, anything else failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptCheck {
+    /// What to run.
+    pub command: Command,
+    /// As whom.
+    pub run_as: RunAs,
+    /// Refuse a command run as root that somebody else could have changed
+    /// (`enable_script_security`). Without it such a command runs and a warning says so.
+    pub security: bool,
+}
+
+/// A command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A program and its arguments, started without a shell. A program without `/` is looked up in
+    /// PATH.
+    Argv {
+        /// The program; not empty.
+        program: String,
+        /// Its arguments, without the program itself.
+        args: Vec<String>,
+    },
+    /// For `/bin/sh -c`: keepalived's commands that begin with `<`, that sign included.
+    Shell(String),
+}
+
+/// The identity of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunAs {
+    /// The account `keepalived_script` if there is one, else as vipd itself.
+    Default,
+    /// This user.
+    User {
+        /// Name or number.
+        user: String,
+        /// Name or number of the only group; `None`: the user's own primary group.
+        group: Option<String>,
+    },
+}
+
+/// A file that begins with a number; see [`crate::track::outcome::Verdict::Value`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileCheck {
+    /// An absolute path. It need not exist.
+    pub path: PathBuf,
+}
+
+/// How many processes run a certain program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessCheck {
+    /// Which processes count.
+    pub pattern: ProcessPattern,
+    /// The fewest for success, 1..=65535.
+    pub quorum: NonZeroU16,
+    /// The most for success. Zero: success means that there is none, whatever `quorum` says.
+    pub quorum_max: Option<u16>,
+}
+
+/// Which processes count. Zombies never do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessPattern {
+    /// By the name in `/proc/PID/comm`. The kernel keeps 15 bytes of it, so only as many are
+    /// compared.
+    Name(String),
+    /// By the command line in `/proc/PID/cmdline`.
+    CommandLine {
+        /// The whole first word.
+        program: String,
+        /// The words after it.
+        args: Vec<String>,
+        /// How they compare.
+        args_match: ArgsMatch,
+    },
+}
+
+/// How configured arguments compare with those of a process (`param_match`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ArgsMatch {
+    /// The same words, no more and no fewer.
+    #[default]
+    Exact,
+    /// The process may have further words.
+    Partial,
+    /// The last configured word may be the beginning of the process's.
+    Initial,
+}
+
+/// A TCP connection that is opened and closed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpCheck {
+    /// Where to.
+    pub endpoint: Endpoint,
+}
+
+/// An HTTP/1.1 request. Redirects are answers, not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpCheck {
+    /// Whom to ask.
+    pub target: HttpTarget,
+    /// GET if the user says nothing.
+    pub method: Method,
+    /// What for; begins with `/`.
+    pub path: PathAndQuery,
+    /// The statuses that are success.
+    pub expect: Statuses,
+    /// The body (its first 64 KiB, as UTF-8) must contain this text.
+    pub body_contains: Option<String>,
+}
+
+/// A web server and how to speak to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpTarget {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// `Some` is https.
+    pub tls: Option<Tls>,
+    /// The Host header; `None`: the endpoint's host and port.
+    pub host: Option<HeaderValue>,
+    /// Further headers. Secret values are marked sensitive ([`HeaderValue::set_sensitive`]) and
+    /// never printed.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// How a TLS server proves who it is, and who we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Who vouches for the server.
+    pub trust: Trust,
+    /// The name its certificate must carry; `None`: the host as configured.
+    pub server_name: Option<Host>,
+    /// The client's certificate.
+    pub identity: Option<ClientIdentity>,
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// The system's certificate authorities.
+    #[default]
+    System,
+    /// The certificate authorities in this PEM file.
+    File(PathBuf),
+    /// Everyone's: encrypted, but not authenticated.
+    Anyone,
+}
+
+/// PEM files with which a client proves who it is. Read at every run, so a renewed one is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// Certificate chain, the client's own first.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// The role of a Patroni node, decided from status code and JSON body together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatroniCheck {
+    /// Patroni's REST API.
+    pub target: HttpTarget,
+    /// The role wanted.
+    pub role: PatroniRole,
+    /// Tags the node must have, name and value (`?tag_NAME=VALUE`). Leaders are not asked.
+    pub tags: Vec<(String, String)>,
+}
+
+/// A role in a Patroni cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatroniRole {
+    /// Holds the leader lock and is a running primary.
+    Primary,
+    /// A running standby that may be balanced to and does not lag.
+    Replica(MaxLag),
+    /// Either of the two above, or a standby leader.
+    Any(MaxLag),
+    /// A synchronous standby.
+    Sync,
+    /// A standby that is not synchronous.
+    Async(MaxLag),
+    /// A member of the quorum (Patroni 4).
+    Quorum,
+    /// The leader of a standby cluster.
+    StandbyLeader,
+}
+
+/// How far a standby may be behind. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxLag {
+    /// Bytes of write-ahead log, as Patroni reckons it (`?lag=`).
+    pub bytes: Option<u64>,
+    /// Age of the last transaction replayed, while there is received log not yet replayed.
+    pub time: Option<Duration>,
+}
+
+/// Whether a proxy of a local HAProxy serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HaproxyCheck {
+    /// Where the statistics come from.
+    pub stats: HaproxyStats,
+    /// The name of a `frontend`, `backend` or `listen` section.
+    pub proxy: String,
+    /// Which side of it.
+    pub side: ProxySide,
+    /// A backend serves with at least so many servers up; also one without servers does, as HAProxy
+    /// itself says (a statistics page).
+    pub min_servers: NonZeroU32,
+}
+
+/// Where HAProxy's statistics come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HaproxyStats {
+    /// The path of its `stats socket`.
+    Socket(PathBuf),
+    /// Its statistics page.
+    Page(Box<HaproxyPage>),
+}
+
+/// HAProxy's `stats uri`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HaproxyPage {
+    /// Whom to ask.
+    pub target: HttpTarget,
+    /// The page without the `;csv` that is appended; begins with `/`.
+    pub path: PathAndQuery,
+}
+
+/// The sides of a proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxySide {
+    /// Accepts connections.
+    Frontend,
+    /// Has servers.
+    Backend,
+    /// Every side of that name there is.
+    #[default]
+    Every,
+}
+
+/// A server that speaks PostgreSQL's protocol: the answer to an SSLRequest is success, whether yes
+/// or no. Needs no account and leaves no line in the server's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresCheck {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+}
+
+/// A host and a TCP port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The host.
+    pub host: Host,
+    /// The port, 1..=65535.
+    pub port: NonZeroU16,
+}
+
+impl Endpoint {
+    /// Reads `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`; a bare IPv6 address has no port.
+    ///
+    /// # Errors
+    /// [`BadEndpoint`] if the host or the port is not one, or there is no port and no default.
+    pub fn parse(text: &str, default: Option<NonZeroU16>) -> Result<Endpoint, BadEndpoint> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) =
+                    rest.split_once(']').ok_or_else(|| BadEndpoint::Host(text.to_owned()))?;
+                let host = host.parse().map(Host::Address);
+                (host.map_err(|_| BadEndpoint::Host(text.to_owned()))?, port)
+            }
+            None if text.matches(':').count() > 1 => (text.parse()?, ""),
+            None => match text.find(':') {
+                Some(colon) => {
+                    let (host, port) = text.split_at(colon);
+                    (host.parse()?, port)
+                }
+                None => (text.parse()?, ""),
+            },
+        };
+        let port = match port.strip_prefix(':') {
+            Some(port) => Some(port.parse().map_err(|_| BadEndpoint::Port(port.to_owned()))?),
+            None if port.is_empty() => default,
+            None => return Err(BadEndpoint::Host(text.to_owned())),
+        };
+        Ok(Endpoint { host, port: port.ok_or(BadEndpoint::NoPort)? })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+            host => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+/// What an `http://` or `https://` URL says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// It is `https`.
+    pub tls: bool,
+    /// Host, and port or the scheme's own.
+    pub endpoint: Endpoint,
+    /// Path and query; `/` if there is none.
+    pub path: PathAndQuery,
+}
+
+impl FromStr for Url {
+    type Err = BadUrl;
+    fn from_str(text: &str) -> Result<Url, BadUrl> {
+        let url: http::Uri = text.parse().map_err(|_| BadUrl::Syntax(text.to_owned()))?;
+        let (tls, port) = match url.scheme_str() {
+            Some("http") => (false, NonZeroU16::new(80)),
+            Some("https") => (true, NonZeroU16::new(443)),
+            _ => return Err(BadUrl::Scheme(text.to_owned())),
+        };
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        if authority.contains('@') {
+            return Err(BadUrl::Credentials);
+        }
+        let endpoint = Endpoint::parse(authority, port)?;
+        let path = url.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+        Ok(Url { tls, endpoint, path })
+    }
+}
+
+/// A text that is no URL a check can use.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BadUrl {
+    /// No URL at all.
+    #[error("`{0}` is not a URL")]
+    Syntax(String),
+    /// Neither http nor https.
+    #[error("`{0}` does not begin with http:// or https://")]
+    Scheme(String),
+    /// `user:password@`: what it means is a header.
+    #[error("a user name or password in a URL would be shown wherever the URL is")]
+    Credentials,
+    /// The host or the port.
+    #[error(transparent)]
+    Endpoint(#[from] BadEndpoint),
+}
+
+/// A host by address or by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Host {
+    /// Its address.
+    Address(IpAddr),
+    /// Its name, resolved in the background while checks run.
+    Name(HostName),
+}
+
+impl FromStr for Host {
+    type Err = BadEndpoint;
+    fn from_str(text: &str) -> Result<Host, BadEndpoint> {
+        if let Ok(address) = text.parse() {
+            return Ok(Host::Address(address));
+        }
+        HostName::try_from(text.to_owned()).map(Host::Name)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Address(address) => address.fmt(f),
+            Host::Name(name) => name.0.fmt(f),
+        }
+    }
+}
+
+/// A host name: 1..=253 bytes; labels of letters, digits, `-` and `_` between dots. Four numbers
+/// are no name but a misspelt address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostName(String);
+
+impl HostName {
+    /// The name as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for HostName {
+    type Error = BadEndpoint;
+    fn try_from(name: String) -> Result<HostName, BadEndpoint> {
+        let labels = || name.strip_suffix('.').unwrap_or(&name).split('.');
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        let last_is_number =
+            labels().next_back().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+        if name.len() > 253 || !labels().all(is_label) || last_is_number {
+            return Err(BadEndpoint::Host(name));
+        }
+        Ok(HostName(name))
+    }
+}
+
+/// A text that names no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BadEndpoint {
+    /// Not a host.
+    #[error("`{0}` is neither an address nor a host name")]
+    Host(String),
+    /// Not a port.
+    #[error("the port must be 1 to 65535, not `{0}`")]
+    Port(String),
+    /// None given.
+    #[error("the port is missing")]
+    NoPort,
+}
+
+/// A set of HTTP statuses; 200 to 299 by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statuses(Vec<RangeInclusive<u16>>);
+
+impl Statuses {
+    /// Whether this status is among them.
+    #[must_use]
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+impl Default for Statuses {
+    fn default() -> Statuses {
+        Statuses(vec![200..=299])
+    }
+}
+
+impl FromStr for Statuses {
+    type Err = BadStatuses;
+
+    /// Reads a comma-separated list of statuses and ranges: `200,204,300-399`.
+    fn from_str(text: &str) -> Result<Statuses, BadStatuses> {
+        let bad = |part: &str| BadStatuses(part.to_owned());
+        let status = |part: &str| match part.trim().parse() {
+            Ok(status @ 100..=599) => Ok(status),
+            _ => Err(bad(part)),
+        };
+        let range = |part: &str| match part.split_once('-') {
+            Some((from, to)) if status(from)? <= status(to)? => Ok(status(from)?..=status(to)?),
+            Some(_) => Err(bad(part)),
+            None => Ok(status(part)?..=status(part)?),
+        };
+        text.split(',').map(range).collect::<Result<_, _>>().map(Statuses)
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, range) in self.0.iter().enumerate() {
+            f.write_str(if n > 0 { "," } else { "" })?;
+            match (range.start(), range.end()) {
+                (from, to) if from == to => write!(f, "{from}")?,
+                (from, to) => write!(f, "{from}-{to}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text that is no list of statuses.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{0}` is neither an HTTP status (100 to 599) nor a range such as 200-299")]
+pub struct BadStatuses(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_read_in_every_form_people_write() {
+        let web = NonZeroU16::new(80);
+        let read = |text| Endpoint::parse(text, web).map(|e| e.to_string());
+        assert_eq!(read("10.0.0.1:8008").unwrap(), "10.0.0.1:8008");
+        assert_eq!(read("10.0.0.1").unwrap(), "10.0.0.1:80");
+        assert_eq!(read("db-1.example.org:5432").unwrap(), "db-1.example.org:5432");
+        assert_eq!(read("[2001:db8::1]:443").unwrap(), "[2001:db8::1]:443");
+        assert_eq!(read("[2001:db8::1]").unwrap(), "[2001:db8::1]:80");
+        assert_eq!(read("2001:db8::1").unwrap(), "[2001:db8::1]:80");
+        assert_eq!(Endpoint::parse("localhost", None), Err(BadEndpoint::NoPort));
+        assert_eq!(read("localhost:0"), Err(BadEndpoint::Port("0".to_owned())));
+        assert_eq!(read("localhost:70000"), Err(BadEndpoint::Port("70000".to_owned())));
+        for bad in ["", ":80", "10.0.0.300", "a b", "[::1", "[::1]80", "[name]:1", "-a", "a..b"] {
+            assert!(matches!(read(bad), Err(BadEndpoint::Host(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_says_scheme_endpoint_and_path() {
+        let read = |text: &str| {
+            text.parse::<Url>().map(|u| (u.tls, u.endpoint.to_string(), u.path.to_string()))
+        };
+        let url = |tls, endpoint: &str, path: &str| Ok((tls, endpoint.to_owned(), path.to_owned()));
+        assert_eq!(read("http://10.0.0.1"), url(false, "10.0.0.1:80", "/"));
+        assert_eq!(read("https://db:8008/primary?lag=1"), url(true, "db:8008", "/primary?lag=1"));
+        assert_eq!(read("https://[::1]/x"), url(true, "[::1]:443", "/x"));
+        assert_eq!(read("http://u:p@db/"), Err(BadUrl::Credentials));
+        assert!(matches!(read("ftp://db/"), Err(BadUrl::Scheme(_))));
+        assert!(matches!(read("db:8008"), Err(BadUrl::Scheme(_) | BadUrl::Syntax(_))));
+        assert!(matches!(read("http://"), Err(BadUrl::Syntax(_))));
+        assert!(matches!(read("http://db:0/"), Err(BadUrl::Endpoint(BadEndpoint::Port(_)))));
+    }
+
+    #[test]
+    fn statuses_are_a_list_of_ranges() {
+        let set: Statuses = "200,204,300-399".parse().unwrap();
+        assert!([200, 204, 300, 399].into_iter().all(|status| set.contains(status)));
+        assert!([201, 299, 400].into_iter().all(|status| !set.contains(status)));
+        assert_eq!(set.to_string(), "200,204,300-399");
+        for bad in ["", "99", "600", "300-200", "2xx", "200,,204"] {
+            assert!(bad.parse::<Statuses>().is_err(), "{bad}");
+        }
+    }
+}
