@@ -46,6 +46,10 @@ impl LinkTable {
         self.links.get(&index).map(|e| &e.link)
     }
 
+    pub(crate) fn mtu(&self, index: IfIndex) -> u32 {
+        self.by_index(index).map_or(0, |link| link.mtu)
+    }
+
     pub(crate) fn addresses(&self, index: IfIndex) -> &[LinkAddress] {
         self.links.get(&index).map_or(&[], |e| &e.addresses)
     }

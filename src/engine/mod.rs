@@ -23,6 +23,7 @@ use crate::types::{Cidr, Family, IfIndex, Mac, Now};
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Environment, Fault, Port, Router};
+use crate::wire::vrrp::max_addresses;
 
 pub use adopt::is_adoptable;
 pub use io::{
@@ -407,6 +408,11 @@ impl Engine {
         env.destinations = self.destinations_of(cfg, port.index, env.source);
         if env.destinations.is_empty() {
             env.faults.insert(Fault::NoPeer);
+        }
+        let (found, mtu) = (cfg.advertised().count(), self.links.mtu(port.index));
+        let most = max_addresses(&cfg.dialect, u16::try_from(mtu).unwrap_or(u16::MAX));
+        if found > most {
+            env.faults.insert(Fault::Mtu { iface: cfg.iface.clone(), mtu, found, most });
         }
         let listen = self.listen_of(cfg, port.index);
         match listen.map(|listen| self.sockets.get((port.index, listen))) {

@@ -179,6 +179,13 @@ pub(crate) enum Fault {
     NoSourceForPeers(IfName),
     SourceNotHere(IpAddr),
     NoPeer,
+    /// An advert with this many addresses, on a link that carries fewer.
+    Mtu {
+        iface: IfName,
+        mtu: u32,
+        found: usize,
+        most: usize,
+    },
     Socket(String),
     Tracker,
     Drained,
@@ -205,6 +212,11 @@ impl fmt::Display for Fault {
             Fault::NoPeer => write!(
                 f,
                 "every unicast peer is this node itself: list the addresses of the other nodes too"
+            ),
+            Fault::Mtu { iface, mtu, found, most } => write!(
+                f,
+                "an advert with {found} addresses does not fit the MTU of {iface}, {mtu} bytes, \
+                 which holds {most}: exclude the others from the advert, on every node"
             ),
             Fault::Socket(error) => write!(f, "{error}"),
             Fault::Tracker => write!(f, "a tracker without weight fails"),

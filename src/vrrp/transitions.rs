@@ -398,7 +398,7 @@ impl Router {
                 name == own
             }
             Fault::NoSourceForPeers(_) | Fault::SourceNotHere(_) | Fault::NoPeer => true,
-            Fault::Starting | Fault::Socket(_) => true,
+            Fault::Starting | Fault::Socket(_) | Fault::Mtu { .. } => true,
             Fault::Tracker | Fault::Drained => false,
         };
         let leaving = from == State::Leaving;

@@ -112,11 +112,25 @@ fn an_advert_carries_255_ipv4_addresses_and_no_more() {
     let with = |n: u32| {
         let lines: String =
             (0..n).map(|i| format!("10.1.{}.{}/16\n", i / 200, i % 200 + 1)).collect();
-        load_text(&instance("", "51").replace("10.0.0.10/24\n", &lines))
+        let excluded = "virtual_ipaddress_excluded {\n10.2.0.1/16\n}\n";
+        load_text(&instance(excluded, "51").replace("10.0.0.10/24\n", &lines)).unwrap()
     };
-    assert_eq!(with(255).unwrap().config.routers[0].advertised().count(), 255);
-    let said = with(256).unwrap_err();
-    assert!(said.contains("an advert carries at most 255 IPv4 addresses"), "{said}");
+    let full = with(255);
+    assert_eq!(full.config.routers[0].advertised().count(), 255);
+    assert!(full.warnings.is_empty());
+    // The 256th follows the state all the same, before those that were excluded anyway.
+    let surplus = with(256);
+    let router = &surplus.config.routers[0];
+    assert_eq!(router.advertised().count(), 255);
+    let excluded: Vec<String> = router
+        .addresses
+        .iter()
+        .filter(|a| !a.advertised)
+        .map(|a| a.cidr.address().to_string())
+        .collect();
+    assert_eq!(excluded, ["10.1.1.56", "10.2.0.1"]);
+    let said: Vec<&str> = surplus.warnings.iter().map(|w| w.message.as_str()).collect();
+    assert_eq!(said, ["256 addresses; an advert carries at most 255 IPv4 addresses"]);
 }
 
 #[test]

@@ -52,6 +52,22 @@ fn the_sub_second_example_loads() {
     assert_eq!(loaded.config.routers[0].dialect.version(), 3);
 }
 
+// C9, W10: what keepalived would take for excluded is to be said in so many words here.
+#[test]
+fn more_addresses_than_an_advert_carries_are_an_error() {
+    let load_with = |count: u32| {
+        let list: String =
+            (0..count).map(|i| format!("\"10.1.{}.{}/16\", ", i / 200, i % 200 + 1)).collect();
+        let text = format!("[vrrp.x]\ninterface = \"eth0\"\nvrid = 1\naddresses = [{list}]\n");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("v.toml"), text).unwrap();
+        load(&Below(dir.path().into()), &[PathBuf::from("v.toml")], None)
+    };
+    assert!(load_with(255).is_ok());
+    let said = load_with(256).unwrap_err().render();
+    assert!(said.contains("an advert carries at most 255 IPv4 addresses"), "{said}");
+}
+
 /// Every key stands in the manual, and every key of the list is read.
 #[test]
 fn every_key_is_documented_and_read() {

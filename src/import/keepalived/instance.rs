@@ -10,7 +10,7 @@ use super::peers;
 use super::tracking::{Kind, Trackers, Uses};
 use super::tree::Node;
 use super::values::{boolean, ip, number, number_in, seconds};
-use crate::config::check::{family_of, human, version_of};
+use crate::config::check::{family_of, human, most_addresses, version_of};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::{Release, Strict};
 use crate::config::raw::{RawRouter, Secret, Words};
@@ -62,6 +62,7 @@ pub(crate) fn lower(
         }
     });
     instance.finish_version(globals, checksum_as_v2, out);
+    instance.finish_addresses(out);
     instance.finish_state(out);
     instance.finish_strict(out);
     instance.finish_auth(out);
@@ -244,6 +245,26 @@ impl Instance {
                     .help("write the file in UTF-8, or use ASCII letters and digits on all nodes"),
             );
         }
+    }
+
+    /// What does not fit the packet follows the state all the same, as in keepalived.
+    fn finish_addresses(&mut self, out: &mut Vec<Diagnostic>) {
+        let raw = &mut self.raw;
+        let family = family_of(raw);
+        let most = most_addresses(family);
+        let Some(first) = raw.addresses.get(most) else { return };
+        let (count, span) = (raw.addresses.len(), first.cidr.span);
+        let surplus = raw.addresses.split_off(most);
+        raw.excluded.splice(0..0, surplus);
+        let text =
+            format!("{count} addresses; an advert carries at most {most} {family} addresses");
+        out.push(
+            Diagnostic::warning(span, text)
+                .note(
+                    "from here on they follow the state without being advertised, as in keepalived",
+                )
+                .help("move them to virtual_ipaddress_excluded, on every node"),
+        );
     }
 
     fn finish_state(&mut self, out: &mut Vec<Diagnostic>) {

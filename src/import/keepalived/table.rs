@@ -67,7 +67,7 @@ const BUFFERS: &str = "vipd sizes its sockets itself and reads everything again 
 const RELOAD: &str = "a reload always checks the new files first and happens on request only";
 const DUMPS: &str = "no dump files; the status socket serves the same facts";
 const SCRIPTS: &str = "no scripts are run yet, and a warning says so where one is asked for";
-const LINK: &str = "the kernel's own link events are used, never polling";
+const LINK: &str = "the kernel reports every driver's carrier at once; polling would only be later";
 const NOTIFY: &str = "the script is not run yet";
 const NO_BFD: &str = "vipd speaks no BFD, and without it the election would differ";
 const NO_LVS: &str = "vipd is no IPVS load balancer";
@@ -150,8 +150,8 @@ pub(super) const ROOT: &[Keyword] = &[
         "keep keepalived for the virtual servers, without its VRRP instances",
     ),
     refused("SSL", NO_LVS, "keep keepalived for the virtual servers, without its VRRP instances"),
-    not_yet("linkbeat_use_polling", LINK),
-    not_yet("linkbeat_interfaces", LINK),
+    quiet("linkbeat_use_polling", LINK),
+    quiet("linkbeat_interfaces", LINK),
     quiet("net_namespace_ipvs", LVS),
     quiet("namespace_with_ipsets", FIREWALL),
     quiet("instance", "tags pid and dump files, which vipd does not write"),
@@ -208,7 +208,11 @@ pub(super) const GLOBALS: &[Keyword] = &[
         "vipd does not know when the system was booted",
         "use vrrp_startup_delay",
     ),
-    quiet("dynamic_interfaces", "always so: an absent interface means FAULT, never an exit"),
+    quiet(
+        "dynamic_interfaces",
+        "always so: an absent interface means FAULT, never an exit, and one that returns is used \
+         whatever its type, as with allow_if_changes",
+    ),
     quiet("default_interface", "an instance always names its interface"),
     quiet("disable_local_igmp", VMAC),
     quiet("vrrp_check_unicast_src", KNOWN_PEERS),
@@ -356,7 +360,9 @@ pub(super) const INSTANCE: &[Keyword] = &[
         (0, 0),
         Body::Yes,
         Class::Honoured,
-        "one address per line, at most 255 IPv4 or 90 IPv6; the first decides the family",
+        "one address per line; the first decides the family; more than 255 IPv4 or 90 IPv6 do not \
+         fit an advert, and the rest is taken for excluded, with a warning; FAULT where the \
+         interface's MTU holds less",
     ),
     keyword(
         "virtual_ipaddress_excluded",

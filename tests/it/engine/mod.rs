@@ -4,6 +4,7 @@ mod bench;
 mod election;
 mod floods;
 mod handover;
+mod instances;
 mod kernel;
 mod properties;
 mod reload;
