@@ -116,6 +116,7 @@ impl RouterCheck<'_> {
             down_timer_adverts,
             strict,
             source,
+            track_source: self.track_source(),
             cast,
             addresses,
             announce,

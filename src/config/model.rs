@@ -89,6 +89,9 @@ pub struct RouterConfig {
     /// Source of the adverts. `None` with multicast: the interface's primary (IPv4) or link-local
     /// (IPv6) address; with unicast: the address of the interface that is closest to the peers.
     pub source: Option<IpAddr>,
+    /// Go to Fault when no interface of this host has `source` (`track_src_ip`). With unicast that is
+    /// always so: nobody could answer.
+    pub track_source: bool,
     /// Where adverts go and come from.
     pub cast: Cast,
     /// The addresses that follow the state: advertised ones first and in configured order, which is

@@ -70,6 +70,8 @@ pub struct RawRouter {
     pub strict: Option<Spanned<Strict>>,
     /// Source address of the adverts.
     pub source: Option<Spanned<IpAddr>>,
+    /// Go to Fault when that address is not here.
+    pub track_source: Option<Spanned<bool>>,
     /// Multicast group of the adverts.
     pub group: Option<Spanned<IpAddr>>,
     /// Unicast peers, if adverts go to them.
@@ -125,6 +127,7 @@ impl RawRouter {
             down_timer_adverts: None,
             strict: None,
             source: None,
+            track_source: None,
             group: None,
             peers: None,
             ttl: None,
@@ -276,6 +279,8 @@ pub struct Words {
     pub addresses: &'static str,
     /// The list of other addresses.
     pub excluded: &'static str,
+    /// How to follow the source address.
+    pub track_source: &'static str,
     /// How to switch preemption off.
     pub no_preempt: &'static str,
     /// How to say that no address is meant.

@@ -399,7 +399,9 @@ impl Engine {
                 });
             }
             // A multicast advert may come from anywhere; one to a peer is answered to this address.
-            Some(source) if cfg.is_unicast() && !self.links.is_ours(source) => {
+            Some(source)
+                if (cfg.is_unicast() || cfg.track_source) && !self.links.is_ours(source) =>
+            {
                 env.faults.insert(Fault::SourceNotHere(source));
             }
             None | Some(_) => {}

@@ -397,7 +397,9 @@ impl Router {
             Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::NoSource(name, _) => {
                 name == own
             }
-            Fault::NoSourceForPeers(_) | Fault::SourceNotHere(_) | Fault::NoPeer => true,
+            // The IPv4 header is ours to write; for IPv6 the kernel insists on an address it has.
+            Fault::SourceNotHere(source) => source.is_ipv6(),
+            Fault::NoSourceForPeers(_) | Fault::NoPeer => true,
             Fault::Starting | Fault::Socket(_) | Fault::Mtu { .. } => true,
             Fault::Tracker | Fault::Drained => false,
         };

@@ -654,6 +654,7 @@ fn config(
         down_timer_adverts: 3,
         strict: None,
         source: None,
+        track_source: false,
         cast,
         addresses: (0..vips).map(address).collect(),
         announce: AnnounceConfig::default(),

@@ -30,6 +30,19 @@ impl RouterCheck<'_> {
         Some(value)
     }
 
+    pub(super) fn track_source(&mut self) -> bool {
+        let Some(Spanned { value: true, span }) = self.raw.track_source else { return false };
+        if self.raw.source.is_none() {
+            let word = self.raw.words.track_source;
+            let text = format!("`{word}` has no effect without a source address");
+            self.push(
+                Diagnostic::warning(span, text)
+                    .note("an interface without any address is a fault in any case"),
+            );
+        }
+        true
+    }
+
     pub(super) fn cast(&mut self, family: Family) -> Cast {
         let Some(peers) = &self.raw.peers else {
             if let Some(ttl) = self.raw.ttl {

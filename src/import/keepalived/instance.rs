@@ -24,6 +24,7 @@ static WORDS: Words = Words {
     auth_pass: "auth_pass",
     addresses: "virtual_ipaddress",
     excluded: "virtual_ipaddress_excluded",
+    track_source: "track_src_ip",
     no_preempt: "nopreempt",
     no_addresses: "no_virtual_ipaddress",
     version3: "version 3",
@@ -112,6 +113,7 @@ impl Instance {
                 raw.down_timer_adverts = number_in(name, word, (1, 100), out);
             }
             ("mcast_src_ip" | "unicast_src_ip", Some(word)) => raw.source = ip(word, out),
+            ("track_src_ip", _) => raw.track_source = Some(Spanned::new(true, span)),
             ("mcast_dst_ip", Some(word)) => raw.group = ip(word, out),
             ("unicast_peer", _) => peers::lower(node, raw, out),
             ("unicast_ttl", Some(word)) => raw.ttl = number(word, out),

@@ -381,6 +381,11 @@ pub(super) const INSTANCE: &[Keyword] = &[
     ),
     yes("mcast_src_ip", 1, "source address of the adverts"),
     yes("unicast_src_ip", 1, "same as mcast_src_ip"),
+    yes(
+        "track_src_ip",
+        0,
+        "FAULT while no interface has the configured source; always so with unicast_peer",
+    ),
     block(
         "unicast_peer",
         0,
@@ -456,11 +461,6 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "remove it: every known use of the addresses needs them to answer",
     ),
     refused("auth_hmac", NO_HMAC, "leave this pair on keepalived until it is"),
-    refused(
-        "track_src_ip",
-        "a source address that vanishes does not mean FAULT yet",
-        "remove it; vipd then uses the address as long as the interface is up",
-    ),
     refused(
         "use_vmac",
         "virtual MAC addresses are not supported yet, and neighbours would see another MAC",

@@ -32,3 +32,35 @@ fn a_link_too_narrow_for_the_advert_means_fault_and_a_wider_one_ends_it() {
     bench.link_changed(with_mtu(39));
     bench.expect(&["drop 192.0.2.251", "drop 192.0.2.252", "drop 192.0.2.253", "MASTER to FAULT"]);
 }
+
+/// The configured source is an address of eth1, to be taken away and given back.
+const ELSEWHERE: &str = "198.51.100.100/24";
+
+#[test]
+fn a_tracked_source_that_vanishes_is_a_fault_which_the_master_announces() {
+    for cast in [with_priority(100).cast, unicast(&[HIGH])] {
+        let tracked = router(|r| {
+            r.source = Some(cidr(ELSEWHERE).address());
+            r.track_source = true;
+            r.cast = cast;
+        });
+        let mut bench = Bench::master(tracked);
+        bench.address_removed(ETH1, ELSEWHERE);
+        bench.expect(&["advert 0", "drop 192.0.2.251", "MASTER to FAULT"]);
+        assert_eq!(
+            bench.status().faults,
+            ["no interface of this host has the source address 198.51.100.100"]
+        );
+        bench.address_added(ETH1, ELSEWHERE);
+        let did = bench.did();
+        assert_eq!(did.last().unwrap(), "FAULT to BACKUP");
+    }
+}
+
+#[test]
+fn a_source_nobody_tracks_may_be_anywhere() {
+    let mut bench = Bench::master(router(|r| r.source = Some(cidr(ELSEWHERE).address())));
+    bench.address_removed(ETH1, ELSEWHERE);
+    bench.expect_nothing();
+    assert_eq!(bench.state(), State::Master);
+}

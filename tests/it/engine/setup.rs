@@ -113,6 +113,7 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         down_timer_adverts: 3,
         strict: None,
         source: None,
+        track_source: false,
         cast: Cast::Multicast { group: Family::Ipv4.vrrp_group() },
         addresses: vec![vip(VIP)],
         announce: AnnounceConfig::default(),
