@@ -103,6 +103,7 @@ impl RouterCheck<'_> {
         let announce = announce(self.out, &raw.announce, strict.is_some());
         let down_timer_adverts = self.down_timer_adverts();
         let answer_lower = self.answer_lower();
+        let owner_listens = self.owner_listens();
         let interval = interval?;
         let max_learned_interval = self.max_learned_interval(interval);
         Some(RouterConfig {
@@ -122,6 +123,7 @@ impl RouterCheck<'_> {
             announce,
             answer_lower,
             advert_before_yield: raw.advert_before_yield.is_some_and(|v| v.value),
+            owner_listens,
             check_addresses: raw.check_addresses.is_none_or(|v| v.value),
             max_learned_interval,
             expect_owner: raw.expect_owner.is_none_or(|v| v.value),
@@ -378,6 +380,18 @@ impl RouterCheck<'_> {
             self.contradicts(strict.span, at.span, "answer_lower");
         }
         self.raw.answer_lower.map_or(rule, |v| v.value)
+    }
+
+    /// R21: RFC 9568 lets an owner hear others, its predecessors do not.
+    fn owner_listens(&mut self) -> bool {
+        let rule =
+            !matches!(self.raw.strict.map(|s| s.value), Some(Strict::Rfc3768 | Strict::Rfc5798));
+        if let (Some(strict), Some(at)) = (self.raw.strict, self.raw.owner_listens)
+            && at.value != rule
+        {
+            self.contradicts(strict.span, at.span, "owner_listens");
+        }
+        self.raw.owner_listens.map_or(rule, |v| v.value)
     }
 
     /// Deviation D25: three own intervals, at least 3 s, unless asked otherwise.

@@ -104,6 +104,9 @@ pub struct RouterConfig {
     pub answer_lower: bool,
     /// Send one more advert before yielding to a higher priority (`higher_prio_send_advert`).
     pub advert_before_yield: bool,
+    /// With priority 255: hear the adverts of others, so that one of two owners gives way. False is
+    /// keepalived's `owner_ignore_adverts`.
+    pub owner_listens: bool,
     /// Compare a peer's address list with ours (`skip_check_adv_addr` turns it off for a master we
     /// already follow).
     pub check_addresses: bool,

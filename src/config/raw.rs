@@ -92,6 +92,8 @@ pub struct RawRouter {
     pub answer_lower: Option<Spanned<bool>>,
     /// One more advert before yielding.
     pub advert_before_yield: Option<Spanned<bool>>,
+    /// Hear adverts with priority 255.
+    pub owner_listens: Option<Spanned<bool>>,
     /// Compare a peer's address list with ours.
     pub check_addresses: Option<Spanned<bool>>,
     /// The longest interval learnt from a master.
@@ -138,6 +140,7 @@ impl RawRouter {
             checksum: None,
             answer_lower: None,
             advert_before_yield: None,
+            owner_listens: None,
             check_addresses: None,
             max_learned_interval: None,
             expect_owner: None,

@@ -174,7 +174,7 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
     if cfg.strict.is_some() && first_is_not_link_local(advert) {
         return Err(Refusal::FirstAddressNotLinkLocal);
     }
-    if cfg.priority.is_owner() && matches!(cfg.strict, Some(Strict::Rfc3768 | Strict::Rfc5798)) {
+    if cfg.priority.is_owner() && !cfg.owner_listens {
         return Err(Refusal::OwnerHearsNobody);
     }
     let owner = matches!(advert.claim, Claim::Priority(p) if p.is_owner());

@@ -22,7 +22,7 @@ pub(crate) enum Refusal {
     SourceNotLinkLocal,
     #[error("the first IPv6 address is not link-local, and strict mode requires it")]
     FirstAddressNotLinkLocal,
-    #[error("this node owns the addresses, and the RFC followed makes an owner ignore adverts")]
+    #[error("this node owns the addresses, and is told that an owner ignores adverts")]
     OwnerHearsNobody,
     #[error("it claims priority 255, but no owner is expected here")]
     UnexpectedOwner,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vipd::cli::sources::FileSystem;
 use vipd::config::load::{ReadError, Sources, Text, load};
-use vipd::config::{AnnounceConfig, Cast, Config, RouterConfig, VirtualAddress};
+use vipd::config::{AnnounceConfig, Cast, Config, RouterConfig, Strict, VirtualAddress};
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
 pub(crate) struct Below(pub(crate) PathBuf);
@@ -90,6 +90,7 @@ pub(crate) fn dump(config: &Config) -> String {
             announce,
             answer_lower,
             advert_before_yield,
+            owner_listens,
             check_addresses,
             max_learned_interval,
             expect_owner,
@@ -102,6 +103,7 @@ pub(crate) fn dump(config: &Config) -> String {
             .unwrap();
         writeln!(out, "  interval {interval} (learns {max_learned_interval}), preempt {preempt:?}")
             .unwrap();
+        let strict_owner = matches!(strict, Some(Strict::Rfc3768 | Strict::Rfc5798));
         let cast = match cast {
             Cast::Multicast { group } => format!("group {group}"),
             Cast::Unicast { peers, ttl } => {
@@ -120,6 +122,7 @@ pub(crate) fn dump(config: &Config) -> String {
             (format!("down_timer_adverts {down_timer_adverts}"), *down_timer_adverts != 3),
             (format!("answer_lower {answer_lower}"), !answer_lower),
             (format!("advert_before_yield {advert_before_yield}"), *advert_before_yield),
+            (format!("owner_listens {owner_listens}"), *owner_listens == strict_owner),
             (format!("check_addresses {check_addresses}"), !check_addresses),
             (format!("expect_owner {expect_owner}"), !expect_owner),
             (format!("track_source {track_source}"), *track_source),

@@ -660,6 +660,7 @@ fn config(
         announce: AnnounceConfig::default(),
         answer_lower: rng.chance(80),
         advert_before_yield: rng.chance(10),
+        owner_listens: true,
         check_addresses: true,
         max_learned_interval: Centis::try_from((interval * 3).max(300)).unwrap(),
         expect_owner: true,

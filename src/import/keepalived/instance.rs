@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::address;
 use super::keywords::Block;
-use super::lower::{GlobalDefs, announce, owner_ignore_adverts, walk};
+use super::lower::{GlobalDefs, announce, walk};
 use super::peers;
 use super::tracking::{Kind, Trackers, Uses};
 use super::tree::Node;
@@ -46,6 +46,7 @@ pub(crate) fn lower(
         strict: globals.strict,
         auth_type: None,
         lower_prio_no_advert: globals.lower_prio_no_advert,
+        owner_ignores: globals.owner_ignores,
         uses: Uses::default(),
     };
     instance.raw.check_addresses = globals.skip_check.map(not);
@@ -89,6 +90,7 @@ struct Instance {
     strict: Option<Spanned<bool>>,
     auth_type: Option<Span>,
     lower_prio_no_advert: Option<Spanned<bool>>,
+    owner_ignores: Option<Spanned<bool>>,
     uses: Uses,
 }
 
@@ -137,7 +139,7 @@ impl Instance {
                     out.push(strict_warning("strict_mode", span));
                 }
             }
-            ("owner_ignore_adverts", _) => owner_ignore_adverts(node, out),
+            ("owner_ignore_adverts", _) => self.owner_ignores = boolean(node, out),
             ("accept", _) => {}
             ("authentication", _) => self.authentication(node, out),
             ("track_script", _) => self.uses.read(Kind::Script, node, out),
@@ -318,6 +320,7 @@ impl Instance {
         let raw = &mut self.raw;
         let Some(strict) = self.strict.filter(|on| on.value) else {
             raw.answer_lower = self.lower_prio_no_advert.map(not);
+            raw.owner_listens = self.owner_ignores.map(not);
             return;
         };
         raw.strict = Some(Spanned::new(Strict::Rfc5798, strict.span));

@@ -183,6 +183,7 @@ pub(crate) struct GlobalDefs {
     pub(crate) skip_check: Option<Spanned<bool>>,
     pub(crate) lower_prio_no_advert: Option<Spanned<bool>>,
     pub(crate) higher_prio_send_advert: Option<Spanned<bool>>,
+    pub(crate) owner_ignores: Option<Spanned<bool>>,
     pub(crate) down_timer_adverts: Option<Spanned<i64>>,
     pub(crate) checksum_as_v2: Option<Span>,
     pub(crate) group4: Option<Spanned<IpAddr>>,
@@ -230,7 +231,7 @@ impl GlobalDefs {
                 self.higher_prio_send_advert = boolean(node, out);
             }
             ("vrrp_min_garp", _) => self.min_garp = boolean(node, out),
-            ("vrrp_owner_ignore_adverts", _) => owner_ignore_adverts(node, out),
+            ("vrrp_owner_ignore_adverts", _) => self.owner_ignores = boolean(node, out),
             ("v3_checksum_as_v2", _) => self.checksum_as_v2 = Some(span),
             ("log_unknown_vrids", _) => self.log_unknown_vrids = Some(span),
             ("vrrp_no_swap", _) => self.no_swap = Some(span),
@@ -306,18 +307,6 @@ pub(crate) fn announce(
         "garp_interval" => announce.garp_interval = seconds(word, out),
         "gna_interval" => announce.gna_interval = seconds(word, out),
         name => debug_assert!(false, "{name} is in the table but not read"),
-    }
-}
-
-/// Accepted where it says what vipd does anyway.
-pub(crate) fn owner_ignore_adverts(node: &Node, out: &mut Vec<Diagnostic>) {
-    if boolean(node, out).is_some_and(|on| on.value) {
-        let text = format!("`{}` is not supported", node.keyword.text);
-        out.push(
-            Diagnostic::error(node.keyword.span, text)
-                .note("an owner listens to other owners, so that one of two gives way")
-                .help("remove it, or use vrrp_strict, whose owners never listen"),
-        );
     }
 }
 

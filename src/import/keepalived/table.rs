@@ -72,6 +72,8 @@ const NOTIFY: &str = "the script is not run yet";
 const NO_BFD: &str = "vipd speaks no BFD, and without it the election would differ";
 const NO_LVS: &str = "vipd is no IPVS load balancer";
 const NO_HMAC: &str = "auth_hmac is not supported yet, and peers would drop unsigned adverts";
+const OWNER: &str =
+    "with priority 255: adverts of others are refused and counted; always so in strict mode";
 const ANNOUNCE: &str = "as keepalived; the instance's own value wins, wherever global_defs stands";
 
 pub(super) const PREPROCESSOR: &[Keyword] = &[
@@ -183,13 +185,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
     flag("vrrp_lower_prio_no_advert", "a master does not answer a lower priority"),
     flag("vrrp_higher_prio_send_advert", "one more advert before yielding"),
     yes("vrrp_down_timer_adverts", 1, "adverts missed before taking over"),
-    keyword(
-        "vrrp_owner_ignore_adverts",
-        (0, 1),
-        Body::No,
-        Class::Checked,
-        "off is accepted; on is refused, because vipd's owner listens unless strict",
-    ),
+    flag("vrrp_owner_ignore_adverts", OWNER),
     keyword(
         "v3_checksum_as_v2",
         (0, 1),
@@ -427,13 +423,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "address lists of a master already followed are not compared; false means false",
     ),
     flag("strict_mode", "as vrrp_strict, for this instance"),
-    keyword(
-        "owner_ignore_adverts",
-        (0, 1),
-        Body::No,
-        Class::Checked,
-        "off is accepted; on is refused, because vipd's owner listens unless strict",
-    ),
+    flag("owner_ignore_adverts", OWNER),
     seen_block("track_script", 0, "the priority does not follow yet"),
     seen_block(
         "track_interface",

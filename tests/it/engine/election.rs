@@ -358,6 +358,7 @@ fn owner(strict: Option<Strict>) -> Bench {
         r.strict = strict;
         // What the configuration derives from RFC 5798.
         r.answer_lower = strict.is_none();
+        r.owner_listens = strict.is_none();
     }))
 }
 
@@ -391,6 +392,21 @@ fn a_strict_owner_hears_nobody() {
     assert_eq!(bench.deadline(), due);
     assert_eq!(bench.counter("owner_conflict"), 4);
     assert_eq!(bench.counter("adv_rcvd"), 0);
+}
+
+#[test]
+fn an_owner_told_not_to_listen_serves_whatever_it_hears() {
+    let mut bench = Bench::master(router(|r| {
+        r.priority = priority(255);
+        r.owner_listens = false;
+    }));
+    bench.hear(&advert(HIGH, 255));
+    bench.expect_nothing();
+    assert_eq!((bench.state(), bench.counter("owner_conflict")), (State::Master, 1));
+    // Only an owner: the same setting on another node means nothing.
+    let mut other = Bench::settled(router(|r| r.owner_listens = false));
+    other.hear(&advert(HIGH, 200));
+    assert_eq!(other.counter("adv_rcvd"), 1);
 }
 
 // V23: by default a second owner is obeyed or answered, and reported either way.

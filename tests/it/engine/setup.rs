@@ -119,6 +119,7 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         announce: AnnounceConfig::default(),
         answer_lower: true,
         advert_before_yield: false,
+        owner_listens: true,
         check_addresses: true,
         max_learned_interval: centis(300),
         expect_owner: true,
