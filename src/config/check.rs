@@ -98,7 +98,9 @@ impl RouterCheck<'_> {
         let interval = self.interval();
         let preempt = self.preempt(priority);
         let addresses = self.addresses(family, iface.as_ref());
+        let highest_peer_priority = self.highest_peer_priority(preempt);
         let source = self.source(family);
+        let track_source = self.track_source();
         let cast = self.cast(family);
         let announce = announce(self.out, &raw.announce, strict.is_some());
         let down_timer_adverts = self.down_timer_adverts();
@@ -114,10 +116,11 @@ impl RouterCheck<'_> {
             priority: priority?,
             interval,
             preempt,
+            highest_peer_priority,
             down_timer_adverts,
             strict,
             source,
-            track_source: self.track_source(),
+            track_source,
             cast,
             addresses,
             announce,
@@ -339,6 +342,23 @@ impl RouterCheck<'_> {
             }
             _ => Preempt::After(delay),
         }
+    }
+
+    fn highest_peer_priority(&mut self, preempt: Preempt) -> Option<Priority> {
+        let Spanned { value, span } = self.raw.highest_peer_priority?;
+        let words = self.raw.words;
+        let word = words.highest_peer_priority;
+        let priority = u8::try_from(value).ok().and_then(|p| Priority::try_from(p).ok());
+        if priority.is_none_or(Priority::is_owner) {
+            self.error(span, format!("{word} must be 1 to 254, not {value}"));
+        } else if preempt != Preempt::Never {
+            let text = format!("{word} has no effect without `{}`", words.no_preempt);
+            self.push(
+                Diagnostic::warning(span, text)
+                    .note("a master that may preempt takes its addresses back after a stall"),
+            );
+        }
+        priority
     }
 
     fn contradicts(&mut self, strict: Span, setting: Span, word: &str) {

@@ -82,6 +82,9 @@ pub struct RouterConfig {
     pub interval: Centis,
     /// Whether a better backup takes over from a worse master.
     pub preempt: Preempt,
+    /// The best priority another node has: with `preempt = Never` it says after which stall that one
+    /// has surely taken over (keepalived's `timer_expired_backup`). `None`: not known.
+    pub highest_peer_priority: Option<Priority>,
     /// Adverts missed before taking over, 1..=100; the RFCs say 3.
     pub down_timer_adverts: u8,
     /// Follow one RFC to the letter where the default differs.

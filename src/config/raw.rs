@@ -64,6 +64,8 @@ pub struct RawRouter {
     pub preempt: Option<Spanned<bool>>,
     /// How long it waits before.
     pub preempt_delay: Option<Spanned<Duration>>,
+    /// The best priority another node has.
+    pub highest_peer_priority: Option<Spanned<i64>>,
     /// Missed adverts before taking over.
     pub down_timer_adverts: Option<Spanned<i64>>,
     /// One RFC to the letter.
@@ -126,6 +128,7 @@ impl RawRouter {
             auth_pass: None,
             preempt: None,
             preempt_delay: None,
+            highest_peer_priority: None,
             down_timer_adverts: None,
             strict: None,
             source: None,
@@ -284,6 +287,8 @@ pub struct Words {
     pub excluded: &'static str,
     /// How to follow the source address.
     pub track_source: &'static str,
+    /// The best priority of another node.
+    pub highest_peer_priority: &'static str,
     /// How to switch preemption off.
     pub no_preempt: &'static str,
     /// How to say that no address is meant.

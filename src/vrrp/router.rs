@@ -524,7 +524,7 @@ impl Router {
 
     /// The machine slept for `gap` (R35, R36).
     pub(crate) fn suspended(&mut self, now: Now, gap: Duration, out: &mut Outbox) {
-        if gap <= timing::surely_replaced(self.cfg.interval) {
+        if gap <= self.surely_replaced_after() {
             return;
         }
         if let Phase::Master { next_advert, listening, .. } = &mut self.phase {

@@ -32,11 +32,19 @@ pub fn master_down(
         + skew(dialect, priority, master_interval)
 }
 
-/// A stall longer than this and some peer has taken over: the longest master-down interval any of
-/// them can have, 3 intervals and a full skew (rule R35).
+/// Without an advert of ours for longer than this, some peer has taken over: the best one, if its
+/// priority is known, else any, whose longest wait is 3 intervals and a full skew (rule R35).
 #[must_use]
-pub fn surely_replaced(interval: Centis) -> Duration {
-    interval.as_duration() * 4
+pub fn surely_replaced(
+    dialect: &Dialect,
+    best_peer: Option<Priority>,
+    interval: Centis,
+    down_timer_adverts: u8,
+) -> Duration {
+    match best_peer {
+        Some(priority) => master_down(dialect, priority, interval, down_timer_adverts),
+        None => interval.as_duration() * 4,
+    }
 }
 
 /// The lease of an installed address: it must end before the earliest successor takes over, and it

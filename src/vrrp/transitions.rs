@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{Cast, Preempt, Release};
+use crate::config::{Cast, Preempt, Release, RouterConfig};
 use crate::engine::io::{Action, Level, Transition};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Now};
@@ -43,6 +43,13 @@ impl Router {
             master_interval,
             self.cfg.down_timer_adverts,
         )
+    }
+
+    /// How long a master can say nothing before it must have a successor.
+    pub(super) fn surely_replaced_after(&self) -> Duration {
+        let RouterConfig { dialect, highest_peer_priority, interval, .. } = &*self.cfg;
+        let adverts = self.cfg.down_timer_adverts;
+        timing::surely_replaced(dialect, *highest_peer_priority, *interval, adverts)
     }
 
     /// The interval to use while following an advert (T2, D25).
@@ -169,6 +176,7 @@ impl Router {
     /// R16, and after a stall R36 and R38: at most one advert, however late.
     pub(super) fn advert_due(&mut self, now: Now, out: &mut Outbox) {
         let interval = self.cfg.interval.as_duration();
+        let replaced_after = self.surely_replaced_after();
         let Phase::Master { next_advert, waiting, listening, .. } = &mut self.phase else { return };
         let late = now.since(*next_advert);
         let waited = std::mem::take(waiting);
@@ -178,7 +186,7 @@ impl Router {
         if late > interval {
             self.ledger.counters.stalls += 1;
         }
-        if late + interval > timing::surely_replaced(self.cfg.interval)
+        if late + interval > replaced_after
             && self.cfg.preempt == Preempt::Never
             && !self.effective.is_owner()
         {

@@ -81,6 +81,7 @@ pub(crate) fn dump(config: &Config) -> String {
             priority,
             interval,
             preempt,
+            highest_peer_priority,
             down_timer_adverts,
             strict,
             source,
@@ -117,6 +118,9 @@ pub(crate) fn dump(config: &Config) -> String {
         writeln!(out, "  {cast} source {source:?} strict {strict:?}").unwrap();
         if *announce != AnnounceConfig::default() {
             writeln!(out, "  {announce:?}").unwrap();
+        }
+        if let Some(priority) = highest_peer_priority {
+            writeln!(out, "  highest_peer_priority {priority}").unwrap();
         }
         for (what, differs) in [
             (format!("down_timer_adverts {down_timer_adverts}"), *down_timer_adverts != 3),

@@ -651,6 +651,7 @@ fn config(
         priority: Priority::try_from(priority).unwrap(),
         interval: Centis::try_from(interval).unwrap(),
         preempt,
+        highest_peer_priority: None,
         down_timer_adverts: 3,
         strict: None,
         source: None,

@@ -25,6 +25,7 @@ static WORDS: Words = Words {
     addresses: "virtual_ipaddress",
     excluded: "virtual_ipaddress_excluded",
     track_source: "track_src_ip",
+    highest_peer_priority: "timer_expired_backup",
     no_preempt: "nopreempt",
     no_addresses: "no_virtual_ipaddress",
     version3: "version 3",
@@ -113,6 +114,12 @@ impl Instance {
             ("preempt_delay", Some(word)) => raw.preempt_delay = seconds(word, out),
             ("down_timer_adverts", Some(word)) => {
                 raw.down_timer_adverts = number_in(name, word, (1, 100), out);
+            }
+            ("timer_expired_backup" | "thread_timer_expired", word) => {
+                raw.highest_peer_priority = match word {
+                    Some(word) => number_in(name, word, (1, 254), out),
+                    None => Some(Spanned::new(254, span)),
+                };
             }
             ("mcast_src_ip" | "unicast_src_ip", Some(word)) => raw.source = ip(word, out),
             ("track_src_ip", _) => raw.track_source = Some(Spanned::new(true, span)),

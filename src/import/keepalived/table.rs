@@ -74,6 +74,8 @@ const NO_LVS: &str = "vipd is no IPVS load balancer";
 const NO_HMAC: &str = "auth_hmac is not supported yet, and peers would drop unsigned adverts";
 const OWNER: &str =
     "with priority 255: adverts of others are refused and counted; always so in strict mode";
+const STALL: &str = "with nopreempt: a master that stalled for so long that a peer of this priority, 254 by default, has \
+     taken over becomes backup; without the keyword it does after four intervals";
 const ANNOUNCE: &str = "as keepalived; the instance's own value wins, wherever global_defs stands";
 
 pub(super) const PREPROCESSOR: &[Keyword] = &[
@@ -417,6 +419,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
          now removes them at once",
     ),
     yes("down_timer_adverts", 1, "adverts missed before taking over, 1 to 100"),
+    keyword("timer_expired_backup", (0, 1), Body::No, Class::Honoured, STALL),
+    keyword("thread_timer_expired", (0, 1), Body::No, Class::Honoured, STALL),
     yes("accept", 0, "always so: nothing is filtered"),
     flag(
         "skip_check_adv_addr",
@@ -482,16 +486,6 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "leave this instance on keepalived",
     ),
     refused("track_bfd", NO_BFD, "use a shorter advert_int with version 3"),
-    refused(
-        "timer_expired_backup",
-        "after a stall vipd first reads what arrived, then decides; this keyword would make it yield without need",
-        "remove it",
-    ),
-    refused(
-        "thread_timer_expired",
-        "after a stall vipd first reads what arrived, then decides; this keyword would make it yield without need",
-        "remove it",
-    ),
     quiet("check_unicast_src", KNOWN_PEERS),
     quiet("unicast_fault_no_peer", "a list without peers is an error already"),
     quiet("vmac_xmit_base", VMAC),

@@ -110,6 +110,7 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         priority: priority(100),
         interval: Centis::SECOND,
         preempt: Preempt::After(Duration::ZERO),
+        highest_peer_priority: None,
         down_timer_adverts: 3,
         strict: None,
         source: None,

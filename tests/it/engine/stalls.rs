@@ -205,6 +205,23 @@ fn without_preemption_a_master_that_was_late_by_a_master_down_interval_steps_dow
     assert_eq!(bench.counter("pri_zero_sent"), 0);
 }
 
+// R38, for who knows how good the others are: the best of them has taken over earlier than just anyone.
+#[test]
+fn a_stalled_master_without_preemption_knows_when_its_best_peer_has_taken_over() {
+    let stalled = |stall| {
+        let mut bench = never_preempting(|r| r.highest_peer_priority = Some(priority(200)));
+        bench.stall(stall);
+        bench.tick();
+        bench.did()
+    };
+    assert_eq!(stalled(mdi(100, 200)), ["advert 100"]);
+    assert_eq!(stalled(mdi(100, 200) + ns(1)), ["drop 192.0.2.251", "MASTER to BACKUP"]);
+    // A suspend is such a stall.
+    let mut bench = never_preempting(|r| r.highest_peer_priority = Some(priority(200)));
+    bench.suspend(mdi(100, 200) + ns(1));
+    bench.expect(&["drop 192.0.2.251", "MASTER to BACKUP"]);
+}
+
 // R38 with C56: an owner always preempts.
 #[test]
 fn an_owner_does_not_step_down_after_a_stall_or_a_suspend() {
