@@ -137,8 +137,8 @@ pub enum Cast {
     },
     /// To each of the known peers and from them only (keepalived's `unicast_peer`).
     Unicast {
-        /// At least one, of the router's family, all link-local or none, each of them once. The
-        /// node's own address may be among them: the engine leaves it out.
+        /// Of the router's family, all link-local or none, each of them once. The node's own address
+        /// may be among them: the engine leaves it out. Empty only where Fault is what is meant by it.
         peers: Vec<Peer>,
         /// TTL or hop limit of what is sent.
         ttl: u8,

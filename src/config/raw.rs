@@ -78,6 +78,8 @@ pub struct RawRouter {
     pub group: Option<Spanned<IpAddr>>,
     /// Unicast peers, if adverts go to them.
     pub peers: Option<RawPeers>,
+    /// Wait in Fault while that list is empty.
+    pub fault_without_peers: Option<Spanned<bool>>,
     /// TTL or hop limit of adverts to them.
     pub ttl: Option<Spanned<i64>>,
     /// Addresses in the advert.
@@ -135,6 +137,7 @@ impl RawRouter {
             track_source: None,
             group: None,
             peers: None,
+            fault_without_peers: None,
             ttl: None,
             addresses: Vec::new(),
             excluded: Vec::new(),
@@ -291,6 +294,8 @@ pub struct Words {
     pub highest_peer_priority: &'static str,
     /// How to switch preemption off.
     pub no_preempt: &'static str,
+    /// How to say that the list of peers may be empty.
+    pub fault_without_peers: &'static str,
     /// How to say that no address is meant.
     pub no_addresses: &'static str,
     /// How to ask for VRRPv3.

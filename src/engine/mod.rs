@@ -389,6 +389,12 @@ impl Engine {
         let Some(port) = env.ports.get(&cfg.iface) else { return env };
         env.iface = Some(port.index);
         env.source = self.source_of(cfg, port.index);
+        env.destinations = self.destinations_of(cfg, port.index, env.source);
+        if matches!(&cfg.cast, Cast::Unicast { peers, .. } if peers.is_empty()) {
+            env.faults.insert(Fault::EmptyPeers);
+        } else if env.destinations.is_empty() {
+            env.faults.insert(Fault::NoPeer);
+        }
         match env.source {
             None if env.faults.is_empty() => {
                 let (iface, family) = (cfg.iface.clone(), cfg.dialect.family());
@@ -407,10 +413,6 @@ impl Engine {
             None | Some(_) => {}
         }
         env.source_is_local = env.source.is_some_and(|s| self.links.carries_own(port.index, s));
-        env.destinations = self.destinations_of(cfg, port.index, env.source);
-        if env.destinations.is_empty() {
-            env.faults.insert(Fault::NoPeer);
-        }
         let (found, mtu) = (cfg.advertised().count(), self.links.mtu(port.index));
         let most = max_addresses(&cfg.dialect, u16::try_from(mtu).unwrap_or(u16::MAX));
         if found > most {

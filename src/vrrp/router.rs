@@ -179,6 +179,7 @@ pub(crate) enum Fault {
     NoSourceForPeers(IfName),
     SourceNotHere(IpAddr),
     NoPeer,
+    EmptyPeers,
     /// An advert with this many addresses, on a link that carries fewer.
     Mtu {
         iface: IfName,
@@ -213,6 +214,9 @@ impl fmt::Display for Fault {
                 f,
                 "every unicast peer is this node itself: list the addresses of the other nodes too"
             ),
+            Fault::EmptyPeers => {
+                write!(f, "the list of unicast peers is empty: list the other nodes")
+            }
             Fault::Mtu { iface, mtu, found, most } => write!(
                 f,
                 "an advert with {found} addresses does not fit the MTU of {iface}, {mtu} bytes, \

@@ -407,7 +407,7 @@ impl Router {
             }
             // The IPv4 header is ours to write; for IPv6 the kernel insists on an address it has.
             Fault::SourceNotHere(source) => source.is_ipv6(),
-            Fault::NoSourceForPeers(_) | Fault::NoPeer => true,
+            Fault::NoSourceForPeers(_) | Fault::NoPeer | Fault::EmptyPeers => true,
             Fault::Starting | Fault::Socket(_) | Fault::Mtu { .. } => true,
             Fault::Tracker | Fault::Drained => false,
         };

@@ -336,6 +336,24 @@ fn a_list_without_anybody_else_is_a_fault_until_there_is_one() {
     assert_eq!(host.status().state, State::Master);
 }
 
+#[test]
+fn an_empty_list_that_is_meant_waits_for_a_reload() {
+    let waiting = config(&router("peers = []\nfault_without_peers = true"));
+    let mut host = Host::new(&waiting, &["192.0.2.1/24"]);
+    host.run(Duration::from_secs(10));
+    let status = host.status();
+    assert_eq!(status.state, State::Fault);
+    assert_eq!(status.faults, ["the list of unicast peers is empty: list the other nodes"]);
+    assert_eq!(host.sent(), []);
+    host.feed(Input::Reload(config(&router("peers = [\"192.0.2.2\"]"))));
+    host.run(Duration::from_secs(4));
+    assert_eq!(host.status().state, State::Master);
+    // And back: the master goes without a word, there is nobody to tell.
+    host.sent();
+    host.feed(Input::Reload(waiting));
+    assert_eq!((host.status().state, host.sent()), (State::Fault, Vec::new()));
+}
+
 // R25: a new list is used from the next advert on, by the same router.
 #[test]
 fn a_reload_changes_the_peers_of_a_master() {

@@ -49,6 +49,10 @@ impl RouterCheck<'_> {
                 let text = "adverts to a multicast group always have TTL 255";
                 self.error(ttl.span, text).help.push("remove it, or add unicast peers".into());
             }
+            if let Some(Spanned { value: true, span }) = self.raw.fault_without_peers {
+                let text = "fault_without_peers has no effect without a list of peers";
+                self.push(Diagnostic::warning(span, text).help("add `peers = []` until there are"));
+            }
             return Cast::Multicast { group: self.group(family) };
         };
         if let Some(group) = self.raw.group {
@@ -83,12 +87,15 @@ impl RouterCheck<'_> {
     }
 
     fn peers(&mut self, family: Family, raw: &RawPeers, ttl: u8) -> Vec<Peer> {
-        if raw.list.is_empty() && !raw.unreadable {
+        let may_be_empty = self.raw.fault_without_peers.is_some_and(|on| on.value);
+        if raw.list.is_empty() && !raw.unreadable && !may_be_empty {
+            let wait = self.raw.words.fault_without_peers;
             self.push(
                 Diagnostic::error(raw.span, "the list of unicast peers is empty")
                     .note("nobody would get the adverts, and every node would become master")
                     .note("keepalived silently turns to multicast here")
-                    .help("list the other nodes, or remove the list to use multicast"),
+                    .help("list the other nodes, or remove the list to use multicast")
+                    .help(format!("to wait in FAULT until it is filled, say so: `{wait}`")),
             );
         }
         let mut peers: Vec<(Peer, &RawPeer)> = Vec::new();

@@ -27,6 +27,7 @@ static WORDS: Words = Words {
     track_source: "track_src_ip",
     highest_peer_priority: "timer_expired_backup",
     no_preempt: "nopreempt",
+    fault_without_peers: "unicast_fault_no_peer",
     no_addresses: "no_virtual_ipaddress",
     version3: "version 3",
     syntax: (" ", ""),
@@ -125,6 +126,9 @@ impl Instance {
             ("track_src_ip", _) => raw.track_source = Some(Spanned::new(true, span)),
             ("mcast_dst_ip", Some(word)) => raw.group = ip(word, out),
             ("unicast_peer", _) => peers::lower(node, raw, out),
+            ("unicast_fault_no_peer", _) => {
+                raw.fault_without_peers = Some(Spanned::new(true, span));
+            }
             ("unicast_ttl", Some(word)) => raw.ttl = number(word, out),
             ("old_unicast_checksum", _) => peers::old_checksum(node, out),
             ("virtual_ipaddress", _) => raw.addresses.append(&mut address::lower(node, out)),

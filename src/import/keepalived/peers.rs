@@ -73,6 +73,10 @@ pub(crate) fn finish(
     global_group: Option<Spanned<std::net::IpAddr>>,
     out: &mut Vec<Diagnostic>,
 ) {
+    if let Some(Spanned { value: true, span }) = raw.fault_without_peers {
+        // It asks for unicast by itself.
+        raw.peers.get_or_insert(RawPeers { span, list: Vec::new(), unreadable: false });
+    }
     if raw.peers.is_none() {
         raw.group = raw.group.or(global_group);
         // As in keepalived, it waits for peers.

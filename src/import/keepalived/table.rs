@@ -388,10 +388,11 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "unicast_peer",
         0,
         "adverts go to these nodes only and are accepted from them only; a list without peers is an \
-         error, where keepalived turns to multicast; the node's own address may be listed, so that \
+         error unless unicast_fault_no_peer is set, where keepalived turns to multicast; the node's own address may be listed, so that \
          one file suits all nodes; TTL 255 is asked for unless min_ttl says otherwise, for IPv6 64, \
          which is what keepalived sends",
     ),
+    yes("unicast_fault_no_peer", 0, "unicast, and FAULT while the list has no peers"),
     yes("unicast_ttl", 1, "TTL or hop limit of adverts to peers, 255 by default in both families"),
     keyword(
         "old_unicast_checksum",
@@ -487,7 +488,6 @@ pub(super) const INSTANCE: &[Keyword] = &[
     ),
     refused("track_bfd", NO_BFD, "use a shorter advert_int with version 3"),
     quiet("check_unicast_src", KNOWN_PEERS),
-    quiet("unicast_fault_no_peer", "a list without peers is an error already"),
     quiet("vmac_xmit_base", VMAC),
     quiet("garp_extra_if", VMAC),
     quiet("vmac_garp_intvl", VMAC),
