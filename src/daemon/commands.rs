@@ -74,11 +74,16 @@ impl Control {
         snapshot
     }
 
-    /// Take routers out of service that an earlier daemon was told to.
-    pub(super) fn keep_drained(&mut self) -> ControlFlow<()> {
+    /// Go on with what an earlier daemon was told: routers out of service or handed over.
+    pub(super) fn keep_orders(&mut self) -> ControlFlow<()> {
+        for name in std::mem::take(&mut self.options.handed_over) {
+            if let Some(id) = self.id_of(&name) {
+                self.engine.handle(self.clock.now(), Input::Command(Command::StayHandedOver(id)));
+                self.perform_actions()?;
+            }
+        }
         for name in std::mem::take(&mut self.options.drained) {
-            let found = self.engine.names().find(|(_, known)| *known == name).map(|(id, _)| id);
-            let Some(id) = found else {
+            let Some(id) = self.id_of(&name) else {
                 tracing::info!("{name} was drained, and is not configured any more");
                 continue;
             };
@@ -89,6 +94,10 @@ impl Control {
         ControlFlow::Continue(())
     }
 
+    fn id_of(&self, router: &str) -> Option<RouterId> {
+        self.engine.names().find(|(_, known)| *known == router).map(|(id, _)| id)
+    }
+
     fn command(
         &mut self,
         what: &str,
@@ -97,8 +106,8 @@ impl Control {
     ) -> Response {
         let id = match router {
             None => None,
-            Some(name) => match self.engine.names().find(|(_, known)| *known == name) {
-                Some((id, _)) => Some(id),
+            Some(name) => match self.id_of(name) {
+                Some(id) => Some(id),
                 None => {
                     return Response::Unknown {
                         router: name.to_owned(),
@@ -230,6 +239,7 @@ impl Control {
         let legacy = Legacy {
             version: self.daemon.version.clone(),
             held: self.engine.held().map(|(iface, cidr)| (iface.0, cidr.address())).collect(),
+            handed_over: self.engine.handed_over().map(str::to_owned).collect(),
         };
         let Err(error) = legacy.pass_on(&self.options.run_dir, &binary);
         let why = format!("cannot execute {}: {}", binary.display(), crate::sys::cause(&error));

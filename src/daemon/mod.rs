@@ -247,6 +247,8 @@ struct OptionsLeft {
     host_name: String,
     /// Routers an earlier daemon was told to keep out of service.
     drained: Vec<String>,
+    /// Routers it was told to hand over.
+    handed_over: Vec<String>,
 }
 
 /// Whether a configuration is being read.
@@ -302,7 +304,7 @@ impl Control {
             config: options.files,
             scheduling: realtime::of_this_thread(),
             adopted: u64::try_from(in_place).unwrap_or(u64::MAX),
-            upgraded_from: legacy.map(|legacy| legacy.version),
+            upgraded_from: legacy.as_ref().map(|legacy| legacy.version.clone()),
             ..Daemon::default()
         };
         let watchdog = match Watchdog::requested(clock.now()) {
@@ -334,6 +336,7 @@ impl Control {
                 run_dir: options.run_dir,
                 host_name: options.host_name,
                 drained,
+                handed_over: legacy.map(|legacy| legacy.handed_over).unwrap_or_default(),
             },
             daemon,
             reload: Reloading::Idle,
@@ -358,7 +361,7 @@ impl Control {
         tracing::info!("vipd {version} started with {count} virtual router{plural}{past}");
         let mut flow = self.perform_actions();
         if flow.is_continue() {
-            flow = self.keep_drained();
+            flow = self.keep_orders();
         }
         self.background.notify(Notice::Ready);
         let mut behind = false;

@@ -27,6 +27,9 @@ pub(super) struct Legacy {
     pub(super) version: String,
     /// The addresses it held, on which interface.
     pub(super) held: Vec<(u32, IpAddr)>,
+    /// Routers it was told to hand over, which stay backups.
+    #[serde(default)]
+    pub(super) handed_over: Vec<String>,
 }
 
 impl Legacy {

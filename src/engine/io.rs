@@ -170,6 +170,8 @@ pub enum Command {
     Resume(Option<RouterId>),
     /// Hand over once; stay a backup for as long as the successor lives.
     Handover(Option<RouterId>),
+    /// The daemon this one continues has handed over: stay a backup likewise.
+    StayHandedOver(RouterId),
 }
 
 /// Everything that can be done.

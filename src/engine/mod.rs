@@ -217,24 +217,23 @@ impl Engine {
     }
 
     fn command(&mut self, now: Now, command: &Command) {
-        match command {
-            Command::Shutdown => self.shutdown(now),
-            Command::Drain(which) | Command::Resume(which) | Command::Handover(which) => {
-                for id in self.order.clone() {
-                    if which.is_some_and(|wanted| wanted != id) {
-                        continue;
-                    }
-                    let Some(router) = self.routers.get_mut(&id) else { continue };
-                    match command {
-                        Command::Drain(_) => router.drain(now, true, &mut self.out),
-                        Command::Resume(_) => router.drain(now, false, &mut self.out),
-                        Command::Handover(_) | Command::Shutdown => {
-                            router.hand_over(now, &mut self.out);
-                        }
-                    }
-                    self.survey(now, id);
-                }
+        let which = match command {
+            Command::Shutdown => return self.shutdown(now),
+            Command::Drain(which) | Command::Resume(which) | Command::Handover(which) => *which,
+            Command::StayHandedOver(id) => Some(*id),
+        };
+        for id in self.order.clone() {
+            if which.is_some_and(|wanted| wanted != id) {
+                continue;
             }
+            let Some(router) = self.routers.get_mut(&id) else { continue };
+            match command {
+                Command::Drain(_) => router.drain(now, true, &mut self.out),
+                Command::Resume(_) => router.drain(now, false, &mut self.out),
+                Command::StayHandedOver(_) => router.yielded = true,
+                Command::Handover(_) | Command::Shutdown => router.hand_over(now, &mut self.out),
+            }
+            self.survey(now, id);
         }
     }
 

@@ -25,6 +25,11 @@ impl Engine {
         self.routers.values().flat_map(|r| r.holding.held())
     }
 
+    /// Routers that stay backups because they were handed over, by name.
+    pub fn handed_over(&self) -> impl Iterator<Item = &str> {
+        self.routers.values().filter(|r| r.yielded).map(|r| r.cfg.name.as_str())
+    }
+
     /// What `vipd status` shows, except for [`Daemon`], which the shell fills.
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Snapshot {

@@ -63,7 +63,7 @@ pub(crate) struct Router {
     /// Out of service by the operator's wish.
     pub(crate) drained: bool,
     /// Handed over by the operator's wish: follows its successor as if `nopreempt` were set.
-    pub(super) yielded: bool,
+    pub(crate) yielded: bool,
     /// Addresses of ours that another node announced while we were master, and when.
     pub(super) announced_elsewhere: BTreeMap<IpAddr, Now>,
     /// Every address is in place from an earlier run, renewed a moment ago.

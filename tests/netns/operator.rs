@@ -289,6 +289,20 @@ fn a_drained_router_stays_so_through_an_upgrade() {
 }
 
 #[test]
+fn a_router_that_was_handed_over_does_not_come_back_through_an_upgrade() {
+    let pair = Pair::start("", "0.2", "");
+    assert_exit(&pair.ask(&["handover"]), 0);
+    assert_exit(&pair.ask(&["upgrade"]), 0);
+    wait_for(&pair.master, "state", "backup");
+    // Its priority is the better one: at most 3 intervals and a skew, or it waits for ever.
+    never(Duration::from_secs(2), || has_vip(&pair.a).then_some(())).unwrap();
+    assert_eq!(pair.lost(), 0);
+    // Only for as long as the successor lives.
+    pair.backup.kill9();
+    wait_for(&pair.master, "state", "master");
+}
+
+#[test]
 fn a_binary_that_will_not_do_is_refused_and_the_daemon_runs_on() {
     let pair = Pair::start("", "0.2", "");
     let script = pair.a.directory().unwrap().join("impostor");

@@ -1,7 +1,7 @@
 //! Make before break: each address answers until its successor announces it, and no longer.
 
 use vipd::config::Release;
-use vipd::engine::Input;
+use vipd::engine::{Command, Input, RouterId};
 use vipd::status::State;
 use vipd::types::Mac;
 
@@ -59,4 +59,20 @@ fn a_stop_resigns_at_once_and_lets_go_with_the_announcement() {
     bench.expect(&["advert 0"]);
     announced(&mut bench);
     bench.expect(&["drop 192.0.2.251", "exit"]);
+}
+
+// `vipd upgrade` after `vipd handover`: the new binary knows what the old one was told.
+#[test]
+fn a_router_handed_over_before_an_upgrade_stays_a_backup() {
+    let mut bench = Bench::settled(with_priority(150));
+    bench.feed(Input::Command(Command::StayHandedOver(RouterId(0))));
+    assert_eq!(bench.engine.handed_over().collect::<Vec<_>>(), ["VI_1"]);
+    for _ in 0..10 {
+        bench.hear(&advert(LOW, 100));
+        bench.run_for(secs(1));
+    }
+    assert_eq!(bench.state(), State::Backup);
+    bench.run_for(secs(3));
+    assert_eq!(bench.state(), State::Master, "the successor is dead");
+    assert_eq!(bench.engine.handed_over().count(), 0);
 }
