@@ -27,6 +27,7 @@ use crate::engine::{
     Action, Applied, Event, Level, LinkChange, OpError, OpId, Renewal, RouterId, Transition, Want,
 };
 use crate::status::State;
+use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
 use crate::sys::packet::FrameSender;
 use crate::sys::realtime::prefer_this_thread;
@@ -219,12 +220,13 @@ fn address_thread(
         let _of_that_thread = runtime.enter();
         Netlink::connect()?
     };
+    let leases = Leases::connect()?;
     thread::Builder::new().name("addresses".to_owned()).spawn(move || {
         if realtime {
             // The control thread says it if this is not permitted.
             let _ = prefer_this_thread();
         }
-        runtime.block_on(perform_addresses(netlink, queue, inbox, renewing));
+        runtime.block_on(perform_addresses(netlink, leases, queue, inbox, renewing));
     })?;
     Ok(())
 }
@@ -233,6 +235,7 @@ fn address_thread(
 /// becomes its primary, and an address removed and added again must end up present.
 async fn perform_addresses(
     mut netlink: Netlink,
+    mut leases: Leases,
     mut queue: UnboundedReceiver<AddressOp>,
     inbox: UnboundedSender<Inbox>,
     renewing: Arc<AtomicBool>,
@@ -249,8 +252,10 @@ async fn perform_addresses(
                 }
             }
             AddressOp::Renew(renewals) => {
-                if let Err(error) = netlink.renew(&renewals).await {
-                    tracing::warn!("cannot {error}");
+                for (Renewal { iface, address, .. }, error) in leases.renew(&renewals) {
+                    // The engine asks for the address itself, and says so if that fails too.
+                    tracing::debug!("cannot {error}");
+                    let _ = inbox.send(Inbox::NotRenewed { iface, cidr: address.kernel_cidr() });
                 }
                 renewing.store(false, Ordering::Relaxed);
             }

@@ -46,7 +46,7 @@ use crate::sys::packet::FrameSender;
 use crate::sys::rawsock::Batch;
 use crate::sys::timer::Timer;
 use crate::sys::{exec, realtime};
-use crate::types::{Mac, Now};
+use crate::types::{Cidr, IfIndex, Mac, Now};
 use crate::wire::{arp, ndisc};
 use background::{Background, Notice};
 use commands::{Answer, Successor};
@@ -198,6 +198,8 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
 enum Inbox {
     /// An action is done.
     Done { op: OpId, result: Result<Applied, OpError> },
+    /// The kernel would not lengthen a lease.
+    NotRenewed { iface: IfIndex, cidr: Cidr },
     /// The kernel changed something.
     Kernel(Reported),
     /// A signal.
@@ -535,6 +537,9 @@ impl Control {
         let now = self.clock.now();
         match item {
             Inbox::Done { op, result } => self.engine.handle(now, Input::Done { op, result }),
+            Inbox::NotRenewed { iface, cidr } => {
+                self.engine.handle(now, Input::NotRenewed { iface, cidr });
+            }
             Inbox::Kernel(Reported::Change(change)) => {
                 self.effects.links_changed(&change);
                 self.engine.handle(now, Input::Link(change));

@@ -49,6 +49,13 @@ pub enum Input<'a> {
         /// How it went.
         result: Result<Applied, OpError>,
     },
+    /// The kernel would not lengthen the lease of an address: one of an [`Action::Renew`].
+    NotRenewed {
+        /// On which interface.
+        iface: IfIndex,
+        /// The address as the kernel has it.
+        cidr: Cidr,
+    },
     /// Another node announced an address of ours: a gratuitous ARP or unsolicited NA was heard.
     Announced {
         /// Where.
@@ -212,7 +219,8 @@ pub enum Action {
         /// Present or absent.
         want: Want,
     },
-    /// Lengthen the leases of addresses that are held: all of them in one netlink batch.
+    /// Lengthen the leases of addresses that are held: all of them in one netlink batch. Only what
+    /// the kernel refuses is answered, by [`Input::NotRenewed`].
     Renew(Vec<Renewal>),
     /// Open or close the sockets of one interface that listen at one place. `Open` is answered by
     /// `Done`; `Close` never fails and is answered too.

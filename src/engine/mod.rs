@@ -114,6 +114,7 @@ impl Engine {
             }
             Input::Link(change) => self.link_changed(now, change),
             Input::Done { op, result } => self.op_done(now, op, &result),
+            Input::NotRenewed { iface, cidr } => self.not_renewed(now, iface, cidr),
             Input::Announced { iface, vip, mac } => self.announced(now, iface, vip, mac),
             Input::Tracked { router, delta, failed } => {
                 if failed {
@@ -279,6 +280,19 @@ impl Engine {
                 router.address_vanished(now, iface, cidr, &mut self.out);
             }
             self.rearm(id);
+        }
+    }
+
+    fn not_renewed(&mut self, now: Now, iface: IfIndex, cidr: Cidr) {
+        let concerned = self.by_address.get(&cidr.address()).into_iter().flatten();
+        for id in concerned.copied().collect::<Vec<_>>() {
+            if let Some(router) = self.routers.get_mut(&id) {
+                router.holding.not_renewed(now, iface, cidr, &mut self.out);
+            }
+            self.rearm(id);
+        }
+        for router in &mut self.retired {
+            router.holding.not_renewed(now, iface, cidr, &mut self.out);
         }
     }
 

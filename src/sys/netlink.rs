@@ -2,7 +2,9 @@
 //! come in on another one ([`super::monitor`]), so that a flood of them cannot delay an address.
 //!
 //! [`Netlink::connect`] spawns one task that owns the socket; it ends when the last [`Netlink`] is
-//! dropped.
+//! dropped. Leases are lengthened on a third connection ([`leases`]).
+
+pub mod leases;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,12 +21,12 @@ use rtnetlink::packet_route::address::{
 };
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::sys::AsyncSocket;
+use rtnetlink::sys::{AsyncSocket, Socket};
 use rtnetlink::{Error, Handle};
 
 use super::{clock, interface_name};
 use crate::config::VirtualAddress;
-use crate::engine::{Applied, Lease, Link, LinkAddress, OpError, Renewal};
+use crate::engine::{Applied, Lease, Link, LinkAddress, OpError};
 use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
 
 /// The mark of our addresses (IFA_PROTO, 'v'), which says who to blame and what to clean up.
@@ -49,11 +51,7 @@ impl Netlink {
         let (mut connection, handle, _) = rtnetlink::new_connection()?;
         // An answer that was never acknowledged must not pass for success.
         connection.set_forward_ack(true);
-        let socket = connection.socket_mut().socket_mut();
-        if socket.set_ext_ack(true).and_then(|()| socket.set_cap_ack(true)).is_err() {
-            // An old kernel: errors are numbers only, and their body looks like no attribute.
-            let _ = socket.set_ext_ack(false);
-        }
+        explain_refusals(connection.socket_mut().socket_mut());
         tokio::spawn(connection);
         Ok(Netlink { handle })
     }
@@ -122,34 +120,6 @@ impl Netlink {
         }
     }
 
-    /// Lengthen leases, all of them in one go.
-    ///
-    /// # Errors
-    /// The kernel's first refusal.
-    pub async fn renew(&mut self, renewals: &[Renewal]) -> Result<(), OpError> {
-        let mut requests = Vec::new();
-        for renewal in renewals {
-            let message = new_address(renewal.iface, &renewal.address, Some(renewal.lease));
-            let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewAddress(message));
-            request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE;
-            requests.push(self.handle.request(request));
-        }
-        let mut first = Ok(());
-        for (request, renewal) in requests.into_iter().zip(renewals) {
-            let outcome = match request {
-                Ok(answers) => acknowledged(answers).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = outcome
-                && first.is_ok()
-            {
-                let what = format!("renew {} on {}", renewal.address.cidr, name_of(renewal.iface));
-                first = Err(Refusal::of(&error).of_operation(what));
-            }
-        }
-        first
-    }
-
     /// Every link with its addresses.
     ///
     /// # Errors
@@ -197,6 +167,14 @@ impl Netlink {
         message: NetlinkMessage<RouteNetlinkMessage>,
     ) -> Result<(), Error> {
         acknowledged(self.handle.request(message)?).await
+    }
+}
+
+/// Have the kernel say why it refuses, in words.
+fn explain_refusals(socket: &Socket) {
+    if socket.set_ext_ack(true).and_then(|()| socket.set_cap_ack(true)).is_err() {
+        // An old kernel: errors are numbers only, and their body looks like no attribute.
+        let _ = socket.set_ext_ack(false);
     }
 }
 

@@ -185,6 +185,17 @@ impl Holding {
         }
     }
 
+    /// The kernel would not lengthen a lease. Whoever asks for the address itself learns why, and
+    /// goes on asking.
+    pub(crate) fn not_renewed(&mut self, now: Now, iface: IfIndex, cidr: Cidr, out: &mut Outbox) {
+        let lease = self.lease;
+        for entry in self.addresses.iter_mut().filter(|e| e.held && e.wanted && e.op.is_none()) {
+            if entry.iface == Some(iface) && entry.address.kernel_cidr() == cidr {
+                entry.ask(now, Want::Held(lease), Some(iface), out);
+            }
+        }
+    }
+
     /// Lets go of one address.
     pub(crate) fn release(&mut self, now: Now, address: IpAddr, out: &mut Outbox) {
         for entry in &mut self.addresses {

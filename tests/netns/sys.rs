@@ -3,15 +3,18 @@
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use vipd::config::VirtualAddress;
-use vipd::engine::{Applied, Datagram, Link, LinkAddress, LinkChange, Listen, OpError};
+use vipd::engine::{
+    Applied, Datagram, Lease, Link, LinkAddress, LinkChange, Listen, OpError, Renewal,
+};
 use vipd::lab::deadline::eventually;
 use vipd::lab::raw::Datagram as Forged;
 use vipd::lab::{Decoded, Node};
 use vipd::sys::monitor::{Monitor, Reported};
+use vipd::sys::netlink::leases::Leases;
 use vipd::sys::netlink::{Netlink, OUR_IFA_PROTO};
 use vipd::sys::rawsock::{Batch, Receiver, Sender};
 use vipd::types::{Cidr, Family, IfIndex};
@@ -265,6 +268,56 @@ fn ipv6_switched_off_is_said_and_not_just_denied() {
     assert!(error.to_string().contains("net.ipv6.conf.eth0.disable_ipv6"), "{error}");
 }
 
+fn renewals(iface: IfIndex, addresses: &[VirtualAddress], seconds: u32) -> Vec<Renewal> {
+    let renewal = |address: &VirtualAddress| Renewal {
+        iface,
+        address: Arc::new(address.clone()),
+        lease: Lease(seconds),
+    };
+    addresses.iter().map(renewal).collect()
+}
+
+// R39. More addresses than one datagram takes, and what is refused is said of each.
+#[test]
+fn leases_are_lengthened_in_batches_and_each_refusal_is_told() {
+    let lab = lab();
+    let a = lab.node("lb-01").unwrap();
+    a.link("eth0", &["10.0.0.2/16"]).unwrap();
+    let eth0 = index(&a, "eth0");
+    let v4 = (0..300).map(|n| plain(&format!("10.0.{}.{}/32", 1 + n / 250, 1 + n % 250)));
+    let addresses: Vec<_> = v4.chain([plain("2001:db8::10/128")]).collect();
+    let refused = within(&a, move || async move {
+        let mut netlink = Netlink::connect().unwrap();
+        for address in &addresses {
+            let held = netlink.set_present(eth0, address, Some(Lease(20))).await;
+            assert_eq!(held, Ok(Applied::Changed));
+        }
+        let mut batch = renewals(eth0, &addresses, 60);
+        for at in [7, 299] {
+            batch[at].iface = IfIndex(4711);
+        }
+        let mut leases = Leases::connect().unwrap();
+        let refused = leases.renew(&batch);
+        assert_eq!(leases.renew(&batch), refused, "a refusal ends nothing");
+        refused
+    });
+    let told: Vec<_> = refused.iter().map(|(_, error)| error.operation.as_str()).collect();
+    assert_eq!(
+        told,
+        ["renew 10.0.1.8/32 on interface 4711", "renew 10.0.2.50/32 on interface 4711"]
+    );
+    assert!(refused.iter().all(|(_, error)| error.cause.starts_with("No such device")));
+    let (mut renewed, mut old) = (0, Vec::new());
+    for address in a.addresses("eth0").unwrap() {
+        match address.valid {
+            Some(valid) if valid > Duration::from_secs(50) => renewed += 1,
+            Some(_) => old.push(address.cidr.to_string()),
+            None => {}
+        }
+    }
+    assert_eq!((renewed, old), (299, vec!["10.0.1.8/32".to_owned(), "10.0.2.50/32".to_owned()]));
+}
+
 #[test]
 fn two_hundred_and_fifty_addresses_take_well_under_a_second() {
     let lab = lab();
@@ -306,7 +359,7 @@ fn watch(node: &Node) -> mpsc::Receiver<Reported> {
 fn report<T>(
     told: &mpsc::Receiver<Reported>,
     what: &str,
-    wanted: impl Fn(&LinkChange) -> Option<T>,
+    mut wanted: impl FnMut(&LinkChange) -> Option<T>,
 ) -> T {
     let deadline = Instant::now() + SOON;
     let mut seen = Vec::new();
@@ -319,6 +372,50 @@ fn report<T>(
         seen.push(reported);
     }
     panic!("no {what} in {seen:#?}");
+}
+
+#[test]
+fn the_monitor_is_not_told_of_our_renewals_but_of_everything_else() {
+    let lab = lab();
+    let a = lab.node("lb-01").unwrap();
+    a.link("eth0", &["10.0.0.2/24"]).unwrap();
+    let eth0 = index(&a, "eth0");
+    let told = watch(&a);
+    within(&a, move || async move {
+        let mut netlink = Netlink::connect().unwrap();
+        let addresses = [plain("10.0.0.10/32"), plain("2001:db8::10/128")];
+        for address in &addresses {
+            netlink.set_present(eth0, address, Some(Lease(10))).await.unwrap();
+        }
+        // The kernel dates addresses to the hundredth of a second.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let mut leases = Leases::connect().unwrap();
+        for _ in 0..3 {
+            assert_eq!(leases.renew(&renewals(eth0, &addresses, 20)), []);
+        }
+    });
+    // Somebody else's change of one of them, and its end.
+    a.run("replace an address", async move |netlink| {
+        let request = netlink.address().add(eth0.0, ip("10.0.0.10"), 32).replace();
+        request.execute().await.map_err(io::Error::other)
+    })
+    .unwrap();
+    a.del_address("eth0", "10.0.0.10/32").unwrap();
+    let mut seen = Vec::new();
+    report(&told, "deletion", |change| {
+        match change {
+            LinkChange::Address { address, .. } => {
+                seen.push(format!("{} ours: {}", address.cidr, address.ours));
+            }
+            LinkChange::AddressGone { .. } => return Some(()),
+            _ => {}
+        }
+        None
+    });
+    assert_eq!(
+        seen,
+        ["10.0.0.10/32 ours: true", "2001:db8::10/128 ours: true", "10.0.0.10/32 ours: false"]
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vipd::engine::{
-    Action, Applied, Lease, Link, LinkAddress, LinkChange, OpError, OpId, Renewal, Want,
+    Action, Applied, Input, Lease, Link, LinkAddress, LinkChange, OpError, OpId, Renewal, Want,
 };
 use vipd::types::{Cidr, IfIndex, IfName, Mac};
 
@@ -37,9 +37,6 @@ enum Kind {
     Socket,
     Renew(Vec<Renewal>),
 }
-
-/// What an operation answered, and the event the kernel sends about it.
-pub type Performed = (Option<(OpId, Result<Applied, OpError>)>, Option<LinkChange>);
 
 impl FakeKernel {
     pub fn new(own: Vec<Cidr>, mac: Mac) -> FakeKernel {
@@ -96,20 +93,24 @@ impl FakeKernel {
         self.queue.push_back(Pending { at: after + delay, op, kind });
     }
 
-    /// Performs the oldest operation.
-    pub fn perform(&mut self) -> Performed {
+    /// Performs the oldest operation: what it answers, and the events the kernel sends about it.
+    pub fn perform(&mut self) -> Vec<Input<'static>> {
         let Pending { at, op, kind } = self.queue.pop_front().unwrap();
         self.operations += 1;
         if self.sick && self.operations.is_multiple_of(2) {
             let error =
                 OpError { operation: "simulate".to_owned(), cause: "sick kernel".to_owned() };
-            let answered = !matches!(kind, Kind::Renew(_));
-            return (answered.then_some((op, Err(error))), None);
+            return match kind {
+                Kind::Renew(renewals) => renewals.iter().map(not_renewed).collect(),
+                Kind::Address { .. } | Kind::Socket => {
+                    vec![Input::Done { op, result: Err(error) }]
+                }
+            };
         }
         let (result, event) = match kind {
             Kind::Renew(renewals) => {
                 self.renew(at, &renewals);
-                return (None, None);
+                return Vec::new();
             }
             Kind::Socket => (Ok(Applied::Changed), None),
             Kind::Address { iface, cidr, want } => {
@@ -144,7 +145,8 @@ impl FakeKernel {
                 }
             }
         };
-        (Some((op, result)), event)
+        let event = event.map(Input::Link);
+        [Input::Done { op, result }].into_iter().chain(event).collect()
     }
 
     fn lease(&mut self, now: Duration, address: IpAddr, lease: Option<Lease>) {
@@ -201,6 +203,10 @@ impl FakeKernel {
         self.iface = IfIndex(self.iface.0 + 1);
         LinkChange::Resync(self.table(now))
     }
+}
+
+fn not_renewed(renewal: &Renewal) -> Input<'static> {
+    Input::NotRenewed { iface: renewal.iface, cidr: renewal.address.kernel_cidr() }
 }
 
 fn address(cidr: Cidr, ours: bool, renewed: Duration) -> LinkAddress {

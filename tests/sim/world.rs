@@ -406,12 +406,8 @@ impl World {
     }
 
     fn kernel_answers(&mut self, n: usize) {
-        let (done, event) = self.nodes[n].kernel.perform();
-        if let Some((op, result)) = done {
-            self.feed(n, Input::Done { op, result });
-        }
-        if let Some(event) = event {
-            self.feed(n, Input::Link(event));
+        for input in self.nodes[n].kernel.perform() {
+            self.feed(n, input);
         }
     }
 

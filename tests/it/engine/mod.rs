@@ -6,6 +6,7 @@ mod floods;
 mod handover;
 mod instances;
 mod kernel;
+mod leases;
 mod properties;
 mod reload;
 mod setup;
