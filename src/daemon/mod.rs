@@ -484,20 +484,20 @@ impl Control {
             let receiver = match heard {
                 Heard::Adverts(receiver) => receiver,
                 Heard::Announcements(frames) => {
-                    let announced = announcement(frames);
-                    spent += 1;
-                    match announced {
+                    match announcement(frames) {
+                        // Nothing read costs nothing: the loop would wait for more of it for ever.
+                        Ok(None) => break,
                         Ok(Some(Some((vip, mac)))) => {
                             let input = Input::Announced { iface, vip, mac };
                             self.engine.handle(self.clock.now(), input);
                             self.perform_actions()?;
                         }
                         Ok(Some(None)) => {}
-                        Ok(None) => break,
                         Err(error) => {
                             tracing::debug!("listen on interface {iface}: {error}");
                         }
                     }
+                    spent += 1;
                     if spent >= budget {
                         break;
                     }

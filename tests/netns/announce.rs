@@ -1,17 +1,19 @@
 //! Telling the LAN where the address is: what announcements look like and when they come (W31 to
 //! W34), and that switch and clients follow.
 
+use std::fs::{self, DirEntry};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use vipd::lab::deadline::eventually;
 use vipd::lab::ping::Pinger;
-use vipd::lab::{Arp, Capture, Decoded, Direction, Frame, Neighbour, Node, Stamp};
+use vipd::lab::{Arp, Capture, Decoded, Direction, Frame, Neighbour, Node, Stamp, Vipd};
 use vipd::types::Mac;
 
 use crate::SOON;
 use crate::common::{
-    INTERVAL, Machine, Site, VIP, adverts, await_address, await_state, ip, site, start, status, web,
+    INTERVAL, Machine, Site, VIP, adverts, await_address, await_state, ip, pass, site, start,
+    status, web,
 };
 use crate::turns::{alone, together};
 
@@ -234,4 +236,31 @@ fn nothing_is_announced_before_the_kernel_has_the_address() {
     let sent = adverts(&wire.frames(), "10.0.0.2");
     assert!(crate::common::longest_gap(&sent) < machine.allows(INTERVAL * 3));
     assert_eq!(status(&vipd)["state"], "master");
+}
+
+/// How often the threads of a daemon were put on a processor.
+fn wake_ups(vipd: &Vipd) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", vipd.process().pid())).unwrap();
+    let count = |task: DirEntry| -> u64 {
+        let text = fs::read_to_string(task.path().join("schedstat")).unwrap();
+        text.split_whitespace().last().unwrap().parse().unwrap()
+    };
+    tasks.map(|task| count(task.unwrap())).sum()
+}
+
+#[test]
+fn announcements_do_not_keep_a_backup_awake() {
+    let _turn = together();
+    let site = site();
+    let backup = start(&site.b, &web(100, ""));
+    await_state(&backup, "master");
+    let _master = start(&site.a, &web(150, ""));
+    await_state(&backup, "backup");
+    // Five announcements at once, and three more in the first second.
+    pass(Duration::from_millis(1_200));
+    let before = wake_ups(&backup);
+    pass(Duration::from_secs(1));
+    let woken = wake_ups(&backup) - before;
+    // Ten adverts, each of which may be waited for twice.
+    assert!(woken < 100, "{woken} times in a second");
 }
