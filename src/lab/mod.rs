@@ -23,6 +23,7 @@
 //! ```
 
 mod capture;
+pub mod cluster;
 pub mod deadline;
 mod decode;
 mod error;

@@ -7,6 +7,7 @@
 mod addresses;
 mod announce;
 mod clients;
+mod cluster;
 mod common;
 mod daemon;
 mod demo;
