@@ -583,6 +583,8 @@ pub enum V3Checksum {
     PseudoHeader,
     /// Over the message only: RFC 9568 section 5.2.8, Cisco, Arista, Holo.
     MessageOnly,
+    /// Unicast with the multicast group in the pseudo-header's destination: keepalived before 1.3.7.
+    OldUnicast,
 }
 
 #[cfg(test)]

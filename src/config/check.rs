@@ -262,6 +262,12 @@ impl RouterCheck<'_> {
         } else {
             V3Checksum::PseudoHeader
         };
+        if let Some(Spanned { value: V3Checksum::OldUnicast, span }) = raw.checksum
+            && raw.peers.is_none()
+        {
+            let text = "the old checksum of unicast adverts needs unicast peers";
+            self.error(span, text).help.push("remove it, or list the peers".into());
+        }
         Some(Dialect::V3Ipv4(raw.checksum.map_or(standard, |c| c.value)))
     }
 

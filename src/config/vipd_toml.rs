@@ -258,6 +258,7 @@ impl Reader<'_> {
                         &[
                             ("pseudo-header", V3Checksum::PseudoHeader),
                             ("message-only", V3Checksum::MessageOnly),
+                            ("old-unicast", V3Checksum::OldUnicast),
                         ],
                     );
                 }

@@ -7,7 +7,7 @@ use crate::config::{Cast, Strict};
 use crate::engine::Engine;
 use crate::engine::io::{Datagram, Level, RouterId};
 use crate::status::State;
-use crate::types::{Dialect, Family, IfIndex, Now};
+use crate::types::{Dialect, Family, IfIndex, Now, V3Checksum};
 use crate::vrrp::refusal::Refusal;
 use crate::vrrp::router::Router;
 use crate::wire::ipv4::Ipv4Header;
@@ -159,9 +159,10 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
     };
     vrrp::check_hop_limit(carrier.hop_limit, accepted_ttl)?;
     let message = carrier.message?;
-    let accept = match cfg.strict {
-        Some(Strict::Rfc9568) => ChecksumAccept::MessageOnly,
-        Some(Strict::Rfc3768 | Strict::Rfc5798) | None => ChecksumAccept::Both,
+    let accept = match (cfg.strict, cfg.dialect) {
+        (Some(Strict::Rfc9568), _) => ChecksumAccept::MessageOnly,
+        (_, Dialect::V3Ipv4(V3Checksum::OldUnicast)) => ChecksumAccept::OldUnicast,
+        _ => ChecksumAccept::Both,
     };
     let parsed = Advert::parse(&cfg.dialect, carrier.source, carrier.destination, message, accept)?;
     let advert = &parsed.advert;

@@ -115,10 +115,12 @@ impl Router {
                 let (form, set) = match theirs {
                     V3Checksum::MessageOnly => ("without the IPv4 pseudo-header", "message-only"),
                     V3Checksum::PseudoHeader => ("with the IPv4 pseudo-header", "pseudo-header"),
+                    V3Checksum::OldUnicast => ("as if sent to the group", "old-unicast"),
                 };
                 format!(
                     "{source} computes the VRRPv3 checksum {form} and may refuse ours: set \
-                     checksum = \"{set}\" (keepalived.conf: v3_checksum_as_v2)"
+                     checksum = \"{set}\" (keepalived.conf: v3_checksum_as_v2, \
+                     old_unicast_checksum)"
                 )
             };
             self.ledger.log(now, &self.cfg.name, "checksum_form", Level::Warn, message, out);

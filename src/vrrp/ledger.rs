@@ -117,7 +117,9 @@ impl Ledger {
             self.counters.pri_zero_rcvd += 1;
         }
         match checksum {
-            Some(V3Checksum::PseudoHeader) => self.counters.checksum_pseudo_header += 1,
+            Some(V3Checksum::PseudoHeader | V3Checksum::OldUnicast) => {
+                self.counters.checksum_pseudo_header += 1;
+            }
             Some(V3Checksum::MessageOnly) => self.counters.checksum_message_only += 1,
             None => {}
         }

@@ -8,11 +8,12 @@ use super::vrrp::{Advert, ChecksumAccept, from_ipv4, peek};
 use super::{arp, ndisc};
 use crate::types::{AuthV2, Dialect, Family, V3Checksum};
 
-const DIALECTS: [Dialect; 5] = [
+const DIALECTS: [Dialect; 6] = [
     Dialect::V2(AuthV2::None),
     Dialect::V2(AuthV2::Pass(*b"1111\0\0\0\0")),
     Dialect::V3Ipv4(V3Checksum::PseudoHeader),
     Dialect::V3Ipv4(V3Checksum::MessageOnly),
+    Dialect::V3Ipv4(V3Checksum::OldUnicast),
     Dialect::V3Ipv6,
 ];
 

@@ -68,6 +68,9 @@ const IPV6_HEADER_LEN: usize = 40;
 /// receipt (RFC 9568 section 5.2.6).
 const INTERVAL_MASK: u16 = 0x0fff;
 
+/// The destination in the checksum of old unicast senders: always the assigned group.
+const OLD_DESTINATION: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+
 /// An advertisement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advert {
@@ -123,6 +126,8 @@ pub enum ChecksumAccept {
     /// With and without the pseudo-header, so that any peer is understood.
     #[default]
     Both,
+    /// Those, and the one of old unicast senders.
+    OldUnicast,
     /// RFC 9568 section 5.2.8 to the letter.
     MessageOnly,
 }
@@ -306,6 +311,9 @@ impl Advert {
             Dialect::V3Ipv4(V3Checksum::PseudoHeader) | Dialect::V3Ipv6 => {
                 endpoints.add_pseudo_header(sum, message.len())
             }
+            Dialect::V3Ipv4(V3Checksum::OldUnicast) => {
+                endpoints.towards_the_group().add_pseudo_header(sum, message.len())
+            }
         };
         message[CHECKSUM_AT..HEADER_LEN].copy_from_slice(&sum.finish().to_be_bytes());
         Ok(())
@@ -419,6 +427,14 @@ impl Endpoints {
         }
     }
 
+    /// What a packet to everyone would have.
+    fn towards_the_group(&self) -> Endpoints {
+        match *self {
+            Endpoints::V4(source, _) => Endpoints::V4(source, OLD_DESTINATION),
+            Endpoints::V6(source, destination) => Endpoints::V6(source, destination),
+        }
+    }
+
     /// Verifies the checksum in the form the *message's* version and family ask for, which need
     /// not be the router's: a VRRPv2 advert heard by a VRRPv3 router is a version error, not a
     /// checksum error.
@@ -434,8 +450,11 @@ impl Endpoints {
             (2, _) => alone.verifies().then_some(None),
             (_, Endpoints::V6(..)) => with_pseudo_header.verifies().then_some(None),
             (_, Endpoints::V4(..)) => {
-                if accept == ChecksumAccept::Both && with_pseudo_header.verifies() {
+                let old = || self.towards_the_group().add_pseudo_header(alone, message.len());
+                if accept != ChecksumAccept::MessageOnly && with_pseudo_header.verifies() {
                     Some(Some(V3Checksum::PseudoHeader))
+                } else if accept == ChecksumAccept::OldUnicast && old().verifies() {
+                    Some(Some(V3Checksum::OldUnicast))
                 } else {
                     alone.verifies().then_some(Some(V3Checksum::MessageOnly))
                 }

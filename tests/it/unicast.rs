@@ -291,6 +291,29 @@ fn the_other_kind_of_cast_is_refused_and_said() {
     }
 }
 
+/// An advert as keepalived before 1.3.7 sends it, from 192.0.2.100 to 192.0.2.101.
+#[test]
+fn the_old_checksum_is_heard_and_sent_where_it_is_asked_for() {
+    for (settings, heard) in [("checksum = \"old-unicast\"", true), ("", false)] {
+        let peers = format!("peers = [\"192.0.2.100\"]\n{settings}");
+        let mut host = Host::new(&config(&router(&peers)), &["192.0.2.101/24"]);
+        let recorded = packet("v3_ipv4_uni_old");
+        host.feed(Input::Packet { iface: ETH0, datagram: Datagram::V4(&recorded) });
+        let counters = host.status().counters;
+        assert_eq!(
+            (counters.adv_rcvd, counters.checksum_errors),
+            if heard { (1, 0) } else { (0, 1) }
+        );
+        host.run(Duration::from_secs(8));
+        let (_, _, bytes) = host.sent().swap_remove(0);
+        let (source, destination) = (ip("192.0.2.101"), ip("192.0.2.100"));
+        let form = Dialect::V3Ipv4(V3Checksum::OldUnicast);
+        let accept = ChecksumAccept::OldUnicast;
+        let sent = Advert::parse(&form, source, destination, &bytes[20..], accept).unwrap();
+        assert_eq!(sent.checksum == Some(V3Checksum::OldUnicast), heard);
+    }
+}
+
 #[test]
 fn one_vrid_serves_multicast_and_unicast_side_by_side() {
     let second = router("").replace("[vrrp.web]", "[vrrp.multicast]").replace(".231", ".232");

@@ -15,7 +15,7 @@ use vipd::wire::ndisc::{parse_unsolicited, unsolicited_na};
 use vipd::wire::vrrp::{Advert, ChecksumAccept, HOP_LIMIT};
 
 use crate::golden::{
-    NO_AUTH, PASS_1111, V3_MESSAGE, V3_PSEUDO, advert, deliver, names, packet, receive,
+    Delivered, NO_AUTH, PASS_1111, V3_MESSAGE, V3_PSEUDO, advert, deliver, names, packet, receive,
     receive_with, v4, v6,
 };
 
@@ -52,11 +52,12 @@ fn accepted() -> Vec<Accepted> {
 }
 
 /// File, dialect of the receiver, counter.
-const REFUSED: [(&str, Dialect, &str); 16] = [
+const REFUSED: [(&str, Dialect, &str); 17] = [
     ("v2_ah", NO_AUTH, "auth_type_mismatch"),
     ("v3_ipv4_hmac_noph", V3_PSEUDO, "packet_length_errors"),
     ("v3_ipv6_hmac", Dialect::V3Ipv6, "packet_length_errors"),
     ("neg_v3_badck", V3_PSEUDO, "checksum_errors"),
+    ("v3_ipv4_uni_old", V3_PSEUDO, "checksum_errors"),
     ("neg_v3_ttl254", V3_PSEUDO, "ip_ttl_errors"),
     ("neg_v3_type2", V3_PSEUDO, "invalid_type_pkts"),
     ("neg_v3_ver4", V3_PSEUDO, "version_errors"),
@@ -103,7 +104,7 @@ fn every_file_has_a_meaning() {
         .map(str::to_owned)
         .collect();
     assert_eq!(known, names());
-    assert_eq!(known.len(), 41);
+    assert_eq!(known.len(), 42);
 }
 
 // C17, C27, C28
@@ -166,6 +167,31 @@ fn strict_rfc_9568_takes_the_message_only_checksum_alone() {
     // It says nothing about IPv6, which has one form only.
     let v6 = receive_with(&packet("v3_ipv6"), &Dialect::V3Ipv6, 255, ChecksumAccept::MessageOnly);
     assert_eq!(v6.unwrap().checksum, None);
+}
+
+/// What keepalived before 1.3.7 sends to a unicast peer: nobody takes it without being told to.
+#[test]
+fn the_checksum_of_old_unicast_senders_is_keepalived_s() {
+    let old = Dialect::V3Ipv4(V3Checksum::OldUnicast);
+    let recorded = packet("v3_ipv4_uni_old");
+    let with = |accept| receive_with(&recorded, &old, 255, accept);
+    let parsed = with(ChecksumAccept::OldUnicast).unwrap();
+    assert_eq!(parsed.checksum, Some(V3Checksum::OldUnicast));
+    assert_eq!(parsed.advert, advert(62, 150, 100, &["192.0.2.231"]));
+    for accept in [ChecksumAccept::Both, ChecksumAccept::MessageOnly] {
+        assert_eq!(with(accept).unwrap_err().counter(), "checksum_errors");
+    }
+    let Delivered { source, destination, message, .. } = deliver(&recorded).unwrap();
+    let mut sent = Vec::new();
+    parsed.advert.emit(&old, source, destination, &mut sent).unwrap();
+    assert_eq!(sent, message);
+    // Who understands the old form still understands the others.
+    for (file, form) in
+        [("v3_ipv4_uni_ph", V3Checksum::PseudoHeader), ("v3_ipv4_noph", V3Checksum::MessageOnly)]
+    {
+        let parsed = receive_with(&packet(file), &old, 255, ChecksumAccept::OldUnicast).unwrap();
+        assert_eq!(parsed.checksum, Some(form));
+    }
 }
 
 // C12

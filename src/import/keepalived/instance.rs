@@ -49,6 +49,7 @@ pub(crate) fn lower(
         auth_type: None,
         lower_prio_no_advert: globals.lower_prio_no_advert,
         owner_ignores: globals.owner_ignores,
+        old_checksum: None,
         uses: Uses::default(),
     };
     instance.raw.check_addresses = globals.skip_check.map(not);
@@ -93,6 +94,7 @@ struct Instance {
     auth_type: Option<Span>,
     lower_prio_no_advert: Option<Spanned<bool>>,
     owner_ignores: Option<Spanned<bool>>,
+    old_checksum: Option<Span>,
     uses: Uses,
 }
 
@@ -130,7 +132,7 @@ impl Instance {
                 raw.fault_without_peers = Some(Spanned::new(true, span));
             }
             ("unicast_ttl", Some(word)) => raw.ttl = number(word, out),
-            ("old_unicast_checksum", _) => peers::old_checksum(node, out),
+            ("old_unicast_checksum", _) => self.old_checksum = peers::old_checksum(node, out),
             ("virtual_ipaddress", _) => raw.addresses.append(&mut address::lower(node, out)),
             ("virtual_ipaddress_excluded", _) => {
                 raw.excluded.append(&mut address::lower(node, out));
@@ -247,8 +249,10 @@ impl Instance {
             // The global version is for IPv4 only; IPv6 without its own is version 3.
             raw.version = raw.version.or(globals.version);
         }
-        if let (Some(span), 3, Family::Ipv4) = (checksum_as_v2, version_of(raw), family) {
-            raw.checksum = Some(Spanned::new(V3Checksum::MessageOnly, span));
+        if version_of(raw) == 3 && family == Family::Ipv4 {
+            let old = self.old_checksum.filter(|_| raw.peers.is_some());
+            let as_v2 = checksum_as_v2.map(|span| Spanned::new(V3Checksum::MessageOnly, span));
+            raw.checksum = as_v2.or(old.map(|span| Spanned::new(V3Checksum::OldUnicast, span)));
         }
         raw.announce = globals.complete(&raw.announce);
         if let Some(pass) = &raw.auth_pass

@@ -3,7 +3,7 @@
 use super::keywords::Block;
 use super::tree::Node;
 use super::values::{ip, number};
-use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
+use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::raw::{RawPeer, RawPeers, RawRouter};
 
 /// Adds the peers of a block; a second block adds to the first.
@@ -53,18 +53,14 @@ fn entry(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RawPeer> {
     Some(peer)
 }
 
-/// `old_unicast_checksum [never]`
-pub(crate) fn old_checksum(node: &Node, out: &mut Vec<Diagnostic>) {
-    if node.args.first().is_some_and(|word| word.text == "never") {
-        return;
+/// `old_unicast_checksum [never]`: the place, if it asks for it.
+pub(crate) fn old_checksum(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Span> {
+    let Some(word) = node.args.first() else { return Some(node.keyword.span) };
+    if word.text != "never" {
+        let text = format!("{} is left over after `old_unicast_checksum`", quoted(&word.text));
+        out.push(Diagnostic::error(word.span, text).help("allowed: never, or nothing"));
     }
-    out.push(
-        Diagnostic::error(node.span(), "`old_unicast_checksum` is not supported")
-            .note(
-                "only a keepalived before 1.3.7 sends version 3 unicast adverts with that checksum",
-            )
-            .help("update that peer, or use version 2 with it"),
-    );
+    None
 }
 
 /// What depends on whether there are peers. The group of `global_defs` is for multicast instances.

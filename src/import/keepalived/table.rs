@@ -398,8 +398,9 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "old_unicast_checksum",
         (0, 1),
         Body::No,
-        Class::Checked,
-        "never is accepted; anything else is refused: no keepalived since 1.3.7 sends that checksum",
+        Class::Honoured,
+        "version 3 over IPv4 unicast: the checksum keepalived before 1.3.7 sends and wants; it is not \
+         recognised by itself, so never is what happens without the keyword",
     ),
     yes("mcast_dst_ip", 1, "the instance's own multicast group; not with unicast_peer"),
     flag("v3_checksum_as_v2", "version 3 over IPv4: checksum without the pseudo-header"),
