@@ -31,6 +31,13 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
             LONGEST,
         )
         .unwrap_or_default(),
+        delay_after_boot: duration(
+            &mut found,
+            raw.globals.delay_after_boot,
+            "the delay after the boot",
+            LONGEST,
+        )
+        .unwrap_or_default(),
         log_unknown_vrids: raw.globals.log_unknown_vrids.is_some_and(|v| v.value),
         control_group: control_group(&mut found, raw.globals.control_group.as_ref()),
         realtime: raw.globals.realtime.is_none_or(|v| v.value),

@@ -27,6 +27,9 @@ pub struct Globals {
     /// Adverts are read and thrown away for this long after the start, and every deadline counts
     /// from its end (rule R30, keepalived's `vrrp_startup_delay`).
     pub startup_delay: Duration,
+    /// The same, counted from when the system was booted; the longer of the two counts
+    /// (`vrrp_delay_after_boot`).
+    pub delay_after_boot: Duration,
     /// Log adverts for a VRID nobody here has.
     pub log_unknown_vrids: bool,
     /// Members of this group may use the control socket and command the daemon, as root may.
@@ -42,6 +45,7 @@ impl Default for Globals {
         Globals {
             router_id: None,
             startup_delay: Duration::ZERO,
+            delay_after_boot: Duration::ZERO,
             log_unknown_vrids: false,
             control_group: None,
             realtime: true,

@@ -29,6 +29,8 @@ pub struct RawGlobals {
     pub router_id: Option<Spanned<String>>,
     /// Listen only for this long after the start.
     pub startup_delay: Option<Spanned<Duration>>,
+    /// And for this long after the system was booted.
+    pub delay_after_boot: Option<Spanned<Duration>>,
     /// Log adverts for a VRID nobody here has.
     pub log_unknown_vrids: Option<Spanned<bool>>,
     /// Who besides root may command the daemon.

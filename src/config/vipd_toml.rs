@@ -35,6 +35,7 @@ const TOP: &[&str] = &["global", "vrrp"];
 const GLOBAL: &[&str] = &[
     "router_id",
     "startup_delay",
+    "delay_after_boot",
     "log_unknown_vrids",
     "control_group",
     "realtime",
@@ -171,6 +172,7 @@ impl Reader<'_> {
             match key {
                 "router_id" => globals.router_id = self.text(value),
                 "startup_delay" => globals.startup_delay = self.duration(value),
+                "delay_after_boot" => globals.delay_after_boot = self.duration(value),
                 "log_unknown_vrids" => globals.log_unknown_vrids = self.boolean(value),
                 "control_group" => globals.control_group = self.text(value),
                 "realtime" => globals.realtime = self.boolean(value),

@@ -35,10 +35,10 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
 use crate::config::Config;
-use crate::engine::{Applied, Engine, Input, LinkChange, OpError, OpId, is_adoptable};
+use crate::engine::{Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, is_adoptable};
 use crate::log::Log;
 use crate::status::Daemon;
-use crate::sys::clock::Clock;
+use crate::sys::clock::{self, Clock};
 use crate::sys::frames::FrameSocket;
 use crate::sys::monitor::{Monitor, Reported};
 use crate::sys::netlink::Netlink;
@@ -317,7 +317,8 @@ impl Control {
                 None
             }
         };
-        let engine = Engine::new(config, table, clock.now());
+        let host = KernelView { links: table, uptime: clock::uptime() };
+        let engine = Engine::new(config, host, clock.now());
         Ok(Control {
             engine,
             clock,

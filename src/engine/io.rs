@@ -85,6 +85,15 @@ pub enum Input<'a> {
     Command(Command),
 }
 
+/// The host as it is when the engine starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelView {
+    /// Every link with its addresses.
+    pub links: Vec<(Link, Vec<LinkAddress>)>,
+    /// Time since it was booted, suspends included.
+    pub uptime: Duration,
+}
+
 /// A received datagram of IP protocol 112.
 #[derive(Clone, Copy, Debug)]
 pub enum Datagram<'a> {

@@ -27,8 +27,8 @@ use crate::wire::vrrp::max_addresses;
 
 pub use adopt::is_adoptable;
 pub use io::{
-    Action, Applied, Command, Datagram, Event, Input, Lease, Level, Link, LinkAddress, LinkChange,
-    Listen, OpError, OpId, Renewal, RouterId, Transition, Want,
+    Action, Applied, Command, Datagram, Event, Input, KernelView, Lease, Level, Link, LinkAddress,
+    LinkChange, Listen, OpError, OpId, Renewal, RouterId, Transition, Want,
 };
 use links::LinkTable;
 use sockets::{SocketState, Sockets};
@@ -71,14 +71,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts with the kernel's links as they are. Drain [`Engine::poll_action`] before the first
-    /// input.
+    /// Starts on the host as it is. Drain [`Engine::poll_action`] before the first input.
     #[must_use]
-    pub fn new(config: Arc<Config>, links: Vec<(Link, Vec<LinkAddress>)>, now: Now) -> Engine {
+    pub fn new(config: Arc<Config>, kernel: KernelView, now: Now) -> Engine {
+        let after_boot = config.globals.delay_after_boot.saturating_sub(kernel.uptime);
         let mut engine = Engine {
-            quiet_until: now + config.globals.startup_delay,
+            quiet_until: now + config.globals.startup_delay.max(after_boot),
             config: Arc::default(),
-            links: LinkTable::new(links),
+            links: LinkTable::new(kernel.links),
             sockets: Sockets::default(),
             routers: BTreeMap::new(),
             order: Vec::new(),

@@ -53,6 +53,12 @@ impl Clock {
     }
 }
 
+/// Time since the system was booted, suspends included.
+#[must_use]
+pub fn uptime() -> Duration {
+    read(ClockId::CLOCK_BOOTTIME)
+}
+
 /// CLOCK_MONOTONIC in hundredths of a second, wrapping as the kernel's `ifa_cacheinfo` does. The
 /// kernel counts those from a moment later in its boot: ages come out up to half a second too long.
 pub(super) fn centis_since_boot() -> u32 {

@@ -68,7 +68,12 @@ pub(crate) fn outcome(sources: &dyn Sources, file: &str) -> String {
 /// The checked configuration: the main settings always, the others where they differ.
 pub(crate) fn dump(config: &Config) -> String {
     let mut globals = format!("{:?}", config.globals);
-    for default in [", control_group: None", ", realtime: true", ", lock_memory: false"] {
+    for default in [
+        ", delay_after_boot: 0ns",
+        ", control_group: None",
+        ", realtime: true",
+        ", lock_memory: false",
+    ] {
         globals = globals.replace(default, "");
     }
     let mut out = globals + "\n";

@@ -9,7 +9,8 @@ use std::time::Duration;
 use vipd::config::Config;
 use vipd::config::load::{ReadError, Sources, Text, load};
 use vipd::engine::{
-    Action, Applied, Datagram, Engine, Input, Link, LinkAddress, LinkChange, Listen, OpId,
+    Action, Applied, Datagram, Engine, Input, KernelView, Link, LinkAddress, LinkChange, Listen,
+    OpId,
 };
 use vipd::status::{RouterStatus, State};
 use vipd::types::{Centis, Cidr, Dialect, IfIndex, Mac, Now, Priority, V3Checksum, Vrid};
@@ -64,7 +65,9 @@ struct Host {
 impl Host {
     fn new(config: &Arc<Config>, own: &[&str]) -> Host {
         let addresses = own.iter().map(|cidr| address(cidr)).collect();
-        let engine = Engine::new(Arc::clone(config), vec![(link(true), addresses)], Now::ZERO);
+        let links = vec![(link(true), addresses)];
+        let host = KernelView { links, uptime: Duration::ZERO };
+        let engine = Engine::new(Arc::clone(config), host, Now::ZERO);
         let mut host = Host { engine, now: Now::ZERO, done: Vec::new() };
         host.perform();
         host

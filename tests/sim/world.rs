@@ -10,7 +10,7 @@ use vipd::config::{
     VirtualAddress,
 };
 use vipd::engine::{
-    Action, Command, Datagram, Engine, Input, LinkChange, RouterId, Want, is_adoptable,
+    Action, Command, Datagram, Engine, Input, KernelView, LinkChange, RouterId, Want, is_adoptable,
 };
 use vipd::status::State;
 use vipd::types::{AuthV2, Centis, Cidr, Dialect, Family, Mac, Now, Priority, V3Checksum, Vrid};
@@ -267,7 +267,8 @@ impl World {
         node.resigned = false;
         node.owes_resignation = false;
         node.failed = false;
-        let engine = Engine::new(Arc::clone(&node.config), node.kernel.table(time), node.now(time));
+        let host = KernelView { links: node.kernel.table(time), uptime: time };
+        let engine = Engine::new(Arc::clone(&node.config), host, node.now(time));
         node.engine = Some(engine);
         self.drain(n);
     }

@@ -192,6 +192,7 @@ pub(crate) struct GlobalDefs {
     min_garp: Option<Spanned<bool>>,
     router_id: Option<Spanned<String>>,
     startup_delay: Option<Spanned<Duration>>,
+    delay_after_boot: Option<Spanned<Duration>>,
     log_unknown_vrids: Option<Span>,
     no_swap: Option<Span>,
     control_group: Option<Spanned<String>>,
@@ -218,6 +219,7 @@ impl GlobalDefs {
                 self.down_timer_adverts = number_in(name, word, (1, 100), out);
             }
             ("vrrp_startup_delay", Some(word)) => self.startup_delay = seconds(word, out),
+            ("vrrp_delay_after_boot", Some(word)) => self.delay_after_boot = seconds(word, out),
             ("vrrp_mcast_group4", Some(word)) => {
                 self.group4 = group(word, IpAddr::is_ipv4, "IPv4", out);
             }
@@ -247,6 +249,7 @@ impl GlobalDefs {
         let globals = &mut raw.globals;
         globals.router_id = self.router_id.or(globals.router_id.take());
         globals.startup_delay = self.startup_delay.or(globals.startup_delay);
+        globals.delay_after_boot = self.delay_after_boot.or(globals.delay_after_boot);
         globals.log_unknown_vrids = self
             .log_unknown_vrids
             .map(|span| Spanned::new(true, span))

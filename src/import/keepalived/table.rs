@@ -198,14 +198,14 @@ pub(super) const GLOBALS: &[Keyword] = &[
     yes("vrrp_mcast_group4", 1, "group of IPv4 adverts"),
     yes("vrrp_mcast_group6", 1, "group of IPv6 adverts"),
     yes("vrrp_startup_delay", 1, "listen only for this long after the start"),
+    yes(
+        "vrrp_delay_after_boot",
+        1,
+        "the same, counted from when the system was booted; the longer of the two counts",
+    ),
     yes("log_unknown_vrids", 0, "log adverts for a VRID nobody here has"),
     yes("vipd_control_group", 1, "vipd only: members of this group may command the daemon"),
     flag("vipd_realtime", "vipd only: SCHED_RR for the threads that decide; on by default"),
-    refused(
-        "vrrp_delay_after_boot",
-        "vipd does not know when the system was booted",
-        "use vrrp_startup_delay",
-    ),
     quiet(
         "dynamic_interfaces",
         "always so: an absent interface means FAULT, never an exit, and one that returns is used \

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use vipd::config::{Config, RouterConfig};
 use vipd::engine::{
-    Action, Applied, Command, Datagram, Engine, Input, Level, Link, LinkAddress, LinkChange,
-    Listen, OpError, OpId, RouterId, Want,
+    Action, Applied, Command, Datagram, Engine, Input, KernelView, Level, Link, LinkAddress,
+    LinkChange, Listen, OpError, OpId, RouterId, Want,
 };
 use vipd::status::{RouterStatus, Snapshot, State};
 use vipd::types::{Cidr, IfIndex, Now};
@@ -93,9 +93,14 @@ impl Bench {
         links: Vec<(Link, Vec<LinkAddress>)>,
         answers: Answers,
     ) -> Bench {
+        Bench::start_on(config, KernelView { links, uptime: Duration::ZERO }, answers)
+    }
+
+    pub fn start_on(config: Config, host: KernelView, answers: Answers) -> Bench {
         let config = Arc::new(config);
+        let links = host.links.clone();
         let mut bench = Bench {
-            engine: Engine::new(Arc::clone(&config), links.clone(), T0),
+            engine: Engine::new(Arc::clone(&config), host, T0),
             now: T0,
             answers,
             links: links.into_iter().map(|(l, a)| (l.index, (l, a))).collect(),

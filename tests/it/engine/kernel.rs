@@ -1,7 +1,7 @@
 //! The kernel's side: operations that fail, addresses others remove, links that come, go and change.
 
 use vipd::config::AnnounceConfig;
-use vipd::engine::{Input, Link, LinkAddress, LinkChange};
+use vipd::engine::{Input, KernelView, Link, LinkAddress, LinkChange};
 use vipd::status::State;
 use vipd::types::{IfIndex, Mac};
 
@@ -559,6 +559,27 @@ fn an_owner_waits_for_the_end_of_the_start_up_delay() {
     bench.run_until(secs(10));
     assert_eq!(bench.state(), State::Master);
     assert_eq!(bench.sent.len(), 1);
+}
+
+// R30: what is left of the delay after the boot, or the start-up delay, whichever is longer.
+#[test]
+fn the_delay_after_boot_counts_from_the_boot() {
+    for (after_boot, startup, uptime, expected) in [
+        (60, 0, 40, 20),
+        (60, 30, 40, 30),
+        (60, 10, 40, 20),
+        (60, 0, 61, 0),
+        (60, 0, 86_400 * 500, 0),
+    ] {
+        let mut config = config(vec![with_priority(100)]);
+        config.globals.delay_after_boot = secs(after_boot);
+        config.globals.startup_delay = secs(startup);
+        let host = KernelView { links: links(), uptime: secs(uptime) };
+        let mut bench = Bench::start_on(config, host, Answers::AtOnce);
+        assert_eq!(bench.deadline(), secs(expected) + mdi(100, 100));
+        bench.hear(&advert(HIGH, 200));
+        assert_eq!(bench.counter("ignored_startup"), u64::from(expected > 0));
+    }
 }
 
 #[test]
