@@ -3,6 +3,7 @@
 mod addresses;
 mod cast;
 mod clashes;
+mod interfaces;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,10 +51,12 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         }
     }
     clashes::clashes(&raw.routers, &routers, &mut found);
+    let interfaces = interfaces::interfaces(&raw.interfaces, &routers, &mut found);
     let usable = found.iter().all(|d| d.severity != Severity::Error);
     diagnostics.append(&mut found);
     usable.then(|| Config {
         globals,
+        interfaces,
         routers: routers.into_iter().map(|(_, router)| Arc::new(router)).collect(),
     })
 }

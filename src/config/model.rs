@@ -3,6 +3,7 @@
 //! Built only by [`super::check`]; every value here has been explained to the user already if it
 //! differs from what the file seems to say.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 pub struct Config {
     /// Settings that belong to the daemon, not to one router.
     pub globals: Globals,
+    /// How changes of an interface are taken; one that is not listed has no delays.
+    pub interfaces: BTreeMap<IfName, InterfaceConfig>,
     /// The virtual routers in the order of the file; their [`RouterKey`]s differ pairwise.
     pub routers: Vec<Arc<RouterConfig>>,
 }
@@ -52,6 +55,16 @@ impl Default for Globals {
             lock_memory: false,
         }
     }
+}
+
+/// For how long a change of an interface must last before it counts (keepalived's
+/// `interface_up_down_delays`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceConfig {
+    /// Until an interface that loses its link counts as down.
+    pub down_delay: Duration,
+    /// Until one that has it again counts as up.
+    pub up_delay: Duration,
 }
 
 /// What makes two blocks the same virtual router, on the wire and across a reload.

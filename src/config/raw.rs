@@ -18,6 +18,8 @@ use crate::types::{Cidr, V3Checksum};
 pub struct Raw {
     /// `[global]`, `global_defs`
     pub globals: RawGlobals,
+    /// `[interface.NAME]`, `interface_up_down_delays`
+    pub interfaces: Vec<RawInterface>,
     /// `[vrrp.NAME]`, `vrrp_instance NAME`, in the order of the files.
     pub routers: Vec<RawRouter>,
 }
@@ -39,6 +41,17 @@ pub struct RawGlobals {
     pub realtime: Option<Spanned<bool>>,
     /// Keep the daemon's memory from being swapped out.
     pub lock_memory: Option<Spanned<bool>>,
+}
+
+/// How changes of one interface are taken.
+#[derive(Clone, Debug)]
+pub struct RawInterface {
+    /// The interface.
+    pub name: Spanned<String>,
+    /// Until it counts as down.
+    pub down_delay: Option<Spanned<Duration>>,
+    /// Until it counts as up.
+    pub up_delay: Option<Spanned<Duration>>,
 }
 
 /// One virtual router.

@@ -15,7 +15,8 @@ use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::load::Text;
 use super::model::{Release, RouterFlag, Strict};
 use super::raw::{
-    Raw, RawAddress, RawAnnounce, RawPeer, RawPeers, RawRouter, Secret, Words, broadcast_of,
+    Raw, RawAddress, RawAnnounce, RawInterface, RawPeer, RawPeers, RawRouter, Secret, Words,
+    broadcast_of,
 };
 use crate::types::{Cidr, V3Checksum};
 
@@ -24,13 +25,16 @@ use crate::types::{Cidr, V3Checksum};
 pub const KEYS: &[(&str, &[&str])] = &[
     ("", TOP),
     ("global", GLOBAL),
+    ("interface.NAME", INTERFACE),
     ("vrrp.NAME", ROUTER),
     ("announce", ANNOUNCE),
     ("address", ADDRESS),
     ("peer", PEER),
 ];
 
-const TOP: &[&str] = &["global", "vrrp"];
+const TOP: &[&str] = &["global", "interface", "vrrp"];
+
+const INTERFACE: &[&str] = &["down_delay", "up_delay"];
 
 const GLOBAL: &[&str] = &[
     "router_id",
@@ -154,6 +158,7 @@ impl Reader<'_> {
         for (key, span, value) in entries(table) {
             match key {
                 "global" => self.global(value, raw),
+                "interface" => self.interfaces(value, raw),
                 "vrrp" => self.routers(value, raw),
                 "listen" | "cluster" | "track" | "status" | "include" => {
                     let text = format!("`{key}` is not supported by this version");
@@ -179,6 +184,24 @@ impl Reader<'_> {
                 "lock_memory" => globals.lock_memory = self.boolean(value),
                 _ => self.unknown(key, span, GLOBAL, "[global]"),
             }
+        }
+    }
+
+    fn interfaces(&mut self, value: &Value<'_>, raw: &mut Raw) {
+        let Some(table) = self.table(value) else { return };
+        for (name, span, value) in entries(table) {
+            let name = Spanned::new(name.to_owned(), self.span(span));
+            let place = format!("[interface.{}]", name.value);
+            let mut interface = RawInterface { name, down_delay: None, up_delay: None };
+            let Some(table) = self.table(value) else { continue };
+            for (key, span, value) in entries(table) {
+                match key {
+                    "down_delay" => interface.down_delay = self.duration(value),
+                    "up_delay" => interface.up_delay = self.duration(value),
+                    _ => self.unknown(key, span, INTERFACE, &place),
+                }
+            }
+            raw.interfaces.push(interface);
         }
     }
 

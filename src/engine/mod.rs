@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod adopt;
+mod debounce;
 pub mod io;
 mod links;
 mod receive;
@@ -26,6 +27,7 @@ use crate::vrrp::router::{Environment, Fault, Port, Router};
 use crate::wire::vrrp::max_addresses;
 
 pub use adopt::is_adoptable;
+use debounce::Debounce;
 pub use io::{
     Action, Applied, Command, Datagram, Event, Input, KernelView, Lease, Level, Link, LinkAddress,
     LinkChange, Listen, OpError, OpId, Renewal, RouterId, Transition, Want,
@@ -44,6 +46,7 @@ type WireKey = (IfIndex, Family, u8, bool);
 pub struct Engine {
     config: Arc<Config>,
     links: LinkTable,
+    debounce: Debounce,
     sockets: Sockets,
     routers: BTreeMap<RouterId, Router>,
     /// The order of the configuration.
@@ -79,6 +82,7 @@ impl Engine {
             quiet_until: now + config.globals.startup_delay.max(after_boot),
             config: Arc::default(),
             links: LinkTable::new(kernel.links),
+            debounce: Debounce::default(),
             sockets: Sockets::default(),
             routers: BTreeMap::new(),
             order: Vec::new(),
@@ -156,11 +160,15 @@ impl Engine {
     pub fn poll_deadline(&self) -> Option<Now> {
         let routers = self.deadlines.first().map(|(at, _)| *at);
         let retired = self.retired.iter().filter_map(|r| r.holding.deadline()).min();
-        [routers, self.sockets.deadline(), retired, self.next_renewal].into_iter().flatten().min()
+        let others = [self.sockets.deadline(), self.debounce.deadline(), self.next_renewal];
+        others.into_iter().chain([routers, retired]).flatten().min()
     }
 
     fn time_passed(&mut self, now: Now) {
         self.sockets.time_passed(now, &mut self.out);
+        if self.debounce.time_passed(now) {
+            self.survey_all(now);
+        }
         while let Some(&(at, id)) = self.deadlines.first() {
             if at > now {
                 break;
@@ -249,6 +257,7 @@ impl Engine {
         };
         let complete = matches!(change, LinkChange::Resync(_));
         let mut departed = self.links.apply(change);
+        self.debounce.links_changed(now, &self.links);
         if complete {
             // What was installed in between may never have been reported.
             departed.addresses = self.missing();
@@ -378,8 +387,12 @@ impl Engine {
                     env.faults.insert(Fault::NoInterface(name.clone()));
                 }
                 Some(link) => {
-                    if tracked && !link.running {
-                        env.faults.insert(Fault::LinkDown(name.clone()));
+                    if tracked && !self.debounce.is_running(name, link.running) {
+                        env.faults.insert(if link.running {
+                            Fault::LinkUnsettled(name.clone())
+                        } else {
+                            Fault::LinkDown(name.clone())
+                        });
                     }
                     let port = Port {
                         index: link.index,

@@ -175,6 +175,8 @@ pub(crate) enum Fault {
     Starting,
     NoInterface(IfName),
     LinkDown(IfName),
+    /// Up again, but not for long enough.
+    LinkUnsettled(IfName),
     NoSource(IfName, Family),
     NoSourceForPeers(IfName),
     SourceNotHere(IpAddr),
@@ -198,6 +200,9 @@ impl fmt::Display for Fault {
             Fault::Starting => write!(f, "the sockets are being opened"),
             Fault::NoInterface(name) => write!(f, "interface {name} does not exist"),
             Fault::LinkDown(name) => write!(f, "interface {name} is down or has no carrier"),
+            Fault::LinkUnsettled(name) => {
+                write!(f, "interface {name} is up again, but not yet for as long as it has to")
+            }
             Fault::NoSource(name, Family::Ipv4) => {
                 write!(f, "interface {name} has no IPv4 address to send adverts from")
             }

@@ -402,9 +402,10 @@ impl Router {
         // A fault of another link that carries an address does not keep us from saying so.
         let own = &self.cfg.iface;
         let silent = |f: &Fault| match f {
-            Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::NoSource(name, _) => {
-                name == own
-            }
+            Fault::NoInterface(name)
+            | Fault::LinkDown(name)
+            | Fault::LinkUnsettled(name)
+            | Fault::NoSource(name, _) => name == own,
             // The IPv4 header is ours to write; for IPv6 the kernel insists on an address it has.
             Fault::SourceNotHere(source) => source.is_ipv6(),
             Fault::NoSourceForPeers(_) | Fault::NoPeer | Fault::EmptyPeers => true,

@@ -77,6 +77,9 @@ pub(crate) fn dump(config: &Config) -> String {
         globals = globals.replace(default, "");
     }
     let mut out = globals + "\n";
+    for (name, interface) in &config.interfaces {
+        writeln!(out, "interface {name}: {interface:?}").unwrap();
+    }
     for router in &config.routers {
         let RouterConfig {
             name,

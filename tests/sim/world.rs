@@ -671,5 +671,6 @@ fn config(
     Config {
         globals: Globals { startup_delay, ..Globals::default() },
         routers: vec![Arc::new(router)],
+        ..Config::default()
     }
 }

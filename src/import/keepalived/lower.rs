@@ -10,7 +10,7 @@ use super::tracking::{self, Trackers};
 use super::tree::Node;
 use super::values::{boolean, ip, number_in, seconds};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
-use crate::config::raw::{Raw, RawAnnounce};
+use crate::config::raw::{Raw, RawAnnounce, RawInterface};
 
 /// Lowers all statements of all files.
 pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
@@ -23,6 +23,7 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         "vrrp_instance" => instances.push(node),
         "vrrp_sync_group" => groups.push(node),
         "garp_group" => tracking::garp_group(node, out),
+        "interface_up_down_delays" => interfaces(node, raw, out),
         _ => trackers.define(keyword.name, node, out),
     });
     if let Some(strict) = globals.strict.filter(|on| on.value) {
@@ -35,6 +36,27 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
     }
     tracking::sync_groups(&groups, &instances, &trackers, out);
     globals.finish(raw);
+}
+
+/// `interface_up_down_delays`: `IF DOWN [UP]`, one per line.
+fn interfaces(node: &Node, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
+    for line in node.block.as_deref().unwrap_or_default() {
+        let name = Spanned::new(line.keyword.text.clone(), line.keyword.span);
+        match (line.args.as_slice(), &line.block) {
+            ([down, up @ ..], None) if up.len() <= 1 => raw.interfaces.push(RawInterface {
+                name,
+                down_delay: seconds(down, out),
+                up_delay: up.first().and_then(|up| seconds(up, out)),
+            }),
+            _ => {
+                let text = "an interface and one or two delays are expected here";
+                out.push(
+                    Diagnostic::error(line.span(), text)
+                        .help("one interface per line, for example `eth0 0.5 2`"),
+                );
+            }
+        }
+    }
 }
 
 /// Visits the statements of a block: looks each up, checks its shape, says what has no effect, and

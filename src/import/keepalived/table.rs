@@ -109,6 +109,12 @@ pub(super) const ROOT: &[Keyword] = &[
         0,
         "may stand anywhere and more than once: settings are resolved at the end",
     ),
+    block(
+        "interface_up_down_delays",
+        0,
+        "for how long a link must be down or up before it counts, up to 255 s; a second value left out \
+         is 0, which is what keepalived does (its manual says: the first)",
+    ),
     block("vrrp_instance", 1, "one virtual router"),
     seen_block("vrrp_sync_group", 1, "members must exist; they still change state one by one"),
     seen_block("vrrp_script", 1, "not run yet"),
@@ -136,11 +142,6 @@ pub(super) const ROOT: &[Keyword] = &[
         "net_namespace",
         "vipd does not enter a network namespace by itself",
         "start it there: `NetworkNamespacePath=` in the service unit, or `ip netns exec`",
-    ),
-    refused(
-        "interface_up_down_delays",
-        "vipd does not delay link events yet, and the election would differ",
-        "remove it; a flapping link then means a failover each time",
     ),
     refused("bfd_instance", NO_BFD, "use a shorter advert_int with version 3"),
     refused(

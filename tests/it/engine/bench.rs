@@ -160,9 +160,13 @@ impl Bench {
 
     pub fn reload(&mut self, routers: Vec<RouterConfig>) {
         let config = Config {
-            globals: self.config.globals.clone(),
             routers: routers.into_iter().map(Arc::new).collect(),
+            ..(*self.config).clone()
         };
+        self.reload_all(config);
+    }
+
+    pub fn reload_all(&mut self, config: Config) {
         self.config = Arc::new(config);
         self.feed(Input::Reload(Arc::clone(&self.config)));
     }

@@ -1,6 +1,9 @@
 //! Settings of single instances that decide whether and when one serves: what it tracks besides its
 //! link, whom it listens to, and what its adverts need.
 
+use std::time::Duration;
+
+use vipd::config::{Config, InterfaceConfig};
 use vipd::status::State;
 
 use super::bench::{Answers, Bench};
@@ -63,4 +66,93 @@ fn a_source_nobody_tracks_may_be_anywhere() {
     bench.address_removed(ETH1, ELSEWHERE);
     bench.expect_nothing();
     assert_eq!(bench.state(), State::Master);
+}
+
+// Delays of links.
+
+fn with_delays(down: Duration, up: Duration) -> Bench {
+    let delays = InterfaceConfig { down_delay: down, up_delay: up };
+    let mut config = config(vec![with_priority(100)]);
+    config.interfaces = [(name("eth0"), delays)].into();
+    let mut bench = Bench::start(config);
+    bench.run_for(secs(20));
+    assert_eq!(bench.state(), State::Master);
+    bench.run_to_next();
+    bench.did();
+    bench
+}
+
+#[test]
+fn a_link_that_is_back_within_its_down_delay_was_never_away() {
+    let mut bench = with_delays(ms(1500), secs(0));
+    bench.link_running(ETH0, false);
+    bench.run_for(ms(1499));
+    bench.link_running(ETH0, true);
+    bench.run_for(secs(5));
+    assert_eq!((bench.state(), bench.counter("master_transitions")), (State::Master, 1));
+    // Not even many times, with hardly any time in between.
+    for _ in 0..10 {
+        bench.link_running(ETH0, false);
+        bench.run_for(ms(1499));
+        bench.link_running(ETH0, true);
+        bench.run_for(ms(1));
+    }
+    assert_eq!((bench.state(), bench.counter("master_transitions")), (State::Master, 1));
+}
+
+#[test]
+fn a_link_that_stays_down_counts_after_the_delay_and_one_that_stays_up_too() {
+    let mut bench = with_delays(ms(1500), secs(10));
+    bench.link_running(ETH0, false);
+    bench.run_for(ms(1499));
+    assert_eq!(bench.state(), State::Master);
+    bench.run_for(ms(1));
+    assert_eq!(bench.state(), State::Fault);
+    assert_eq!(bench.status().faults, ["interface eth0 is down or has no carrier"]);
+    bench.link_running(ETH0, true);
+    bench.run_for(ms(9_999));
+    assert_eq!(
+        bench.status().faults,
+        ["interface eth0 is up again, but not yet for as long as it has to"]
+    );
+    // Down for a moment: the time starts again.
+    bench.link_running(ETH0, false);
+    bench.link_running(ETH0, true);
+    bench.run_for(ms(9_999));
+    assert_eq!(bench.state(), State::Fault);
+    bench.run_for(ms(1));
+    assert_eq!(bench.state(), State::Backup);
+}
+
+#[test]
+fn a_deleted_interface_counts_at_once_and_a_new_one_has_to_last() {
+    let mut bench = with_delays(secs(1), secs(10));
+    bench.link_gone(ETH0);
+    assert_eq!(bench.state(), State::Fault);
+    bench.resync(links());
+    assert_eq!(
+        bench.status().faults,
+        ["interface eth0 is up again, but not yet for as long as it has to"]
+    );
+    bench.run_for(secs(10));
+    assert_eq!(bench.state(), State::Backup);
+}
+
+#[test]
+fn a_reload_takes_delays_away_and_brings_them() {
+    let mut bench = with_delays(secs(2), secs(0));
+    bench.link_running(ETH0, false);
+    assert_eq!(bench.state(), State::Master);
+    let without = config(vec![with_priority(100)]);
+    bench.reload_all(without.clone());
+    assert_eq!(bench.state(), State::Fault);
+    bench.link_running(ETH0, true);
+    bench.run_for(secs(5));
+    assert_eq!(bench.state(), State::Master);
+    let delays = InterfaceConfig { down_delay: secs(2), up_delay: secs(0) };
+    bench.reload_all(Config { interfaces: [(name("eth0"), delays)].into(), ..without });
+    bench.link_running(ETH0, false);
+    assert_eq!(bench.state(), State::Master);
+    bench.run_for(secs(2));
+    assert_eq!(bench.state(), State::Fault);
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::{
-    AnnounceConfig, Cast, Config, Globals, Peer, Preempt, Release, RouterConfig, RouterFlag,
-    VirtualAddress,
+    AnnounceConfig, Cast, Config, Peer, Preempt, Release, RouterConfig, RouterFlag, VirtualAddress,
 };
 use vipd::engine::{Link, LinkAddress};
 use vipd::types::{
@@ -155,7 +154,7 @@ pub fn with_priority(value: u8) -> RouterConfig {
 }
 
 pub fn config(routers: Vec<RouterConfig>) -> Config {
-    Config { globals: Globals::default(), routers: routers.into_iter().map(Arc::new).collect() }
+    Config { routers: routers.into_iter().map(Arc::new).collect(), ..Config::default() }
 }
 
 pub fn link(index: IfIndex, named: &str) -> Link {

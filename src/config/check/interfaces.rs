@@ -1,0 +1,66 @@
+//! How changes of the interfaces are taken.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{duration, human};
+use crate::config::diag::{Diagnostic, quoted};
+use crate::config::model::{InterfaceConfig, RouterConfig};
+use crate::config::raw::{RawInterface, RawRouter};
+use crate::types::IfName;
+
+/// keepalived's limit.
+const LONGEST: Duration = Duration::from_secs(255);
+
+pub(super) fn interfaces(
+    list: &[RawInterface],
+    routers: &[(&RawRouter, RouterConfig)],
+    out: &mut Vec<Diagnostic>,
+) -> BTreeMap<IfName, InterfaceConfig> {
+    let mut interfaces = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    for raw in list {
+        let name: IfName = match raw.name.value.parse() {
+            Ok(name) => name,
+            Err(error) => {
+                out.push(Diagnostic::error(raw.name.span, error.to_string()));
+                continue;
+            }
+        };
+        if let Some(first) = places.insert(name.clone(), raw.name.span) {
+            let text = format!("{} is listed twice, the last one counts", quoted(name.as_str()));
+            out.push(Diagnostic::warning(raw.name.span, text).also(first, "listed before"));
+        }
+        let mut delay = |raw| duration(out, raw, "the delay", LONGEST).unwrap_or_default();
+        let config =
+            InterfaceConfig { down_delay: delay(raw.down_delay), up_delay: delay(raw.up_delay) };
+        outlasted(raw, &name, config.down_delay, routers, out);
+        interfaces.insert(name, config);
+    }
+    interfaces
+}
+
+/// A link that returns before it counted as down must not find a successor.
+fn outlasted(
+    raw: &RawInterface,
+    name: &IfName,
+    down_delay: Duration,
+    routers: &[(&RawRouter, RouterConfig)],
+    out: &mut Vec<Diagnostic>,
+) {
+    let safe = |router: &RouterConfig| {
+        router.interval.as_duration() * u32::from(router.down_timer_adverts.saturating_sub(1))
+    };
+    let on_it = routers.iter().map(|(_, router)| router).filter(|router| router.iface == *name);
+    let (Some(router), Some(at)) = (on_it.min_by_key(|router| safe(router)), raw.down_delay) else {
+        return;
+    };
+    if down_delay >= safe(router) {
+        let text = format!("a peer of {} may take over within this time", router.name);
+        out.push(
+            Diagnostic::warning(at.span, text)
+                .note("when the link comes back, both are master until one of them hears the other")
+                .help(format!("use less than {}", human(safe(router)))),
+        );
+    }
+}
