@@ -185,12 +185,16 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(kernel("start the control runtime"))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut control =
             Control::start(options, frames, asks, background, legacy, drained).await?;
         control.run().await;
         Ok(())
-    })
+    });
+    // From here on it waits for ordinary threads, partly by spinning: in real time they would not
+    // run, nor would anything else on this processor.
+    let _ = realtime::treat_this_thread_as_any_other();
+    outcome
 }
 
 /// What tasks and threads tell the loop.

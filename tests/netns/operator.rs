@@ -489,3 +489,39 @@ fn the_threads_that_decide_come_before_ordinary_ones_unless_told_otherwise() {
         vipd.process().wait(SOON).unwrap();
     }
 }
+
+/// How the process' first thread is scheduled: 0 like any other, 2 in real time (sched(7)).
+fn policy(pid: nix::unistd::Pid) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.rsplit(')').next()?;
+    // Field 41; a process that has ended has none.
+    let mut fields = after_name.split_whitespace();
+    (fields.next() != Some("Z")).then(|| fields.nth(37).unwrap().to_owned())
+}
+
+// Its end waits for the log's thread, which is an ordinary one: a real-time thread that waits by
+// spinning kept it, and every other process of the host, from running for almost a second.
+#[test]
+fn a_daemon_that_has_handed_over_does_not_end_in_real_time() {
+    let lab = lab();
+    let a = lab.node("lb-01").unwrap();
+    a.link("eth0", &["10.0.0.2/24"]).unwrap();
+    let config = a.write_file("keepalived.conf", &config("", 150, "0.1", "")).unwrap();
+    let dir = a.directory().unwrap();
+    // Nobody reads its log: the log's thread hangs.
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(
+        "mkfifo log; exec 2<>log; head -c 65536 /dev/zero >&2; \
+         exec \"$0\" run --config \"$1\" --run-dir run",
+    );
+    command.arg(VIPD).arg(config).current_dir(&dir);
+    let vipd = a.spawn(command).unwrap();
+    let socket = dir.join("run/vipd.sock");
+    eventually(SOON, "the address", || has_vip(&a)).unwrap();
+    let before = policy(vipd.pid());
+    vipd.signal(Signal::SIGTERM);
+    eventually(SOON, "the daemon to be through", || !socket.exists()).unwrap();
+    let at_the_end = policy(vipd.pid());
+    assert_eq!((before.as_deref(), at_the_end.as_deref()), (Some("2"), Some("0")));
+    vipd.wait(SOON).unwrap();
+}
