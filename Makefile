@@ -3,7 +3,7 @@ RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SEEDS ?= 10000
 STEPS ?= 2000
 
-.PHONY: help demo test check deny sim setup rust bench-failover
+.PHONY: help demo test check deny sim setup rust bench-failover bench-reload
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,3 +37,7 @@ sim: rust ## the simulator, longer: make sim SEEDS=100000 STEPS=5000
 bench-failover: setup ## outages and cost, vipd beside keepalived (ARGS=--quick: one minute)
 	@cargo build --release --quiet
 	@cargo run --release --quiet --example bench-failover -- $(ARGS)
+
+bench-reload: rust ## how late 250 routers advertise while one of them is reloaded
+	@cargo build --release --quiet
+	@cargo run --release --quiet --example bench-reload
