@@ -24,6 +24,7 @@
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
 //! | [`engine`] | all routers, links and sockets together | the above |
 //! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
+//! | [`probe`] | one run of one check | sys, config::checks, track, types |
 //! | [`api`] | the status socket | status, types |
 //! | [`daemon`] | the control loop and its helpers | all of the above |
 //! | [`lab`] | networks made of namespaces | sys, types |
@@ -44,6 +45,7 @@ pub mod engine;
 pub mod import;
 pub mod lab;
 pub mod log;
+pub mod probe;
 pub mod status;
 pub mod sys;
 pub mod track;

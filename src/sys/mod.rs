@@ -7,6 +7,7 @@ pub mod monitor;
 pub mod netlink;
 pub mod netns;
 pub mod packet;
+pub mod process;
 pub mod rawsock;
 pub mod ready;
 pub mod realtime;

@@ -12,6 +12,7 @@ mod engine;
 mod expected;
 mod golden;
 mod manual;
+mod probe;
 mod status_render;
 mod unicast;
 mod wire_emit;

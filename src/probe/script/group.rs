@@ -1,0 +1,164 @@
+//! The processes of one run, until the last one is gone.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::sys::process::{End, Group};
+
+/// First pause between two looks at a group that is ending; it doubles up to [`LAST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+
+/// A process that survives SIGKILL waits for a device: there is no hurry.
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The groups of which a process is left.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Live(Arc<Mutex<BTreeSet<Pid>>>);
+
+impl Live {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Pid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// SIGKILL to every process of every group.
+    pub(super) fn kill_all(&self) {
+        for group in &*self.lock() {
+            let _ = killpg(*group, Signal::SIGKILL);
+        }
+    }
+
+    /// Whether none is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+}
+
+/// A group and its entry among the living. Only under their lock is a process reaped, so that
+/// nobody kills by a number that has been given away.
+#[derive(Debug)]
+struct Entry {
+    group: Group,
+    live: Live,
+}
+
+impl Entry {
+    /// Reaps what has ended. A group that was killed and whose leader is reaped is over: what may be
+    /// left of it never gets to run again.
+    fn settle(&mut self, killed: bool) -> bool {
+        let mut live = self.live.lock();
+        self.group.reap();
+        let over = killed && self.group.end().is_some();
+        if over {
+            live.remove(&self.group.pid());
+        }
+        over
+    }
+
+    /// Ends the group: SIGTERM, `grace` later SIGKILL.
+    async fn end(mut self, grace: Duration, hurried: Arc<Notify>, over: oneshot::Sender<()>) {
+        if !grace.is_zero() {
+            self.group.signal(Signal::SIGTERM);
+            let until = Instant::now() + grace;
+            while self.group.end().is_none() && Instant::now() < until {
+                let next = until.min(Instant::now() + FIRST_PAUSE * 5);
+                if timeout_at(next, hurried.notified()).await.is_ok() {
+                    break;
+                }
+                self.settle(false);
+            }
+        }
+        let mut pause = FIRST_PAUSE;
+        self.group.signal(Signal::SIGKILL);
+        while !self.settle(true) {
+            sleep(pause).await;
+            pause = LAST_PAUSE.min(pause * 2);
+        }
+        // Nobody may be waiting.
+        let _ = over.send(());
+        self.reap_orphans().await;
+    }
+
+    /// If we are the first process of a container, those who have lost their parent are ours.
+    async fn reap_orphans(mut self) {
+        let mut pause = FIRST_PAUSE;
+        while !self.group.is_gone() && pause < LAST_PAUSE {
+            sleep(pause).await;
+            self.group.reap();
+            pause *= 2;
+        }
+    }
+}
+
+/// A group somebody answers for. Dropped, it is killed and buried.
+#[derive(Debug)]
+pub(super) struct Member {
+    entry: Option<Entry>,
+    end: Option<End>,
+    runtime: Handle,
+}
+
+impl Member {
+    pub(super) fn new(group: Group, live: &Live, runtime: Handle) -> Member {
+        live.lock().insert(group.pid());
+        Member { entry: Some(Entry { group, live: live.clone() }), end: None, runtime }
+    }
+
+    /// Ends the group; `None`: it is over already. With `grace` it gets SIGTERM and so much time,
+    /// else SIGKILL.
+    pub(super) fn bury(&mut self, grace: Duration) -> Option<Burial> {
+        let mut entry = self.entry.take()?;
+        let pid = entry.group.pid();
+        if grace.is_zero() {
+            // Before the leader is reaped: until then its number cannot be another's.
+            entry.group.signal(Signal::SIGKILL);
+            let over = entry.settle(true);
+            self.end = entry.group.end();
+            if over {
+                if !entry.group.is_gone() {
+                    self.runtime.spawn(entry.reap_orphans());
+                }
+                return None;
+            }
+        }
+        let hurry = Arc::new(Notify::new());
+        let (over, when_over) = oneshot::channel();
+        self.runtime.spawn(entry.end(grace, Arc::clone(&hurry), over));
+        Some(Burial { pid, hurry, when_over })
+    }
+
+    /// How the leader ended, if that was known when the group was buried.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        drop(self.bury(Duration::ZERO));
+    }
+}
+
+/// The end of a group, under way. It goes on when this is dropped.
+#[derive(Debug)]
+pub(super) struct Burial {
+    /// The number of the group.
+    pub(super) pid: Pid,
+    hurry: Arc<Notify>,
+    when_over: oneshot::Receiver<()>,
+}
+
+impl Burial {
+    /// Without further grace, until no process of the group will ever run again. Cancel-safe.
+    pub(super) async fn finish(&mut self) {
+        self.hurry.notify_one();
+        // An error means that the runtime is shutting down.
+        let _ = (&mut self.when_over).await;
+    }
+}

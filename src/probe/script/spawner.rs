@@ -1,0 +1,123 @@
+//! The thread that starts scripts.
+//!
+//! Starting a process waits until the kernel has read the program, so it is not done where checks
+//! are awaited. It is one thread that lives as long as there is a [`Scripts`], because the kernel
+//! kills a script when the thread that started it ends. Requests wait in an unbounded channel, one
+//! per check at most.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::group::{Live, Member};
+use super::prepare::Prepared;
+use crate::probe::Failure;
+use crate::sys::process::Group;
+use crate::sys::realtime::treat_this_thread_as_any_other;
+use crate::track::outcome::Cause;
+
+/// How long [`Scripts::kill_all`] waits for what it killed.
+const LAST_RESPECTS: Duration = Duration::from_millis(200);
+
+/// Starts scripts, and ends all of them.
+#[derive(Clone, Debug)]
+pub struct Scripts {
+    requests: mpsc::Sender<Request>,
+    live: Live,
+    warned: Arc<Mutex<BTreeSet<String>>>,
+}
+
+#[derive(Debug)]
+struct Request {
+    prepared: Prepared,
+    stdio: (Stdio, Stdio),
+    started: oneshot::Sender<Result<Started, Failure>>,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) member: Member,
+    /// Readable when the leader has ended.
+    pub(super) leader: OwnedFd,
+}
+
+impl Scripts {
+    /// Starts the thread. Must run inside the runtime that runs the scripts.
+    ///
+    /// # Errors
+    /// The system's, if it has no thread to give.
+    pub fn new() -> io::Result<Scripts> {
+        let runtime = Handle::current();
+        let (requests, inbox) = mpsc::channel();
+        let live = Live::default();
+        let scripts = Scripts { requests, live: live.clone(), warned: Arc::default() };
+        thread::Builder::new().name("scripts".to_owned()).spawn(move || {
+            // What it starts is to be ordinary too, even if vipd was started with `chrt`.
+            let _ = treat_this_thread_as_any_other();
+            for request in inbox {
+                serve(request, &live, &runtime);
+            }
+        })?;
+        Ok(scripts)
+    }
+
+    /// Kills every process of every run and waits a moment for their ends: for a daemon that is
+    /// about to end or to become another.
+    pub fn kill_all(&self) {
+        let until = Instant::now() + LAST_RESPECTS;
+        self.live.kill_all();
+        while !self.live.is_empty() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Starts one. A start that is not awaited any longer does not happen, or is undone.
+    pub(super) fn start(
+        &self,
+        prepared: Prepared,
+        stdio: (Stdio, Stdio),
+    ) -> impl Future<Output = Result<Started, Failure>> + use<> {
+        let (started, reply) = oneshot::channel();
+        let asked = self.requests.send(Request { prepared, stdio, started });
+        async move {
+            let dead = |_| Failure::new(Cause::CannotRun, "the thread that starts scripts is gone");
+            asked.map_err(|_| dead(()))?;
+            reply.await.map_err(|_| dead(()))?
+        }
+    }
+
+    /// Says something about a script in the log, unless it has been said.
+    pub(super) fn warn_once(&self, weakness: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(weakness.to_owned()) {
+            tracing::warn!("{weakness}");
+        }
+    }
+}
+
+fn serve(request: Request, live: &Live, runtime: &Handle) {
+    let Request { prepared, stdio, started } = request;
+    if started.is_closed() {
+        return;
+    }
+    let result = prepared.command(stdio).spawn().map_err(|error| prepared.explain(&error));
+    let result = result.and_then(|child| register(&child, live, runtime.clone()));
+    // One that nobody waits for any more is killed by being dropped.
+    let _ = started.send(result);
+}
+
+fn register(child: &Child, live: &Live, runtime: Handle) -> Result<Started, Failure> {
+    let (group, leader) =
+        Group::of(child).map_err(|error| Failure::cannot("watch the process", &error))?;
+    Ok(Started { member: Member::new(group, live, runtime), leader })
+}

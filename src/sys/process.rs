@@ -1,0 +1,173 @@
+//! Processes that are started to look at something: who they are, and how all of them end.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setsid, setuid};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::netns::die_with_spawning_thread;
+
+/// Who a process becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Real, effective and saved user.
+    pub uid: Uid,
+    /// Real, effective and saved group.
+    pub gid: Gid,
+    /// All supplementary groups.
+    pub groups: Vec<Gid>,
+}
+
+/// Prepares a command whose process leads a session of its own without a terminal, has nothing of
+/// this process but its environment and the three standard descriptors, and is killed when the
+/// *thread* that spawns it ends. Without an identity it stays who we are, less the capabilities
+/// only we were given (the ambient ones).
+pub fn set_apart(command: &mut Command, identity: Option<Identity>) {
+    let become_another = move || {
+        setsid()?;
+        reset_signals();
+        umask(Mode::from_bits_truncate(0o022));
+        drop_ambient_capabilities();
+        if let Some(Identity { uid, gid, groups }) = &identity {
+            setgroups(groups)?;
+            setgid(*gid)?;
+            setuid(*uid)?;
+        }
+        close_on_exec()
+    };
+    // SAFETY: between fork and exec the closure only makes system calls that are async-signal-safe
+    // and reads what it owns; it allocates nothing, so no lock held by another thread of the parent
+    // can be waited for.
+    unsafe {
+        command.pre_exec(become_another);
+    }
+    // Last, because a change of user takes it back.
+    die_with_spawning_thread(command);
+}
+
+/// Every signal does what it does by default, and none is blocked (the standard library unblocks).
+fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: setting a disposition to the default touches no memory. Signals whose disposition
+        // cannot be set are refused, which is fine.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+fn drop_ambient_capabilities() {
+    // SAFETY: the call takes numbers and touches no memory. It can only fail on kernels that have
+    // no ambient capabilities, which leaves none to drop.
+    unsafe {
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    }
+}
+
+/// Not closed at once: the standard library still needs its pipe to report a failing exec.
+fn close_on_exec() -> io::Result<()> {
+    // SAFETY: the call takes numbers and touches no memory.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3 as libc::c_uint,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    match Errno::result(result) {
+        // Linux before 5.11: what this process opens is close-on-exec anyway.
+        Ok(_) | Err(Errno::ENOSYS | Errno::EINVAL) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The process group of a child that was [set apart](set_apart).
+#[derive(Debug)]
+pub struct Group {
+    leader: Pid,
+    ended: Option<End>,
+}
+
+/// How the leader of a group ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this code.
+    Exit(i32),
+    /// By this signal.
+    Signal(Signal),
+}
+
+impl Group {
+    /// Takes over the child, which must not be waited for by any other means, and a descriptor that
+    /// becomes readable when it ends.
+    ///
+    /// # Errors
+    /// `EMFILE` and its like; then the group has been killed.
+    pub fn of(child: &Child) -> io::Result<(Group, OwnedFd)> {
+        let leader = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+        let mut group = Group { leader, ended: None };
+        let opened = rustix::process::Pid::from_raw(leader.as_raw())
+            .ok_or(rustix::io::Errno::SRCH)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        match opened {
+            Ok(descriptor) => Ok((group, descriptor)),
+            Err(error) => {
+                group.signal(Signal::SIGKILL);
+                group.reap();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The process id of the leader, which is also the number of the group.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.leader
+    }
+
+    /// Sends a signal to every process of the group.
+    pub fn signal(&self, signal: Signal) {
+        // Those that have ended need none. The number is ours as long as one of them is left, and
+        // the caller stops asking when none is.
+        let _ = killpg(self.leader, signal);
+    }
+
+    /// Takes leave of every process of the group that is our child and has ended: the leader, and
+    /// those its death has left to us if we are the first process of a container.
+    pub fn reap(&mut self) {
+        let group = Pid::from_raw(-self.leader.as_raw());
+        loop {
+            let end = match waitpid(group, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid, End::Exit(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Signal(signal)),
+                Err(Errno::EINTR) => continue,
+                Ok(_) | Err(_) => return,
+            };
+            if end.0 == self.leader {
+                self.ended = Some(end.1);
+            }
+        }
+    }
+
+    /// How the leader ended, once it was reaped.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.ended
+    }
+
+    /// Whether no process of the group is left, not even as a zombie.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.ended.is_some() && killpg(self.leader, None) == Err(Errno::ESRCH)
+    }
+}
