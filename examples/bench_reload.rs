@@ -123,8 +123,7 @@ fn engine(priority: impl Fn(u8, u8) -> u8) -> Result<Vec<Duration>> {
         renewed: None,
     };
     let mut now = Now::ZERO;
-    let mut engine =
-        Engine::new(config(text(|n| priority(0, n)))?, vec![(eth0, vec![own])], now);
+    let mut engine = Engine::new(config(text(|n| priority(0, n)))?, vec![(eth0, vec![own])], now);
     perform(&mut engine, now);
     while engine.snapshot(now).routers.iter().any(|router| router.state != State::Master) {
         now = engine.poll_deadline().context("no deadline")?;

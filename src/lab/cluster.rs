@@ -371,7 +371,6 @@ fn start_etcd((node, address): (&Node, Ipv4Addr), owner: Owner) -> Result<Proc> 
         .args(["--name", "dcs", "--initial-cluster", &format!("dcs={peers}")])
         .args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients])
         .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
-        .arg("--unsafe-no-fsync")
         .arg("--data-dir")
         .arg(directory.join("etcd"));
     let etcd = spawn(node, command, owner, &directory)?;
