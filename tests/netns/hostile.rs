@@ -29,7 +29,7 @@ const FLOOD: Duration = Duration::from_secs(2);
 const RHYTHM: Duration = Duration::from_millis(190);
 
 /// An advert of a VRRPv3 router for IPv4, checksum over the message.
-fn v3(vrid: u8, priority: u8, centis: u16) -> Vec<u8> {
+pub(crate) fn v3(vrid: u8, priority: u8, centis: u16) -> Vec<u8> {
     let [high, low] = centis.to_be_bytes();
     let mut message = vec![0x31, vrid, priority, 1, high, low, 0, 0, 10, 0, 0, 100];
     let sum = checksum(&message).to_be_bytes();
@@ -39,20 +39,25 @@ fn v3(vrid: u8, priority: u8, centis: u16) -> Vec<u8> {
 
 /// The frame with which the host sends this VRRP message to the group.
 fn frame(node: &Node, source: &str, message: Vec<u8>) -> Vec<u8> {
+    frame_with_ttl(node, source, 255, message)
+}
+
+pub(crate) fn frame_with_ttl(node: &Node, source: &str, ttl: u8, message: Vec<u8>) -> Vec<u8> {
     let own = node.link_status("eth0").unwrap().unwrap().mac;
     let group = if ip(source).is_ipv4() { ip("224.0.0.18") } else { ip("ff02::12") };
-    Datagram::vrrp(ip(source), group, message).frame(own, None).unwrap()
+    let datagram = Datagram { ttl, ..Datagram::vrrp(ip(source), group, message) };
+    datagram.frame(own, None).unwrap()
 }
 
 /// Sends frames from another thread until it is stopped.
-struct Flood {
+pub(crate) struct Flood {
     over: Arc<AtomicBool>,
     thread: JoinHandle<u128>,
 }
 
 impl Flood {
     /// `frames` in turn, `per_second` of them.
-    fn start(node: &Node, per_second: u32, frames: Vec<Vec<u8>>) -> Flood {
+    pub(crate) fn start(node: &Node, per_second: u32, frames: Vec<Vec<u8>>) -> Flood {
         let index = node.link_status("eth0").unwrap().unwrap().index;
         let open = move || FrameSocket::on_interface(index);
         let socket = node.inside("open a packet socket", open).unwrap();
@@ -75,7 +80,7 @@ impl Flood {
     }
 
     /// Ends it; how many were sent.
-    fn stop(self) -> u128 {
+    pub(crate) fn stop(self) -> u128 {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
@@ -89,7 +94,7 @@ fn flood(node: &Node, per_second: u32, frames: Vec<Vec<u8>>) -> u128 {
 }
 
 /// Processor time used so far and memory in use, in KiB.
-fn usage(vipd: &Vipd) -> (Duration, u64) {
+pub(crate) fn usage(vipd: &Vipd) -> (Duration, u64) {
     let pid = vipd.process().pid();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let after_name = stat.rsplit(')').next().unwrap();
@@ -103,7 +108,7 @@ fn usage(vipd: &Vipd) -> (Duration, u64) {
 }
 
 /// The log must not grow with what strangers send (C120).
-fn assert_quiet_log(vipd: &Vipd, most: usize) {
+pub(crate) fn assert_quiet_log(vipd: &Vipd, most: usize) {
     let log = vipd.log();
     assert!(log.lines().count() <= most, "{} lines:\n{log}", log.lines().count());
 }

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod announce;
+mod attacks;
 mod clients;
 mod cluster;
 mod common;
