@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vipd::lab::Stamp;
 
-use super::pair::{Case, Dialect, Kind, LATE, PAIRS, Pair, QUIET, cases};
+use super::pair::{Case, Dialect, LATE, PAIRS, Pair, QUIET, cases};
 use crate::common::Machine;
 use crate::turns::{alone, each};
 
@@ -70,14 +70,14 @@ fn hand_over(case: &Case, pair: &mut Pair) {
     assert_eq!(advert.priority, LOW);
     let (wait, skew) = (taken.since(resigned), pair.dialect.skew(LOW));
     assert!(
-        wait + QUIET / 10 >= skew && wait <= skew + patience(case, 1, &machine, LATE),
+        wait + QUIET / 10 >= skew && wait <= skew + machine.allows(LATE),
         "{wait:?}, {skew:?}\n{}",
         pair.logs()
     );
     pair.settled_on_b();
     let (told, _) = pair.wire.announced(&pair.b, pair.dialect.vip(), taken);
     assert!(
-        told.since(taken) <= patience(case, 1, &machine, LATE),
+        told.since(taken) <= machine.allows(LATE),
         "announced {:?} after the advert",
         told.since(taken)
     );
@@ -100,7 +100,7 @@ fn fail_back(case: &Case, pair: &mut Pair) {
     pair.wire.silent(&pair.b, taken + machine.allows(LATE));
     let outage = pair.ping().record().longest_outage_in(back, Stamp::now()).unwrap();
     println!("{case}: failback after {:?}, client {:?}", taken.since(back), outage.length);
-    assert!(outage.length < patience(case, 0, &machine, QUIET), "{outage:?}\n{}", pair.logs());
+    assert!(outage.length < machine.allows(QUIET), "{outage:?}\n{}", pair.logs());
 }
 
 /// R6: nobody else notices.
@@ -127,22 +127,13 @@ fn crash(case: &Case, pair: &mut Pair) {
     let (last, _) = pair.wire.last_of(&pair.a);
     let (wait, down) = (taken.since(last), pair.dialect.down(LOW));
     assert!(
-        wait + QUIET / 10 >= down && wait <= down + patience(case, 1, &machine, LATE),
+        wait + QUIET / 10 >= down && wait <= down + machine.allows(LATE),
         "{wait:?}, {down:?}\n{}",
         pair.b.log()
     );
     // What the dead host still holds is not asked here.
     pair.serves(false);
     println!("{case}: last advert to takeover {wait:?} (master down {down:?})");
-}
-
-/// What a successor may be late by. Only vipd's punctuality is asked here: keepalived was seen to be
-/// 0.9 s late while the machine took the networks of other tests down.
-fn patience(case: &Case, who: usize, machine: &Machine, limit: Duration) -> Duration {
-    match case.kinds[who] {
-        Kind::Vipd => machine.allows(limit),
-        Kind::Keepalived => Duration::from_secs(3),
-    }
 }
 
 fn cidr_ip(text: &str) -> std::net::IpAddr {
