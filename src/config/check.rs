@@ -52,11 +52,13 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     }
     clashes::clashes(&raw.routers, &routers, &mut found);
     let interfaces = interfaces::interfaces(&raw.interfaces, &routers, &mut found);
+    let pacing = interfaces::pacing(&raw.pacing, &mut found);
     let usable = found.iter().all(|d| d.severity != Severity::Error);
     diagnostics.append(&mut found);
     usable.then(|| Config {
         globals,
         interfaces,
+        pacing,
         routers: routers.into_iter().map(|(_, router)| Arc::new(router)).collect(),
     })
 }
@@ -469,7 +471,6 @@ fn announce(out: &mut Vec<Diagnostic>, raw: &RawAnnounce, strict: bool) -> Annou
     } else {
         AnnounceConfig::default()
     };
-    let pause = Duration::from_secs(60);
     AnnounceConfig {
         repeat: count(out, raw.repeat, 1).unwrap_or(standard.repeat),
         delay: duration(out, raw.delay, "the delay", LONGEST).unwrap_or(standard.delay),
@@ -479,11 +480,16 @@ fn announce(out: &mut Vec<Diagnostic>, raw: &RawAnnounce, strict: bool) -> Annou
         lower_repeat: count(out, raw.lower_repeat, 0).unwrap_or(standard.lower_repeat),
         lower_delay: duration(out, raw.lower_delay, "the delay", LONGEST)
             .unwrap_or(standard.lower_delay),
-        garp_interval: duration(out, raw.garp_interval, "the pause", pause)
-            .unwrap_or(standard.garp_interval),
-        gna_interval: duration(out, raw.gna_interval, "the pause", pause)
-            .unwrap_or(standard.gna_interval),
+        refresh_elsewhere: duration(out, raw.refresh_elsewhere, "the refresh period", LONGEST)
+            .unwrap_or(standard.refresh_elsewhere),
+        garp_interval: pause(out, raw.garp_interval).unwrap_or(standard.garp_interval),
+        gna_interval: pause(out, raw.gna_interval).unwrap_or(standard.gna_interval),
     }
+}
+
+/// Between two announcements.
+fn pause(out: &mut Vec<Diagnostic>, raw: Option<Spanned<Duration>>) -> Option<Duration> {
+    duration(out, raw, "the pause", Duration::from_secs(60))
 }
 
 fn count(out: &mut Vec<Diagnostic>, raw: Option<Spanned<i64>>, least: u8) -> Option<u8> {

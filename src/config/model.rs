@@ -3,7 +3,7 @@
 //! Built only by [`super::check`]; every value here has been explained to the user already if it
 //! differs from what the file seems to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct Config {
     pub globals: Globals,
     /// How changes of an interface are taken; one that is not listed has no delays.
     pub interfaces: BTreeMap<IfName, InterfaceConfig>,
+    /// Interfaces whose announcements share one clock.
+    pub pacing: Vec<PacingGroup>,
     /// The virtual routers in the order of the file; their [`RouterKey`]s differ pairwise.
     pub routers: Vec<Arc<RouterConfig>>,
 }
@@ -65,6 +67,29 @@ pub struct InterfaceConfig {
     pub down_delay: Duration,
     /// Until one that has it again counts as up.
     pub up_delay: Duration,
+}
+
+/// Interfaces behind one switch, which gets their announcements one at a time (keepalived's
+/// `garp_group`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacingGroup {
+    /// At least one; no interface is in two groups.
+    pub interfaces: BTreeSet<IfName>,
+    /// Pause between two gratuitous ARPs; `None`: what the router says whose address it is.
+    pub garp_interval: Option<Duration>,
+    /// The same for unsolicited NAs.
+    pub gna_interval: Option<Duration>,
+}
+
+impl PacingGroup {
+    /// The pause after an announcement of this family, if the group has its own.
+    #[must_use]
+    pub fn pause(&self, family: Family) -> Option<Duration> {
+        match family {
+            Family::Ipv4 => self.garp_interval,
+            Family::Ipv6 => self.gna_interval,
+        }
+    }
 }
 
 /// What makes two blocks the same virtual router, on the wire and across a reload.
@@ -311,10 +336,24 @@ pub struct AnnounceConfig {
     pub lower_repeat: u8,
     /// Delay until the second batch after a lower-priority advert; zero: none.
     pub lower_delay: Duration,
-    /// Pause between two gratuitous ARPs.
+    /// Period of announcements, one per address, on other interfaces than the router's own, whose
+    /// adverts keep no switch informed there; zero: none (`garp_extra_if all`).
+    pub refresh_elsewhere: Duration,
+    /// Pause between two gratuitous ARPs on one interface, whichever router's.
     pub garp_interval: Duration,
-    /// Pause between two unsolicited NAs.
+    /// Pause between two unsolicited NAs on one interface, whichever router's.
     pub gna_interval: Duration,
+}
+
+impl AnnounceConfig {
+    /// The pause after an announcement of this family.
+    #[must_use]
+    pub fn pause(&self, family: Family) -> Duration {
+        match family {
+            Family::Ipv4 => self.garp_interval,
+            Family::Ipv6 => self.gna_interval,
+        }
+    }
 }
 
 impl Default for AnnounceConfig {
@@ -327,6 +366,7 @@ impl Default for AnnounceConfig {
             refresh_repeat: 1,
             lower_repeat: 5,
             lower_delay: Duration::from_secs(5),
+            refresh_elsewhere: Duration::ZERO,
             garp_interval: Duration::ZERO,
             gna_interval: Duration::ZERO,
         }

@@ -20,6 +20,8 @@ pub struct Raw {
     pub globals: RawGlobals,
     /// `[interface.NAME]`, `interface_up_down_delays`
     pub interfaces: Vec<RawInterface>,
+    /// `[pacing.NAME]`, `garp_group`
+    pub pacing: Vec<RawPacing>,
     /// `[vrrp.NAME]`, `vrrp_instance NAME`, in the order of the files.
     pub routers: Vec<RawRouter>,
 }
@@ -52,6 +54,19 @@ pub struct RawInterface {
     pub down_delay: Option<Spanned<Duration>>,
     /// Until it counts as up.
     pub up_delay: Option<Spanned<Duration>>,
+}
+
+/// Interfaces whose announcements share one clock.
+#[derive(Clone, Debug)]
+pub struct RawPacing {
+    /// The place of the block.
+    pub span: Span,
+    /// The interfaces.
+    pub interfaces: Vec<Spanned<String>>,
+    /// Pause between two gratuitous ARPs.
+    pub garp_interval: Option<Spanned<Duration>>,
+    /// Pause between two unsolicited NAs.
+    pub gna_interval: Option<Spanned<Duration>>,
 }
 
 /// One virtual router.
@@ -280,6 +295,8 @@ pub struct RawAnnounce {
     pub lower_repeat: Option<Spanned<i64>>,
     /// Delay of the second batch after a lower-priority advert.
     pub lower_delay: Option<Spanned<Duration>>,
+    /// Period of announcements on other interfaces.
+    pub refresh_elsewhere: Option<Spanned<Duration>>,
     /// Pause between two gratuitous ARPs.
     pub garp_interval: Option<Spanned<Duration>>,
     /// Pause between two unsolicited NAs.

@@ -15,8 +15,8 @@ use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::load::Text;
 use super::model::{Release, RouterFlag, Strict};
 use super::raw::{
-    Raw, RawAddress, RawAnnounce, RawInterface, RawPeer, RawPeers, RawRouter, Secret, Words,
-    broadcast_of,
+    Raw, RawAddress, RawAnnounce, RawInterface, RawPacing, RawPeer, RawPeers, RawRouter, Secret,
+    Words, broadcast_of,
 };
 use crate::types::{Cidr, V3Checksum};
 
@@ -26,13 +26,16 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("", TOP),
     ("global", GLOBAL),
     ("interface.NAME", INTERFACE),
+    ("pacing.NAME", PACING),
     ("vrrp.NAME", ROUTER),
     ("announce", ANNOUNCE),
     ("address", ADDRESS),
     ("peer", PEER),
 ];
 
-const TOP: &[&str] = &["global", "interface", "vrrp"];
+const TOP: &[&str] = &["global", "interface", "pacing", "vrrp"];
+
+const PACING: &[&str] = &["interfaces", "garp_interval", "gna_interval"];
 
 const INTERFACE: &[&str] = &["down_delay", "up_delay"];
 
@@ -87,6 +90,7 @@ const ANNOUNCE: &[&str] = &[
     "refresh_repeat",
     "lower_repeat",
     "lower_delay",
+    "refresh_elsewhere",
     "garp_interval",
     "gna_interval",
 ];
@@ -159,6 +163,7 @@ impl Reader<'_> {
             match key {
                 "global" => self.global(value, raw),
                 "interface" => self.interfaces(value, raw),
+                "pacing" => self.pacing(value, raw),
                 "vrrp" => self.routers(value, raw),
                 "listen" | "cluster" | "track" | "status" | "include" => {
                     let text = format!("`{key}` is not supported by this version");
@@ -202,6 +207,26 @@ impl Reader<'_> {
                 }
             }
             raw.interfaces.push(interface);
+        }
+    }
+
+    fn pacing(&mut self, value: &Value<'_>, raw: &mut Raw) {
+        let Some(table) = self.table(value) else { return };
+        for (name, span, value) in entries(table) {
+            let place = format!("[pacing.{name}]");
+            let span = self.span(span);
+            let mut group =
+                RawPacing { span, interfaces: Vec::new(), garp_interval: None, gna_interval: None };
+            let Some(table) = self.table(value) else { continue };
+            for (key, span, value) in entries(table) {
+                match key {
+                    "interfaces" => group.interfaces = self.texts(value),
+                    "garp_interval" => group.garp_interval = self.duration(value),
+                    "gna_interval" => group.gna_interval = self.duration(value),
+                    _ => self.unknown(key, span, PACING, &place),
+                }
+            }
+            raw.pacing.push(group);
         }
     }
 
@@ -321,6 +346,7 @@ impl Reader<'_> {
                 "refresh_repeat" => raw.refresh_repeat = self.number(value),
                 "lower_repeat" => raw.lower_repeat = self.number(value),
                 "lower_delay" => raw.lower_delay = self.duration(value),
+                "refresh_elsewhere" => raw.refresh_elsewhere = self.duration(value),
                 "garp_interval" => raw.garp_interval = self.duration(value),
                 "gna_interval" => raw.gna_interval = self.duration(value),
                 _ => self.unknown(key, span, ANNOUNCE, "announce"),
@@ -421,6 +447,14 @@ impl Reader<'_> {
             return None;
         };
         Some(Spanned::new(text.to_owned(), self.span(value.span())))
+    }
+
+    fn texts(&mut self, value: &Value<'_>) -> Vec<Spanned<String>> {
+        let Some(array) = value.get_ref().as_array() else {
+            self.expected(value, "an array of texts");
+            return Vec::new();
+        };
+        array.iter().filter_map(|item| self.text(item)).collect()
     }
 
     fn number(&mut self, value: &Value<'_>) -> Option<Spanned<i64>> {

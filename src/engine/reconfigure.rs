@@ -64,6 +64,7 @@ impl Engine {
         }
         self.by_address = by_address;
         self.config = config;
+        self.out.pacing.configure(&self.config.pacing);
         self.debounce.configure(now, &self.config.interfaces, &self.links);
         self.require_sockets();
         for (id, cfg) in changed {

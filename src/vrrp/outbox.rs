@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 
 use crate::engine::io::{Action, Event, Level, OpId};
+use crate::vrrp::pacing::Pacing;
 
-/// The queue of actions, and the source of their operation ids.
+/// What all routers share on their way out: the queue of actions, the source of their operation ids,
+/// and the clocks that space announcements.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    pub(crate) pacing: Pacing,
     actions: VecDeque<Action>,
     last_op: u64,
 }

@@ -649,9 +649,7 @@ impl Router {
         self.priority_changed(now, out);
         if let Phase::Master { next_advert, announce, .. } = &mut self.phase {
             *next_advert = now + own.as_duration();
-            if self.cfg.announce.refresh != old.announce.refresh {
-                announce.reconfigured(now, &self.cfg.announce);
-            }
+            announce.reconfigured(now, &old.announce, &self.cfg.announce);
             if self.ledger.counters.adv_sent == sent_before {
                 self.send(now, self.claim(), out);
             }

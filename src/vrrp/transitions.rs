@@ -527,12 +527,24 @@ impl Router {
             return;
         }
         let held = self.holding.held();
-        let family = self.cfg.dialect.family();
-        for index in announce.due(now, held.len(), family, &self.cfg.announce) {
-            let Some(&(iface, cidr)) = held.get(index) else { continue };
+        let (cfg, ports) = (&*self.cfg, &self.env.ports);
+        let place = |index: usize| {
+            let (iface, cidr) = held.get(index)?;
+            let (name, port) = ports.iter().find(|(_, port)| port.index == *iface)?;
+            Some((*iface, name, port, *cidr))
+        };
+        let is_elsewhere = |index| place(index).is_some_and(|(_, name, ..)| *name != cfg.iface);
+        let pacing = &mut out.pacing;
+        let slot = |index| {
+            place(index).map_or(now, |(_, name, _, cidr)| {
+                let family = cidr.family();
+                pacing.slot(now, name, family, cfg.announce.pause(family))
+            })
+        };
+        for index in announce.due(now, held.len(), &cfg.announce, is_elsewhere, slot) {
+            let Some((iface, _, port, cidr)) = place(index) else { continue };
             let vip = cidr.address();
-            let port = self.env.ports.values().find(|p| p.index == iface);
-            let Some(Port { mac: Some(mac), announces: true, .. }) = port else { continue };
+            let Port { mac: Some(mac), announces: true, .. } = port else { continue };
             self.ledger.counters.announcements_sent += 1;
             out.push(Action::Announce { iface, mac: *mac, vip, router_flag: self.cfg.router_flag });
         }

@@ -77,6 +77,9 @@ pub(crate) fn dump(config: &Config) -> String {
         globals = globals.replace(default, "");
     }
     let mut out = globals + "\n";
+    for group in &config.pacing {
+        writeln!(out, "{group:?}").unwrap();
+    }
     for (name, interface) in &config.interfaces {
         writeln!(out, "interface {name}: {interface:?}").unwrap();
     }
@@ -125,7 +128,8 @@ pub(crate) fn dump(config: &Config) -> String {
         };
         writeln!(out, "  {cast} source {source:?} strict {strict:?}").unwrap();
         if *announce != AnnounceConfig::default() {
-            writeln!(out, "  {announce:?}").unwrap();
+            let announce = format!("{announce:?}").replace(", refresh_elsewhere: 0ns", "");
+            writeln!(out, "  {announce}").unwrap();
         }
         if let Some(priority) = highest_peer_priority {
             writeln!(out, "  highest_peer_priority {priority}").unwrap();

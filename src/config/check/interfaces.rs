@@ -1,12 +1,12 @@
-//! How changes of the interfaces are taken.
+//! How changes of the interfaces are taken, and which of them announce one at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{duration, human};
-use crate::config::diag::{Diagnostic, quoted};
-use crate::config::model::{InterfaceConfig, RouterConfig};
-use crate::config::raw::{RawInterface, RawRouter};
+use super::{duration, human, pause};
+use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::model::{InterfaceConfig, PacingGroup, RouterConfig};
+use crate::config::raw::{RawInterface, RawPacing, RawRouter};
 use crate::types::IfName;
 
 /// keepalived's limit.
@@ -63,4 +63,38 @@ fn outlasted(
                 .help(format!("use less than {}", human(safe(router)))),
         );
     }
+}
+
+pub(super) fn pacing(list: &[RawPacing], out: &mut Vec<Diagnostic>) -> Vec<PacingGroup> {
+    let mut groups = Vec::new();
+    let mut places: BTreeMap<IfName, Span> = BTreeMap::new();
+    for raw in list {
+        let mut interfaces = BTreeSet::new();
+        for Spanned { value, span } in &raw.interfaces {
+            let name: IfName = match value.parse() {
+                Ok(name) => name,
+                Err(error) => {
+                    out.push(Diagnostic::error(*span, error.to_string()));
+                    continue;
+                }
+            };
+            if let Some(first) = places.insert(name.clone(), *span) {
+                let text = format!("{name} is listed twice, and has one clock only");
+                out.push(Diagnostic::error(*span, text).also(first, "listed before"));
+            }
+            interfaces.insert(name);
+        }
+        if raw.interfaces.is_empty() {
+            out.push(
+                Diagnostic::error(raw.span, "a group of no interfaces")
+                    .help("list the interfaces that share a switch"),
+            );
+        }
+        groups.push(PacingGroup {
+            interfaces,
+            garp_interval: pause(out, raw.garp_interval),
+            gna_interval: pause(out, raw.gna_interval),
+        });
+    }
+    groups
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::address;
 use super::keywords::Block;
-use super::lower::{GlobalDefs, announce, walk};
+use super::lower::{GlobalDefs, announce, is_announce, walk};
 use super::peers;
 use super::tracking::{Kind, Trackers, Uses};
 use super::tree::Node;
@@ -102,7 +102,7 @@ impl Instance {
     fn set(&mut self, name: &'static str, node: &Node, out: &mut Vec<Diagnostic>) {
         let span = node.keyword.span;
         let raw = &mut self.raw;
-        if name.starts_with("garp_") {
+        if is_announce(name) {
             return announce(name, node, &mut raw.announce, out);
         }
         match (name, node.args.first()) {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::instance;
 use super::keywords::{Block, Body, Class, Keyword};
+use super::lexer::Word;
 use super::tracking::{self, Trackers};
 use super::tree::Node;
 use super::values::{boolean, ip, number_in, seconds};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
-use crate::config::raw::{Raw, RawAnnounce, RawInterface};
+use crate::config::raw::{Raw, RawAnnounce, RawInterface, RawPacing};
 
 /// Lowers all statements of all files.
 pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
@@ -22,7 +23,7 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         "global_defs" => globals.read(node, out),
         "vrrp_instance" => instances.push(node),
         "vrrp_sync_group" => groups.push(node),
-        "garp_group" => tracking::garp_group(node, out),
+        "garp_group" => raw.pacing.push(garp_group(node, out)),
         "interface_up_down_delays" => interfaces(node, raw, out),
         _ => trackers.define(keyword.name, node, out),
     });
@@ -57,6 +58,31 @@ fn interfaces(node: &Node, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
             }
         }
     }
+}
+
+/// `garp_group`: interfaces behind one switch.
+fn garp_group(node: &Node, out: &mut Vec<Diagnostic>) -> RawPacing {
+    let mut group = RawPacing {
+        span: node.keyword.span,
+        interfaces: Vec::new(),
+        garp_interval: None,
+        gna_interval: None,
+    };
+    let name = |word: &Word| Spanned::new(word.text.clone(), word.span);
+    let nodes = node.block.as_deref().unwrap_or_default();
+    walk(Block::GarpGroup, nodes, out, |keyword, node, out| {
+        match (keyword.name, node.args.first()) {
+            ("garp_interval", Some(word)) => group.garp_interval = seconds(word, out),
+            ("gna_interval", Some(word)) => group.gna_interval = seconds(word, out),
+            ("interface", Some(word)) => group.interfaces.push(name(word)),
+            ("interfaces", _) => {
+                let lines = node.block.as_deref().unwrap_or_default();
+                group.interfaces.extend(lines.iter().flat_map(Node::words).map(name));
+            }
+            (name, _) => debug_assert!(false, "{name} is in the table but not read"),
+        }
+    });
+    group
 }
 
 /// Visits the statements of a block: looks each up, checks its shape, says what has no effect, and
@@ -299,14 +325,24 @@ impl GlobalDefs {
             // keepalived: the global values, not the instance's, are the default here.
             lower_repeat: own.lower_repeat.or(global.lower_repeat).or(repeat),
             lower_delay: own.lower_delay.or(global.lower_delay).or(delay),
+            refresh_elsewhere: own.refresh_elsewhere.or(global.refresh_elsewhere),
             garp_interval: own.garp_interval.or(global.garp_interval),
             gna_interval: own.gna_interval.or(global.gna_interval),
         }
     }
 }
 
-fn is_announce(name: &str) -> bool {
-    name.starts_with("garp_") || name.starts_with("gna_")
+pub(crate) fn is_announce(name: &str) -> bool {
+    name.starts_with("garp_") || name.starts_with("gna_") || name == "vmac_garp_intvl"
+}
+
+/// `garp_extra_if [all] SECONDS`: without `all` it is about virtual MACs only, which nobody has here.
+fn extra_interfaces(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Spanned<Duration>> {
+    let period = |word: &&Word| word.text != "all";
+    let seconds: Vec<_> =
+        node.args.iter().filter(period).filter_map(|word| seconds(word, out)).collect();
+    let all = node.args.iter().any(|word| word.text == "all");
+    seconds.last().copied().filter(|period| all || period.value.is_zero())
 }
 
 /// One of the `garp_*` and `gna_*` settings, which globals and instances share.
@@ -329,6 +365,9 @@ pub(crate) fn announce(
         }
         "garp_lower_prio_delay" => announce.lower_delay = seconds(word, out),
         "garp_lower_prio_repeat" => announce.lower_repeat = frames(),
+        "garp_extra_if" | "vmac_garp_intvl" => {
+            announce.refresh_elsewhere = extra_interfaces(node, out);
+        }
         "garp_interval" => announce.garp_interval = seconds(word, out),
         "gna_interval" => announce.gna_interval = seconds(word, out),
         name => debug_assert!(false, "{name} is in the table but not read"),
@@ -336,7 +375,7 @@ pub(crate) fn announce(
 }
 
 fn group(
-    word: &super::lexer::Word,
+    word: &Word,
     fits: impl Fn(&IpAddr) -> bool,
     family: &str,
     out: &mut Vec<Diagnostic>,

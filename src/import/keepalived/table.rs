@@ -76,6 +76,8 @@ const OWNER: &str =
     "with priority 255: adverts of others are refused and counted; always so in strict mode";
 const STALL: &str = "with nopreempt: a master that stalled for so long that a peer of this priority, 254 by default, has \
      taken over becomes backup; without the keyword it does after four intervals";
+const EXTRA: &str = "`all SECONDS`: announcements, one per address, on other interfaces than the instance's own; without \
+     all it is for virtual MACs only, which are refused where they are asked for";
 const ANNOUNCE: &str = "as keepalived; the instance's own value wins, wherever global_defs stands";
 
 pub(super) const PREPROCESSOR: &[Keyword] = &[
@@ -121,7 +123,7 @@ pub(super) const ROOT: &[Keyword] = &[
     seen_block("track_file", 1, "not followed yet"),
     seen_block("vrrp_track_file", 1, "old name of track_file"),
     seen_block("vrrp_track_process", 1, "not followed yet"),
-    seen_block("garp_group", 0, "each interface keeps its own pauses"),
+    block("garp_group", 0, "interfaces behind one switch, which gets announcements one at a time"),
     refused(
         "static_ipaddress",
         "vipd does not set static addresses",
@@ -181,9 +183,11 @@ pub(super) const GLOBALS: &[Keyword] = &[
     yes(
         "vrrp_garp_interval",
         1,
-        "pause between gratuitous ARPs; 0 is accepted, packaged samples contain it",
+        "pause between gratuitous ARPs on one interface; 0 is accepted, packaged samples contain it",
     ),
-    yes("vrrp_gna_interval", 1, "pause between unsolicited neighbour advertisements"),
+    yes("vrrp_gna_interval", 1, "the same for unsolicited neighbour advertisements"),
+    keyword("vrrp_garp_extra_if", (1, 2), Body::No, Class::Honoured, EXTRA),
+    keyword("vrrp_vmac_garp_intvl", (1, 2), Body::No, Class::Honoured, EXTRA),
     flag("vrrp_min_garp", "one announcement, no second batch"),
     flag("vrrp_lower_prio_no_advert", "a master does not answer a lower priority"),
     flag("vrrp_higher_prio_send_advert", "one more advert before yielding"),
@@ -223,7 +227,6 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("nftables_ifindex", FIREWALL),
     quiet("nftables_ipvs", LVS),
     quiet("nftables_ipvs_start_fwmark", LVS),
-    quiet("vrrp_garp_extra_if", VMAC),
     quiet("vmac_prefix", VMAC),
     quiet("vmac_addr_prefix", VMAC),
     quiet("vrrp_rx_bufs_policy", BUFFERS),
@@ -412,6 +415,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
     yes("garp_master_refresh_repeat", 1, ANNOUNCE),
     yes("garp_lower_prio_delay", 1, ANNOUNCE),
     yes("garp_lower_prio_repeat", 1, ANNOUNCE),
+    keyword("garp_extra_if", (1, 2), Body::No, Class::Honoured, EXTRA),
+    keyword("vmac_garp_intvl", (1, 2), Body::No, Class::Honoured, EXTRA),
     flag("lower_prio_no_advert", "a master does not answer a lower priority"),
     flag("higher_prio_send_advert", "one more advert before yielding"),
     flag("vipd_lease", "vipd only: the kernel ends addresses a dead daemon left; on by default"),
@@ -491,8 +496,6 @@ pub(super) const INSTANCE: &[Keyword] = &[
     refused("track_bfd", NO_BFD, "use a shorter advert_int with version 3"),
     quiet("check_unicast_src", KNOWN_PEERS),
     quiet("vmac_xmit_base", VMAC),
-    quiet("garp_extra_if", VMAC),
-    quiet("vmac_garp_intvl", VMAC),
     quiet("kernel_rx_buf_size", BUFFERS),
     quiet("debug", "no effect in keepalived either"),
     quiet("native_ipv6", "deprecated, no effect in keepalived either"),
@@ -592,10 +595,10 @@ pub(super) const TRACK_PROCESS: &[Keyword] = &[
 ];
 
 pub(super) const GARP_GROUP: &[Keyword] = &[
-    seen("garp_interval", 1, 1, "seconds; each interface keeps the pause of its own router"),
-    seen("gna_interval", 1, 1, "seconds; each interface keeps the pause of its own router"),
-    seen("interface", 1, 1, "an interface of the group"),
-    seen_block("interfaces", 0, "the interfaces of the group"),
+    yes("garp_interval", 1, "pause between gratuitous ARPs; left out: as vrrp_garp_interval"),
+    yes("gna_interval", 1, "the same for neighbour advertisements: as vrrp_gna_interval"),
+    yes("interface", 1, "an interface of the group, in one group only"),
+    block("interfaces", 0, "the interfaces of the group, each in one group only"),
 ];
 
 pub(super) const BFD: &[Keyword] = &[

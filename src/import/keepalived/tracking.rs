@@ -269,19 +269,6 @@ fn weight(
     None
 }
 
-/// `garp_group`: values are checked; each interface is paced by its own router.
-pub(crate) fn garp_group(node: &Node, out: &mut Vec<Diagnostic>) {
-    walk(Block::GarpGroup, node.block.as_deref().unwrap_or_default(), out, |keyword, node, out| {
-        if let ("garp_interval" | "gna_interval", Some(word)) = (keyword.name, node.args.first()) {
-            let _ = seconds(word, out);
-        }
-    });
-    out.push(
-        Diagnostic::warning(node.keyword.span, "`garp_group` is not honoured yet")
-            .note("announcements of each interface keep the pause of vrrp_garp_interval"),
-    );
-}
-
 /// `vrrp_sync_group`: members and references are checked.
 pub(crate) fn sync_groups(
     groups: &[&Node],

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use vipd::config::{Config, InterfaceConfig};
+use vipd::config::{AnnounceConfig, Config, InterfaceConfig, PacingGroup, RouterConfig};
 use vipd::status::State;
 
 use super::bench::{Answers, Bench};
@@ -155,4 +155,72 @@ fn a_reload_takes_delays_away_and_brings_them() {
     assert_eq!(bench.state(), State::Master);
     bench.run_for(secs(2));
     assert_eq!(bench.state(), State::Fault);
+}
+
+// Pauses between announcements.
+
+/// The second router, with an address on this interface.
+fn second(iface: &str) -> RouterConfig {
+    router(|r| {
+        r.name = "VI_2".to_owned();
+        r.vrid = 54.try_into().unwrap();
+        r.addresses = vec![vip_on("192.0.2.252", Some(iface))];
+        r.announce = paced(ms(100));
+    })
+}
+
+fn paced(pause: Duration) -> AnnounceConfig {
+    AnnounceConfig { repeat: 3, delay: secs(0), garp_interval: pause, ..AnnounceConfig::default() }
+}
+
+/// What two routers announce in each tenth of a second after both have become master.
+fn announced(second: RouterConfig, pacing: Vec<PacingGroup>) -> Vec<Vec<String>> {
+    let first = router(|r| r.announce = paced(ms(100)));
+    let config = Config { pacing, ..config(vec![first, second]) };
+    let mut bench = Bench::start(config);
+    bench.run_until(mdi(100, 100) - ns(1));
+    (0..8)
+        .map(|n| {
+            bench.run_until(mdi(100, 100) + ms(100) * n);
+            let did = bench.did().into_iter().filter(|did| did.starts_with("announce"));
+            did.collect()
+        })
+        .collect()
+}
+
+#[test]
+fn routers_on_one_interface_take_turns_on_one_clock() {
+    let (a, b) = ("announce 192.0.2.251", "announce 192.0.2.252");
+    // The first has taken its next moment before the second asks; from then on nobody waits long.
+    let expected = [vec![a], vec![a], vec![b], vec![a], vec![b], vec![b]];
+    let said = announced(second("eth0"), Vec::new());
+    assert_eq!(said[..6], expected);
+}
+
+#[test]
+fn interfaces_of_one_group_share_a_clock_and_others_do_not() {
+    let alone = announced(second("eth1"), Vec::new());
+    assert_eq!(alone[..3].iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
+    let group = PacingGroup {
+        interfaces: [name("eth0"), name("eth1")].into(),
+        garp_interval: Some(ms(200)),
+        gna_interval: None,
+    };
+    let shared = announced(second("eth1"), vec![group]);
+    assert_eq!(shared.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 1, 0, 1, 0, 1, 0]);
+}
+
+#[test]
+fn addresses_on_other_interfaces_are_refreshed_where_that_is_asked_for() {
+    let both = router(|r| {
+        r.addresses = vec![vip(VIP), vip_on("198.51.100.251", Some("eth1"))];
+        r.announce.refresh_elsewhere = secs(100);
+    });
+    let mut bench = Bench::settled(both);
+    bench.run_until(mdi(100, 100) + ms(99_999));
+    bench.did();
+    bench.run_for(ms(1));
+    let did = bench.did();
+    assert!(did.contains(&"announce 198.51.100.251".to_owned()), "{did:?}");
+    assert!(!did.contains(&format!("announce {VIP}")), "{did:?}");
 }
