@@ -143,6 +143,7 @@ impl RouterCheck<'_> {
             max_learned_interval,
             expect_owner: raw.expect_owner.is_none_or(|v| v.value),
             track_iface: raw.track_interface.is_none_or(|v| v.value),
+            promote_secondaries: raw.promote_secondaries.is_some_and(|v| v.value),
             router_flag: raw.router_flag.map(|f| f.value).unwrap_or_default(),
             release: raw.release.map(|r| r.value).unwrap_or_default(),
             lease: raw.lease.is_none_or(|v| v.value),

@@ -161,6 +161,8 @@ pub struct RouterConfig {
     pub expect_owner: bool,
     /// Go to Fault when `iface` is down (`dont_track_primary` turns it off).
     pub track_iface: bool,
+    /// Have the kernel keep the other IPv4 addresses of a network on `iface` when its first one goes.
+    pub promote_secondaries: bool,
     /// The R flag of unsolicited neighbour advertisements.
     pub router_flag: RouterFlag,
     /// When the addresses go at a planned hand-over.

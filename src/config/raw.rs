@@ -136,6 +136,8 @@ pub struct RawRouter {
     pub expect_owner: Option<Spanned<bool>>,
     /// Go to Fault when the interface is down.
     pub track_interface: Option<Spanned<bool>>,
+    /// Keep the other addresses of a network when its first one goes.
+    pub promote_secondaries: Option<Spanned<bool>>,
     /// The R flag of neighbour advertisements.
     pub router_flag: Option<Spanned<RouterFlag>>,
     /// When the addresses go at a planned hand-over.
@@ -181,6 +183,7 @@ impl RawRouter {
             max_learned_interval: None,
             expect_owner: None,
             track_interface: None,
+            promote_secondaries: None,
             router_flag: None,
             release: None,
             lease: None,

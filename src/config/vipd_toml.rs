@@ -78,6 +78,7 @@ const ROUTER: &[&str] = &[
     "check_addresses",
     "expect_owner",
     "track_interface",
+    "promote_secondaries",
     "router_flag",
     "lease",
     "release",
@@ -280,6 +281,7 @@ impl Reader<'_> {
                 "max_learned_interval" => raw.max_learned_interval = self.duration(value),
                 "expect_owner" => raw.expect_owner = self.boolean(value),
                 "track_interface" => raw.track_interface = self.boolean(value),
+                "promote_secondaries" => raw.promote_secondaries = self.boolean(value),
                 "auth_pass" => {
                     let at = self.span(span);
                     raw.auth_pass =

@@ -61,6 +61,7 @@ pub(super) struct Effects {
 enum AddressOp {
     Set { op: OpId, iface: IfIndex, address: Arc<VirtualAddress>, want: Want },
     Renew(Vec<Renewal>),
+    PromoteSecondaries(IfIndex),
 }
 
 impl Effects {
@@ -141,6 +142,9 @@ impl Effects {
             }
             Action::Address { op, iface, address, want } => {
                 let _ = self.addresses.send(AddressOp::Set { op, iface, address, want });
+            }
+            Action::PromoteSecondaries { iface } => {
+                let _ = self.addresses.send(AddressOp::PromoteSecondaries(iface));
             }
             Action::Renew(renewals) => {
                 if self.renewing.swap(true, Ordering::Relaxed) {
@@ -249,6 +253,11 @@ async fn perform_addresses(
                 };
                 if inbox.send(Inbox::Done { op, result }).is_err() {
                     return;
+                }
+            }
+            AddressOp::PromoteSecondaries(iface) => {
+                if let Err(error) = netlink.promote_secondaries(iface).await {
+                    tracing::warn!("cannot {error}");
                 }
             }
             AddressOp::Renew(renewals) => {

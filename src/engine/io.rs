@@ -231,6 +231,12 @@ pub enum Action {
     /// Lengthen the leases of addresses that are held: all of them in one netlink batch. Only what
     /// the kernel refuses is answered, by [`Input::NotRenewed`].
     Renew(Vec<Renewal>),
+    /// Have the kernel keep the other addresses of a network when its first one goes. Not answered;
+    /// a refusal is for the log.
+    PromoteSecondaries {
+        /// On which interface.
+        iface: IfIndex,
+    },
     /// Open or close the sockets of one interface that listen at one place. `Open` is answered by
     /// `Done`; `Close` never fails and is answered too.
     Socket {

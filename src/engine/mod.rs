@@ -60,6 +60,8 @@ pub struct Engine {
     failed: BTreeSet<RouterId>,
     /// Configured no longer; kept until the kernel has let go of their addresses.
     retired: Vec<Router>,
+    /// Links that were told to promote secondary addresses.
+    promoted: BTreeSet<IfIndex>,
     /// When leases are lengthened next, while any address is held on one.
     next_renewal: Option<Now>,
     deadlines: BTreeSet<(Now, RouterId)>,
@@ -91,6 +93,7 @@ impl Engine {
             by_address: BTreeMap::new(),
             failed: BTreeSet::new(),
             retired: Vec::new(),
+            promoted: BTreeSet::new(),
             next_renewal: None,
             deadlines: BTreeSet::new(),
             armed: BTreeMap::new(),
@@ -358,6 +361,7 @@ impl Engine {
     /// Tells every router what the kernel offers it now.
     fn survey_all(&mut self, now: Now) {
         self.require_sockets();
+        self.promote_secondaries();
         for id in self.order.clone() {
             self.survey(now, id);
         }
@@ -518,6 +522,17 @@ impl Engine {
             })
             .collect();
         self.sockets.require(&needed, &mut self.out);
+    }
+
+    /// A link that is created again begins with the system's default.
+    fn promote_secondaries(&mut self) {
+        let asking = self.config.routers.iter().filter(|cfg| cfg.promote_secondaries);
+        let links = asking.filter_map(|cfg| self.links.by_name(&cfg.iface));
+        let wanted: BTreeSet<IfIndex> = links.map(|link| link.index).collect();
+        for &iface in wanted.difference(&self.promoted) {
+            self.out.push(Action::PromoteSecondaries { iface });
+        }
+        self.promoted = wanted;
     }
 
     /// Where packets go: by the interface each router is attached to at the moment.

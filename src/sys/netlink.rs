@@ -19,7 +19,9 @@ use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
     AddressScope, CacheInfo,
 };
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use rtnetlink::packet_route::link::{
+    AfSpecInet, AfSpecUnspec, InetDevConf, LinkAttribute, LinkFlags, LinkLayerType, LinkMessage,
+};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{AsyncSocket, Socket};
 use rtnetlink::{Error, Handle};
@@ -118,6 +120,25 @@ impl Netlink {
                 Err(refusal.of_operation(format!("remove {cidr} from {}", name_of(iface))))
             }
         }
+    }
+
+    /// Have the kernel make another address of a network its first one when that goes, instead of
+    /// removing all of them (sysctl `promote_secondaries`).
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub async fn promote_secondaries(&mut self, iface: IfIndex) -> Result<(), OpError> {
+        let mut message = LinkMessage::default();
+        message.header.index = iface.0;
+        let mut settings = InetDevConf::default();
+        settings.promote_secondaries = 1;
+        // Those that are zero here are not in the request.
+        let inet = AfSpecUnspec::Inet(vec![AfSpecInet::DevConfRequest(settings)]);
+        message.attributes.push(LinkAttribute::AfSpecUnspec(vec![inet]));
+        self.handle.link().set(message).execute().await.map_err(|error| {
+            let what = format!("promote secondary addresses on {}", name_of(iface));
+            Refusal::of(&error).of_operation(what)
+        })
     }
 
     /// Every link with its addresses.

@@ -511,7 +511,7 @@ impl World {
                 node.engine = None;
                 node.silent = Some(time);
             }
-            Action::Notify(_) | Action::Record(_) => {}
+            Action::Notify(_) | Action::Record(_) | Action::PromoteSecondaries { .. } => {}
         }
     }
 
@@ -663,6 +663,7 @@ fn config(
         max_learned_interval: Centis::try_from((interval * 3).max(300)).unwrap(),
         expect_owner: true,
         track_iface: true,
+        promote_secondaries: false,
         router_flag: RouterFlag::Forwarding,
         release: if rng.chance(80) { Release::AfterSuccessor } else { Release::Now },
         lease: true,

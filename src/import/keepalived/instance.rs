@@ -141,6 +141,9 @@ impl Instance {
             ("nopreempt", _) => self.nopreempt = Some(span),
             ("preempt", _) => self.nopreempt = None,
             ("dont_track_primary", _) => raw.track_interface = Some(Spanned::new(false, span)),
+            ("promote_secondaries", _) => {
+                raw.promote_secondaries = Some(Spanned::new(true, span));
+            }
             ("lower_prio_no_advert", _) => self.lower_prio_no_advert = boolean(node, out),
             ("vipd_lease", _) => raw.lease = boolean(node, out),
             ("vipd_release", _) => raw.release = release(node, out),

@@ -409,6 +409,11 @@ pub(super) const INSTANCE: &[Keyword] = &[
     yes("mcast_dst_ip", 1, "the instance's own multicast group; not with unicast_peer"),
     flag("v3_checksum_as_v2", "version 3 over IPv4: checksum without the pseudo-header"),
     yes("dont_track_primary", 0, "an interface that is down does not mean FAULT"),
+    yes(
+        "promote_secondaries",
+        0,
+        "sets the sysctl of the instance's interface, whenever that appears; it stays set",
+    ),
     yes("garp_master_delay", 1, ANNOUNCE),
     yes("garp_master_repeat", 1, ANNOUNCE),
     yes("garp_master_refresh", 1, ANNOUNCE),
@@ -453,10 +458,6 @@ pub(super) const INSTANCE: &[Keyword] = &[
     not_yet("notify_master_rx_lower_pri", NOTIFY),
     quiet("notify_priority_changes", FIFO),
     not_yet("smtp_alert", MAIL),
-    not_yet(
-        "promote_secondaries",
-        "the sysctl is not set by vipd: set net.ipv4.conf.INTERFACE.promote_secondaries=1 in sysctl.d",
-    ),
     refused(
         "no_accept",
         "vipd does not filter traffic to the addresses",

@@ -453,6 +453,9 @@ impl Bench {
                     self.did.push(format!("renew {} {seconds} s", renewal.address.cidr.address()));
                 }
             }
+            Action::PromoteSecondaries { iface } => {
+                self.did.push(format!("promote secondaries on {iface}"));
+            }
             Action::Socket { op, iface, listen, open } => {
                 self.new_op(op);
                 let verb = if open { "open" } else { "close" };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vipd::config::{AnnounceConfig, Config, InterfaceConfig, PacingGroup, RouterConfig};
 use vipd::status::State;
+use vipd::types::IfIndex;
 
 use super::bench::{Answers, Bench};
 use super::setup::*;
@@ -223,4 +224,21 @@ fn addresses_on_other_interfaces_are_refreshed_where_that_is_asked_for() {
     let did = bench.did();
     assert!(did.contains(&"announce 198.51.100.251".to_owned()), "{did:?}");
     assert!(!did.contains(&format!("announce {VIP}")), "{did:?}");
+}
+
+#[test]
+fn a_link_is_told_to_promote_secondaries_whenever_it_appears() {
+    let asking = router(|r| r.promote_secondaries = true);
+    let mut bench = Bench::start(config(vec![asking, second("eth1")]));
+    let did = bench.did();
+    let told = |did: &[String]| did.iter().filter(|d| d.starts_with("promote")).cloned().collect();
+    let once: Vec<String> = told(&did);
+    assert_eq!(once, ["promote secondaries on 2"]);
+    // Before any address is asked for, and not again for every piece of news.
+    bench.link_running(ETH0, false);
+    bench.link_running(ETH0, true);
+    assert_eq!(told(&bench.did()), Vec::<String>::new());
+    bench.link_gone(ETH0);
+    bench.link_changed(link(IfIndex(12), "eth0"));
+    assert_eq!(told(&bench.did()), ["promote secondaries on 12"]);
 }

@@ -124,6 +124,7 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         max_learned_interval: centis(300),
         expect_owner: true,
         track_iface: true,
+        promote_secondaries: false,
         router_flag: RouterFlag::Forwarding,
         // What the RFCs say; leases and hand-over have tests of their own.
         release: Release::Now,
