@@ -28,6 +28,9 @@ pub struct CheckArgs {
     /// The dialect of all files, if the content does not give it away
     #[arg(long, value_name = "toml|keepalived|haproxy")]
     pub format: Option<Format>,
+    /// Which node it is to the `@ID` lines of a keepalived.conf [default: the host name]
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub config_id: Option<String>,
     /// Exit with status 1 if there are warnings
     #[arg(long)]
     pub deny_warnings: bool,
@@ -39,7 +42,8 @@ pub struct CheckArgs {
 /// Checks the files and prints what was found to `out`, all of it in one run.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> ExitCode {
     let color = !args.json && std::io::stdout().is_terminal() && !no_color();
-    exit::code(run(args, &FileSystem, color, out))
+    let sources = FileSystem { config_id: args.config_id.clone() };
+    exit::code(run(args, &sources, color, out))
 }
 
 fn run(args: &CheckArgs, sources: &dyn Sources, color: bool, out: &mut dyn Write) -> u8 {

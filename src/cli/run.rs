@@ -19,6 +19,9 @@ pub struct Args {
     /// Language of the files, if it cannot be told by their content: toml or keepalived
     #[arg(long)]
     format: Option<Format>,
+    /// Which node it is to the `@ID` lines of a keepalived.conf [default: the host name]
+    #[arg(short = 'i', long, value_name = "ID")]
+    config_id: Option<String>,
     /// Directory of the control socket and the pid file
     #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
     run_dir: PathBuf,
@@ -32,7 +35,8 @@ pub struct Args {
 
 pub(super) fn run(args: Args) -> u8 {
     die_with_any_thread();
-    let loaded = match load(&FileSystem, &args.config, args.format) {
+    let sources = FileSystem { config_id: args.config_id };
+    let loaded = match load(&sources, &args.config, args.format) {
         Ok(loaded) => loaded,
         Err(failed) => return refuse(&failed),
     };
@@ -47,10 +51,12 @@ pub(super) fn run(args: Args) -> u8 {
         config: loaded.config,
         files,
         reload: Arc::new({
-            let files = args.config.clone();
-            move || reload(&files, args.format)
+            let (sources, files) = (sources.clone(), args.config.clone());
+            move || reload(&sources, &files, args.format)
         }),
-        verify: Arc::new(move |binary| upgrade::verify(binary, &args.config, args.format)),
+        verify: Arc::new(move |binary| {
+            upgrade::verify(binary, &args.config, args.format, sources.config_id.as_deref())
+        }),
         // Known now: a package manager may replace the file while we run.
         executable: std::env::current_exe().ok(),
         realtime: !args.no_realtime,
@@ -89,8 +95,12 @@ fn refuse(failed: &Failed) -> u8 {
 }
 
 /// On the reload thread: the log is the place for what there is to say.
-fn reload(files: &[PathBuf], format: Option<Format>) -> Result<Reread, String> {
-    match load(&FileSystem, files, format) {
+fn reload(
+    sources: &FileSystem,
+    files: &[PathBuf],
+    format: Option<Format>,
+) -> Result<Reread, String> {
+    match load(sources, files, format) {
         Ok(loaded) => {
             let warnings: Vec<String> = warnings(&loaded).collect();
             for warning in &warnings {

@@ -5,14 +5,17 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::load::{ReadError, Sources, Text};
+use crate::config::load::{ReadError, Sources, Text, first_label};
 
 /// A configuration file larger than this is something else.
 const LARGEST: u64 = 16 << 20;
 
 /// Files of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FileSystem;
+#[derive(Clone, Debug, Default)]
+pub struct FileSystem {
+    /// What `@ID` lines in keepalived.conf are compared with, if not the host name.
+    pub config_id: Option<String>,
+}
 
 impl Sources for FileSystem {
     fn read(&self, path: &Path) -> Result<Text, ReadError> {
@@ -61,8 +64,27 @@ impl Sources for FileSystem {
             .collect()
     }
 
+    fn is_regular(&self, path: &Path) -> bool {
+        // What cannot be looked at is read, and reading it tells why.
+        path.metadata().map_or(true, |metadata| metadata.is_file())
+    }
+
+    fn directory(&self, file: &Path) -> PathBuf {
+        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        directory.canonicalize().unwrap_or_else(|_| directory.to_owned())
+    }
+
     fn host_name(&self) -> Option<String> {
         nix::unistd::gethostname().ok()?.into_string().ok()
+    }
+
+    fn config_id(&self) -> Option<String> {
+        self.config_id.clone().or_else(|| first_label(&self.host_name()?))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
     }
 }
 

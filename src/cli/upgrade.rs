@@ -105,6 +105,7 @@ pub(super) fn verify(
     binary: &Path,
     files: &[PathBuf],
     format: Option<Format>,
+    config_id: Option<&str>,
 ) -> Result<String, String> {
     let mut command = Command::new(binary);
     command.arg("--version");
@@ -116,6 +117,10 @@ pub(super) fn verify(
     command.arg("check");
     if let Some(format) = format {
         command.args(["--format", format.name()]);
+    }
+    if let Some(id) = config_id {
+        // Written as one word: an older binary, which has no such option, says so.
+        command.arg(format!("--config-id={id}"));
     }
     command.arg("--").args(files);
     prove(command)?;
@@ -171,7 +176,7 @@ mod tests {
             ("/bin/false", "exit status 1"),
             ("/bin/true", "no vipd"),
         ] {
-            let error = verify(Path::new(binary), &[], None).unwrap_err();
+            let error = verify(Path::new(binary), &[], None, None).unwrap_err();
             assert!(error.contains(why) && error.contains(binary), "{error}");
         }
     }

@@ -3,16 +3,18 @@
 //! A diagnostic's first line is `file:line:column: error: message`, so that editors and grep can
 //! use it; the source line with a caret and the `help:` lines follow.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::panic::Location;
+use std::sync::Arc;
 
 use annotate_snippets::renderer::{AnsiColor, DecorStyle, Effects};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
 /// Index of a file in a [`SourceMap`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(usize);
 
 /// A range of bytes in one file.
@@ -24,13 +26,19 @@ pub struct Span {
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
+    /// How the text came here, if it is not what the file says at this place.
+    via: Option<TrailId>,
 }
+
+/// Index of a trail in a [`SourceMap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct TrailId(usize);
 
 impl Span {
     /// The bytes `range` of `file`.
     #[must_use]
     pub fn new(file: FileId, range: Range<usize>) -> Span {
-        Span { file, start: range.start, end: range.end.max(range.start) }
+        Span { file, start: range.start, end: range.end.max(range.start), via: None }
     }
 
     /// From the start of this span to the end of `last`, if both lie in one file.
@@ -38,6 +46,16 @@ impl Span {
     pub fn to(self, last: Span) -> Span {
         if self.file == last.file { Span { end: last.end.max(self.end), ..self } } else { self }
     }
+}
+
+/// One step from the text a reader sees in the file to the text that was meant: what stands there
+/// is replaced by what is written at `at`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Step {
+    /// What was replaced, as the file spells it: `$NAME`.
+    pub what: Arc<str>,
+    /// Where the text that took its place is written.
+    pub at: Span,
 }
 
 /// A value and where it was written.
@@ -222,7 +240,12 @@ impl Diagnostic {
             column: start.map(|p| p.column),
             end_line: end.map(|p| p.line),
             end_column: end.map(|p| p.column),
-            notes: self.notes.clone(),
+            notes: self
+                .trail(map)
+                .iter()
+                .map(|step| format!("{}, written at {}", origin(step), map.place(step.at)))
+                .chain(self.notes.iter().cloned())
+                .collect(),
             help: self.help.clone(),
         }
     }
@@ -250,19 +273,24 @@ impl Diagnostic {
         out
     }
 
+    /// Where the text came from if the file has other text at the place complained about.
+    fn trail<'m>(&self, map: &'m SourceMap) -> &'m [Step] {
+        self.span.map_or(&[], |span| map.trail(span))
+    }
+
     /// One snippet per file, the primary file first.
     fn snippets<'m>(
         &'m self,
         map: &'m SourceMap,
     ) -> Vec<Snippet<'m, annotate_snippets::Annotation<'m>>> {
         let mut files: Vec<FileId> = Vec::new();
+        let primary = self.span.map(|span| (span, AnnotationKind::Primary, self.label.as_str()));
+        let trail = self.trail(map).iter().map(|step| (step.at, origin(step)));
+        let trail: Vec<(Span, String)> = trail.collect();
         let places = || {
-            let primary =
-                self.span.map(|span| (span, AnnotationKind::Primary, self.label.as_str()));
-            let context = self
-                .secondary
-                .iter()
-                .map(|(span, label)| (*span, AnnotationKind::Context, label.as_str()));
+            let context = self.secondary.iter().chain(&trail);
+            let context =
+                context.map(|(span, label)| (*span, AnnotationKind::Context, label.as_str()));
             primary.into_iter().chain(context)
         };
         for (span, _, _) in places() {
@@ -277,7 +305,8 @@ impl Diagnostic {
             let first = here().map(|(span, _, _)| file.line_of(span.start)).min().unwrap_or(0);
             let last = here().map(|(span, _, _)| file.line_of(span.start)).max().unwrap_or(0);
             let base = file.line_start(first);
-            let mut snippet = Snippet::source(file.masked_lines(first, last)).line_start(first + 1);
+            let mut snippet =
+                Snippet::source(map.masked_lines(id, first, last)).line_start(first + 1);
             if Some(id) != self.span.map(|span| span.file) {
                 // The first line of the text names the primary file already.
                 snippet = snippet.path(file.name.as_str());
@@ -286,7 +315,7 @@ impl Diagnostic {
                 let range = file.within_line(span);
                 let mut annotation = kind.span(range.start - base..range.end - base);
                 if !label.is_empty() {
-                    annotation = annotation.label(label);
+                    annotation = annotation.label(label.to_owned());
                 }
                 snippet = snippet.annotation(annotation);
             }
@@ -294,6 +323,10 @@ impl Diagnostic {
         }
         snippets
     }
+}
+
+fn origin(step: &Step) -> String {
+    format!("in the expansion of `{}`", step.what)
 }
 
 /// One diagnostic as `vipd check --json` prints it.
@@ -332,6 +365,16 @@ pub struct Position {
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    origins: Box<Origins>,
+}
+
+/// What is known of text that did not come straight from its place.
+#[derive(Clone, Debug, Default)]
+struct Origins {
+    trails: Vec<Vec<Step>>,
+    known: BTreeMap<Vec<Step>, TrailId>,
+    /// Passwords.
+    hidden: BTreeSet<(FileId, usize, usize)>,
 }
 
 impl SourceMap {
@@ -363,6 +406,51 @@ impl SourceMap {
         let start = file.line_start(line);
         let column = file.text.get(start..file.floor(byte)).map_or(0, |text| text.chars().count());
         Some(Position { line: line + 1, column: column + 1 })
+    }
+
+    /// The same place for text that came there in these steps, outermost first.
+    pub(crate) fn via(&mut self, span: Span, steps: &[Step]) -> Span {
+        if steps.is_empty() {
+            return span;
+        }
+        let Origins { trails, known, .. } = &mut *self.origins;
+        let id = known.get(steps).copied().unwrap_or_else(|| {
+            let id = TrailId(trails.len());
+            trails.push(steps.to_vec());
+            known.insert(steps.to_vec(), id);
+            id
+        });
+        Span { via: Some(id), ..span }
+    }
+
+    /// How the text at a place came there; empty if the file has it.
+    #[must_use]
+    pub fn trail(&self, span: Span) -> &[Step] {
+        let trail = span.via.and_then(|id| self.origins.trails.get(id.0));
+        trail.map_or(&[], Vec::as_slice)
+    }
+
+    /// Keeps a password that a definition supplied out of every snippet.
+    pub(crate) fn hide(&mut self, span: Span) {
+        if let Some(at) = self.trail(span).last().map(|step| step.at) {
+            self.origins.hidden.insert((at.file, at.start, at.end));
+        }
+    }
+
+    /// Lines `first` to `last` with passwords and control characters replaced, byte for byte.
+    fn masked_lines(&self, id: FileId, first: usize, last: usize) -> String {
+        let mut out = String::new();
+        let Some(file) = self.file(id) else { return out };
+        for n in first..=last {
+            let (start, end) = (file.line_start(n), file.line_start(n + 1));
+            let hidden = &self.origins.hidden;
+            let hidden: Vec<Range<usize>> = hidden
+                .range((id, start, 0)..(id, end, 0))
+                .map(|(_, from, to)| from - start..to - start)
+                .collect();
+            mask(file.text.get(start..end).unwrap_or_default(), &hidden, &mut out);
+        }
+        out
     }
 
     /// `file:line`, for messages that point at another place in words.
@@ -413,16 +501,6 @@ impl SourceFile {
         let start = self.floor(span.start).min(end_of_line);
         start..self.floor(span.end).clamp(start, end_of_line)
     }
-
-    /// Lines `first` to `last` with passwords and control characters replaced, byte for byte.
-    fn masked_lines(&self, first: usize, last: usize) -> String {
-        let mut out = String::new();
-        for line in first..=last {
-            let line = self.text.get(self.line_start(line)..self.line_start(line + 1));
-            mask(line.unwrap_or_default(), &mut out);
-        }
-        out
-    }
 }
 
 /// The listed name closest to a misspelt one, if any is close enough to be meant.
@@ -466,11 +544,12 @@ pub fn quoted(word: &str) -> String {
     format!("\"{}{more}\"", printable(&short))
 }
 
-/// Copies a line; what follows a word that begins like a password keyword becomes stars.
+/// Copies a line; what follows a word that begins like a password keyword becomes stars, and so do
+/// the bytes `hidden`.
 ///
 /// Diagnostics end up in logs and chats: a password must not, not even through the source line of
 /// a neighbouring mistake.
-fn mask(line: &str, out: &mut String) {
+fn mask(line: &str, hidden: &[Range<usize>], out: &mut String) {
     let secret = ["auth_p", "auth-p", "authp", "password"]
         .iter()
         .filter_map(|word| {
@@ -480,7 +559,8 @@ fn mask(line: &str, out: &mut String) {
         })
         .min();
     for (at, c) in line.char_indices() {
-        let hide = secret.is_some_and(|start| at >= start)
+        let secret = secret.is_some_and(|start| at >= start);
+        let hide = (secret || hidden.iter().any(|range| range.contains(&at)))
             && !c.is_whitespace()
             && !matches!(c, '"' | '\'' | '=' | '{' | '}');
         if hide {

@@ -1,6 +1,7 @@
 //! Files to a checked configuration. Pure: whatever touches the file system is behind
 //! [`Sources`].
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::check::check;
@@ -23,8 +24,37 @@ pub trait Sources {
     /// alphabetical order; none is not an error.
     fn glob(&self, dir: &Path, pattern: &str) -> Vec<PathBuf>;
 
+    /// Whether a file found by `glob` is one: reading a FIFO would wait for ever.
+    fn is_regular(&self, path: &Path) -> bool {
+        let _ = path;
+        true
+    }
+
+    /// The directory of a file, as `${_PWD}` in keepalived.conf names it.
+    fn directory(&self, file: &Path) -> PathBuf {
+        file.parent().unwrap_or(Path::new("")).to_owned()
+    }
+
     /// The node's host name.
     fn host_name(&self) -> Option<String>;
+
+    /// What `@ID` lines in keepalived.conf are compared with: the first label of the host name
+    /// unless the user says otherwise.
+    fn config_id(&self) -> Option<String> {
+        first_label(&self.host_name()?)
+    }
+
+    /// A variable of the environment, for `${_ENV NAME}` in keepalived.conf.
+    fn variable(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
+}
+
+/// A host name without its domain.
+#[must_use]
+pub fn first_label(host: &str) -> Option<String> {
+    host.split('.').next().filter(|label| !label.is_empty()).map(str::to_owned)
 }
 
 /// A file as read.
@@ -99,7 +129,7 @@ pub fn load(
     let mut state =
         Loading { sources, map: SourceMap::default(), out: Vec::new(), unreadable: false };
     let mut raw = Raw::default();
-    let mut importer = keepalived::Importer::default();
+    let mut importer = keepalived::Importer::new(sources.config_id());
     let mut first_ids = Vec::new();
     for path in files {
         let Some((file, text)) = state.open(path, None) else { continue };
@@ -117,7 +147,7 @@ pub fn load(
             None => state.out.push(unknown_format(file, &text.text)),
         }
     }
-    importer.finish(&mut raw, &mut state.out);
+    importer.finish(&mut state, &mut raw);
     // In the order of the command line: what a file includes is numbered right after it.
     raw.routers.sort_by_key(|r| first_ids.partition_point(|first| *first <= r.name.span.file));
     finish(state, &raw)
@@ -132,9 +162,10 @@ fn finish(state: Loading<'_>, raw: &Raw) -> Result<Loaded, Failed> {
         failed = true;
     }
     // In the order of the files; what has no place comes first. A global setting that is wrong for
-    // every instance is wrong once.
+    // every instance is wrong once, and so is a line that a loop repeats.
     out.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
-    out.dedup();
+    let mut said = BTreeSet::new();
+    out.retain(|d| said.insert((d.span, d.message.clone())));
     match config {
         Some(config) if !failed => Ok(Loaded { config, warnings: out, map }),
         _ => Err(Failed { diagnostics: out, map, unreadable }),

@@ -20,6 +20,7 @@ fn run(args: &CheckArgs) -> (ExitCode, String) {
 fn args(files: &[&Path]) -> CheckArgs {
     CheckArgs {
         files: files.iter().map(PathBuf::from).collect(),
+        config_id: None,
         format: None,
         deny_warnings: false,
         json: false,

@@ -18,14 +18,18 @@ impl Below {
 
 impl Sources for Below {
     fn read(&self, path: &Path) -> Result<Text, ReadError> {
-        FileSystem
+        FileSystem::default()
             .read(&self.0.join(path))
             .map_err(|error| ReadError { path: path.to_owned(), ..error })
     }
 
     fn glob(&self, dir: &Path, pattern: &str) -> Vec<PathBuf> {
-        let found = FileSystem.glob(&self.0.join(dir), pattern);
+        let found = FileSystem::default().glob(&self.0.join(dir), pattern);
         found.iter().map(|path| path.strip_prefix(&self.0).unwrap_or(path).to_owned()).collect()
+    }
+
+    fn is_regular(&self, path: &Path) -> bool {
+        FileSystem::default().is_regular(&self.0.join(path))
     }
 
     fn host_name(&self) -> Option<String> {

@@ -120,9 +120,9 @@ pub(crate) fn walk<'n>(
         if !shape(keyword, node, out) {
             continue;
         }
-        // `state` has a rule of its own; blocks of addresses and trackers add up.
+        // `state` has a rule of its own; checks and blocks of addresses and trackers add up.
         let once = match keyword.name {
-            "state" => false,
+            "state" | "include_check" => false,
             name => keyword.body == Body::No || name == "authentication",
         };
         if once && let Some(first) = seen.insert(keyword.name, node.keyword.span) {
@@ -287,6 +287,11 @@ impl GlobalDefs {
             ("vrrp_no_swap", _) => self.no_swap = Some(span),
             ("vipd_control_group", Some(word)) => {
                 self.control_group = Some(Spanned::new(word.text.clone(), word.span));
+            }
+            // The preprocessor followed them already.
+            ("include_check", _) => {}
+            ("random_seed", Some(word)) => {
+                number_in(name, word, (0, u32::MAX.into()), out);
             }
             ("vipd_realtime", _) => self.realtime = boolean(node, out),
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),

@@ -1,15 +1,17 @@
-//! keepalived.conf: lexer (words, quotes, braces) → tree (blocks, `include`) → lowering (keyword
-//! table → [`Raw`]).
+//! keepalived.conf: preprocessor (files, definitions, conditions, loops) → lexer (words, quotes,
+//! braces) → tree (blocks) → lowering (keyword table → [`Raw`]).
 //!
 //! Blocks may stand in any order: names are resolved and globals applied once everything is read.
 
 mod address;
+pub mod command;
 mod instance;
 mod keywords;
 mod lexer;
 mod lower;
 mod manual;
 mod peers;
+mod preprocess;
 mod table;
 mod tracking;
 mod tree;
@@ -20,31 +22,37 @@ use std::path::Path;
 pub use keywords::{CoverageRow, coverage};
 pub use manual::coverage_roff;
 
-use crate::config::diag::{Diagnostic, FileId};
+use crate::config::diag::FileId;
 use crate::config::load::{Loading, Text};
 use crate::config::raw::Raw;
 
 /// Whether `word` may begin a line of keepalived.conf outside every block.
 pub(crate) fn is_root_keyword(word: &str) -> bool {
-    keywords::Block::Root.find(word).is_some() || lexer::INCLUDES.contains(&word)
+    keywords::Block::Root.find(word).is_some() || preprocess::INCLUDES.contains(&word)
 }
 
 /// Collects keepalived files; several make one configuration, as if one included the next.
-#[derive(Default)]
 pub(crate) struct Importer {
-    nodes: Vec<tree::Node>,
+    preprocessor: preprocess::Preprocessor,
 }
 
 impl Importer {
+    /// For the node that lines `@ID` call `config_id`.
+    pub(crate) fn new(config_id: Option<String>) -> Importer {
+        Importer { preprocessor: preprocess::Preprocessor::new(config_id) }
+    }
+
     /// Reads one file and what it includes.
     pub(crate) fn file(&mut self, load: &mut Loading<'_>, file: FileId, path: &Path, text: &Text) {
-        self.nodes.append(&mut tree::parse(load, file, path, text));
+        self.preprocessor.file(load, file, path, text);
     }
 
     /// Lowers everything read.
-    pub(crate) fn finish(self, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
-        if !self.nodes.is_empty() {
-            lower::lower(&self.nodes, raw, out);
+    pub(crate) fn finish(self, load: &mut Loading<'_>, raw: &mut Raw) {
+        let tokens = self.preprocessor.finish(load);
+        let nodes = tree::build(tokens, &mut load.out);
+        if !nodes.is_empty() {
+            lower::lower(&nodes, raw, &mut load.out);
         }
     }
 }

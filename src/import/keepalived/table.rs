@@ -19,6 +19,11 @@ const fn yes(name: &'static str, args: usize, text: &'static str) -> Keyword {
     keyword(name, (args, args), Body::No, Class::Honoured, text)
 }
 
+/// Read before anything else.
+const fn line(name: &'static str, text: &'static str) -> Keyword {
+    keyword(name, (0, MANY), Body::Any, Class::Honoured, text)
+}
+
 /// Honoured, with an optional boolean.
 const fn flag(name: &'static str, text: &'static str) -> Keyword {
     keyword(name, (0, 1), Body::No, Class::Honoured, text)
@@ -81,28 +86,30 @@ const EXTRA: &str = "`all SECONDS`: announcements, one per address, on other int
 const ANNOUNCE: &str = "as keepalived; the instance's own value wins, wherever global_defs stands";
 
 pub(super) const PREPROCESSOR: &[Keyword] = &[
-    keyword(
-        "include",
-        (1, MANY),
-        Body::No,
-        Class::Honoured,
-        "relative to the including file; a pattern without a match is a warning, a file that cannot be read an error",
+    line("include", "relative to the including file; a pattern without a match is a warning"),
+    line("includer", "as include: a file that cannot be read is always an error"),
+    line("includem", "as include; a name without wildcards that matches nothing is an error"),
+    line("includew", "as includem; wildcards that match nothing are an error as well"),
+    line("includeb", "as includem; every alternative in braces must match"),
+    line("includea", "all of these"),
+    line("@ID", "the rest of the line is for the node with this config id"),
+    line("@^ID", "the rest of the line is for all other nodes"),
+    line(
+        "$NAME=",
+        "a definition; used as ${NAME}, or as $NAME before a blank, `,`, `)` or the end",
     ),
-    keyword(
-        "includer",
-        (1, MANY),
-        Body::No,
-        Class::Honoured,
-        "as include; a pattern without a match is an error",
+    line("${_PWD}", "directory of the file"),
+    line(
+        "${_INSTANCE}",
+        "the config id, as in keepalived; the keyword instance does not change it",
     ),
-    keyword("includem", (1, MANY), Body::No, Class::Honoured, "as includer"),
-    keyword("includew", (1, MANY), Body::No, Class::Honoured, "as includer"),
-    keyword("includeb", (1, MANY), Body::No, Class::Honoured, "as includer"),
-    keyword("includea", (1, MANY), Body::No, Class::Honoured, "as includer"),
-    refused("@ID", "conditional lines are not supported yet", "write one file per node"),
-    refused("$NAME=", "definitions are not supported yet", "write the values out"),
-    refused("~SEQ", "sequences are not supported yet", "write the lines out"),
-    refused("~LST", "lists are not supported yet", "write the lines out"),
+    line("${_RANDOM}", "a number, 0 to 32767 or as in ${_RANDOM 1 6}; the same at every reload"),
+    line("${_HASH}", "a # that begins no comment"),
+    line("${_BANG}", "a ! that begins no comment"),
+    line("${_ENV}", "${_ENV NAME}: a variable of the environment"),
+    line("~SEQ", "repeats the rest of the line: ~SEQ(NAME, start, step, end)"),
+    line("~SEQx", "as ~SEQ, with hexadecimal numbers"),
+    line("~LST", "repeats the rest of the line for each value: ~LST(NAME, value, value)"),
 ];
 
 pub(super) const ROOT: &[Keyword] = &[
@@ -323,10 +330,17 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("iproute_usr_dir", "names of routing tables; vipd sets no routes"),
     quiet("iproute_etc_dir", "names of routing tables; vipd sets no routes"),
     quiet("umask", DUMPS),
-    quiet("random_seed", "nothing here is random"),
-    quiet(
+    yes(
+        "random_seed",
+        1,
+        "seed of ${_RANDOM} from this line on; by default the name of the node, so that a reload finds the same numbers",
+    ),
+    keyword(
         "include_check",
-        "a file that cannot be read is always an error, a pattern without a match a warning",
+        (0, MANY),
+        Body::No,
+        Class::Honoured,
+        "makes patterns without a match errors: match, wildcard_match, brace_match, with + or -; a file that cannot be read is one always",
     ),
     quiet("lvs_sync_daemon", LVS),
     quiet("lvs_timeouts", LVS),
