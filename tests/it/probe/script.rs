@@ -280,9 +280,13 @@ fn a_crowd_of_hanging_scripts_leaves_nothing_behind() {
                 let mut ticks = tokio::time::interval(EACH);
                 for _ in 0..4 {
                     ticks.tick().await;
-                    let outcome = script.run(Duration::from_millis(900)).await;
-                    let expected =
-                        if hangs { Verdict::Failed(Cause::TimedOut) } else { Verdict::Passed };
+                    let (limit, expected) = if hangs {
+                        (Duration::from_millis(900), Verdict::Failed(Cause::TimedOut))
+                    } else {
+                        // A machine that also compiles may be slow.
+                        (SOON, Verdict::Passed)
+                    };
+                    let outcome = script.run(limit).await;
                     assert_eq!(outcome.verdict, expected, "{outcome:?}");
                 }
             });
