@@ -19,6 +19,7 @@ mod leases;
 mod links;
 mod many;
 mod operator;
+mod preprocessor;
 mod stalls;
 mod sys;
 mod turns;
