@@ -133,7 +133,7 @@ pub enum ArgsMatch {
     Exact,
     /// The process may have further words.
     Partial,
-    /// The last configured word may be the beginning of the process's.
+    /// Likewise, and the last configured word may be the beginning of the process's.
     Initial,
 }
 

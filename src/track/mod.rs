@@ -2,8 +2,12 @@
 //! effect on each router that tracks it ([`weight`]).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod file;
+pub mod haproxy;
 pub mod outcome;
+pub mod patroni;
 pub mod probe;
+pub mod process;
 pub mod weight;
 
 pub use weight::effective;
