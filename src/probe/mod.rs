@@ -1,20 +1,156 @@
-//! Running checks: each run ends in one [`Outcome`](crate::track::outcome::Outcome).
+//! Running checks: each run ends in one [`Outcome`].
 //!
 //! All of it lives in one runtime, that of the "effects" thread. What may block (the file system,
 //! the name service, the user database) is done on that runtime's bounded pool of helper threads,
 //! and scripts are started by a thread of their own, so a hanging mount or name server delays the
 //! checks that need it and no other.
 
+mod connect;
+mod file;
+mod haproxy;
+mod http;
+mod postgres;
+mod process;
+pub mod resolve;
 pub mod script;
+mod tls;
 
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use ::http::Method;
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
+use crate::config::checks::{Check, PatroniCheck, PostgresCheck, TcpCheck};
 use crate::sys::cause;
-use crate::track::outcome::Cause;
+use crate::track::outcome::{Cause, Outcome, Verdict};
+use crate::track::patroni;
+use file::Directories;
+use process::Processes;
+use resolve::Resolver;
+use script::{Script, Scripts};
+use tls::Roots;
+
+/// What checks share.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    scripts: Scripts,
+    resolver: Resolver,
+    roots: Roots,
+    directories: Directories,
+    processes: Processes,
+}
+
+impl Tools {
+    /// Must run inside the runtime that runs the checks.
+    ///
+    /// # Errors
+    /// The system's, if it has no thread to give.
+    pub fn new(resolver: Resolver) -> io::Result<Tools> {
+        Ok(Tools {
+            scripts: Scripts::new()?,
+            resolver,
+            roots: Roots::default(),
+            directories: Directories::default(),
+            processes: Processes::default(),
+        })
+    }
+
+    /// To end every script at once.
+    #[must_use]
+    pub fn scripts(&self) -> &Scripts {
+        &self.scripts
+    }
+}
+
+/// A check and what one run of it leaves for the next.
+#[derive(Debug)]
+pub struct Probe {
+    kind: Kind,
+    resolver: Resolver,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Script(Script),
+    File(file::File),
+    Process(process::Process),
+    Tcp(TcpCheck),
+    Http(http::Http),
+    Patroni(PatroniCheck, http::Server),
+    Haproxy(haproxy::Haproxy),
+    Postgres(PostgresCheck),
+}
+
+impl Probe {
+    /// A check that has not run yet.
+    #[must_use]
+    pub fn new(check: &Check, tools: &Tools) -> Probe {
+        let Tools { scripts, resolver, roots, directories, processes } = tools.clone();
+        let kind = match check {
+            Check::Script(check) => Kind::Script(Script::new(check.clone(), scripts)),
+            Check::File(check) => Kind::File(file::File::new(&check.path, directories)),
+            Check::Process(check) => Kind::Process(process::Process::new(check, &processes)),
+            Check::Tcp(check) => Kind::Tcp(check.clone()),
+            Check::Http(check) => Kind::Http(http::Http::new(check, resolver.clone(), roots)),
+            Check::Patroni(check) => {
+                let server = http::Server::new(check.target.clone(), resolver.clone(), roots);
+                Kind::Patroni(check.clone(), server)
+            }
+            Check::Haproxy(check) => {
+                Kind::Haproxy(haproxy::Haproxy::new(check, resolver.clone(), roots))
+            }
+            Check::Postgres(check) => Kind::Postgres(check.clone()),
+        };
+        Probe { kind, resolver }
+    }
+
+    /// Runs it once. The answer comes within `timeout`, or, of a script, within `timeout` of its
+    /// start ([`Script::run`]).
+    pub async fn run(&mut self, timeout: Duration) -> Outcome {
+        let deadline = Deadline::after(timeout);
+        let resolver = &self.resolver;
+        match &mut self.kind {
+            Kind::Script(script) => script.run(timeout).await,
+            Kind::File(file) => file.run(timeout).await,
+            Kind::Process(process) => process.run(timeout).await,
+            Kind::Tcp(check) => {
+                let connected = connect::connect(&check.endpoint, resolver, deadline);
+                outcome(async { connected.await.map(|_| String::new()) }).await
+            }
+            Kind::Http(http) => outcome(http.run(deadline)).await,
+            Kind::Patroni(check, server) => outcome(ask_patroni(check, server, deadline)).await,
+            Kind::Haproxy(haproxy) => outcome(haproxy.run(deadline)).await,
+            Kind::Postgres(check) => outcome(postgres::run(check, resolver, deadline)).await,
+        }
+    }
+
+    /// Waits until the answer is another than that of the last run, if the check is watched; of any
+    /// other, for ever. Cancel-safe.
+    pub async fn changed(&mut self, timeout: Duration) -> Outcome {
+        match &mut self.kind {
+            Kind::File(file) => file.changed(timeout).await,
+            Kind::Process(process) => process.changed(timeout).await,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+async fn ask_patroni(
+    check: &PatroniCheck,
+    server: &http::Server,
+    deadline: Deadline,
+) -> Result<String, Failure> {
+    let path = patroni::question(check);
+    let path = path.parse().map_err(|error| {
+        Failure::new(Cause::CannotRun, format!("{path} cannot be asked for: {error}"))
+    })?;
+    let answer = server.ask(&Method::GET, &path, deadline).await?;
+    patroni::judge(check.role, answer.status, &answer.body, Timestamp::now())
+        .map_err(|why| Failure::new(Cause::WrongAnswer, why))
+}
 
 /// Why a run failed, on the way to its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,4 +195,19 @@ impl Deadline {
         let done = self.step(what, tokio::task::spawn_blocking(step)).await?;
         done.map_err(|error| Failure::cannot(what, &io::Error::other(error)))
     }
+}
+
+/// Runs `check` and puts its answer in words.
+async fn outcome(check: impl Future<Output = Result<String, Failure>>) -> Outcome {
+    let began = Instant::now();
+    finished(began, check.await)
+}
+
+/// The detail of a success, or the failure.
+fn finished(began: Instant, answer: Result<String, Failure>) -> Outcome {
+    let (verdict, detail) = match answer {
+        Ok(detail) => (Verdict::Passed, detail),
+        Err(failure) => (Verdict::Failed(failure.cause), failure.detail),
+    };
+    Outcome { verdict, detail, output: String::new(), took: began.elapsed() }
 }

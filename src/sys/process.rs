@@ -2,12 +2,13 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -116,15 +117,12 @@ impl Group {
     pub fn of(child: &Child) -> io::Result<(Group, OwnedFd)> {
         let leader = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
         let mut group = Group { leader, ended: None };
-        let opened = rustix::process::Pid::from_raw(leader.as_raw())
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        match opened {
+        match open_process(leader.as_raw()) {
             Ok(descriptor) => Ok((group, descriptor)),
             Err(error) => {
                 group.signal(Signal::SIGKILL);
                 group.reap();
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -170,4 +168,24 @@ impl Group {
     pub fn is_gone(&self) -> bool {
         self.ended.is_some() && killpg(self.leader, None) == Err(Errno::ESRCH)
     }
+}
+
+/// A descriptor of a process, which becomes readable when it ends.
+///
+/// # Errors
+/// `NotFound` if there is none of that number; `EMFILE` and its like.
+pub fn open_process(pid: i32) -> io::Result<OwnedFd> {
+    let absent = || io::Error::from(io::ErrorKind::NotFound);
+    let pid = rustix::process::Pid::from_raw(pid).ok_or_else(absent)?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|error| match error {
+        rustix::io::Errno::SRCH => absent(),
+        other => other.into(),
+    })
+}
+
+/// Whether the process behind a descriptor has ended.
+#[must_use]
+pub fn has_ended(process: &OwnedFd) -> bool {
+    let mut set = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+    poll(&mut set, PollTimeout::ZERO) == Ok(1)
 }

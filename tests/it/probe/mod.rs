@@ -1,6 +1,9 @@
 //! Checks against real processes and sockets of this machine.
 
+mod net;
 mod script;
+mod server;
+mod watched;
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,0 +1,278 @@
+//! TLS as a client: whom to believe, and who we are.
+//!
+//! rustls with ring: no C library to keep up to date, and light to build. The system's certificate
+//! authorities rather than a compiled-in list, so that an authority of the user's own counts and
+//! the distribution's updates do.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::{Resumption, WantsClientCert};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    self, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+
+use super::{Deadline, Failure};
+use crate::config::checks::{Host, Tls, Trust};
+use crate::sys::cause;
+use crate::track::outcome::Cause;
+
+/// How long the system's authorities are believed to be the same. Reading them takes milliseconds.
+const ROOTS_FRESH: Duration = Duration::from_secs(3600);
+
+/// The system's certificate authorities, read when first needed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Roots(Arc<Mutex<Option<Read>>>);
+
+#[derive(Debug)]
+struct Read {
+    at: Instant,
+    roots: Arc<RootCertStore>,
+}
+
+impl Roots {
+    /// Blocks.
+    fn get(&self) -> Arc<RootCertStore> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Read { at, roots }) = &*known
+            && at.elapsed() < ROOTS_FRESH
+        {
+            return Arc::clone(roots);
+        }
+        let mut store = RootCertStore::empty();
+        // Files that are no certificates are left out; without any, no server is believed.
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = Arc::new(store);
+        *known = Some(Read { at: Instant::now(), roots: Arc::clone(&roots) });
+        roots
+    }
+}
+
+/// One check's side of TLS. Files are read again when they change.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    tls: Tls,
+    name: ServerName<'static>,
+    roots: Roots,
+    ready: Arc<Mutex<Option<Made>>>,
+}
+
+/// A configuration and what it was made of.
+#[derive(Debug)]
+struct Made {
+    config: Arc<ClientConfig>,
+    /// The system's authorities.
+    system: Option<Arc<RootCertStore>>,
+    /// Times of change and sizes of the files.
+    files: Vec<Option<(SystemTime, u64)>>,
+}
+
+impl Client {
+    /// For a server that is called `host` unless the configuration has another name for it.
+    pub(super) fn new(tls: &Tls, host: &Host, roots: Roots) -> Client {
+        let name = match tls.server_name.as_ref().unwrap_or(host) {
+            Host::Address(address) => ServerName::IpAddress((*address).into()),
+            Host::Name(name) => {
+                let name = name.as_str().trim_end_matches('.');
+                // A host name that is no DNS name (it may have underscores) matches no certificate.
+                ServerName::try_from(name.to_owned()).unwrap_or_else(|_| {
+                    ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into())
+                })
+            }
+        };
+        Client { tls: tls.clone(), name, roots, ready: Arc::default() }
+    }
+
+    /// Believes everyone and is nobody.
+    pub(super) fn unverified() -> Client {
+        let tls = Tls { trust: Trust::Anyone, ..Tls::default() };
+        Client::new(&tls, &Host::Address(std::net::Ipv4Addr::UNSPECIFIED.into()), Roots::default())
+    }
+
+    /// The handshake.
+    pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        deadline: Deadline,
+    ) -> Result<TlsStream<S>, Failure> {
+        let client = self.clone();
+        let config = deadline.blocking("reading certificates", move || client.config()).await??;
+        let connector = TlsConnector::from(config);
+        let handshake = connector.connect(self.name.clone(), stream);
+        let stream = deadline.step("agreeing on TLS", handshake).await?;
+        stream.map_err(|error| Failure::new(Cause::Tls, failure(&error)))
+    }
+
+    /// Blocks.
+    fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
+        let system = (self.tls.trust == Trust::System).then(|| self.roots.get());
+        let files = self.files();
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*ready
+            && made.files == files
+            && made.system.as_ref().map(Arc::as_ptr) == system.as_ref().map(Arc::as_ptr)
+        {
+            return Ok(Arc::clone(&made.config));
+        }
+        let config = Arc::new(self.read()?);
+        *ready = Some(Made { config: Arc::clone(&config), system, files });
+        Ok(config)
+    }
+
+    fn files(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let authorities = match &self.tls.trust {
+            Trust::File(path) => Some(path),
+            Trust::System | Trust::Anyone => None,
+        };
+        let own = self.tls.identity.iter().flat_map(|own| [&own.certificate, &own.key]);
+        let changed = |path: &PathBuf| {
+            let found = fs::metadata(path).ok()?;
+            Some((found.modified().ok()?, found.len()))
+        };
+        authorities.into_iter().chain(own).map(changed).collect()
+    }
+
+    fn read(&self) -> Result<ClientConfig, Failure> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Failure::new(Cause::Tls, error.to_string()))?;
+        let builder = match &self.tls.trust {
+            Trust::System => builder.with_root_certificates(self.roots.get()),
+            Trust::File(path) => builder.with_root_certificates(authorities(path)?),
+            Trust::Anyone => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+            }
+        };
+        let mut config = self.identify(builder)?;
+        // A resumed session would hide that the certificate has expired or changed.
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+
+    fn identify(
+        &self,
+        builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    ) -> Result<ClientConfig, Failure> {
+        let Some(own) = &self.tls.identity else { return Ok(builder.with_no_client_auth()) };
+        let chain = certificates(&own.certificate)?;
+        let key =
+            PrivateKeyDer::from_pem_file(&own.key).map_err(|error| unreadable(&own.key, &error))?;
+        builder.with_client_auth_cert(chain, key).map_err(|error| {
+            let text = format!("{} and {}: {error}", own.certificate.display(), own.key.display());
+            Failure::new(Cause::CannotRun, text)
+        })
+    }
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, Failure> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        store.add(certificate).map_err(|error| {
+            Failure::new(Cause::CannotRun, format!("{}: {error}", path.display()))
+        })?;
+    }
+    Ok(store)
+}
+
+/// At least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let all = all.map_err(|error| unreadable(path, &error))?;
+    if all.is_empty() {
+        let text = format!("{} has no certificate in it", path.display());
+        return Err(Failure::new(Cause::CannotRun, text));
+    }
+    Ok(all)
+}
+
+fn unreadable(path: &Path, error: &rustls::pki_types::pem::Error) -> Failure {
+    let why = match error {
+        rustls::pki_types::pem::Error::Io(error) => cause(error),
+        rustls::pki_types::pem::Error::NoItemsFound => "nothing of the kind in it".to_owned(),
+        other => other.to_string(),
+    };
+    Failure::new(Cause::CannotRun, format!("{}: {why}", path.display()))
+}
+
+/// What rustls says about an error it caused, wherever that is wrapped.
+pub(super) fn said_by_tls(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Some(explain(error));
+        }
+        // An I/O error hides what it wraps from `source`.
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn failure(error: &io::Error) -> String {
+    said_by_tls(error).unwrap_or_else(|| cause(error))
+}
+
+fn explain(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidMessage(_) => format!("{error}; does it speak TLS at all?"),
+        _ => error.to_string(),
+    }
+}
+
+/// Believes every certificate. Signatures are checked, so the server does have its key.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
