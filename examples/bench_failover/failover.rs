@@ -8,17 +8,18 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::ValueEnum;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde::Serialize;
 use vipd::lab::deadline::eventually;
 use vipd::lab::ping::Pinger;
-use vipd::lab::{Capture, Decoded, Lab, Node, Stamp, Vrrp};
+use vipd::lab::{Capture, Decoded, Lab, Node, Proc, Stamp, Vrrp};
 use vipd::types::Mac;
 
 use crate::figures::{GHOST_WATCH, HIGH, LOW, Pace, millis};
 use crate::holding::{Holding, both};
-use crate::host::{Host, LINK, Pair, Plan, Programs, SOON};
+use crate::host::{Host, Kind, LINK, Pair, Plan, Programs, SOON};
 use crate::yardstick::Yardstick;
 
 /// The address the client pings.
@@ -33,7 +34,7 @@ const FIRST_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const SECOND_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
 
 /// How a master fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Scenario {
     /// The host dies: every process is killed and the switch port loses its carrier.
@@ -44,13 +45,24 @@ pub(crate) enum Scenario {
     Freeze,
     /// A planned stop.
     Stop,
+    /// Taken out of service, later put back; only vipd can.
+    Drain,
+    /// Handed over to the successor for good, later started again; only vipd can.
+    Handover,
     /// The cable is pulled, the daemon lives.
     Unplug,
 }
 
 impl Scenario {
-    pub(crate) const ALL: &[Scenario] =
-        &[Scenario::Crash, Scenario::Kill, Scenario::Freeze, Scenario::Stop, Scenario::Unplug];
+    pub(crate) const ALL: &[Scenario] = &[
+        Scenario::Crash,
+        Scenario::Kill,
+        Scenario::Freeze,
+        Scenario::Stop,
+        Scenario::Drain,
+        Scenario::Handover,
+        Scenario::Unplug,
+    ];
     pub(crate) const QUICK: &[Scenario] = &[Scenario::Crash, Scenario::Stop];
 
     pub(crate) fn title(self) -> &'static str {
@@ -59,8 +71,19 @@ impl Scenario {
             Scenario::Kill => "daemon dies: SIGKILL, carrier stays",
             Scenario::Freeze => "daemon frozen: SIGSTOP, later SIGCONT",
             Scenario::Stop => "planned stop: SIGTERM",
+            Scenario::Drain => "vipd drain, later vipd resume",
+            Scenario::Handover => "vipd handover, later a restart",
             Scenario::Unplug => "cable pulled, daemon alive",
         }
+    }
+
+    /// The operator hands over: no packet need be lost.
+    pub(crate) fn is_planned(self) -> bool {
+        matches!(self, Scenario::Stop | Scenario::Drain | Scenario::Handover)
+    }
+
+    fn is_possible(self, master: Kind) -> bool {
+        master == Kind::Vipd || !matches!(self, Scenario::Drain | Scenario::Handover)
     }
 
     fn cuts_carrier(self) -> bool {
@@ -75,6 +98,8 @@ impl fmt::Display for Scenario {
             Scenario::Kill => "kill",
             Scenario::Freeze => "freeze",
             Scenario::Stop => "stop",
+            Scenario::Drain => "drain",
+            Scenario::Handover => "handover",
             Scenario::Unplug => "unplug",
         })
     }
@@ -130,7 +155,7 @@ pub(crate) fn run(
     let phase = pace.interval() * (2 * u32::from(run) + 1) / (2 * u32::from(runs));
     let mut measure_all = || {
         let mut bench = Bench::build(programs, yardstick, pace, pair)?;
-        for &scenario in scenarios {
+        for &scenario in scenarios.iter().filter(|s| s.is_possible(pair.0)) {
             let sample = bench.measure(scenario, phase);
             let sample = sample.with_context(|| format!("{scenario}\n{}", bench.logs()))?;
             samples.push(Sample { pair, run, ..sample });
@@ -202,12 +227,17 @@ impl Bench {
         thread::sleep((advert + phase).since(Stamp::now()));
 
         let fault = Stamp::now();
-        self.hurt(scenario, &pids)?;
+        let asked = self.hurt(scenario, &pids)?;
         let cut = Stamp::now();
         let takeover = self.wait_for_takeover(fault)?;
         let answered = Stamp::now();
         if scenario == Scenario::Stop {
             self.first.wait_for_end()?;
+        }
+        if let Some(command) = asked
+            && !command.wait(SOON)?.success()
+        {
+            bail!("{}", command.output());
         }
         thread::sleep((takeover + self.pace.watch()).since(Stamp::now()));
         if scenario == Scenario::Kill {
@@ -251,7 +281,8 @@ impl Bench {
         })
     }
 
-    fn hurt(&self, scenario: Scenario, pids: &[Pid]) -> Result<()> {
+    /// Returns the command that waits for the end of it, if it is one.
+    fn hurt(&self, scenario: Scenario, pids: &[Pid]) -> Result<Option<Proc>> {
         match scenario {
             Scenario::Crash => {
                 self.kill_first(pids);
@@ -260,9 +291,11 @@ impl Bench {
             Scenario::Kill => self.kill_first(pids),
             Scenario::Freeze => self.first.signal_all(pids, Signal::SIGSTOP),
             Scenario::Stop => self.first.ask_to_stop()?,
+            Scenario::Drain => return Ok(Some(self.first.command("drain")?)),
+            Scenario::Handover => return Ok(Some(self.first.command("handover")?)),
             Scenario::Unplug => self.first.node.unplug()?,
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Kills all processes at one moment: a child of keepalived's that outlives its parent even
@@ -282,6 +315,12 @@ impl Bench {
             }
             Scenario::Kill | Scenario::Stop => self.first.start()?,
             Scenario::Freeze => self.first.signal_all(pids, Signal::SIGCONT),
+            Scenario::Drain => drop(self.first.command("resume")?.wait(SOON)?),
+            Scenario::Handover => {
+                self.first.ask_to_stop()?;
+                self.first.wait_for_end()?;
+                self.first.start()?;
+            }
             Scenario::Unplug => {
                 let plugged = Stamp::now();
                 self.first.node.plug()?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 /// Priority of the master to be.
@@ -13,7 +14,7 @@ pub(crate) const LOW: u8 = 100;
 pub(crate) const GHOST_WATCH: Duration = Duration::from_secs(3);
 
 /// How often adverts come, and in which version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Pace {
     /// VRRPv2 with a password, 1 s.

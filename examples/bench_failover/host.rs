@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -162,6 +163,16 @@ impl Host {
     pub(crate) fn ask_to_stop(&self) -> Result<()> {
         self.process()?.signal(Signal::SIGTERM);
         Ok(())
+    }
+
+    /// Starts `vipd NAME`, which asks the daemon for something and waits for it.
+    pub(crate) fn command(&self, name: &str) -> Result<Proc> {
+        let Some(Running::Vipd(daemon)) = &self.running else {
+            bail!("{} on {} has no commands", self.kind, self.node.name())
+        };
+        let mut command = Command::new(&self.vipd);
+        command.arg(name).arg("--run-dir").arg(daemon.run_dir());
+        Ok(self.node.spawn(command)?)
     }
 
     /// Waits until the daemon has ended by itself.

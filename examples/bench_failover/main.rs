@@ -40,6 +40,12 @@ struct Args {
     /// A smoke test of less than a minute: one run, fewer scenarios, short windows
     #[arg(long)]
     quick: bool,
+    /// These ways to fail only
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',')]
+    scenarios: Vec<Scenario>,
+    /// This pace only
+    #[arg(long)]
+    pace: Option<Pace>,
     /// Write every sample to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -101,7 +107,8 @@ fn measure(args: &Args) -> Result<Vec<String>> {
     println!("vipd {} and keepalived {}", measured.vipd, measured.keepalived);
     let began = Instant::now();
     if args.only != Some(Part::Cpu) {
-        for pace in Pace::ALL {
+        for pace in Pace::ALL.into_iter().filter(|pace| args.pace.is_none_or(|only| only == *pace))
+        {
             fail_over(&programs, pace, args, &mut measured)?;
             let samples = measured.failover.iter().filter(|s| s.pace == pace).collect::<Vec<_>>();
             print!("\n{}", tables::failover(pace, &samples));
@@ -127,7 +134,11 @@ fn measure(args: &Args) -> Result<Vec<String>> {
 /// with centiseconds they take turns. What fails once is measured once more, alone.
 fn fail_over(programs: &Programs, pace: Pace, args: &Args, measured: &mut Measured) -> Result<()> {
     let runs = if args.quick { 1 } else { args.runs };
-    let scenarios = if args.quick { Scenario::QUICK } else { Scenario::ALL };
+    let scenarios = match &args.scenarios[..] {
+        [] if args.quick => Scenario::QUICK,
+        [] => Scenario::ALL,
+        chosen => chosen,
+    };
     let yardstick = Yardstick::start()?;
     for run in 0..runs {
         let one = |pair: Pair| {

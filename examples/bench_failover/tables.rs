@@ -10,6 +10,7 @@ use crate::host::{Kind, Pair};
 
 /// The figures to reach.
 const LATE_MS: f64 = 5.0;
+const OUTAGE_MS: Spread = Spread { median: 10.0, worst: 30.0 };
 const PSS_KIB: u64 = 8 * 1024;
 
 /// What a fail-over is measured by: label, value, whether a ratio to keepalived means anything.
@@ -171,6 +172,34 @@ pub(crate) fn verdict(failovers: &[Sample], costs: &[cost::Sample]) -> String {
             }
         }
     }
+    for pace in Pace::ALL {
+        for successor in [Kind::Vipd, Kind::Keepalived] {
+            let of = |s: &&Sample| s.pace == pace;
+            let planned = failovers.iter().filter(of).filter(|s| s.scenario.is_planned());
+            let handed = planned.filter(|s| s.pair == (Kind::Vipd, successor));
+            // Where both serve already, there is nothing to hand over.
+            let back = failovers.iter().filter(of).filter(|s| !s.both_lasts);
+            let back = back.filter(|s| s.pair == (successor, Kind::Vipd));
+            for (what, outages) in [
+                ("planned hand-over", handed.map(|s| s.outage).collect()),
+                ("way back", back.map(|s| s.back_outage).collect::<Vec<_>>()),
+            ] {
+                let Some(spread) = Spread::of(outages) else { continue };
+                lines.push((
+                    spread.median <= OUTAGE_MS.median && spread.worst <= OUTAGE_MS.worst,
+                    format!(
+                        "at {} {what} from vipd to {successor}: client outage at most {} ms, \
+                         worst {} ms: {}, {} ms",
+                        pace.name(),
+                        OUTAGE_MS.median,
+                        OUTAGE_MS.worst,
+                        ms(spread.median),
+                        ms(spread.worst)
+                    ),
+                ));
+            }
+        }
+    }
     for vipd in costs.iter().filter(|s| s.kind == Kind::Vipd) {
         let same = |s: &&cost::Sample| {
             s.kind == Kind::Keepalived
@@ -208,7 +237,7 @@ fn cell(spread: Option<Spread>, lasts: bool) -> String {
             let sign = if lasts { ">" } else { "" };
             format!("{:>9}{:>8}", format!("{sign}{}", ms(median)), ms(worst))
         }
-        None => format!("{:>17}", "not measured"),
+        None => format!("{:>17}", "-"),
     }
 }
 
