@@ -3,7 +3,7 @@ RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SEEDS ?= 10000
 STEPS ?= 2000
 
-.PHONY: help demo test check deny sim setup rust bench-failover bench-reload
+.PHONY: help demo test check deny sim setup rust bench-failover bench-reload bench-checks
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,3 +41,6 @@ bench-failover: setup ## outages and cost, vipd beside keepalived (ARGS=--quick:
 bench-reload: rust ## how late 250 routers advertise while one of them is reloaded
 	@cargo build --release --quiet
 	@cargo run --release --quiet --example bench-reload
+
+bench-checks: setup ## what built-in checks cost beside curl scripts (half a minute)
+	@cargo run --release --quiet --example bench-checks
