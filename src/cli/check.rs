@@ -42,8 +42,18 @@ pub struct CheckArgs {
 /// Checks the files and prints what was found to `out`, all of it in one run.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> ExitCode {
     let color = !args.json && std::io::stdout().is_terminal() && !no_color();
-    let sources = FileSystem { config_id: args.config_id.clone() };
-    exit::code(run(args, &sources, color, out))
+    exit::code(run(args, &args.sources(), color, out))
+}
+
+/// The same without colour; returns the exit status.
+pub(super) fn report(args: &CheckArgs, out: &mut dyn Write) -> u8 {
+    run(args, &args.sources(), false, out)
+}
+
+impl CheckArgs {
+    fn sources(&self) -> FileSystem {
+        FileSystem { config_id: self.config_id.clone() }
+    }
 }
 
 fn run(args: &CheckArgs, sources: &dyn Sources, color: bool, out: &mut dyn Write) -> u8 {

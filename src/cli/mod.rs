@@ -6,6 +6,7 @@ mod demo;
 pub mod exit;
 mod fold;
 mod generate;
+mod keepalived;
 mod operate;
 mod reload;
 pub mod render;
@@ -20,8 +21,12 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use sources::FileSystem;
+
+use crate::api::SOCKET_NAME;
 use crate::api::client::AskError;
 use crate::api::protocol::Response;
+use crate::config::load::Sources as _;
 
 /// Where the daemon keeps its socket and pid file unless told otherwise.
 pub const RUN_DIR: &str = "/run/vipd";
@@ -115,6 +120,16 @@ fn unavailable(error: &AskError) -> u8 {
     let mut text = error.to_string();
     if let Some(source) = std::error::Error::source(error) {
         text += &format!(": {source}");
+    }
+    if let AskError::NoSocket { run_dir } = error {
+        // One per network namespace or instance: see `run::run_dir`.
+        for name in ["*", "*/*"] {
+            let pattern = format!("{name}/{SOCKET_NAME}");
+            for socket in FileSystem::default().glob(run_dir, &pattern) {
+                let dir = socket.parent().unwrap_or(run_dir);
+                text += &format!("\nvipd: another one has --run-dir {}", dir.display());
+            }
+        }
     }
     complain(&text);
     match error {

@@ -1,12 +1,14 @@
 //! `vipd run`: load the configuration, then be the daemon.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::check::{self, CheckArgs};
 use super::sources::FileSystem;
-use super::{RUN_DIR, complain, exit, upgrade};
-use crate::config::{Failed, Format, Loaded, load};
+use super::{RUN_DIR, complain, exit, keepalived, upgrade};
+use crate::config::{Failed, Format, Loaded, Process, load};
 use crate::daemon::{self, Options, Reread, StartError};
 use crate::log::{Log, LogFormat};
 
@@ -15,6 +17,7 @@ use crate::log::{Log, LogFormat};
 pub struct Args {
     /// Configuration file: vipd.toml or keepalived.conf; give it more than once to combine several
     #[arg(short, long, required = true, value_name = "FILE")]
+    #[arg(short_alias = 'f', alias = "use-file")]
     config: Vec<PathBuf>,
     /// Language of the files, if it cannot be told by their content: toml or keepalived
     #[arg(long)]
@@ -22,21 +25,26 @@ pub struct Args {
     /// Which node it is to the `@ID` lines of a keepalived.conf [default: the host name]
     #[arg(short = 'i', long, value_name = "ID")]
     config_id: Option<String>,
-    /// Directory of the control socket and the pid file
-    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
-    run_dir: PathBuf,
+    /// Directory of the control socket and the pid file [default: /run/vipd, with the names of the
+    /// configuration's network namespace and instance below it]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
     /// How log lines look on standard error
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
     /// Leave the scheduling of the threads as it is
     #[arg(long)]
     no_realtime: bool,
+    #[command(flatten)]
+    keepalived: keepalived::Options,
 }
 
 pub(super) fn run(args: Args) -> u8 {
+    if let Some(report) = &args.keepalived.config_test {
+        return test(&args, report);
+    }
     die_with_any_thread();
-    let sources = FileSystem { config_id: args.config_id };
-    let loaded = match load(&sources, &args.config, args.format) {
+    let loaded = match args.load() {
         Ok(loaded) => loaded,
         Err(failed) => return refuse(&failed),
     };
@@ -46,21 +54,24 @@ pub(super) fn run(args: Args) -> u8 {
     }
 
     let log = Log::start(args.log_format);
-    let files = args.config.iter().map(|file| file.display().to_string()).collect();
+    let args = Arc::new(args);
     let options = Options {
-        config: loaded.config,
-        files,
+        files: args.config.iter().map(|file| file.display().to_string()).collect(),
         reload: Arc::new({
-            let (sources, files) = (sources.clone(), args.config.clone());
-            move || reload(&sources, &files, args.format)
+            let args = Arc::clone(&args);
+            move || reload(&args)
         }),
-        verify: Arc::new(move |binary| {
-            upgrade::verify(binary, &args.config, args.format, sources.config_id.as_deref())
+        verify: Arc::new({
+            let args = Arc::clone(&args);
+            move |binary| {
+                upgrade::verify(binary, &args.config, args.format, args.config_id.as_deref())
+            }
         }),
         // Known now: a package manager may replace the file while we run.
         executable: std::env::current_exe().ok(),
-        realtime: !args.no_realtime,
-        run_dir: args.run_dir,
+        run_dir: args.run_dir.clone().unwrap_or_else(|| run_dir(&loaded.config.globals.process)),
+        pid_files: args.keepalived.pid.clone(),
+        config: loaded.config,
         host_name: nix::unistd::gethostname()
             .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
     };
@@ -77,14 +88,61 @@ pub(super) fn run(args: Args) -> u8 {
     }
 }
 
+impl Args {
+    /// Read the files; what the command line says goes before.
+    fn load(&self) -> Result<Loaded, Failed> {
+        let sources = FileSystem { config_id: self.config_id.clone() };
+        let mut loaded = load(&sources, &self.config, self.format)?;
+        let process = &mut loaded.config.globals.process;
+        process.realtime &= !self.no_realtime;
+        let keepalived::Options { namespace, umask, .. } = &self.keepalived;
+        process.net_namespace = namespace.clone().or(process.net_namespace.take());
+        process.umask = umask.or(process.umask);
+        Ok(loaded)
+    }
+}
+
+/// Daemons with different names do not get into each other's way.
+fn run_dir(process: &Process) -> PathBuf {
+    let names = process.net_namespace.iter().chain(&process.instance);
+    names.fold(PathBuf::from(RUN_DIR), |path, name| path.join(name))
+}
+
+/// keepalived's `-t`: check and report, do not run.
+fn test(args: &Args, report: &Path) -> u8 {
+    let check = CheckArgs {
+        files: args.config.clone(),
+        format: args.format,
+        config_id: args.config_id.clone(),
+        deny_warnings: false,
+        json: false,
+    };
+    if report == Path::new("-") {
+        return check::report(&check, &mut io::stderr());
+    }
+    match File::create(report) {
+        Ok(mut file) => check::report(&check, &mut file),
+        Err(error) => {
+            complain(&format!("cannot create {}: {error}", report.display()));
+            exit::CANT_CREATE
+        }
+    }
+}
+
 fn exit_status(error: &StartError) -> u8 {
     match error {
         StartError::Permission { .. } => exit::NO_PERM,
-        StartError::Busy { .. } | StartError::Create { .. } => exit::CANT_CREATE,
-        StartError::Kernel { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+        StartError::Busy { .. } | StartError::Taken { .. } | StartError::Create { .. } => {
+            exit::CANT_CREATE
+        }
+        StartError::Kernel { source, .. } | StartError::Namespace { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
             exit::NO_PERM
         }
-        StartError::Kernel { .. } | StartError::Interfaces(_) => exit::OS_ERR,
+        StartError::Kernel { .. } | StartError::Namespace { .. } | StartError::Interfaces(_) => {
+            exit::OS_ERR
+        }
     }
 }
 
@@ -95,12 +153,8 @@ fn refuse(failed: &Failed) -> u8 {
 }
 
 /// On the reload thread: the log is the place for what there is to say.
-fn reload(
-    sources: &FileSystem,
-    files: &[PathBuf],
-    format: Option<Format>,
-) -> Result<Reread, String> {
-    match load(sources, files, format) {
+fn reload(args: &Args) -> Result<Reread, String> {
+    match args.load() {
         Ok(loaded) => {
             let warnings: Vec<String> = warnings(&loaded).collect();
             for warning in &warnings {
@@ -124,4 +178,21 @@ fn die_with_any_thread() {
         report(panic);
         std::process::abort();
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_daemon_has_a_run_directory_of_its_own() {
+        let dir = |namespace: Option<&str>, instance: Option<&str>| {
+            let [net_namespace, instance] = [namespace, instance].map(|n| n.map(str::to_owned));
+            run_dir(&Process { net_namespace, instance, ..Process::default() })
+        };
+        assert_eq!(dir(None, None), Path::new("/run/vipd"));
+        assert_eq!(dir(Some("blue"), None), Path::new("/run/vipd/blue"));
+        assert_eq!(dir(None, Some("edge")), Path::new("/run/vipd/edge"));
+        assert_eq!(dir(Some("blue"), Some("edge")), Path::new("/run/vipd/blue/edge"));
+    }
 }

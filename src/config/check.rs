@@ -41,8 +41,7 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         .unwrap_or_default(),
         log_unknown_vrids: raw.globals.log_unknown_vrids.is_some_and(|v| v.value),
         control_group: control_group(&mut found, raw.globals.control_group.as_ref()),
-        realtime: raw.globals.realtime.is_none_or(|v| v.value),
-        lock_memory: raw.globals.lock_memory.is_some_and(|v| v.value),
+        process: raw.globals.process.check(&mut found),
     };
     let mut routers = Vec::new();
     for raw in &raw.routers {

@@ -7,6 +7,7 @@ pub mod diag;
 pub mod format;
 pub mod load;
 pub mod model;
+pub mod process;
 pub mod raw;
 pub mod vipd_toml;
 
@@ -16,3 +17,4 @@ pub use model::{
     AnnounceConfig, Cast, Config, Globals, InterfaceConfig, PacingGroup, Peer, Preempt, Release,
     RouterConfig, RouterFlag, RouterKey, Strict, VirtualAddress,
 };
+pub use process::Process;

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::process::Process;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
 /// Everything one daemon does.
@@ -25,7 +26,7 @@ pub struct Config {
 }
 
 /// Settings of the whole daemon.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Globals {
     /// How the node calls itself in messages; never on the wire. `None`: the host name.
     pub router_id: Option<String>,
@@ -39,24 +40,8 @@ pub struct Globals {
     pub log_unknown_vrids: bool,
     /// Members of this group may use the control socket and command the daemon, as root may.
     pub control_group: Option<String>,
-    /// Run the threads that decide with SCHED_RR, where the system permits it. Read at the start.
-    pub realtime: bool,
-    /// Keep the process in memory (mlockall). Read at the start.
-    pub lock_memory: bool,
-}
-
-impl Default for Globals {
-    fn default() -> Globals {
-        Globals {
-            router_id: None,
-            startup_delay: Duration::ZERO,
-            delay_after_boot: Duration::ZERO,
-            log_unknown_vrids: false,
-            control_group: None,
-            realtime: true,
-            lock_memory: false,
-        }
-    }
+    /// The process itself.
+    pub process: Process,
 }
 
 /// For how long a change of an interface must last before it counts (keepalived's

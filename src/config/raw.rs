@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::diag::{Span, Spanned};
 use super::model::{Release, RouterFlag, Strict};
+use super::process::RawProcess;
 use crate::types::{Cidr, V3Checksum};
 
 /// Everything all files say together.
@@ -39,10 +40,8 @@ pub struct RawGlobals {
     pub log_unknown_vrids: Option<Spanned<bool>>,
     /// Who besides root may command the daemon.
     pub control_group: Option<Spanned<String>>,
-    /// Run what decides before ordinary processes.
-    pub realtime: Option<Spanned<bool>>,
-    /// Keep the daemon's memory from being swapped out.
-    pub lock_memory: Option<Spanned<bool>>,
+    /// The process itself.
+    pub process: RawProcess,
 }
 
 /// How changes of one interface are taken.

@@ -45,7 +45,14 @@ const GLOBAL: &[&str] = &[
     "delay_after_boot",
     "log_unknown_vrids",
     "control_group",
+    "net_namespace",
+    "instance",
+    "process_name",
+    "umask",
+    "nice",
+    "cpus",
     "realtime",
+    "realtime_priority",
     "lock_memory",
 ];
 
@@ -186,8 +193,17 @@ impl Reader<'_> {
                 "delay_after_boot" => globals.delay_after_boot = self.duration(value),
                 "log_unknown_vrids" => globals.log_unknown_vrids = self.boolean(value),
                 "control_group" => globals.control_group = self.text(value),
-                "realtime" => globals.realtime = self.boolean(value),
-                "lock_memory" => globals.lock_memory = self.boolean(value),
+                "net_namespace" => globals.process.net_namespace = self.text(value),
+                "instance" => globals.process.instance = self.text(value),
+                "process_name" => globals.process.name = self.text(value),
+                "umask" => globals.process.umask = self.number(value),
+                "nice" => globals.process.nice = self.number(value),
+                "cpus" => globals.process.cpus = self.numbers(value),
+                "realtime" => globals.process.realtime = self.boolean(value),
+                "realtime_priority" => {
+                    globals.process.realtime_priority = self.number(value);
+                }
+                "lock_memory" => globals.process.lock_memory = self.boolean(value),
                 _ => self.unknown(key, span, GLOBAL, "[global]"),
             }
         }
@@ -468,6 +484,14 @@ impl Reader<'_> {
             return None;
         };
         Some(Spanned::new(number, self.span(value.span())))
+    }
+
+    fn numbers(&mut self, value: &Value<'_>) -> Vec<Spanned<i64>> {
+        let Some(array) = value.get_ref().as_array() else {
+            self.expected(value, "an array of whole numbers");
+            return Vec::new();
+        };
+        array.iter().filter_map(|item| self.number(item)).collect()
     }
 
     fn boolean(&mut self, value: &Value<'_>) -> Option<Spanned<bool>> {

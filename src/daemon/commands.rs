@@ -14,6 +14,7 @@ use super::upgrade::Legacy;
 use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET};
 use crate::api::protocol::{Request, Response, Subject};
 use crate::api::server::Ask;
+use crate::config::Config;
 use crate::engine::{Command, Input, RouterId};
 use crate::status::{Daemon, Snapshot};
 
@@ -153,8 +154,12 @@ impl Control {
         let again = std::mem::replace(&mut self.reload, Reloading::Idle) == Reloading::Again;
         let response = match result {
             _ if self.stopping => return,
-            Ok(Reread { config, warnings }) => {
+            Ok(Reread { config, mut warnings }) => {
                 let config = Arc::new(config);
+                if let Some(warning) = self.needs_restart(&config) {
+                    tracing::warn!("{warning}");
+                    warnings.push_str(&format!("warning: {warning}\n"));
+                }
                 let group = &config.globals.control_group;
                 if *group != self.effects.config.globals.control_group {
                     self.background.notify(Notice::ControlGroup(group.clone()));
@@ -180,6 +185,15 @@ impl Control {
             self.asked_reload = std::mem::take(&mut self.asked_again);
             self.start_reload(None);
         }
+    }
+
+    /// What a reload cannot change.
+    fn needs_restart(&self, new: &Config) -> Option<String> {
+        let differences = self.options.process.differences(&new.globals.process);
+        (!differences.is_empty()).then(|| {
+            let names = differences.join(", ");
+            format!("{names}: read when the daemon starts; the old value stays until a restart")
+        })
     }
 
     fn start_upgrade(&mut self, binary: Option<PathBuf>, answer: Answer) {

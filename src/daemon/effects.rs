@@ -72,7 +72,7 @@ impl Effects {
         frames: FrameSender,
         inbox: UnboundedSender<Inbox>,
         background: Background,
-        realtime: bool,
+        realtime: Option<u8>,
     ) -> io::Result<Effects> {
         let (addresses, queue) = unbounded_channel();
         let renewing = Arc::new(AtomicBool::new(false));
@@ -217,7 +217,7 @@ fn address_thread(
     queue: UnboundedReceiver<AddressOp>,
     inbox: UnboundedSender<Inbox>,
     renewing: Arc<AtomicBool>,
-    realtime: bool,
+    realtime: Option<u8>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let netlink = {
@@ -226,9 +226,9 @@ fn address_thread(
     };
     let leases = Leases::connect()?;
     thread::Builder::new().name("addresses".to_owned()).spawn(move || {
-        if realtime {
+        if let Some(priority) = realtime {
             // The control thread says it if this is not permitted.
-            let _ = prefer_this_thread();
+            let _ = prefer_this_thread(priority);
         }
         runtime.block_on(perform_addresses(netlink, leases, queue, inbox, renewing));
     })?;

@@ -13,6 +13,7 @@ mod commands;
 mod drains;
 mod effects;
 mod host;
+mod pidfile;
 mod sockets;
 mod startup;
 mod upgrade;
@@ -34,7 +35,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
-use crate::config::Config;
+use crate::config::{Config, Process};
 use crate::engine::{Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, is_adoptable};
 use crate::log::Log;
 use crate::status::Daemon;
@@ -53,6 +54,7 @@ use commands::{Answer, Successor};
 use drains::Drains;
 use effects::Effects;
 use host::{Access, DaemonHost};
+use pidfile::PidFile;
 use sockets::Heard;
 use startup::RunDir;
 use upgrade::Legacy;
@@ -94,10 +96,10 @@ pub struct Options {
     pub verify: Arc<Verify>,
     /// The file this daemon was started from, if that is known.
     pub executable: Option<PathBuf>,
-    /// May be scheduled before ordinary processes; the configuration can say no as well.
-    pub realtime: bool,
     /// Where the control socket and the pid file live.
     pub run_dir: PathBuf,
+    /// More pid files, for programs that look for them elsewhere.
+    pub pid_files: Vec<PathBuf>,
     /// What the node calls itself if the configuration does not say.
     pub host_name: String,
 }
@@ -134,6 +136,23 @@ pub enum StartError {
         /// The other's process id, as its pid file says.
         pid: String,
     },
+    /// The network namespace the configuration names.
+    #[error("cannot enter the network namespace {name}")]
+    Namespace {
+        /// Its name.
+        name: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has a pid file.
+    #[error("the pid file {} belongs to process {pid}, which runs: stop it first", .path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+        /// The process, as the file says.
+        pid: String,
+    },
     /// The run directory or something in it cannot be created.
     #[error("cannot create {}", .what.display())]
     Create {
@@ -163,11 +182,15 @@ pub enum StartError {
 /// [`StartError`] if it cannot start. Once it runs, nothing but a signal ends it.
 pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
     startup::require_capabilities()?;
+    startup::shape_process(&options.config.globals.process)?;
     let kernel = |what| move |source| StartError::Kernel { what, source };
     let frames = FrameSender::open().map_err(kernel("open a packet socket"))?;
     let run_dir = RunDir::claim(&options.run_dir)?;
+    let pid_files = options.pid_files.iter().map(|path| PidFile::claim(path));
+    let _pid_files = pid_files.collect::<Result<Vec<_>, _>>()?;
     let listener = run_dir.listen()?;
     exit_on_second_signal().map_err(kernel("install signal handlers"))?;
+    startup::warn_of_other_daemons();
 
     let legacy = Legacy::take(&options.run_dir);
     let drains = Drains::load(&options.run_dir, legacy.is_some());
@@ -251,6 +274,8 @@ struct OptionsLeft {
     executable: Option<PathBuf>,
     run_dir: PathBuf,
     host_name: String,
+    /// What cannot change any more.
+    process: Process,
     /// Routers an earlier daemon was told to keep out of service.
     drained: Vec<String>,
     /// Routers it was told to hand over.
@@ -294,12 +319,13 @@ impl Control {
         exec::accept_signals().map_err(kernel("accept signals"))?;
         tokio::spawn(watch_signals(signals, outbox.clone()));
         tokio::spawn(watch_kernel(monitor, outbox.clone()));
-        let realtime = options.realtime && config.globals.realtime;
+        let process = &config.globals.process;
+        let realtime = process.realtime.then_some(process.realtime_priority);
         let mut effects =
             Effects::new(config.clone(), frames, outbox.clone(), background.clone(), realtime)
                 .map_err(kernel("open an epoll descriptor"))?;
         startup::prefer_control_thread(realtime, legacy.is_some());
-        if config.globals.lock_memory {
+        if process.lock_memory {
             startup::lock_memory();
         }
         effects.links_changed(&LinkChange::Resync(table.clone()));
@@ -322,7 +348,7 @@ impl Control {
             }
         };
         let host = KernelView { links: table, uptime: clock::uptime() };
-        let engine = Engine::new(config, host, clock.now());
+        let engine = Engine::new(config.clone(), host, clock.now());
         Ok(Control {
             engine,
             clock,
@@ -342,6 +368,7 @@ impl Control {
                 executable: options.executable,
                 run_dir: options.run_dir,
                 host_name: options.host_name,
+                process: config.globals.process.clone(),
                 drained,
                 handed_over: legacy.map(|legacy| legacy.handed_over).unwrap_or_default(),
             },

@@ -1,6 +1,7 @@
 //! What happens before the first router runs: permissions, run directory, leftovers.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -9,13 +10,15 @@ use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability};
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::prctl;
+use nix::sys::stat::{Mode, umask};
 
 use super::StartError;
 use crate::api::SOCKET_NAME;
-use crate::config::Config;
+use crate::config::{Config, Process};
 use crate::engine::{Link, LinkAddress, is_adoptable};
 use crate::sys::netlink::Netlink;
-use crate::sys::realtime;
+use crate::sys::{netns, realtime};
 use crate::types::{Cidr, IfIndex, IfName};
 
 const PID_NAME: &str = "vipd.pid";
@@ -34,19 +37,71 @@ pub(super) fn require_capabilities() -> Result<(), StartError> {
 }
 
 /// Before ordinary processes, where the system permits it; else one line says that it does not.
-pub(super) fn prefer_control_thread(wanted: bool, continues: bool) {
-    if !wanted {
+pub(super) fn prefer_control_thread(priority: Option<u8>, continues: bool) {
+    let Some(priority) = priority else {
         // Unless the binary before us asked for it, it is as the service manager wants it.
         if continues {
             let _ = realtime::treat_this_thread_as_any_other();
         }
-    } else if let Err(error) = realtime::prefer_this_thread() {
-        tracing::info!(
+        return;
+    };
+    match realtime::prefer_this_thread(priority) {
+        Ok(got) if got == priority => {}
+        Ok(got) => tracing::warn!(
+            "real-time priority {got} instead of {priority}: needs CAP_SYS_NICE or LimitRTPRIO="
+        ),
+        Err(error) => tracing::info!(
             "no real-time scheduling, a busy machine may delay adverts: {} (needs CAP_SYS_NICE or \
              RLIMIT_RTPRIO)",
             crate::sys::cause(&error)
+        ),
+    }
+}
+
+/// Make the process what the configuration says, before it has threads and files of its own. What
+/// the system refuses is said and left, but for the namespace: the network would be another one.
+pub(super) fn shape_process(process: &Process) -> Result<(), StartError> {
+    if let Some(name) = &process.net_namespace {
+        netns::enter(name)
+            .map_err(|source| StartError::Namespace { name: name.clone(), source })?;
+    }
+    if let Some(mask) = process.umask {
+        umask(Mode::from_bits_truncate(mask.into()));
+    }
+    let name = process.name.as_ref().and_then(|name| CString::new(name.as_bytes()).ok());
+    let named = name.map(|name| prctl::set_name(&name).map_err(io::Error::from));
+    let nice = process.nice.map(realtime::set_nice);
+    let placed = (!process.cpus.is_empty()).then(|| realtime::stay_on(&process.cpus));
+    for (what, result) in [
+        ("rename the process", named),
+        ("set the niceness (needs CAP_SYS_NICE or LimitNICE=)", nice),
+        ("keep to the processors of `cpus`", placed),
+    ] {
+        if let Some(Err(error)) = result {
+            tracing::warn!("cannot {what}: {}", crate::sys::cause(&error));
+        }
+    }
+    Ok(())
+}
+
+/// Two VRRP daemons with one configuration would both serve, and remove each other's addresses. Must
+/// be called before there are sockets of our own.
+pub(super) fn warn_of_other_daemons() {
+    let others = ["raw", "raw6"].into_iter().any(|table| {
+        fs::read_to_string(format!("/proc/thread-self/net/{table}")).is_ok_and(|t| lists_vrrp(&t))
+    });
+    if others {
+        tracing::warn!(
+            "another program here has VRRP sockets: if it is keepalived with the same virtual \
+             routers, stop it (`ss -wap` names it)"
         );
     }
+}
+
+/// Whether the kernel's list of raw sockets has one of IP protocol 112: where a port would stand.
+fn lists_vrrp(table: &str) -> bool {
+    let local = |line: &str| line.split_whitespace().nth(1).map(|local| local.ends_with(":0070"));
+    table.lines().any(|line| local(line).unwrap_or(false))
 }
 
 /// Keep the daemon in memory, or say why not.
@@ -221,6 +276,18 @@ mod tests {
         second.listen().unwrap();
         let mode = fs::metadata(path.join(SOCKET_NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
+    }
+
+    #[test]
+    fn a_vrrp_socket_is_found_by_its_protocol() {
+        let line = |local: &str| {
+            let heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n";
+            format!("{heading} 112: {local} 00000000:0000 07 00000000:00000000 00:00000000 0 0 0\n")
+        };
+        assert!(lists_vrrp(&line("120000E0:0070")));
+        assert!(lists_vrrp(&line("00000000000000000000000000000000:0070")));
+        assert!(!lists_vrrp(&line("00000000:00FF")));
+        assert!(!lists_vrrp(""));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Namespaces of the calling thread, and processes that must not outlive the thread that
+//! Network namespaces of the calling thread, and processes that must not outlive the thread that
 //! started them.
 #![allow(unsafe_code)]
 
@@ -6,9 +6,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid, sethostname};
@@ -26,6 +27,16 @@ pub fn unshare_network(hostname: &str) -> io::Result<OwnedFd> {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS)?;
     sethostname(hostname)?;
     current()
+}
+
+/// Moves the calling thread into a network namespace `ip netns` has a name for, and with it the
+/// threads it starts.
+///
+/// # Errors
+/// `ENOENT` if nothing has this name, `EPERM` without `CAP_SYS_ADMIN`.
+pub fn enter(name: &str) -> io::Result<()> {
+    let namespace = File::open(Path::new("/run/netns").join(name))?;
+    Ok(setns(namespace, CloneFlags::CLONE_NEWNET)?)
 }
 
 /// The network namespace of the calling thread.

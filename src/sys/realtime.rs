@@ -4,19 +4,29 @@
 use std::io;
 
 use nix::libc;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::unistd::Pid;
 
-/// The lowest real-time priority is before every ordinary process; more would only compete with the
+/// The lowest real-time priority is before every ordinary process; more only competes with the
 /// kernel's own threads.
-const PRIORITY: libc::c_int = 1;
+const LOWEST: u8 = 1;
 
-/// Schedules the calling thread before every ordinary process (SCHED_RR). Threads and processes it
-/// starts from here on are ordinary again.
+/// Schedules the calling thread before every ordinary process (SCHED_RR): with `priority`, or with
+/// the lowest if RLIMIT_RTPRIO does not reach. Threads and processes it starts from here on are
+/// ordinary again. Returns the priority it got.
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_NICE and RLIMIT_RTPRIO, or where the control group gets no real time.
-pub fn prefer_this_thread() -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: PRIORITY };
+pub fn prefer_this_thread(priority: u8) -> io::Result<u8> {
+    match round_robin(priority) {
+        Err(_) if priority > LOWEST => round_robin(LOWEST).map(|()| LOWEST),
+        result => result.map(|()| priority),
+    }
+}
+
+fn round_robin(priority: u8) -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority.into() };
     // SAFETY: the kernel reads one `sched_param`, which lives until the call returns; pid 0 is the
     // calling thread.
     let result = unsafe {
@@ -48,11 +58,41 @@ pub fn of_this_thread() -> String {
     // SAFETY: the call takes a number and touches no memory of ours; pid 0 is the calling thread.
     let policy = unsafe { libc::sched_getscheduler(0) };
     match policy & !libc::SCHED_RESET_ON_FORK {
-        libc::SCHED_RR => format!("SCHED_RR {PRIORITY}"),
+        libc::SCHED_RR => format!("SCHED_RR {}", own_priority()),
         libc::SCHED_FIFO => "SCHED_FIFO".to_owned(),
         libc::SCHED_OTHER => "SCHED_OTHER".to_owned(),
         other => format!("policy {other}"),
     }
+}
+
+fn own_priority() -> libc::c_int {
+    let mut parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel writes one `sched_param`, which lives until the call returns; pid 0 is the
+    // calling thread. It cannot fail with valid arguments.
+    unsafe { libc::sched_getparam(0, &raw mut parameters) };
+    parameters.sched_priority
+}
+
+/// Sets the niceness of the calling thread and of those it starts, -20 to 19.
+///
+/// # Errors
+/// `EACCES` for a lower one without CAP_SYS_NICE and RLIMIT_NICE.
+pub fn set_nice(nice: i8) -> io::Result<()> {
+    // SAFETY: the call takes numbers and touches no memory of ours; 0 is the calling thread.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice.into()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keeps the calling thread and those it starts on these processors.
+///
+/// # Errors
+/// `EINVAL` if none of them exists or may be used.
+pub fn stay_on(cpus: &[u16]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu.into())?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// Keeps every page the process touches in memory. Call it once all threads are there: what they
@@ -85,8 +125,10 @@ mod tests {
     fn a_preferred_thread_starts_ordinary_ones() {
         thread::spawn(|| {
             // Without the permission there is nothing to inherit either.
-            let preferred = prefer_this_thread().is_ok();
-            let expected = if preferred { "SCHED_RR 1" } else { "SCHED_OTHER" };
+            let expected = match prefer_this_thread(2) {
+                Ok(got) => format!("SCHED_RR {got}"),
+                Err(_) => "SCHED_OTHER".to_owned(),
+            };
             assert_eq!(of_this_thread(), expected);
             assert_eq!(thread::spawn(of_this_thread).join().unwrap(), "SCHED_OTHER");
             treat_this_thread_as_any_other().unwrap();

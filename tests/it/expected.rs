@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vipd::cli::sources::FileSystem;
 use vipd::config::load::{ReadError, Sources, Text, load};
-use vipd::config::{AnnounceConfig, Cast, Config, RouterConfig, Strict, VirtualAddress};
+use vipd::config::{AnnounceConfig, Cast, Config, Process, RouterConfig, Strict, VirtualAddress};
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
 pub(crate) struct Below(pub(crate) PathBuf);
@@ -72,12 +72,8 @@ pub(crate) fn outcome(sources: &dyn Sources, file: &str) -> String {
 /// The checked configuration: the main settings always, the others where they differ.
 pub(crate) fn dump(config: &Config) -> String {
     let mut globals = format!("{:?}", config.globals);
-    for default in [
-        ", delay_after_boot: 0ns",
-        ", control_group: None",
-        ", realtime: true",
-        ", lock_memory: false",
-    ] {
+    let process = format!(", process: {:?}", Process::default());
+    for default in [", delay_after_boot: 0ns", ", control_group: None", &process] {
         globals = globals.replace(default, "");
     }
     let mut out = globals + "\n";

@@ -20,6 +20,7 @@ mod links;
 mod many;
 mod operator;
 mod preprocessor;
+mod process;
 mod stalls;
 mod sys;
 mod turns;

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::instance;
 use super::keywords::{Block, Body, Class, Keyword};
 use super::lexer::Word;
+use super::process;
 use super::tracking::{self, Trackers};
 use super::tree::Node;
 use super::values::{boolean, ip, number_in, seconds};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::process::RawProcess;
 use crate::config::raw::{Raw, RawAnnounce, RawInterface, RawPacing};
 
 /// Lowers all statements of all files.
@@ -25,6 +27,7 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         "vrrp_sync_group" => groups.push(node),
         "garp_group" => raw.pacing.push(garp_group(node, out)),
         "interface_up_down_delays" => interfaces(node, raw, out),
+        name if process::set(&mut globals.process, name, node, out) => {}
         _ => trackers.define(keyword.name, node, out),
     });
     if let Some(strict) = globals.strict.filter(|on| on.value) {
@@ -242,9 +245,8 @@ pub(crate) struct GlobalDefs {
     startup_delay: Option<Spanned<Duration>>,
     delay_after_boot: Option<Spanned<Duration>>,
     log_unknown_vrids: Option<Span>,
-    no_swap: Option<Span>,
     control_group: Option<Spanned<String>>,
-    realtime: Option<Spanned<bool>>,
+    process: RawProcess,
 }
 
 impl GlobalDefs {
@@ -257,6 +259,9 @@ impl GlobalDefs {
         let span = node.keyword.span;
         if let Some(short) = name.strip_prefix("vrrp_").filter(|s| is_announce(s)) {
             return announce(short, node, &mut self.announce, out);
+        }
+        if process::set(&mut self.process, name, node, out) {
+            return;
         }
         match (name, node.args.first()) {
             ("router_id", Some(word)) => {
@@ -284,7 +289,6 @@ impl GlobalDefs {
             ("vrrp_owner_ignore_adverts", _) => self.owner_ignores = boolean(node, out),
             ("v3_checksum_as_v2", _) => self.checksum_as_v2 = Some(span),
             ("log_unknown_vrids", _) => self.log_unknown_vrids = Some(span),
-            ("vrrp_no_swap", _) => self.no_swap = Some(span),
             ("vipd_control_group", Some(word)) => {
                 self.control_group = Some(Spanned::new(word.text.clone(), word.span));
             }
@@ -293,7 +297,6 @@ impl GlobalDefs {
             ("random_seed", Some(word)) => {
                 number_in(name, word, (0, u32::MAX.into()), out);
             }
-            ("vipd_realtime", _) => self.realtime = boolean(node, out),
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),
         }
     }
@@ -308,9 +311,7 @@ impl GlobalDefs {
             .map(|span| Spanned::new(true, span))
             .or(globals.log_unknown_vrids);
         globals.control_group = self.control_group.or(globals.control_group.take());
-        globals.realtime = self.realtime.or(globals.realtime);
-        globals.lock_memory =
-            self.no_swap.map(|span| Spanned::new(true, span)).or(globals.lock_memory);
+        globals.process = self.process.or(std::mem::take(&mut globals.process));
     }
 
     /// What an instance says about announcements, completed by what holds for all of them.

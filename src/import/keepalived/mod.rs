@@ -12,6 +12,7 @@ mod lower;
 mod manual;
 mod peers;
 mod preprocess;
+mod process;
 mod table;
 mod tracking;
 mod tree;
@@ -21,6 +22,7 @@ use std::path::Path;
 
 pub use keywords::{CoverageRow, coverage};
 pub use manual::coverage_roff;
+pub use process::parse_umask;
 
 use crate::config::diag::FileId;
 use crate::config::load::{Loading, Text};

@@ -63,7 +63,11 @@ const MAIL: &str = "no mail is sent yet";
 const FIFO: &str = "no FIFO is written yet";
 const SNMP: &str = "no SNMP agent; the status socket serves the same numbers";
 const DBUS: &str = "no D-Bus service; the status socket serves the same facts";
-const PROCESS: &str = "one process with its own scheduling; set it in the service unit if needed";
+const ONE_PROCESS: &str = "for a process vipd does not have; the vrrp_ setting is for its only one";
+const FROM_THE_START: &str =
+    "for being raised after a late timer: the threads that decide run with SCHED_RR from the start";
+const LOOPS: &str =
+    "ends a process that loops with real-time priority: the service manager's watchdog does";
 const FIREWALL: &str = "only for no_accept, which is refused, so there is nothing to filter";
 const LVS: &str = "no IPVS in vipd; it means nothing without virtual servers";
 const VMAC: &str = "only for virtual MACs, which are refused where they are asked for";
@@ -147,10 +151,17 @@ pub(super) const ROOT: &[Keyword] = &[
         "let the network configuration of the system set them",
     ),
     refused("track_group", "it follows static addresses, which vipd does not set", "remove it"),
-    refused(
+    yes(
         "net_namespace",
-        "vipd does not enter a network namespace by itself",
-        "start it there: `NetworkNamespacePath=` in the service unit, or `ip netns exec`",
+        1,
+        "the daemon enters it before it opens anything (CAP_SYS_ADMIN); the run directory becomes \
+         /run/vipd/NAME; a reload cannot change it",
+    ),
+    yes(
+        "instance",
+        1,
+        "several daemons side by side: the run directory becomes /run/vipd/NAME, below that of a \
+         namespace; a reload cannot change it",
     ),
     refused("bfd_instance", NO_BFD, "use a shorter advert_int with version 3"),
     refused(
@@ -168,8 +179,11 @@ pub(super) const ROOT: &[Keyword] = &[
     quiet("linkbeat_interfaces", LINK),
     quiet("net_namespace_ipvs", LVS),
     quiet("namespace_with_ipsets", FIREWALL),
-    quiet("instance", "tags pid and dump files, which vipd does not write"),
-    quiet("use_pid_dir", "no pid files; the service manager knows the process"),
+    quiet(
+        "use_pid_dir",
+        "the pid file always has a directory of its own, the run directory; `vipd run --pid FILE` \
+         writes another",
+    ),
     quiet("child_wait_time", "there are no child processes to wait for"),
 ];
 
@@ -263,36 +277,58 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("lvs_notify_fifo_script", LVS),
     quiet("vrrp_notify_priority_changes", FIFO),
     quiet("fifo_write_vrrp_states_on_reload", FIFO),
-    quiet("max_auto_priority", PROCESS),
-    quiet("min_auto_priority_delay", PROCESS),
-    quiet("vrrp_priority", PROCESS),
-    quiet("checker_priority", PROCESS),
-    quiet("bfd_priority", PROCESS),
-    quiet(
+    quiet("max_auto_priority", FROM_THE_START),
+    quiet("min_auto_priority_delay", FROM_THE_START),
+    yes("vrrp_priority", 1, "the niceness of the daemon, -20 to 19"),
+    quiet("checker_priority", ONE_PROCESS),
+    quiet("bfd_priority", ONE_PROCESS),
+    yes(
         "vrrp_rt_priority",
-        "the threads that decide always run with SCHED_RR priority 1, which is before every \
-         ordinary process",
+        1,
+        "SCHED_RR priority of the threads that decide, 1 to 99; 1 without it, which is before \
+         every ordinary process already",
     ),
-    quiet("checker_rt_priority", PROCESS),
-    quiet("bfd_rt_priority", PROCESS),
-    quiet("vrrp_rlimit_rttime", PROCESS),
-    quiet("checker_rlimit_rttime", PROCESS),
-    quiet("bfd_rlimit_rttime", PROCESS),
-    quiet("vrrp_rlimit_rtime", PROCESS),
-    quiet("checker_rlimit_rtime", PROCESS),
-    quiet("bfd_rlimit_rtime", PROCESS),
+    quiet("checker_rt_priority", ONE_PROCESS),
+    quiet("bfd_rt_priority", ONE_PROCESS),
+    quiet("vrrp_rlimit_rttime", LOOPS),
+    quiet("checker_rlimit_rttime", ONE_PROCESS),
+    quiet("bfd_rlimit_rttime", ONE_PROCESS),
+    quiet("vrrp_rlimit_rtime", LOOPS),
+    quiet("checker_rlimit_rtime", ONE_PROCESS),
+    quiet("bfd_rlimit_rtime", ONE_PROCESS),
     yes("vrrp_no_swap", 0, "the daemon's memory is locked, if RLIMIT_MEMLOCK permits it"),
-    quiet("checker_no_swap", PROCESS),
-    quiet("bfd_no_swap", PROCESS),
-    quiet("vrrp_cpu_affinity", PROCESS),
-    quiet("checker_cpu_affinity", PROCESS),
-    quiet("bfd_cpu_affinity", PROCESS),
-    quiet("process_names", PROCESS),
-    quiet("process_name", PROCESS),
-    quiet("vrrp_process_name", PROCESS),
-    quiet("checker_process_name", PROCESS),
-    quiet("lvs_process_name", PROCESS),
-    quiet("bfd_process_name", PROCESS),
+    quiet("checker_no_swap", ONE_PROCESS),
+    quiet("bfd_no_swap", ONE_PROCESS),
+    keyword(
+        "vrrp_cpu_affinity",
+        (1, MANY),
+        Body::No,
+        Class::Honoured,
+        "the processors the daemon may run on",
+    ),
+    quiet("checker_cpu_affinity", ONE_PROCESS),
+    quiet("bfd_cpu_affinity", ONE_PROCESS),
+    quiet(
+        "process_names",
+        "the one process is called vipd unless vrrp_process_name or process_name says otherwise",
+    ),
+    keyword(
+        "vrrp_process_name",
+        (0, 1),
+        Body::No,
+        Class::Honoured,
+        "what ps and pgrep call the daemon; without a name it stays vipd",
+    ),
+    keyword(
+        "process_name",
+        (0, 1),
+        Body::No,
+        Class::Honoured,
+        "as vrrp_process_name, which goes before: there is one process",
+    ),
+    quiet("checker_process_name", ONE_PROCESS),
+    quiet("lvs_process_name", ONE_PROCESS),
+    quiet("bfd_process_name", ONE_PROCESS),
     quiet("snmp_socket", SNMP),
     quiet("enable_snmp_vrrp", SNMP),
     quiet("enable_snmp_keepalived", SNMP),
@@ -329,7 +365,12 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("json_dump_file", DUMPS),
     quiet("iproute_usr_dir", "names of routing tables; vipd sets no routes"),
     quiet("iproute_etc_dir", "names of routing tables; vipd sets no routes"),
-    quiet("umask", DUMPS),
+    yes(
+        "umask",
+        1,
+        "for the files the daemon makes: a number (022) or bits (IWGRP|IWOTH); the control socket \
+         has mode 0660 in any case; as inherited by default",
+    ),
     yes(
         "random_seed",
         1,
