@@ -1,6 +1,7 @@
 //! Raw to checked: every range, combination and clash, all of them in one run.
 
 mod addresses;
+mod buffer;
 mod cast;
 mod clashes;
 mod interfaces;
@@ -109,6 +110,8 @@ impl RouterCheck<'_> {
         let interval = self.interval();
         let preempt = self.preempt(priority);
         let addresses = self.addresses(family, iface.as_ref());
+        let advertised = addresses.iter().filter(|a| a.advertised).count();
+        let receive_buffer = self.receive_buffer(dialect.as_ref(), advertised);
         let highest_peer_priority = self.highest_peer_priority(preempt);
         let source = self.source(family);
         let track_source = self.track_source();
@@ -133,6 +136,7 @@ impl RouterCheck<'_> {
             source,
             track_source,
             cast,
+            receive_buffer,
             addresses,
             announce,
             answer_lower,

@@ -14,7 +14,8 @@ pub mod vipd_toml;
 pub use format::Format;
 pub use load::{Failed, Loaded, ReadError, Sources, Text, load};
 pub use model::{
-    AnnounceConfig, Cast, Config, Globals, InterfaceConfig, PacingGroup, Peer, Preempt, Release,
-    RouterConfig, RouterFlag, RouterKey, Strict, VirtualAddress,
+    AnnounceConfig, Cast, Config, Globals, InterfaceConfig, PacingGroup, Peer, Preempt,
+    RECEIVE_BUFFER, ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, Strict,
+    VirtualAddress,
 };
 pub use process::Process;

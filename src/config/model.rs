@@ -25,6 +25,42 @@ pub struct Config {
     pub routers: Vec<Arc<RouterConfig>>,
 }
 
+/// The receive buffer of a socket unless the configuration says otherwise, in bytes: room for a stall
+/// of many seconds at thousands of adverts per second.
+pub const RECEIVE_BUFFER: usize = 1 << 20;
+
+impl Config {
+    /// The routers of this family whose adverts come in on this interface.
+    pub fn routers_on<'c>(
+        &'c self,
+        iface: &'c IfName,
+        family: Family,
+    ) -> impl Iterator<Item = &'c RouterConfig> {
+        let routers = self.routers.iter().map(|router| &**router);
+        routers.filter(move |r| r.iface == *iface && r.dialect.family() == family)
+    }
+
+    /// Bytes of the receive buffer they share: the sum of what they ask for, and no less than
+    /// [`RECEIVE_BUFFER`] if one of them does not ask.
+    #[must_use]
+    pub fn receive_buffer(&self, iface: &IfName, family: Family, mtu: u32) -> usize {
+        let (mut sum, mut least) = (0_usize, 1);
+        for router in self.routers_on(iface, family) {
+            let bytes = match router.receive_buffer {
+                Some(ReceiveBuffer::Bytes(bytes)) => bytes,
+                Some(ReceiveBuffer::Mtus(times)) => mtu.saturating_mul(times),
+                None => {
+                    least = RECEIVE_BUFFER;
+                    0
+                }
+            };
+            sum = sum.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        // The largest a socket option can say, the kernel's doubling included.
+        sum.clamp(least, 1 << 30)
+    }
+}
+
 /// Settings of the whole daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Globals {
@@ -124,6 +160,8 @@ pub struct RouterConfig {
     pub track_source: bool,
     /// Where adverts go and come from.
     pub cast: Cast,
+    /// Its share of the buffer of the socket its adverts come in through. `None`: vipd's own size.
+    pub receive_buffer: Option<ReceiveBuffer>,
     /// The addresses that follow the state: advertised ones first and in configured order, which is
     /// the order in the packet.
     pub addresses: Vec<Arc<VirtualAddress>>,
@@ -154,6 +192,15 @@ pub struct RouterConfig {
     pub release: Release,
     /// Install the addresses with a lease the kernel ends by itself.
     pub lease: bool,
+}
+
+/// How much the kernel keeps for a router while the daemon does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiveBuffer {
+    /// This many bytes, in the kernel's way of counting: a small packet takes several hundred.
+    Bytes(u32),
+    /// So many times the MTU of the interface.
+    Mtus(u32),
 }
 
 /// Where the adverts of a router go, and whose it hears.

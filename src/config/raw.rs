@@ -109,6 +109,8 @@ pub struct RawRouter {
     pub peers: Option<RawPeers>,
     /// Wait in Fault while that list is empty.
     pub fault_without_peers: Option<Spanned<bool>>,
+    /// How much the kernel keeps while nobody reads.
+    pub receive_buffer: Option<Spanned<RawReceiveBuffer>>,
     /// TTL or hop limit of adverts to them.
     pub ttl: Option<Spanned<i64>>,
     /// Addresses in the advert.
@@ -169,6 +171,7 @@ impl RawRouter {
             group: None,
             peers: None,
             fault_without_peers: None,
+            receive_buffer: None,
             ttl: None,
             addresses: Vec::new(),
             excluded: Vec::new(),
@@ -188,6 +191,17 @@ impl RawRouter {
             lease: None,
         }
     }
+}
+
+/// A size and what it is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawReceiveBuffer {
+    /// Bytes.
+    Bytes(i64),
+    /// Adverts of the router's own size.
+    Adverts(i64),
+    /// Packets as large as the link takes.
+    Mtus(i64),
 }
 
 /// The list of unicast peers.

@@ -15,8 +15,8 @@ use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::load::Text;
 use super::model::{Release, RouterFlag, Strict};
 use super::raw::{
-    Raw, RawAddress, RawAnnounce, RawInterface, RawPacing, RawPeer, RawPeers, RawRouter, Secret,
-    Words, broadcast_of,
+    Raw, RawAddress, RawAnnounce, RawInterface, RawPacing, RawPeer, RawPeers, RawReceiveBuffer,
+    RawRouter, Secret, Words, broadcast_of,
 };
 use crate::types::{Cidr, V3Checksum};
 
@@ -89,6 +89,7 @@ const ROUTER: &[&str] = &[
     "router_flag",
     "lease",
     "release",
+    "receive_buffer",
 ];
 
 const ANNOUNCE: &[&str] = &[
@@ -337,6 +338,7 @@ impl Reader<'_> {
                         &[("after-successor", Release::AfterSuccessor), ("now", Release::Now)],
                     );
                 }
+                "receive_buffer" => raw.receive_buffer = self.receive_buffer(value),
                 "router_flag" => {
                     raw.router_flag = self.choice(
                         value,
@@ -351,6 +353,28 @@ impl Reader<'_> {
             }
         }
         Some(raw)
+    }
+
+    /// A number of bytes, or `"3 adverts"`, `"3 mtu"`.
+    fn receive_buffer(&mut self, value: &Value<'_>) -> Option<Spanned<RawReceiveBuffer>> {
+        if value.get_ref().is_integer() {
+            return Some(self.number(value)?.map(RawReceiveBuffer::Bytes));
+        }
+        let text = self.text(value)?;
+        let parsed = text.value.split_once(' ').and_then(|(times, of)| {
+            let times = times.parse().ok()?;
+            match of {
+                "adverts" => Some(RawReceiveBuffer::Adverts(times)),
+                "mtu" => Some(RawReceiveBuffer::Mtus(times)),
+                _ => None,
+            }
+        });
+        if parsed.is_none() {
+            let message = format!("{} is no size of a buffer", quoted(&text.value));
+            let help = "a number of bytes, or a text such as \"3 adverts\" or \"3 mtu\"";
+            self.out.push(Diagnostic::error(text.span, message).help(help));
+        }
+        Some(Spanned::new(parsed?, text.span))
     }
 
     fn announce(&mut self, value: &Value<'_>) -> RawAnnounce {

@@ -21,17 +21,18 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Inbox;
 use super::background::{Background, Notice};
-use super::sockets::{Sockets, vrids};
+use super::sockets::{Fit, Links, Sockets};
 use crate::config::{Config, RouterFlag, VirtualAddress};
 use crate::engine::{
-    Action, Applied, Event, Level, LinkChange, OpError, OpId, Renewal, RouterId, Transition, Want,
+    Action, Applied, Event, Level, Link, LinkChange, OpError, OpId, Renewal, RouterId, Transition,
+    Want,
 };
 use crate::status::State;
 use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
 use crate::sys::packet::FrameSender;
 use crate::sys::realtime::prefer_this_thread;
-use crate::types::{IfIndex, IfName, Now};
+use crate::types::{IfIndex, Now};
 use crate::wire::{arp, ndisc};
 
 /// How long a reading of the forwarding sysctl is believed.
@@ -52,7 +53,7 @@ pub(super) struct Effects {
     renewing: Arc<AtomicBool>,
     inbox: UnboundedSender<Inbox>,
     background: Background,
-    names: BTreeMap<IfIndex, IfName>,
+    links: Links,
     forwarding: BTreeMap<IfIndex, (Now, bool)>,
     send_warnings: BTreeMap<IfIndex, Now>,
     states: BTreeMap<RouterId, State>,
@@ -86,39 +87,37 @@ impl Effects {
             renewing,
             inbox,
             background,
-            names: BTreeMap::new(),
+            links: Links::new(),
             forwarding: BTreeMap::new(),
             send_warnings: BTreeMap::new(),
             states: BTreeMap::new(),
         })
     }
 
-    /// Keep the names the configuration uses in step with the kernel's numbers.
+    /// Keep what the configuration says about interfaces in step with the kernel's.
     pub(super) fn links_changed(&mut self, change: &LinkChange) {
-        let before = self.names.clone();
+        let before = self.links.clone();
+        let known = |link: &Link| (link.index, (link.name.clone(), link.mtu));
         match change {
-            LinkChange::Link(link) => {
-                self.names.insert(link.index, link.name.clone());
-            }
+            LinkChange::Link(link) => self.links.extend([known(link)]),
             LinkChange::Gone(index) => {
-                self.names.remove(index);
+                self.links.remove(index);
                 self.forwarding.remove(index);
             }
             LinkChange::Resync(table) => {
-                self.names =
-                    table.iter().map(|(link, _)| (link.index, link.name.clone())).collect();
+                self.links = table.iter().map(|(link, _)| known(link)).collect();
             }
             LinkChange::Address { .. } | LinkChange::AddressGone { .. } => return,
         }
-        if self.names != before {
-            self.sockets.refilter(&self.config, &self.names);
+        if self.links != before {
+            self.sockets.refit(&self.config, &self.links);
         }
     }
 
     /// Use a new configuration.
     pub(super) fn reconfigure(&mut self, config: Arc<Config>) {
         self.config = config;
-        self.sockets.refilter(&self.config, &self.names);
+        self.sockets.refit(&self.config, &self.links);
     }
 
     /// Do it, without waiting. Breaks on [`Action::Exit`].
@@ -154,8 +153,8 @@ impl Effects {
                 }
             }
             Action::Socket { op, iface, listen, open: true } => {
-                let vrids = vrids(&self.config, self.names.get(&iface), listen);
-                let result = self.sockets.open(iface, listen, vrids.as_deref());
+                let fit = Fit::of(&self.config, self.links.get(&iface), listen);
+                let result = self.sockets.open(iface, listen, &fit);
                 self.done(op, result.map(|()| Applied::Changed));
             }
             Action::Socket { op, iface, listen, open: false } => {

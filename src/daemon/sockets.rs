@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::config::Config;
+use crate::config::{Config, RECEIVE_BUFFER};
 use crate::engine::{Listen, OpError};
 use crate::sys::frames::FrameSocket;
 use crate::sys::netlink::name_of;
@@ -66,10 +66,10 @@ impl Sockets {
         &mut self,
         iface: IfIndex,
         listen: Listen,
-        vrids: Option<&[u8]>,
+        fit: &Fit,
     ) -> Result<(), OpError> {
         self.close(iface, listen);
-        let receiver = Receiver::open(iface, listen, vrids)?;
+        let receiver = Receiver::open(iface, listen, fit.vrids.as_deref(), fit.buffer)?;
         let sender = Sender::open(iface, Family::of(listen.address()))?;
         let announcements = FrameSocket::announcements(iface, Family::of(listen.address()))
             .map_err(|error| OpError {
@@ -148,24 +148,44 @@ impl Sockets {
         Some((iface, heard))
     }
 
-    /// Fit every filter to a new configuration or a renamed interface. A filter that cannot be
+    /// Fit every socket to a new configuration or a changed interface. A filter that cannot be
     /// replaced is left: the engine drops what it does not know anyway.
-    pub(super) fn refilter(&self, config: &Config, names: &BTreeMap<IfIndex, IfName>) {
+    pub(super) fn refit(&self, config: &Config, links: &Links) {
         for (&(iface, listen), endpoint) in &self.endpoints {
-            let vrids = vrids(config, names.get(&iface), listen);
-            if let Err(error) = endpoint.receiver.set_filter(vrids.as_deref()) {
+            let fit = Fit::of(config, links.get(&iface), listen);
+            if let Err(error) = endpoint.receiver.set_filter(fit.vrids.as_deref()) {
                 tracing::debug!("replace the packet filter of interface {iface}: {error}");
             }
+            endpoint.receiver.set_buffer(fit.buffer);
+        }
+    }
+}
+
+/// Name and MTU of every interface.
+pub(super) type Links = BTreeMap<IfIndex, (IfName, u32)>;
+
+/// What the routers behind one socket want of it.
+pub(super) struct Fit {
+    /// See [`vrids`].
+    vrids: Option<Vec<u8>>,
+    /// Bytes of the receive buffer.
+    buffer: usize,
+}
+
+impl Fit {
+    pub(super) fn of(config: &Config, link: Option<&(IfName, u32)>, listen: Listen) -> Fit {
+        let family = Family::of(listen.address());
+        let buffer = link.map(|(iface, mtu)| config.receive_buffer(iface, family, *mtu));
+        Fit {
+            vrids: vrids(config, link.map(|(name, _)| name), family),
+            buffer: buffer.unwrap_or(RECEIVE_BUFFER),
         }
     }
 }
 
 /// The ids that mean something to us on this interface; `None` if every one does. They are not told
 /// apart by cast: a multicast advert for a unicast router is refused with a reason.
-pub(super) fn vrids(config: &Config, iface: Option<&IfName>, listen: Listen) -> Option<Vec<u8>> {
+fn vrids(config: &Config, iface: Option<&IfName>, family: Family) -> Option<Vec<u8>> {
     let iface = iface.filter(|_| !config.globals.log_unknown_vrids)?;
-    let ours = config.routers.iter().filter(|router| {
-        router.iface == *iface && router.dialect.family() == Family::of(listen.address())
-    });
-    Some(ours.map(|router| router.vrid.get()).collect())
+    Some(config.routers_on(iface, family).map(|router| router.vrid.get()).collect())
 }

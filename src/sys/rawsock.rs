@@ -24,9 +24,6 @@ use crate::types::{Family, IfIndex};
 /// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
 const VRRP: i32 = 112;
 
-/// Room for a stall of many seconds at thousands of adverts per second; the kernel doubles it.
-const RECEIVE_BUFFER: usize = 1 << 20;
-
 /// The largest packet possible: 24 octets of IPv4 options or AH aside, VRRPv3 with 255 IPv6
 /// addresses is 8 + 255 * 16 = 4088 octets.
 const LARGEST: usize = 4608;
@@ -50,7 +47,12 @@ impl Receiver {
     /// # Errors
     /// The step that failed and the kernel's words: EPERM without CAP_NET_RAW, ENODEV if the
     /// interface has gone.
-    pub fn open(iface: IfIndex, listen: Listen, vrids: Option<&[u8]>) -> Result<Receiver, OpError> {
+    pub fn open(
+        iface: IfIndex,
+        listen: Listen,
+        vrids: Option<&[u8]>,
+        buffer: usize,
+    ) -> Result<Receiver, OpError> {
         let name = device_name(iface)?;
         let step = |what: &str| {
             let operation = format!("{what} on {name}");
@@ -61,7 +63,6 @@ impl Receiver {
         let socket = raw_socket(family, VRRP).map_err(step("open a raw socket"))?;
         // Until it is bound, a raw socket is given the packets of every interface.
         socket.attach_filter(&[DROP]).map_err(step("attach a packet filter"))?;
-        enlarge_receive_buffer(&socket);
         socket.bind_device(Some(name.as_bytes())).map_err(step("bind a raw socket"))?;
         match family {
             Family::Ipv4 => {
@@ -95,6 +96,7 @@ impl Receiver {
         joined.map_err(step(&format!("join {address}")))?;
         discard_queued(&socket);
         let receiver = Receiver { socket, family };
+        receiver.set_buffer(buffer);
         receiver.set_filter(vrids).map_err(step("attach a packet filter"))?;
         Ok(receiver)
     }
@@ -108,6 +110,15 @@ impl Receiver {
         match vrids {
             Some(vrids) => self.socket.attach_filter(&only_vrids(self.family, vrids)),
             None => self.socket.attach_filter(&[ACCEPT]),
+        }
+    }
+
+    /// Let the kernel keep this many bytes of packets; it doubles the number for its own needs, and
+    /// counts them with each packet. Beyond `net.core.rmem_max` it takes CAP_NET_ADMIN; without, it
+    /// is as much as is allowed.
+    pub fn set_buffer(&self, bytes: usize) {
+        if setsockopt(&self.socket, sockopt::RcvBufForce, &bytes).is_err() {
+            let _ = self.socket.set_recv_buffer_size(bytes);
         }
     }
 }
@@ -380,13 +391,6 @@ fn raw_socket(family: Family, protocol: i32) -> io::Result<Socket> {
 /// a later rename does no harm.
 fn device_name(iface: IfIndex) -> Result<String, OpError> {
     interface_name(iface).map_err(|error| failed(format!("find interface {iface}"), &error))
-}
-
-/// Beyond `net.core.rmem_max` it takes CAP_NET_ADMIN; without, as much as is allowed.
-fn enlarge_receive_buffer(socket: &Socket) {
-    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    }
 }
 
 /// Throw away what arrived between `socket` and the first filter.

@@ -188,13 +188,20 @@ pub fn check_hop_limit(
 /// the 255 of the count byte, IPv6 holds 90.
 #[must_use]
 pub fn max_addresses(dialect: &Dialect, mtu: u16) -> usize {
+    let layout = Layout::of(dialect.version(), dialect.family());
+    let room = usize::from(mtu).saturating_sub(packet_len(dialect, 0));
+    (room / layout.address_len).min(usize::from(u8::MAX))
+}
+
+/// Bytes of an advert with this many addresses, IP header included.
+#[must_use]
+pub fn packet_len(dialect: &Dialect, addresses: usize) -> usize {
     let ip_header = match dialect.family() {
         Family::Ipv4 => ipv4::HEADER_LEN,
         Family::Ipv6 => IPV6_HEADER_LEN,
     };
-    let layout = Layout::of(dialect.version(), dialect.family());
-    let room = usize::from(mtu).saturating_sub(ip_header + layout.length(0));
-    (room / layout.address_len).min(usize::from(u8::MAX))
+    let count = u8::try_from(addresses).unwrap_or(u8::MAX);
+    ip_header + Layout::of(dialect.version(), dialect.family()).length(count)
 }
 
 impl Advert {

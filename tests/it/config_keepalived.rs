@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use vipd::config::RECEIVE_BUFFER;
 use vipd::config::load::{Loaded, ReadError, Sources, Text, load};
 use vipd::import::keepalived::coverage;
+use vipd::types::Family;
 
 use crate::expected::{Below, dump, expect, outcome};
 
@@ -139,6 +141,26 @@ fn a_global_setting_wrong_for_all_instances_is_reported_once() {
     let globals = "global_defs {\nvrrp_garp_master_repeat 300\n}\n";
     let said = load_text(&format!("{globals}{}{second}", instance("", "51"))).unwrap_err();
     assert_eq!(said.matches("error: ").count(), 1, "{said}");
+}
+
+#[test]
+fn receive_buffers_add_up_per_socket() {
+    let of = |globals: &str, first: &str, second: &str| {
+        let second = instance(second, "52").replace("VI_1", "VI_2").replace(".10/", ".20/");
+        let globals = format!("global_defs {{\n{globals}\n}}\n");
+        let loaded = load_text(&format!("{globals}{}{second}", instance(first, "51"))).unwrap();
+        loaded.config.receive_buffer(&"eth0".parse().unwrap(), Family::Ipv4, 1500)
+    };
+    let own = "kernel_rx_buf_size 40000";
+    assert_eq!(of("", "", ""), RECEIVE_BUFFER);
+    assert_eq!(of("", own, ""), RECEIVE_BUFFER, "one that does not ask loses nothing");
+    assert_eq!(of("", own, own), 80_000);
+    assert_eq!(of("vrrp_rx_bufs_policy 1000", own, ""), 41_000);
+    assert_eq!(of("vrrp_rx_bufs_policy MTU", own, ""), 40_000 + 3 * 1500);
+    // IPv4 header, VRRPv2 header, one address, authentication data.
+    assert_eq!(of("vrrp_rx_bufs_policy ADVERT", "", ""), 2 * 3 * (20 + 8 + 4 + 8));
+    let policy = "vrrp_rx_bufs_policy ADVERT\nvrrp_rx_bufs_multiplier 10";
+    assert_eq!(of(policy, "", ""), 2 * 10 * 40);
 }
 
 /// Every keyword of the table is known to the parser in its own block.

@@ -98,6 +98,7 @@ pub(crate) fn dump(config: &Config) -> String {
             source,
             track_source,
             cast,
+            receive_buffer,
             addresses,
             announce,
             answer_lower,
@@ -136,6 +137,7 @@ pub(crate) fn dump(config: &Config) -> String {
             writeln!(out, "  highest_peer_priority {priority}").unwrap();
         }
         for (what, differs) in [
+            (format!("receive_buffer {receive_buffer:?}"), receive_buffer.is_some()),
             (format!("down_timer_adverts {down_timer_adverts}"), *down_timer_adverts != 3),
             (format!("answer_lower {answer_lower}"), !answer_lower),
             (format!("advert_before_yield {advert_before_yield}"), *advert_before_yield),

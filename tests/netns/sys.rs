@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use vipd::config::VirtualAddress;
+use nix::sys::socket::{getsockopt, sockopt};
+use vipd::config::{RECEIVE_BUFFER, VirtualAddress};
 use vipd::engine::{
     Applied, Datagram, Lease, Link, LinkAddress, LinkChange, Listen, OpError, Renewal,
 };
@@ -53,8 +54,10 @@ fn plain(cidr: &str) -> VirtualAddress {
 
 fn open(node: &Node, listen: Listen, vrids: Option<&'static [u8]>) -> Receiver {
     let eth0 = index(node, "eth0");
-    node.inside("open a receiver", move || Receiver::open(eth0, listen, vrids).map_err(refused))
-        .unwrap()
+    node.inside("open a receiver", move || {
+        Receiver::open(eth0, listen, vrids, RECEIVE_BUFFER).map_err(refused)
+    })
+    .unwrap()
 }
 
 /// What has arrived, as (source, hop limit or TTL, VRRP message).
@@ -175,13 +178,29 @@ fn more_packets_than_a_batch_come_in_order_and_none_is_lost() {
 }
 
 #[test]
+fn a_receiver_keeps_as_much_as_it_is_told() {
+    let lab = lab();
+    let a = lab.node("lb-01").unwrap();
+    a.link("eth0", &["10.0.0.2/24"]).unwrap();
+    let receiver = open(&a, Listen::Group(Family::Ipv4.vrrp_group()), None);
+    // The kernel doubles it for its own needs.
+    assert_eq!(getsockopt(&receiver, sockopt::RcvBuf).unwrap(), 2 * RECEIVE_BUFFER);
+    // Beyond what an ordinary program gets.
+    for bytes in [40_000, 64 << 20] {
+        receiver.set_buffer(bytes);
+        assert_eq!(getsockopt(&receiver, sockopt::RcvBuf).unwrap(), 2 * bytes);
+    }
+}
+
+#[test]
 fn a_missing_interface_is_named_by_its_number() {
     let lab = lab();
     let a = lab.node("lb-01").unwrap();
     let group = Family::Ipv4.vrrp_group();
     let error = a
         .inside("open a receiver", move || {
-            Receiver::open(IfIndex(4711), Listen::Group(group), None).map_err(refused)
+            Receiver::open(IfIndex(4711), Listen::Group(group), None, RECEIVE_BUFFER)
+                .map_err(refused)
         })
         .unwrap_err()
         .to_string();

@@ -654,6 +654,7 @@ fn config(
         source: None,
         track_source: false,
         cast,
+        receive_buffer: None,
         addresses: (0..vips).map(address).collect(),
         announce: AnnounceConfig::default(),
         answer_lower: rng.chance(80),

@@ -13,7 +13,7 @@ use super::values::{boolean, ip, number, number_in, seconds};
 use crate::config::check::{family_of, human, most_addresses, version_of};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::{Release, Strict};
-use crate::config::raw::{RawRouter, Secret, Words};
+use crate::config::raw::{RawReceiveBuffer, RawRouter, Secret, Words};
 use crate::types::{AuthV2, Centis, Family, V3Checksum};
 
 static WORDS: Words = Words {
@@ -55,6 +55,7 @@ pub(crate) fn lower(
     instance.raw.check_addresses = globals.skip_check.map(not);
     instance.raw.advert_before_yield = globals.higher_prio_send_advert;
     instance.raw.down_timer_adverts = globals.down_timer_adverts;
+    instance.raw.receive_buffer = globals.buffers.finish();
     let mut checksum_as_v2 = globals.checksum_as_v2;
     let nodes = node.block.as_deref().unwrap_or_default();
     instance.raw.written = nodes.iter().filter_map(written).collect();
@@ -145,6 +146,10 @@ impl Instance {
                 raw.promote_secondaries = Some(Spanned::new(true, span));
             }
             ("lower_prio_no_advert", _) => self.lower_prio_no_advert = boolean(node, out),
+            ("kernel_rx_buf_size", Some(word)) => {
+                let bytes = number(word, out);
+                raw.receive_buffer = bytes.map(|bytes| bytes.map(RawReceiveBuffer::Bytes));
+            }
             ("vipd_lease", _) => raw.lease = boolean(node, out),
             ("vipd_release", _) => raw.release = release(node, out),
             ("higher_prio_send_advert", _) => raw.advert_before_yield = boolean(node, out),

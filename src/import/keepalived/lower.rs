@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::buffers::Policy;
 use super::instance;
 use super::keywords::{Block, Body, Class, Keyword};
 use super::lexer::Word;
@@ -247,6 +248,7 @@ pub(crate) struct GlobalDefs {
     log_unknown_vrids: Option<Span>,
     control_group: Option<Spanned<String>>,
     process: RawProcess,
+    pub(crate) buffers: Policy,
 }
 
 impl GlobalDefs {
@@ -260,7 +262,7 @@ impl GlobalDefs {
         if let Some(short) = name.strip_prefix("vrrp_").filter(|s| is_announce(s)) {
             return announce(short, node, &mut self.announce, out);
         }
-        if process::set(&mut self.process, name, node, out) {
+        if process::set(&mut self.process, name, node, out) || self.buffers.set(name, node, out) {
             return;
         }
         match (name, node.args.first()) {

@@ -4,6 +4,7 @@
 //! Blocks may stand in any order: names are resolved and globals applied once everything is read.
 
 mod address;
+mod buffers;
 pub mod command;
 mod instance;
 mod keywords;

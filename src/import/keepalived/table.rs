@@ -72,7 +72,8 @@ const FIREWALL: &str = "only for no_accept, which is refused, so there is nothin
 const LVS: &str = "no IPVS in vipd; it means nothing without virtual servers";
 const VMAC: &str = "only for virtual MACs, which are refused where they are asked for";
 const KNOWN_PEERS: &str = "always so: adverts from anyone but a listed peer are refused";
-const BUFFERS: &str = "vipd sizes its sockets itself and reads everything again after an overflow";
+const BUFFERS: &str =
+    "vipd gives the kernel's events 2 MiB, and reads everything again if that overflows";
 const RELOAD: &str = "a reload always checks the new files first and happens on request only";
 const DUMPS: &str = "no dump files; the status socket serves the same facts";
 const SCRIPTS: &str = "no scripts are run yet, and a warning says so where one is asked for";
@@ -250,8 +251,13 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("nftables_ipvs_start_fwmark", LVS),
     quiet("vmac_prefix", VMAC),
     quiet("vmac_addr_prefix", VMAC),
-    quiet("vrrp_rx_bufs_policy", BUFFERS),
-    quiet("vrrp_rx_bufs_multiplier", BUFFERS),
+    yes(
+        "vrrp_rx_bufs_policy",
+        1,
+        "MTU, ADVERT or bytes: what each instance adds to the receive buffer of its socket; 1 MiB per \
+         socket without it",
+    ),
+    yes("vrrp_rx_bufs_multiplier", 1, "how many MTUs or adverts, 3 by default"),
     not_yet("notification_email", MAIL),
     not_yet("notification_email_from", MAIL),
     not_yet("smtp_server", MAIL),
@@ -552,7 +558,11 @@ pub(super) const INSTANCE: &[Keyword] = &[
     refused("track_bfd", NO_BFD, "use a shorter advert_int with version 3"),
     quiet("check_unicast_src", KNOWN_PEERS),
     quiet("vmac_xmit_base", VMAC),
-    quiet("kernel_rx_buf_size", BUFFERS),
+    yes(
+        "kernel_rx_buf_size",
+        1,
+        "bytes this instance adds to the receive buffer of its socket, whatever vrrp_rx_bufs_policy says",
+    ),
     quiet("debug", "no effect in keepalived either"),
     quiet("native_ipv6", "deprecated, no effect in keepalived either"),
     quiet("linkbeat_use_polling", LINK),

@@ -115,6 +115,7 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         source: None,
         track_source: false,
         cast: Cast::Multicast { group: Family::Ipv4.vrrp_group() },
+        receive_buffer: None,
         addresses: vec![vip(VIP)],
         announce: AnnounceConfig::default(),
         answer_lower: true,
