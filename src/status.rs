@@ -40,6 +40,12 @@ pub struct Daemon {
     pub reloads: u64,
     /// Why the last reload was refused; `None` if it was not.
     pub reload_error: Option<String>,
+    /// Settings a lenient reading of the configuration did without: where, and why.
+    #[serde(default)]
+    pub settings_dropped: Vec<String>,
+    /// Routers it does not run at all.
+    #[serde(default)]
+    pub routers_left_out: Vec<String>,
     /// Adverts the kernel would not take at once.
     pub send_drops: u64,
     /// Times the kernel's event queue overflowed and everything was read again.

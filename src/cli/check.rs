@@ -9,10 +9,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::exit;
+use super::render::missing;
 use super::sources::FileSystem;
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
-use crate::config::load::{Sources, load};
-use crate::config::{Config, Format, Preempt, RouterConfig};
+use crate::config::load::{Reading, Sources, load_as};
+use crate::config::{Config, Dropped, Format, Preempt, RouterConfig};
 use crate::types::{AuthV2, Dialect};
 
 /// Check configuration files without touching the running system.
@@ -20,7 +21,7 @@ use crate::types::{AuthV2, Dialect};
 /// The dialect (vipd.toml, keepalived.conf) is recognised by content; several files make one
 /// configuration. Exit status: 0 usable, 1 warnings under --deny-warnings, 66 a file cannot be
 /// read, 78 errors.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct CheckArgs {
     /// Configuration files; together they make one configuration
     #[arg(required = true, value_name = "FILE")]
@@ -31,6 +32,12 @@ pub struct CheckArgs {
     /// Which node it is to the `@ID` lines of a keepalived.conf [default: the host name]
     #[arg(short = 'i', long, value_name = "ID")]
     pub config_id: Option<String>,
+    /// Leave out what cannot be used, as `vipd run --lenient` does
+    #[arg(long)]
+    pub lenient: bool,
+    /// Pass over virtual servers, as `vipd run -P` does
+    #[arg(short = 'P', long)]
+    pub vrrp: bool,
     /// Exit with status 1 if there are warnings
     #[arg(long)]
     pub deny_warnings: bool,
@@ -57,13 +64,14 @@ impl CheckArgs {
 }
 
 fn run(args: &CheckArgs, sources: &dyn Sources, color: bool, out: &mut dyn Write) -> u8 {
-    let (config, diagnostics, map, unreadable) = match load(sources, &args.files, args.format) {
-        Ok(loaded) => (Some(loaded.config), loaded.warnings, loaded.map, false),
+    let reading = Reading { format: args.format, lenient: args.lenient, vrrp_only: args.vrrp };
+    let (usable, diagnostics, map, unreadable) = match load_as(sources, &args.files, reading) {
+        Ok(loaded) => (Some((loaded.config, loaded.dropped)), loaded.warnings, loaded.map, false),
         Err(failed) => (None, failed.diagnostics, failed.map, failed.unreadable),
     };
     let status = if unreadable {
         exit::NO_INPUT
-    } else if config.is_none() {
+    } else if usable.is_none() {
         exit::CONFIG
     } else if args.deny_warnings && !diagnostics.is_empty() {
         exit::WARNINGS
@@ -71,9 +79,9 @@ fn run(args: &CheckArgs, sources: &dyn Sources, color: bool, out: &mut dyn Write
         0
     };
     let text = if args.json {
-        json(config.as_ref(), &diagnostics, &map)
+        json(usable.as_ref(), &diagnostics, &map)
     } else {
-        text(config.as_ref(), &diagnostics, &map, color)
+        text(usable.as_ref(), &diagnostics, &map, color)
     };
     // A reader that went away has seen enough; the exit status still says what was found.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -86,7 +94,7 @@ fn no_color() -> bool {
 }
 
 fn text(
-    config: Option<&Config>,
+    usable: Option<&(Config, Dropped)>,
     diagnostics: &[Diagnostic],
     map: &SourceMap,
     color: bool,
@@ -98,7 +106,7 @@ fn text(
     }
     let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let Some(config) = config else {
+    let Some((config, dropped)) = usable else {
         text.push_str(&format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning")));
         return text;
     };
@@ -108,6 +116,10 @@ fn text(
         text.push_str(
             "note: auth_pass travels in clear text; it guards against mistakes, not people\n",
         );
+    }
+    if let Some(missing) = missing(&dropped.settings, &dropped.left_out()) {
+        text.push_str(&missing);
+        text.push('\n');
     }
     let routers = plural(config.routers.len(), "virtual router");
     let summary = if warnings == 0 {
@@ -178,6 +190,9 @@ struct Json<'a> {
     warnings: usize,
     diagnostics: Vec<Report>,
     routers: Vec<JsonRouter<'a>>,
+    /// What `--lenient` did without.
+    settings_dropped: &'a [String],
+    routers_left_out: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -195,14 +210,16 @@ struct JsonRouter<'a> {
     excluded: Vec<String>,
 }
 
-fn json(config: Option<&Config>, diagnostics: &[Diagnostic], map: &SourceMap) -> String {
+fn json(usable: Option<&(Config, Dropped)>, diagnostics: &[Diagnostic], map: &SourceMap) -> String {
     let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
     let json = Json {
-        usable: config.is_some(),
+        usable: usable.is_some(),
         errors: count(Severity::Error),
         warnings: count(Severity::Warning),
         diagnostics: diagnostics.iter().map(|d| d.report(map)).collect(),
-        routers: config.iter().flat_map(|c| &c.routers).map(|r| json_router(r)).collect(),
+        routers: usable.iter().flat_map(|u| &u.0.routers).map(|r| json_router(r)).collect(),
+        settings_dropped: usable.map_or(&[], |u| &u.1.settings),
+        routers_left_out: usable.map_or_else(Vec::new, |u| u.1.left_out()),
     };
     serde_json::to_string_pretty(&json).map_or_else(|e| format!("{e}\n"), |text| text + "\n")
 }

@@ -17,6 +17,9 @@ pub(super) struct Options {
     /// Permissions that files of the daemon do not get, whatever the configuration says
     #[arg(short, long, value_name = "MASK", value_parser = umask)]
     pub(super) umask: Option<u16>,
+    /// Pass over virtual servers: `keepalived -C` runs them beside
+    #[arg(short = 'P', long)]
+    pub(super) vrrp: bool,
     /// As `vipd check`, but the findings go to standard error or to FILE
     #[arg(short = 't', long, value_name = "FILE", hide = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "-")]

@@ -205,6 +205,10 @@ fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
         notes.push(format!("the last reload was refused, the old configuration runs on: {first}"));
         notes.push(format!("  to see all: vipd check {}", daemon.config.join(" ")));
     }
+    if let Some(missing) = missing(&daemon.settings_dropped, &daemon.routers_left_out) {
+        notes.push(missing);
+        notes.push(format!("  to see why: vipd check --lenient {}", daemon.config.join(" ")));
+    }
     for (count, what) in [
         (daemon.send_drops, "packets could not be sent"),
         (daemon.netlink_overruns, "times the kernel's interface events were lost and read again"),
@@ -226,6 +230,17 @@ fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
         notes.push(format!("{count} packets of no virtual router here: {reason}"));
     }
     notes
+}
+
+/// What a lenient reading did without, in one line.
+pub(super) fn missing(settings: &[String], routers: &[String]) -> Option<String> {
+    let plural = if settings.len() == 1 { "" } else { "s" };
+    let dropped = (!settings.is_empty())
+        .then(|| format!("{} setting{plural} dropped (--lenient)", settings.len()));
+    let routers =
+        (!routers.is_empty()).then(|| format!("not run (--lenient): {}", routers.join(", ")));
+    let parts: Vec<String> = dropped.into_iter().chain(routers).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// What an operator should read about a router, most urgent first.

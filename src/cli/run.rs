@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::check::{self, CheckArgs};
+use super::render::missing;
 use super::sources::FileSystem;
 use super::{RUN_DIR, complain, exit, keepalived, upgrade};
-use crate::config::{Failed, Format, Loaded, Process, load};
+use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError};
 use crate::log::{Log, LogFormat};
 
@@ -35,6 +36,9 @@ pub struct Args {
     /// Leave the scheduling of the threads as it is
     #[arg(long)]
     no_realtime: bool,
+    /// Leave out what cannot be used, as keepalived does, instead of refusing to start
+    #[arg(long)]
+    lenient: bool,
     #[command(flatten)]
     keepalived: keepalived::Options,
 }
@@ -54,6 +58,9 @@ pub(super) fn run(args: Args) -> u8 {
     }
 
     let log = Log::start(args.log_format);
+    if let Some(missing) = missing(&loaded.dropped.settings, &loaded.dropped.left_out()) {
+        tracing::warn!("{missing}");
+    }
     let args = Arc::new(args);
     let options = Options {
         files: args.config.iter().map(|file| file.display().to_string()).collect(),
@@ -64,7 +71,7 @@ pub(super) fn run(args: Args) -> u8 {
         verify: Arc::new({
             let args = Arc::clone(&args);
             move |binary| {
-                upgrade::verify(binary, &args.config, args.format, args.config_id.as_deref())
+                upgrade::verify(binary, &args.config, args.reading(), args.config_id.as_deref())
             }
         }),
         // Known now: a package manager may replace the file while we run.
@@ -72,6 +79,7 @@ pub(super) fn run(args: Args) -> u8 {
         run_dir: args.run_dir.clone().unwrap_or_else(|| run_dir(&loaded.config.globals.process)),
         pid_files: args.keepalived.pid.clone(),
         config: loaded.config,
+        dropped: loaded.dropped,
         host_name: nix::unistd::gethostname()
             .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
     };
@@ -89,10 +97,14 @@ pub(super) fn run(args: Args) -> u8 {
 }
 
 impl Args {
+    fn reading(&self) -> Reading {
+        Reading { format: self.format, lenient: self.lenient, vrrp_only: self.keepalived.vrrp }
+    }
+
     /// Read the files; what the command line says goes before.
     fn load(&self) -> Result<Loaded, Failed> {
         let sources = FileSystem { config_id: self.config_id.clone() };
-        let mut loaded = load(&sources, &self.config, self.format)?;
+        let mut loaded = load_as(&sources, &self.config, self.reading())?;
         let process = &mut loaded.config.globals.process;
         process.realtime &= !self.no_realtime;
         let keepalived::Options { namespace, umask, .. } = &self.keepalived;
@@ -114,8 +126,9 @@ fn test(args: &Args, report: &Path) -> u8 {
         files: args.config.clone(),
         format: args.format,
         config_id: args.config_id.clone(),
-        deny_warnings: false,
-        json: false,
+        lenient: args.lenient,
+        vrrp: args.keepalived.vrrp,
+        ..CheckArgs::default()
     };
     if report == Path::new("-") {
         return check::report(&check, &mut io::stderr());
@@ -160,7 +173,8 @@ fn reload(args: &Args) -> Result<Reread, String> {
             for warning in &warnings {
                 tracing::warn!("{}", warning.trim_end());
             }
-            Ok(Reread { config: loaded.config, warnings: warnings.concat() })
+            let Loaded { config, dropped, .. } = loaded;
+            Ok(Reread { config, dropped, warnings: warnings.concat() })
         }
         Err(failed) => Err(failed.render().trim_end().to_owned()),
     }

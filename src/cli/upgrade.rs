@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{RUN_DIR, complain, exit, print, strange, unavailable};
 use crate::api::client::{AskError, ask, ask_within};
 use crate::api::protocol::{Request, Response};
-use crate::config::Format;
+use crate::config::Reading;
 use crate::status::Snapshot;
 
 /// More than the daemon allows itself.
@@ -104,7 +104,7 @@ fn returned(run_dir: &Path, asked: Instant) -> Result<Box<Snapshot>, AskError> {
 pub(super) fn verify(
     binary: &Path,
     files: &[PathBuf],
-    format: Option<Format>,
+    reading: Reading,
     config_id: Option<&str>,
 ) -> Result<String, String> {
     let mut command = Command::new(binary);
@@ -115,8 +115,14 @@ pub(super) fn verify(
     };
     let mut command = Command::new(binary);
     command.arg("check");
-    if let Some(format) = format {
+    if let Some(format) = reading.format {
         command.args(["--format", format.name()]);
+    }
+    if reading.lenient {
+        command.arg("--lenient");
+    }
+    if reading.vrrp_only {
+        command.arg("--vrrp");
     }
     if let Some(id) = config_id {
         // Written as one word: an older binary, which has no such option, says so.
@@ -176,7 +182,7 @@ mod tests {
             ("/bin/false", "exit status 1"),
             ("/bin/true", "no vipd"),
         ] {
-            let error = verify(Path::new(binary), &[], None, None).unwrap_err();
+            let error = verify(Path::new(binary), &[], Reading::default(), None).unwrap_err();
             assert!(error.contains(why) && error.contains(binary), "{error}");
         }
     }

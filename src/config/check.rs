@@ -46,9 +46,11 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     };
     let mut routers = Vec::new();
     for raw in &raw.routers {
+        let before = found.len();
         if let Some(router) = (RouterCheck { raw, out: &mut found }).run() {
             routers.push((raw, router));
         }
+        found.iter_mut().skip(before).for_each(|d| d.within(&raw.name));
     }
     clashes::clashes(&raw.routers, &routers, &mut found);
     let interfaces = interfaces::interfaces(&raw.interfaces, &routers, &mut found);

@@ -117,8 +117,23 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do about it.
     pub help: Vec<String>,
+    /// What an error takes with it.
+    pub reach: Reach,
     /// Which line of vipd says so.
     pub origin: Origin,
+}
+
+/// How much of the configuration cannot be used because of an error: what lenient reading does
+/// without.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// All of it: nobody can say what was meant.
+    #[default]
+    Everything,
+    /// One router, by its name and the place of its header.
+    Router(String, Span),
+    /// The one setting, which keepalived ignores as well, and the nodes still hear each other.
+    Setting,
 }
 
 /// The line of source code that made a diagnostic. It takes no part in comparisons: two places may
@@ -164,6 +179,21 @@ impl Diagnostic {
             secondary: Vec::new(),
             notes: Vec::new(),
             help: Vec::new(),
+            reach: Reach::Everything,
+        }
+    }
+
+    /// This error is about one setting that can be done without.
+    #[must_use]
+    pub fn droppable(mut self) -> Diagnostic {
+        self.reach = Reach::Setting;
+        self
+    }
+
+    /// This error, unless it is about less, is about this router.
+    pub(crate) fn within(&mut self, router: &Spanned<String>) {
+        if self.reach == Reach::Everything {
+            self.reach = Reach::Router(router.value.clone(), router.span);
         }
     }
 

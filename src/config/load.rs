@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::check::check;
 use super::diag::{Diagnostic, FileId, Severity, SourceMap, Span};
 use super::format::{Format, recognise};
+use super::lenient::{Dropped, check_rest, pass_over};
 use super::model::Config;
 use super::raw::Raw;
 use super::vipd_toml;
@@ -85,6 +86,8 @@ pub struct Loaded {
     pub config: Config,
     /// What the user should know nevertheless.
     pub warnings: Vec<Diagnostic>,
+    /// What a lenient reading did without.
+    pub dropped: Dropped,
     /// The files, for rendering.
     pub map: SourceMap,
 }
@@ -117,6 +120,17 @@ impl Failed {
     }
 }
 
+/// How files are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// The dialect of all files, if their content does not give it away.
+    pub format: Option<Format>,
+    /// Leave out what cannot be used, as keepalived does, instead of using nothing.
+    pub lenient: bool,
+    /// Pass over what is about virtual servers: another program has them.
+    pub vrrp_only: bool,
+}
+
 /// Reads `files`, each in its own dialect unless `format` says otherwise, as one configuration.
 ///
 /// # Errors
@@ -126,6 +140,18 @@ pub fn load(
     files: &[PathBuf],
     format: Option<Format>,
 ) -> Result<Loaded, Failed> {
+    load_as(sources, files, Reading { format, ..Reading::default() })
+}
+
+/// The same with every choice there is.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as(
+    sources: &dyn Sources,
+    files: &[PathBuf],
+    reading: Reading,
+) -> Result<Loaded, Failed> {
     let mut state =
         Loading { sources, map: SourceMap::default(), out: Vec::new(), unreadable: false };
     let mut raw = Raw::default();
@@ -134,7 +160,7 @@ pub fn load(
     for path in files {
         let Some((file, text)) = state.open(path, None) else { continue };
         first_ids.push(file);
-        match format.or_else(|| recognise(&text.text)) {
+        match reading.format.or_else(|| recognise(&text.text)) {
             Some(Format::Toml) => vipd_toml::lower(file, &text, &mut raw, &mut state.out),
             Some(Format::Keepalived) => importer.file(&mut state, file, path, &text),
             Some(Format::Haproxy) => state.out.push(
@@ -147,27 +173,33 @@ pub fn load(
             None => state.out.push(unknown_format(file, &text.text)),
         }
     }
-    importer.finish(&mut state, &mut raw);
+    importer.finish(&mut state, reading.vrrp_only, &mut raw);
     // In the order of the command line: what a file includes is numbered right after it.
     raw.routers.sort_by_key(|r| first_ids.partition_point(|first| *first <= r.name.span.file));
-    finish(state, &raw)
+    finish(state, reading.lenient, raw)
 }
 
-fn finish(state: Loading<'_>, raw: &Raw) -> Result<Loaded, Failed> {
+fn finish(state: Loading<'_>, lenient: bool, mut raw: Raw) -> Result<Loaded, Failed> {
     let Loading { map, mut out, unreadable, .. } = state;
-    let config = check(raw, &mut out);
-    let mut failed = out.iter().any(|d| d.severity == Severity::Error);
-    if raw.routers.is_empty() && !failed {
-        out.push(nothing_to_do(&map));
-        failed = true;
-    }
+    let config = if lenient { check_rest(&mut raw, &mut out) } else { check(&raw, &mut out) };
     // In the order of the files; what has no place comes first. A global setting that is wrong for
     // every instance is wrong once, and so is a line that a loop repeats.
     out.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
     let mut said = BTreeSet::new();
     out.retain(|d| said.insert((d.span, d.message.clone())));
+    let dropped = if lenient { pass_over(&mut out, &map) } else { Dropped::default() };
+    let mut failed = out.iter().any(|d| d.severity == Severity::Error);
+    if raw.routers.is_empty() && !failed {
+        let nothing = if dropped.routers.is_empty() {
+            nothing_to_do(&map)
+        } else {
+            Diagnostic::general("nothing to do: no virtual router can be run")
+        };
+        out.insert(0, nothing);
+        failed = true;
+    }
     match config {
-        Some(config) if !failed => Ok(Loaded { config, warnings: out, map }),
+        Some(config) if !failed => Ok(Loaded { config, warnings: out, dropped, map }),
         _ => Err(Failed { diagnostics: out, map, unreadable }),
     }
 }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod checks;
 pub mod diag;
 pub mod format;
+pub mod lenient;
 pub mod load;
 pub mod model;
 pub mod process;
@@ -12,7 +13,8 @@ pub mod raw;
 pub mod vipd_toml;
 
 pub use format::Format;
-pub use load::{Failed, Loaded, ReadError, Sources, Text, load};
+pub use lenient::Dropped;
+pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
     AnnounceConfig, Cast, Config, Globals, InterfaceConfig, PacingGroup, Peer, Preempt,
     RECEIVE_BUFFER, ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, Strict,

@@ -141,20 +141,20 @@ impl Control {
         self.background.notify(Notice::Reloading);
         let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
         let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let _ = outbox.send(Inbox::Reloaded(reload()));
+            let _ = outbox.send(Inbox::Reloaded(Box::new(reload())));
         });
         self.reload = Reloading::Running;
         if let Err(error) = started {
             let why = format!("cannot start a thread to read the configuration: {error}");
-            let _ = self.outbox.send(Inbox::Reloaded(Err(why)));
+            let _ = self.outbox.send(Inbox::Reloaded(Box::new(Err(why))));
         }
     }
 
     pub(super) fn finish_reload(&mut self, result: Result<Reread, String>) {
         let again = std::mem::replace(&mut self.reload, Reloading::Idle) == Reloading::Again;
-        let response = match result {
+        let response = match result.and_then(|reread| self.keeping_all(reread)) {
             _ if self.stopping => return,
-            Ok(Reread { config, mut warnings }) => {
+            Ok(Reread { config, dropped, mut warnings }) => {
                 let config = Arc::new(config);
                 if let Some(warning) = self.needs_restart(&config) {
                     tracing::warn!("{warning}");
@@ -167,6 +167,8 @@ impl Control {
                 self.engine.handle(self.clock.now(), Input::Reload(Arc::clone(&config)));
                 self.effects.reconfigure(config);
                 self.daemon.reloads += 1;
+                self.daemon.routers_left_out = dropped.left_out();
+                self.daemon.settings_dropped = dropped.settings;
                 self.daemon.reload_error = None;
                 tracing::info!("configuration reloaded");
                 Response::Reloaded { warnings }
@@ -184,6 +186,19 @@ impl Control {
         if again {
             self.asked_reload = std::mem::take(&mut self.asked_again);
             self.start_reload(None);
+        }
+    }
+
+    /// Leniency is for starting: a mistake in a file must not end the service of a router that runs.
+    fn keeping_all(&self, reread: Reread) -> Result<Reread, String> {
+        let Reread { config, dropped, warnings } = &reread;
+        let stays = |name: &str| config.routers.iter().any(|router| router.name == name);
+        let mut running = self.engine.names().map(|(_, name)| name);
+        let ended =
+            running.find(|name| dropped.routers.iter().any(|(out, _)| out == name) && !stays(name));
+        match ended {
+            Some(name) => Err(format!("{name} runs, and would be left out:\n{warnings}")),
+            None => Ok(reread),
         }
     }
 

@@ -35,7 +35,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
-use crate::config::{Config, Process};
+use crate::config::{Config, Dropped, Process};
 use crate::engine::{Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, is_adoptable};
 use crate::log::Log;
 use crate::status::Daemon;
@@ -86,6 +86,8 @@ const TERMINATED: i32 = 143;
 pub struct Options {
     /// The configuration to start with.
     pub config: Config,
+    /// What a lenient reading left out of it.
+    pub dropped: Dropped,
     /// Its files, as given, for the status.
     pub files: Vec<String>,
     /// Reads the configuration again; the error is rendered for a human. Runs on a thread of its
@@ -115,6 +117,8 @@ pub type Verify = dyn Fn(&Path) -> Result<String, String> + Send + Sync;
 pub struct Reread {
     /// To be used.
     pub config: Config,
+    /// What a lenient reading left out of it.
+    pub dropped: Dropped,
     /// What there is to say about it, rendered for a human.
     pub warnings: String,
 }
@@ -232,7 +236,7 @@ enum Inbox {
     /// A signal.
     Signal(i32),
     /// The reload thread is through.
-    Reloaded(Result<Reread, String>),
+    Reloaded(Box<Result<Reread, String>>),
     /// A binary is good enough to continue as.
     Upgrade(Successor),
     /// It is not.
@@ -334,6 +338,8 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             config: options.files,
+            routers_left_out: options.dropped.left_out(),
+            settings_dropped: options.dropped.settings,
             scheduling: realtime::of_this_thread(),
             adopted: u64::try_from(in_place).unwrap_or(u64::MAX),
             upgraded_from: legacy.as_ref().map(|legacy| legacy.version.clone()),
@@ -582,7 +588,7 @@ impl Control {
             }
             Inbox::Kernel(Reported::Blind(error)) => tracing::warn!("{error}; trying again"),
             Inbox::Signal(signal) => self.signal(signal),
-            Inbox::Reloaded(result) => self.finish_reload(result),
+            Inbox::Reloaded(result) => self.finish_reload(*result),
             Inbox::Upgrade(successor) => self.upgrade(successor),
             Inbox::NoUpgrade { why, answer } => self.refuse_upgrade(&why, answer),
             Inbox::GiveUp => {

@@ -18,13 +18,7 @@ fn run(args: &CheckArgs) -> (ExitCode, String) {
 }
 
 fn args(files: &[&Path]) -> CheckArgs {
-    CheckArgs {
-        files: files.iter().map(PathBuf::from).collect(),
-        config_id: None,
-        format: None,
-        deny_warnings: false,
-        json: false,
-    }
+    CheckArgs { files: files.iter().map(PathBuf::from).collect(), ..CheckArgs::default() }
 }
 
 /// A directory with one file.
@@ -104,6 +98,40 @@ fn json_has_places_and_settings() {
     let json: serde_json::Value = serde_json::from_str(&run(&args).1).unwrap();
     assert_eq!(json["routers"][0]["vrid"], 51);
     assert_eq!(json["routers"][0]["interval_ms"], 1000);
+}
+
+#[test]
+fn lenient_says_what_it_leaves_out() {
+    let bad = GOOD.replace("VI_1", "VI_2").replace("51", "52").replace("eth0", "lo");
+    let text = GOOD.replace("interface", "bogus 1\n interface") + &bad;
+    let (_dir, path) = file("a.conf", text);
+    let mut args = args(&[&path]);
+    assert_eq!(run(&args).0, ExitCode::from(78));
+    args.lenient = true;
+    let (code, out) = run(&args);
+    assert_eq!(code, ExitCode::SUCCESS, "{out}");
+    let left_out = format!("VI_2 ({}:9)", path.display());
+    let end = format!(
+        "1 setting dropped (--lenient); not run (--lenient): {left_out}\n\
+         usable: 1 virtual router, 2 warnings\n"
+    );
+    assert!(out.ends_with(&end), "{out}");
+    args.json = true;
+    let json: serde_json::Value = serde_json::from_str(&run(&args).1).unwrap();
+    let dropped = format!("{}:2: unknown keyword \"bogus\" in `vrrp_instance`", path.display());
+    assert_eq!(json["settings_dropped"], serde_json::json!([dropped]));
+    assert_eq!(json["routers_left_out"], serde_json::json!([left_out]));
+    args.deny_warnings = true;
+    assert_eq!(run(&args).0, ExitCode::from(exit::WARNINGS));
+}
+
+#[test]
+fn virtual_servers_can_be_passed_over() {
+    let (_dir, path) = file("a.conf", format!("{GOOD}virtual_server 10.0.0.10 80 {{\n}}\n"));
+    let mut args = args(&[&path]);
+    assert_eq!(run(&args).0, ExitCode::from(78));
+    args.vrrp = true;
+    assert_eq!(run(&args).1.lines().last(), Some("ok: 1 virtual router"));
 }
 
 #[test]

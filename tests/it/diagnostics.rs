@@ -8,6 +8,7 @@ use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use crate::architecture::sources;
 use crate::config_keepalived::golden_files;
 use crate::expected::Below;
+use crate::lenient::leniently;
 
 /// Source file and line.
 type Place = (String, u32);
@@ -46,6 +47,9 @@ fn shown() -> BTreeSet<Place> {
         for name in golden_files(dir) {
             note(load(&Below::project(dir), &[name.into()], None));
         }
+    }
+    for name in golden_files("tests/golden/lenient") {
+        note(leniently(&Below::project("tests/golden/lenient"), &name));
     }
     for files in [vec![], vec!["a.conf".into()], vec!["b.conf".into()]] {
         note(load(&Vanished, &files, None));

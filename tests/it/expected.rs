@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use vipd::cli::sources::FileSystem;
-use vipd::config::load::{ReadError, Sources, Text, load};
+use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use vipd::config::{AnnounceConfig, Cast, Config, Process, RouterConfig, Strict, VirtualAddress};
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
@@ -37,6 +37,23 @@ impl Sources for Below {
     }
 }
 
+/// One file, whatever it is called.
+pub(crate) struct OneFile(pub(crate) String);
+
+impl Sources for OneFile {
+    fn read(&self, _: &Path) -> Result<Text, ReadError> {
+        Ok(Text { text: self.0.clone(), ..Text::default() })
+    }
+
+    fn glob(&self, _: &Path, _: &str) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn host_name(&self) -> Option<String> {
+        None
+    }
+}
+
 /// Compares with the file, or writes it if asked to.
 pub(crate) fn expect(file: &Path, actual: &str) {
     if std::env::var_os("VIPD_BLESS").is_some() {
@@ -53,7 +70,12 @@ pub(crate) fn expect(file: &Path, actual: &str) {
 
 /// What loading a file gives: every diagnostic, then the checked configuration.
 pub(crate) fn outcome(sources: &dyn Sources, file: &str) -> String {
-    match load(sources, &[PathBuf::from(file)], None) {
+    told(load(sources, &[PathBuf::from(file)], None))
+}
+
+/// The same for what was loaded already.
+pub(crate) fn told(outcome: Result<Loaded, Failed>) -> String {
+    match outcome {
         Ok(loaded) => {
             let mut text: String =
                 loaded.warnings.iter().map(|w| w.render(&loaded.map, false) + "\n").collect();

@@ -11,6 +11,7 @@ mod diagnostics;
 mod engine;
 mod expected;
 mod golden;
+mod lenient;
 mod manual;
 mod probe;
 mod status_render;

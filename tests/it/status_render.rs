@@ -218,6 +218,18 @@ fn what_the_operator_did_and_what_leaves_is_said() {
 }
 
 #[test]
+fn what_a_lenient_daemon_does_without_is_said() {
+    let mut snapshot = snapshot();
+    snapshot.daemon.settings_dropped = vec!["a.conf:3: unknown keyword \"bogus\"".into()];
+    snapshot.daemon.routers_left_out = vec!["VI_3 (a.conf:9)".into(), "VI_4 (a.conf:20)".into()];
+    snapshot.daemon.config = vec!["a.conf".into()];
+    let text = render::overview(&snapshot, 80);
+    let said = "\n! 1 setting dropped (--lenient); not run (--lenient): VI_3 (a.conf:9), VI_4 \
+                (a.conf:20)\n!   to see why: vipd check --lenient a.conf\n";
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
 fn a_clock_that_cannot_be_read_leaves_the_ages() {
     let mut snapshot = snapshot();
     snapshot.daemon.taken_at = "yesterday".into();

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::Config;
-use vipd::config::load::{ReadError, Sources, Text, load};
+use vipd::config::load::load;
 use vipd::engine::{
     Action, Applied, Datagram, Engine, Input, KernelView, Link, LinkAddress, LinkChange, Listen,
     OpId,
@@ -17,26 +17,11 @@ use vipd::types::{Centis, Cidr, Dialect, IfIndex, Mac, Now, Priority, V3Checksum
 use vipd::wire::ipv4::{self, Ipv4Header};
 use vipd::wire::vrrp::{Advert, ChecksumAccept, Claim};
 
+use crate::expected::OneFile;
 use crate::golden::{V3_PSEUDO, deliver, packet};
 
 const ETH0: IfIndex = IfIndex(2);
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
-
-struct OneFile(String);
-
-impl Sources for OneFile {
-    fn read(&self, _: &Path) -> Result<Text, ReadError> {
-        Ok(Text { text: self.0.clone(), ..Text::default() })
-    }
-
-    fn glob(&self, _: &Path, _: &str) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn host_name(&self) -> Option<String> {
-        None
-    }
-}
 
 fn config(toml: &str) -> Arc<Config> {
     let loaded = load(&OneFile(toml.to_owned()), &[PathBuf::from("vipd.toml")], None);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use vipd::lab::deadline::eventually;
 use vipd::lab::keepalived::Keepalived;
 use vipd::lab::{Exit, Node, Proc};
@@ -205,6 +206,48 @@ fn a_keepalived_that_still_runs_keeps_its_pid_file_and_is_mentioned() {
     drop((vipd, keepalived));
     let vipd = started(&node, &config(""), &[]);
     assert!(!vipd.output().contains("VRRP sockets"), "{}", vipd.output());
+}
+
+#[test]
+fn a_lenient_daemon_serves_what_it_can_and_keeps_serving_it() {
+    let lab = lab();
+    let node = host(&lab, "lb-01");
+    let bad = config("").replace("VI_1", "VI_2").replace("51", "52").replace(".10/", ".300/");
+    let servers = "virtual_server 10.0.0.10 80 { delay_loop 6 }";
+    let sloppy = config(&format!("global_defs {{ bogus }} {servers}")) + &bad;
+    let refused = vipd(&node, &sloppy, "run", &["-P"]);
+    assert_eq!(refused.wait(SOON).unwrap(), Exit::Code(78));
+    assert!(!refused.output().contains("`virtual_server`"), "{}", refused.output());
+
+    let vipd = started(&node, &sloppy, &["-P", "--lenient"]);
+    eventually(SOON, "the address", || node.has_address(VIP).unwrap()).unwrap();
+    let file = node.directory().unwrap().join("keepalived.conf");
+    let left_out = format!("not run (--lenient): VI_2 ({}:10)", file.display());
+    assert!(vipd.output().contains(&left_out), "{}", vipd.output());
+    let status = |arguments: &[&str]| {
+        let mut ask = Command::new(binary());
+        ask.arg("status").args(arguments).arg("--run-dir");
+        ask.arg(node.directory().unwrap().join("run"));
+        node.output(ask, SOON).unwrap().stdout
+    };
+    let said = status(&[]);
+    assert!(said.contains(&format!("! 1 setting dropped (--lenient); {left_out}")), "{said}");
+
+    // What runs is not ended by a slip in a file.
+    let slip = sloppy.replacen("priority 150", "priority 15O", 1).replace(".300/", ".30/");
+    node.write_file("keepalived.conf", &slip).unwrap();
+    vipd.signal(Signal::SIGHUP);
+    vipd.wait_for_output(SOON, "VI_1 runs, and would be left out").unwrap();
+    assert!(node.has_address(VIP).unwrap());
+    // What is right by now is not mentioned any more.
+    node.write_file("keepalived.conf", &config("global_defs { router_id lb }")).unwrap();
+    vipd.signal(Signal::SIGHUP);
+    eventually(SOON, "the reload", || {
+        let said: Value = serde_json::from_str(&status(&["--json"])).unwrap_or_default();
+        let daemon = &said["daemon"];
+        daemon["reloads"] == 1 && daemon["settings_dropped"] == Value::Array(Vec::new())
+    })
+    .unwrap();
 }
 
 #[test]

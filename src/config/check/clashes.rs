@@ -19,7 +19,8 @@ pub(super) fn clashes(
         match names.get(raw.name.value.as_str()) {
             Some(first) => {
                 let text = format!("{} {} exists twice", raw.words.router, quoted(&raw.name.value));
-                let error = Diagnostic::error(raw.name.span, text).also(*first, "first one");
+                let mut error = Diagnostic::error(raw.name.span, text).also(*first, "first one");
+                error.within(&raw.name);
                 out.push(if first.file == raw.name.span.file {
                     error.help("give it another name")
                 } else {
@@ -44,6 +45,7 @@ pub(super) fn clashes(
             let first_span = first.vrid.map_or(first.name.span, |v| v.span);
             let mut error = Diagnostic::error(vrid_span, text)
                 .also(first_span, format!("first used by {}", first.name.value));
+            error.within(&raw.name);
             if router.is_unicast() {
                 error = error.note("a packet must say whom it is for, even if the peers differ");
             }
@@ -75,12 +77,12 @@ fn shared_address<'r>(
     let others = places.entry(ip).or_default();
     let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
     if let Some((_, first)) = others.iter().find(|(other, _)| *other == iface) {
-        out.push(
-            Diagnostic::error(span, format!("{ip} on {iface} belongs to two routers"))
-                .also(*first, "first listed here")
-                .note("whichever turns backup would take it away from the other")
-                .help("list it in one of them"),
-        );
+        let mut error = Diagnostic::error(span, format!("{ip} on {iface} belongs to two routers"))
+            .also(*first, "first listed here")
+            .note("whichever turns backup would take it away from the other")
+            .help("list it in one of them");
+        error.within(&raw.name);
+        out.push(error);
     } else if let (Some((other, first)), false) = (others.first(), link_local) {
         out.push(
             Diagnostic::warning(span, format!("{ip} may appear on both {other} and {iface}"))

@@ -187,12 +187,15 @@ impl Instance {
                 let error =
                     Diagnostic::error(word.span, format!("unknown state {}", quoted(other)));
                 let states = ["MASTER", "BACKUP"];
-                out.push(match nearest(other, states) {
-                    Some(state) if other.eq_ignore_ascii_case(state) => error
-                        .note("keywords are case-sensitive; keepalived takes this for BACKUP")
-                        .help(format!("write `{state}`")),
-                    near => error.help("allowed: MASTER, BACKUP").suggest(near),
-                });
+                out.push(
+                    match nearest(other, states) {
+                        Some(state) if other.eq_ignore_ascii_case(state) => error
+                            .note("keywords are case-sensitive; keepalived takes this for BACKUP")
+                            .help(format!("write `{state}`")),
+                        near => error.help("allowed: MASTER, BACKUP").suggest(near),
+                    }
+                    .droppable(),
+                );
             }
         }
     }

@@ -141,6 +141,8 @@ pub(crate) enum Class {
     /// An error: going on without it would change the election, the packets, the addresses or the
     /// routes. The reason and what to do instead.
     Refused(&'static str, &'static str),
+    /// An error as well, but no virtual router depends on it: what to read and to do instead.
+    Apart(&'static str, &'static str),
 }
 
 impl Class {
@@ -150,7 +152,7 @@ impl Class {
             Class::Checked => "checked",
             Class::Quiet => "no effect",
             Class::Warned(_) => "not yet",
-            Class::Refused(..) => "refused",
+            Class::Refused(..) | Class::Apart(..) => "refused",
         }
     }
 }
@@ -178,6 +180,9 @@ pub fn coverage() -> impl Iterator<Item = CoverageRow> {
             text: match keyword.class {
                 Class::Refused(why, instead) if keyword.text.is_empty() => {
                     format!("{why}; {instead}")
+                }
+                Class::Apart(why, instead) => {
+                    format!("{why}; {instead}; --lenient goes on without")
                 }
                 Class::Warned(text) if keyword.text.is_empty() => text.to_owned(),
                 _ => keyword.text.to_owned(),

@@ -35,7 +35,9 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         out.push(instance::strict_warning("vrrp_strict", strict.span));
     }
     for node in &instances {
+        let before = out.len();
         if let Some(router) = instance::lower(node, &globals, &trackers, out) {
+            out.iter_mut().skip(before).for_each(|found| found.within(&router.name));
             raw.routers.push(router);
         }
     }
@@ -106,9 +108,11 @@ pub(crate) fn walk<'n>(
         };
         match keyword.class {
             Class::Quiet => continue,
-            Class::Refused(why, instead) => {
+            Class::Refused(why, instead) | Class::Apart(why, instead) => {
                 let text = format!("`{}` is not supported", keyword.name);
-                out.push(Diagnostic::error(node.keyword.span, text).note(why).help(instead));
+                let error = Diagnostic::error(node.keyword.span, text).note(why).help(instead);
+                let apart = matches!(keyword.class, Class::Apart(..));
+                out.push(if apart { error.droppable() } else { error });
                 continue;
             }
             Class::Warned(text) => {
@@ -184,6 +188,35 @@ fn shape(keyword: &Keyword, node: &Node, out: &mut Vec<Diagnostic>) -> bool {
     true
 }
 
+/// What all nodes must agree on, and what they serve: without it they do not hear each other, so a
+/// slip in one of these words is never passed over.
+const VITAL: &[&str] = &[
+    "vrrp_instance",
+    "interface",
+    "virtual_router_id",
+    "version",
+    "vrrp_version",
+    "vrrp_strict",
+    "strict_mode",
+    "advert_int",
+    "authentication",
+    "auth_type",
+    "auth_pass",
+    "auth_hmac",
+    "unicast_peer",
+    "unicast_src_ip",
+    "mcast_src_ip",
+    "mcast_dst_ip",
+    "vrrp_mcast_group4",
+    "vrrp_mcast_group6",
+    "v3_checksum_as_v2",
+    "virtual_ipaddress",
+    "virtual_ipaddress_excluded",
+    "net_namespace",
+    "use_vmac",
+    "vrf",
+];
+
 fn unknown(block: Block, node: &Node) -> Diagnostic {
     let name = &node.keyword.text;
     let span = node.keyword.span;
@@ -200,11 +233,11 @@ fn unknown(block: Block, node: &Node) -> Diagnostic {
             format!("in `{block}`")
         };
         let error = Diagnostic::error(span, format!("`{name}` does not belong {place}"));
-        return if Block::Root.find(name).is_some() && block != Block::Root {
-            error.help("it stands outside every block: is a `}` missing above?")
-        } else {
-            error.help(format!("it belongs in {}", homes.join(" or ")))
-        };
+        if Block::Root.find(name).is_some() && block != Block::Root {
+            return error.help("it stands outside every block: is a `}` missing above?");
+        }
+        let error = error.help(format!("it belongs in {}", homes.join(" or ")));
+        return if VITAL.contains(&name.as_str()) { error } else { error.droppable() };
     }
     let place = if block == Block::Root { String::new() } else { format!(" in `{block}`") };
     let here = nearest(name, block.keywords().iter().map(|k| k.name));
@@ -212,13 +245,16 @@ fn unknown(block: Block, node: &Node) -> Diagnostic {
     if name.starts_with("//") {
         return error.help("a comment begins with `#` or `!`");
     }
-    if here.is_some() {
-        return error.suggest(here);
-    }
     let elsewhere = Block::ALL
         .iter()
         .flat_map(|home| home.keywords().iter().map(move |k| (k.name, home)))
         .find(|(known, _)| nearest(name, [*known]).is_some());
+    let meant = here.or(elsewhere.map(|(known, _)| known));
+    let error =
+        if meant.is_some_and(|near| VITAL.contains(&near)) { error } else { error.droppable() };
+    if here.is_some() {
+        return error.suggest(here);
+    }
     match elsewhere {
         Some((known, home)) => {
             error.help(format!("did you mean `{known}`, which belongs in `{home}`?"))

@@ -50,10 +50,12 @@ impl Importer {
         self.preprocessor.file(load, file, path, text);
     }
 
-    /// Lowers everything read.
-    pub(crate) fn finish(self, load: &mut Loading<'_>, raw: &mut Raw) {
+    /// Lowers everything read; virtual servers do not count if `vrrp_only`.
+    pub(crate) fn finish(self, load: &mut Loading<'_>, vrrp_only: bool, raw: &mut Raw) {
         let tokens = self.preprocessor.finish(load);
-        let nodes = tree::build(tokens, &mut load.out);
+        let mut nodes = tree::build(tokens, &mut load.out);
+        let lvs = ["virtual_server", "virtual_server_group", "SSL"];
+        nodes.retain(|node| !(vrrp_only && lvs.contains(&node.keyword.text.as_str())));
         if !nodes.is_empty() {
             lower::lower(&nodes, raw, &mut load.out);
         }

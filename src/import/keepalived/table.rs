@@ -59,6 +59,11 @@ const fn refused(name: &'static str, why: &'static str, instead: &'static str) -
     keyword(name, (0, MANY), Body::Any, Class::Refused(why, instead), "")
 }
 
+/// An error, but no virtual router depends on it.
+const fn apart(name: &'static str, why: &'static str, instead: &'static str) -> Keyword {
+    keyword(name, (0, MANY), Body::Any, Class::Apart(why, instead), "")
+}
+
 const MAIL: &str = "no mail is sent yet";
 const FIFO: &str = "no FIFO is written yet";
 const SNMP: &str = "no SNMP agent; the status socket serves the same numbers";
@@ -81,6 +86,8 @@ const LINK: &str = "the kernel reports every driver's carrier at once; polling w
 const NOTIFY: &str = "the script is not run yet";
 const NO_BFD: &str = "vipd speaks no BFD, and without it the election would differ";
 const NO_LVS: &str = "vipd is no IPVS load balancer";
+const KEEP_LVS: &str =
+    "keep keepalived for the virtual servers (`keepalived -C`), and run vipd with `-P` beside it";
 const NO_HMAC: &str = "auth_hmac is not supported yet, and peers would drop unsigned adverts";
 const OWNER: &str =
     "with priority 255: adverts of others are refused and counted; always so in strict mode";
@@ -164,18 +171,14 @@ pub(super) const ROOT: &[Keyword] = &[
         "several daemons side by side: the run directory becomes /run/vipd/NAME, below that of a \
          namespace; a reload cannot change it",
     ),
-    refused("bfd_instance", NO_BFD, "use a shorter advert_int with version 3"),
-    refused(
-        "virtual_server",
-        NO_LVS,
-        "keep keepalived for the virtual servers, without its VRRP instances",
+    apart(
+        "bfd_instance",
+        "vipd speaks no BFD",
+        "use a shorter advert_int with version 3 instead of track_bfd",
     ),
-    refused(
-        "virtual_server_group",
-        NO_LVS,
-        "keep keepalived for the virtual servers, without its VRRP instances",
-    ),
-    refused("SSL", NO_LVS, "keep keepalived for the virtual servers, without its VRRP instances"),
+    apart("virtual_server", NO_LVS, KEEP_LVS),
+    apart("virtual_server_group", NO_LVS, KEEP_LVS),
+    apart("SSL", NO_LVS, KEEP_LVS),
     quiet("linkbeat_use_polling", LINK),
     quiet("linkbeat_interfaces", LINK),
     quiet("net_namespace_ipvs", LVS),

@@ -81,14 +81,15 @@ impl Trackers {
         });
         if !complete {
             let text = format!("{keyword} {} has no `{mandatory}`", name.text);
-            out.push(Diagnostic::error(name.span, text));
+            out.push(Diagnostic::error(name.span, text).droppable());
         }
         if let Some(first) = self.known.get(&(kind, name.text.clone())) {
             let text = format!("{keyword} {} exists twice", quoted(&name.text));
             out.push(
                 Diagnostic::error(name.span, text)
                     .also(first.span, "first one")
-                    .help("give it another name"),
+                    .help("give it another name")
+                    .droppable(),
             );
         } else {
             self.known.insert((kind, name.text.clone()), definition);
@@ -240,7 +241,8 @@ fn process_check(command: &str) -> Option<String> {
 
 fn undefined(name: &Word, kind: Kind, trackers: &Trackers) -> Diagnostic {
     let text = format!("there is no {} {}", kind.definition(), quoted(&name.text));
-    let error = Diagnostic::error(name.span, text);
+    // keepalived goes on without it, too.
+    let error = Diagnostic::error(name.span, text).droppable();
     match nearest(&name.text, trackers.names(kind)) {
         Some(near) => error.suggest(Some(near)),
         None => error.help(format!("add `{} {} {{ … }}`, anywhere", kind.definition(), name.text)),
@@ -283,7 +285,7 @@ pub(crate) fn sync_groups(
         let Some(name) = node.args.first() else { continue };
         if let Some(first) = seen.insert(&name.text, name.span) {
             let text = format!("vrrp_sync_group {} exists twice", quoted(&name.text));
-            out.push(Diagnostic::error(name.span, text).also(first, "first one"));
+            out.push(Diagnostic::error(name.span, text).also(first, "first one").droppable());
         }
         let statements = node.block.as_deref().unwrap_or_default();
         if let Some(bare) = statements.iter().find(|s| names.contains(&s.keyword.text.as_str())) {
@@ -291,7 +293,8 @@ pub(crate) fn sync_groups(
             out.push(
                 Diagnostic::error(bare.keyword.span, text)
                     .note("keepalived removes such a group as empty")
-                    .help("put the members in a block: `group { … }`"),
+                    .help("put the members in a block: `group { … }`")
+                    .droppable(),
             );
             continue;
         }
@@ -311,7 +314,9 @@ pub(crate) fn sync_groups(
         if members.is_empty() {
             let text = format!("vrrp_sync_group {} has no members", name.text);
             out.push(
-                Diagnostic::error(name.span, text).help("add `group { … }` with the instances"),
+                Diagnostic::error(name.span, text)
+                    .help("add `group { … }` with the instances")
+                    .droppable(),
             );
             continue;
         }
@@ -320,7 +325,8 @@ pub(crate) fn sync_groups(
                 let text = format!("there is no vrrp_instance {}", quoted(&member.text));
                 out.push(
                     Diagnostic::error(member.span, text)
-                        .suggest(nearest(&member.text, names.iter().copied())),
+                        .suggest(nearest(&member.text, names.iter().copied()))
+                        .droppable(),
                 );
             }
         }
