@@ -300,6 +300,10 @@ pub struct Renewal {
 pub struct Lease(pub u32);
 
 impl Lease {
+    /// What the kernel takes for no end (INFINITY_LIFE_TIME): turns a lease into an address that
+    /// stays.
+    pub const FOREVER: Lease = Lease(u32::MAX);
+
     /// The same length as a `Duration`.
     #[must_use]
     pub fn as_duration(self) -> Duration {

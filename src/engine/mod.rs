@@ -162,7 +162,7 @@ impl Engine {
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Now> {
         let routers = self.deadlines.first().map(|(at, _)| *at);
-        let retired = self.retired.iter().filter_map(|r| r.holding.deadline()).min();
+        let retired = self.retired.iter().filter_map(Router::next_deadline).min();
         let others = [self.sockets.deadline(), self.debounce.deadline(), self.next_renewal];
         others.into_iter().chain([routers, retired]).flatten().min()
     }
@@ -214,8 +214,7 @@ impl Engine {
     }
 
     fn announced(&mut self, now: Now, iface: IfIndex, vip: IpAddr, mac: Mac) {
-        let Some(ids) = self.by_address.get(&vip) else { return };
-        for id in ids.clone() {
+        for id in self.by_address.get(&vip).cloned().unwrap_or_default() {
             if let Some(router) = self.routers.get_mut(&id)
                 && router.env.ports.values().any(|p| p.index == iface && p.mac != Some(mac))
             {

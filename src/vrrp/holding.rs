@@ -121,6 +121,10 @@ impl Holding {
             for entry in &mut self.addresses {
                 if !entry.leaving && !entry.wanted {
                     entry.ask(now, Want::Held(lease), index_of(&entry.iface_name), out);
+                } else if !entry.leaving && lease.is_none() && entry.expires.is_some() {
+                    // Nobody renews it any more: the kernel must not end it.
+                    entry.ask(now, Want::Held(Some(Lease::FOREVER)), entry.iface, out);
+                    entry.expires = None;
                 }
             }
         }

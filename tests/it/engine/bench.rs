@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use vipd::config::{Config, RouterConfig};
 use vipd::engine::{
-    Action, Applied, Command, Datagram, Engine, Input, KernelView, Level, Link, LinkAddress,
+    Action, Applied, Command, Datagram, Engine, Input, KernelView, Lease, Level, Link, LinkAddress,
     LinkChange, Listen, OpError, OpId, RouterId, Want,
 };
 use vipd::status::{RouterStatus, Snapshot, State};
@@ -444,7 +444,9 @@ impl Bench {
                 let verb = if matches!(want, Want::Held(_)) { "hold" } else { "drop" };
                 let on = self.links.get(&iface).map_or("?", |(l, _)| l.name.as_str());
                 let place = if on == "eth0" { String::new() } else { format!(" on {on}") };
-                self.did.push(format!("{verb} {}{place}", cidr.address()));
+                let forever = want == Want::Held(Some(Lease::FOREVER));
+                let term = if forever { " for ever" } else { "" };
+                self.did.push(format!("{verb} {}{place}{term}", cidr.address()));
                 self.asked.push_back((op, Asked::Address { iface, cidr, want }));
             }
             Action::Renew(renewals) => {

@@ -1,9 +1,10 @@
 //! From one configuration to the next (R24 to R27, R32): a change of what does not matter is silent,
 //! a change of what does is told at once, and the end is where a fresh start ends.
 
-use vipd::config::{Cast, Preempt, RouterConfig};
+use vipd::config::{Cast, Preempt, Release, RouterConfig};
 use vipd::engine::{Input, RouterId};
 use vipd::status::{RouterStatus, State};
+use vipd::types::Mac;
 
 use super::bench::{Answers, Bench};
 use super::setup::*;
@@ -71,7 +72,7 @@ fn variants() -> Vec<(&'static str, Vec<RouterConfig>)> {
 }
 
 /// What must be equal: everything but history.
-fn essence(bench: &Bench) -> Vec<RouterStatus> {
+pub fn essence(bench: &Bench) -> Vec<RouterStatus> {
     let mut routers = bench.snapshot().routers;
     for status in &mut routers {
         status.state_age_ms = 0;
@@ -81,6 +82,10 @@ fn essence(bench: &Bench) -> Vec<RouterStatus> {
         status.transitions.clear();
         if let Some(master) = &mut status.master {
             master.last_advert_ms = None;
+        }
+        for address in &mut status.addresses {
+            // Renewed twice a second, at moments of its own.
+            address.lease_ms = address.lease_ms.map(|left| left.div_ceil(1000));
         }
     }
     routers
@@ -361,6 +366,43 @@ fn a_refresh_can_be_turned_off_and_on_under_a_master() {
         "advert 100 x30",
         "announce 192.0.2.251",
     ]);
+}
+
+// The kernel would end the last lease within seconds: nobody renews it any more.
+#[test]
+fn an_address_loses_its_lease_when_leases_are_turned_off() {
+    let leased = |lease| vec![router(|r| r.lease = lease)];
+    let mut bench = Bench::master(leased(true).remove(0));
+    bench.reload(leased(false));
+    bench.expect(&["hold 192.0.2.251 for ever", "advert 100"]);
+    assert_eq!(bench.status().addresses[0].lease_ms, None);
+    bench.run_for(secs(10));
+    bench.expect(&["advert 100 x10"]);
+    bench.reload(leased(true));
+    bench.run_for(secs(1));
+    let did = bench.did();
+    assert!(did.contains(&"renew 192.0.2.251 2 s".to_owned()), "{did:?}");
+}
+
+// A router that is configured no more has nobody left who looks at its clock.
+#[test]
+fn a_removed_router_lets_go_in_time_without_a_successor() {
+    let mut bench = Bench::master(router(|r| r.release = Release::AfterSuccessor));
+    bench.reload(vec![]);
+    bench.expect(&["advert 0", "close 224.0.0.18 on 2"]);
+    bench.run_for(skew(100, 1));
+    bench.expect(&["drop 192.0.2.251"]);
+    assert_eq!(bench.engine.poll_deadline(), None);
+}
+
+#[test]
+fn a_removed_router_lets_go_when_its_successor_announces_the_address() {
+    let mut bench = Bench::master(router(|r| r.release = Release::AfterSuccessor));
+    bench.reload(vec![]);
+    bench.did();
+    bench.feed(Input::Announced { iface: ETH0, vip: ip(VIP), mac: Mac([2, 0, 0, 0, 0, 9]) });
+    bench.expect(&["drop 192.0.2.251"]);
+    assert_eq!(bench.engine.poll_deadline(), None);
 }
 
 // C99, R24
