@@ -207,11 +207,9 @@ fn late(
     }
     for (vrid, times) in times.iter().filter(|(vrid, _)| **vrid != CHANGED) {
         let Some(&first) = times.first() else { continue };
-        let offset = |n: usize, at: Stamp| {
-            let due = INTERVAL.as_secs_f64() * n as f64;
-            at.since(first).as_secs_f64() - due
-        };
-        let offsets: Vec<f64> = times.iter().enumerate().map(|(n, at)| offset(n, *at)).collect();
+        let due = |n: u32| (INTERVAL * n).as_secs_f64();
+        let offsets: Vec<f64> =
+            (0..).zip(times).map(|(n, at)| at.since(first).as_secs_f64() - due(n)).collect();
         let punctual = offsets.iter().copied().fold(f64::INFINITY, f64::min);
         if offsets.iter().any(|offset| offset - punctual > INTERVAL.as_secs_f64() / 2.0) {
             bail!("virtual router {vrid} missed an advert");

@@ -2,6 +2,8 @@
 //! Fields are added, never repurposed.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -9,6 +11,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Family, IfName};
+pub use changes::{Change, Changes, RouterChange, SettingChange};
 
 /// Everything `vipd status` knows, at one moment. Ages and delays are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

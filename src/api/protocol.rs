@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::{Snapshot, State};
+use crate::status::{Changes, Snapshot, State};
 
 /// Longest request the daemon reads, in bytes.
 pub const LONGEST_LINE: usize = 1 << 20;
@@ -39,6 +39,9 @@ pub enum Request {
     },
     /// Read the configuration again; answered when that is done.
     Reload,
+    /// Say what [`Request::Reload`] would do. A request of its own: a daemon that does not know it
+    /// must not take it for the other.
+    PlanReload,
     /// Continue as another binary. Answered only if that fails: otherwise the connection ends.
     Upgrade {
         /// Which; `None`: the file this daemon was started from.
@@ -67,8 +70,18 @@ pub enum Response {
     Reloaded {
         /// Warnings about the configuration, rendered for a human.
         warnings: String,
+        /// What is different from before.
+        #[serde(default)]
+        changes: Changes,
     },
-    /// To [`Request::Reload`]: the old configuration stays in use; why, rendered for a human.
+    /// To [`Request::PlanReload`]: could be used; nothing was changed.
+    ReloadPlan {
+        /// Warnings about the configuration, rendered for a human.
+        warnings: String,
+        /// What would be different.
+        changes: Changes,
+    },
+    /// To [`Request::Reload`] and [`Request::PlanReload`]: the old configuration stays in use; why, rendered for a human.
     ReloadRefused(String),
     /// No router is called so.
     Unknown {

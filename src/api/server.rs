@@ -129,7 +129,7 @@ async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, host: &dyn 
 async fn answer(request: Request, control: &mpsc::Sender<Ask>, host: &dyn Host) -> Response {
     let (tx, rx) = oneshot::channel();
     let budget = match &request {
-        Request::Reload | Request::Upgrade { .. } => SLOW_BUDGET,
+        Request::Reload | Request::PlanReload | Request::Upgrade { .. } => SLOW_BUDGET,
         Request::Status
         | Request::Drain { .. }
         | Request::Resume { .. }

@@ -8,7 +8,7 @@ mod fold;
 mod generate;
 mod keepalived;
 mod operate;
-mod reload;
+pub mod reload;
 pub mod render;
 mod run;
 pub mod sources;

@@ -165,16 +165,13 @@ fn refuse(failed: &Failed) -> u8 {
     if failed.unreadable { exit::NO_INPUT } else { exit::CONFIG }
 }
 
-/// On the reload thread: the log is the place for what there is to say.
+/// On a thread of its own.
 fn reload(args: &Args) -> Result<Reread, String> {
     match args.load() {
         Ok(loaded) => {
-            let warnings: Vec<String> = warnings(&loaded).collect();
-            for warning in &warnings {
-                tracing::warn!("{}", warning.trim_end());
-            }
+            let warnings = warnings(&loaded).collect();
             let Loaded { config, dropped, .. } = loaded;
-            Ok(Reread { config, dropped, warnings: warnings.concat() })
+            Ok(Reread { config, dropped, warnings })
         }
         Err(failed) => Err(failed.render().trim_end().to_owned()),
     }

@@ -49,6 +49,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Option<String> {
     serde_json::to_string_pretty(value).ok().map(|text| text + "\n")
 }
 
-fn width() -> u16 {
+/// Columns to write for.
+pub(super) fn width() -> u16 {
     crate::sys::terminal_width().unwrap_or(DEFAULT_WIDTH)
 }

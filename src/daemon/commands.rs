@@ -14,9 +14,9 @@ use super::upgrade::Legacy;
 use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET};
 use crate::api::protocol::{Request, Response, Subject};
 use crate::api::server::Ask;
-use crate::config::Config;
-use crate::engine::{Command, Input, RouterId};
-use crate::status::{Daemon, Snapshot};
+use crate::config::{Config, Dropped};
+use crate::engine::{Command, Input, RouterId, diff};
+use crate::status::{Changes, Daemon, Snapshot};
 
 /// Between two looks whether nothing is on its way any more, and how many.
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
@@ -32,6 +32,32 @@ pub(super) struct Successor {
     version: String,
     answer: Answer,
     looks: u32,
+}
+
+/// A configuration read again, compared with the one in use: on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    config: Arc<Config>,
+    dropped: Dropped,
+    warnings: Vec<String>,
+    changes: Changes,
+}
+
+impl Prepared {
+    fn new(read: Reread, in_use: &Config) -> Prepared {
+        let Reread { config, dropped, warnings } = read;
+        let changes = diff(in_use, &config);
+        Prepared { config: Arc::new(config), dropped, warnings, changes }
+    }
+}
+
+/// What a reload would do.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The configuration it was compared with.
+    in_use: Arc<Config>,
+    result: Result<Prepared, String>,
+    answer: Answer,
 }
 
 impl Control {
@@ -51,6 +77,10 @@ impl Control {
             }
             Request::Reload => {
                 self.start_reload(Some(answer));
+                return ControlFlow::Continue(());
+            }
+            Request::PlanReload => {
+                self.start_plan(answer);
                 return ControlFlow::Continue(());
             }
             Request::Upgrade { binary } => {
@@ -140,8 +170,10 @@ impl Control {
         self.asked_reload.extend(answer);
         self.background.notify(Notice::Reloading);
         let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
+        let in_use = Arc::clone(&self.effects.config);
         let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let _ = outbox.send(Inbox::Reloaded(Box::new(reload())));
+            let result = reload().map(|read| Prepared::new(read, &in_use));
+            let _ = outbox.send(Inbox::Reloaded(Box::new(result)));
         });
         self.reload = Reloading::Running;
         if let Err(error) = started {
@@ -150,28 +182,28 @@ impl Control {
         }
     }
 
-    pub(super) fn finish_reload(&mut self, result: Result<Reread, String>) {
+    pub(super) fn finish_reload(&mut self, result: Result<Prepared, String>) {
         let again = std::mem::replace(&mut self.reload, Reloading::Idle) == Reloading::Again;
-        let response = match result.and_then(|reread| self.keeping_all(reread)) {
+        let response = match result.and_then(|read| self.keeping_all(read)) {
             _ if self.stopping => return,
-            Ok(Reread { config, dropped, mut warnings }) => {
-                let config = Arc::new(config);
-                if let Some(warning) = self.needs_restart(&config) {
-                    tracing::warn!("{warning}");
-                    warnings.push_str(&format!("warning: {warning}\n"));
-                }
+            Ok(Prepared { config, dropped, mut warnings, mut changes }) => {
+                warnings.extend(self.needs_restart(&config));
                 let group = &config.globals.control_group;
                 if *group != self.effects.config.globals.control_group {
                     self.background.notify(Notice::ControlGroup(group.clone()));
                 }
+                self.engine.foresee(&config, &mut changes);
                 self.engine.handle(self.clock.now(), Input::Reload(Arc::clone(&config)));
                 self.effects.reconfigure(config);
                 self.daemon.reloads += 1;
                 self.daemon.routers_left_out = dropped.left_out();
                 self.daemon.settings_dropped = dropped.settings;
                 self.daemon.reload_error = None;
-                tracing::info!("configuration reloaded");
-                Response::Reloaded { warnings }
+                tracing::info!("configuration reloaded: {}", changes.summary());
+                for warning in &warnings {
+                    tracing::warn!("{}", warning.trim_end());
+                }
+                Response::Reloaded { warnings: warnings.concat(), changes }
             }
             Err(why) => {
                 tracing::error!("reload refused, the old configuration stays in use:\n{why}");
@@ -190,15 +222,17 @@ impl Control {
     }
 
     /// Leniency is for starting: a mistake in a file must not end the service of a router that runs.
-    fn keeping_all(&self, reread: Reread) -> Result<Reread, String> {
-        let Reread { config, dropped, warnings } = &reread;
+    fn keeping_all(&self, prepared: Prepared) -> Result<Prepared, String> {
+        let Prepared { config, dropped, warnings, .. } = &prepared;
         let stays = |name: &str| config.routers.iter().any(|router| router.name == name);
         let mut running = self.engine.names().map(|(_, name)| name);
         let ended =
             running.find(|name| dropped.routers.iter().any(|(out, _)| out == name) && !stays(name));
         match ended {
-            Some(name) => Err(format!("{name} runs, and would be left out:\n{warnings}")),
-            None => Ok(reread),
+            Some(name) => {
+                Err(format!("{name} runs, and would be left out:\n{}", warnings.concat()))
+            }
+            None => Ok(prepared),
         }
     }
 
@@ -207,8 +241,40 @@ impl Control {
         let differences = self.options.process.differences(&new.globals.process);
         (!differences.is_empty()).then(|| {
             let names = differences.join(", ");
-            format!("{names}: read when the daemon starts; the old value stays until a restart")
+            format!(
+                "warning: {names}: read when the daemon starts; the old value stays until a restart\n"
+            )
         })
+    }
+
+    /// Read the configuration without using it. However many ask, each gets a thread: it ends when
+    /// the file is read.
+    fn start_plan(&self, answer: Answer) {
+        let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
+        let in_use = Arc::clone(&self.effects.config);
+        let started = thread::Builder::new().name("plan".to_owned()).spawn(move || {
+            let result = reload().map(|read| Prepared::new(read, &in_use));
+            let _ = outbox.send(Inbox::Planned(Plan { in_use, result, answer }));
+        });
+        if let Err(error) = started {
+            // The answer went with the thread: the client sees the end of the conversation.
+            tracing::warn!("cannot start a thread to read the configuration: {error}");
+        }
+    }
+
+    pub(super) fn finish_plan(&self, plan: Plan) {
+        let Plan { in_use, result, answer } = plan;
+        let response = match result.and_then(|read| self.keeping_all(read)) {
+            // A reload came in between: what is in use now?
+            Ok(_) if !Arc::ptr_eq(&in_use, &self.effects.config) => return self.start_plan(answer),
+            Ok(Prepared { config, mut warnings, mut changes, .. }) => {
+                warnings.extend(self.needs_restart(&config));
+                self.engine.foresee(&config, &mut changes);
+                Response::ReloadPlan { warnings: warnings.concat(), changes }
+            }
+            Err(why) => Response::ReloadRefused(why),
+        };
+        let _ = answer.send(response);
     }
 
     fn start_upgrade(&mut self, binary: Option<PathBuf>, answer: Answer) {

@@ -50,6 +50,7 @@ impl Host for DaemonHost {
             Request::Status
             | Request::Handover { .. }
             | Request::Reload
+            | Request::PlanReload
             | Request::Upgrade { .. } => {
                 return response;
             }

@@ -50,7 +50,7 @@ use crate::sys::{exec, realtime};
 use crate::types::{Cidr, IfIndex, Mac, Now};
 use crate::wire::{arp, ndisc};
 use background::{Background, Notice};
-use commands::{Answer, Successor};
+use commands::{Answer, Plan, Prepared, Successor};
 use drains::Drains;
 use effects::Effects;
 use host::{Access, DaemonHost};
@@ -119,8 +119,8 @@ pub struct Reread {
     pub config: Config,
     /// What a lenient reading left out of it.
     pub dropped: Dropped,
-    /// What there is to say about it, rendered for a human.
-    pub warnings: String,
+    /// What there is to say about it, each rendered for a human.
+    pub warnings: Vec<String>,
 }
 
 /// Why the daemon cannot start.
@@ -236,7 +236,9 @@ enum Inbox {
     /// A signal.
     Signal(i32),
     /// The reload thread is through.
-    Reloaded(Box<Result<Reread, String>>),
+    Reloaded(Box<Result<Prepared, String>>),
+    /// So is the one that only looks.
+    Planned(Plan),
     /// A binary is good enough to continue as.
     Upgrade(Successor),
     /// It is not.
@@ -589,6 +591,7 @@ impl Control {
             Inbox::Kernel(Reported::Blind(error)) => tracing::warn!("{error}; trying again"),
             Inbox::Signal(signal) => self.signal(signal),
             Inbox::Reloaded(result) => self.finish_reload(*result),
+            Inbox::Planned(plan) => self.finish_plan(plan),
             Inbox::Upgrade(successor) => self.upgrade(successor),
             Inbox::NoUpgrade { why, answer } => self.refuse_upgrade(&why, answer),
             Inbox::GiveUp => {

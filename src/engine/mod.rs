@@ -6,10 +6,12 @@
 
 mod adopt;
 mod debounce;
+mod diff;
 pub mod io;
 mod links;
 mod receive;
 mod reconfigure;
+mod settings;
 mod snapshot;
 mod sockets;
 
@@ -28,6 +30,7 @@ use crate::wire::vrrp::max_addresses;
 
 pub use adopt::is_adoptable;
 use debounce::Debounce;
+pub use diff::diff;
 pub use io::{
     Action, Applied, Command, Datagram, Event, Input, KernelView, Lease, Level, Link, LinkAddress,
     LinkChange, Listen, OpError, OpId, Renewal, RouterId, Transition, Want,

@@ -13,7 +13,7 @@ use vipd::api::client::{AskError, ask};
 use vipd::api::protocol::{Request, Response};
 use vipd::api::server::{self, Ask, Client, Host, MOST_CLIENTS};
 use vipd::api::{SOCKET_NAME, client};
-use vipd::status::{Daemon, Snapshot};
+use vipd::status::{Changes, Daemon, Snapshot};
 
 /// A server on a thread of its own; the control loop behind it answers while `alive`.
 fn serve(run_dir: &Path, alive: Arc<AtomicBool>) {
@@ -28,7 +28,10 @@ fn serve(run_dir: &Path, alive: Arc<AtomicBool>) {
                 while let Some(ask) = inbox.recv().await {
                     if alive.load(Ordering::SeqCst) {
                         let _ = ask.answer.send(match ask.request {
-                            Request::Reload => Response::Reloaded { warnings: String::new() },
+                            Request::Reload => Response::Reloaded {
+                                warnings: String::new(),
+                                changes: Changes::default(),
+                            },
                             _ => Response::Status(Box::new(snapshot())),
                         });
                     } else {

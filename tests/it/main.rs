@@ -14,6 +14,7 @@ mod golden;
 mod lenient;
 mod manual;
 mod probe;
+mod reload_text;
 mod status_render;
 mod unicast;
 mod wire_emit;

@@ -23,7 +23,7 @@ use crate::golden::{V3_PSEUDO, deliver, packet};
 const ETH0: IfIndex = IfIndex(2);
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
-fn config(toml: &str) -> Arc<Config> {
+pub(crate) fn config(toml: &str) -> Arc<Config> {
     let loaded = load(&OneFile(toml.to_owned()), &[PathBuf::from("vipd.toml")], None);
     Arc::new(loaded.unwrap_or_else(|failed| panic!("{}", failed.render())).config)
 }

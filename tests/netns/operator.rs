@@ -392,13 +392,57 @@ fn a_reload_is_waited_for() {
     let vipd = start(&a, &config("", 150, "0.1", ""));
     let done = ask(&a, &vipd, &["reload"]);
     assert_exit(&done, 0);
-    assert_eq!(done.stdout, "reloaded\n");
+    assert_eq!(done.stdout, "reloaded: nothing changed\n");
     assert_eq!(daemon(&vipd, "reloads"), 1);
     fs::write(vipd.config(), "nonsense {").unwrap();
     let refused = ask(&a, &vipd, &["reload"]);
     assert_exit(&refused, 78);
     assert!(refused.stderr.contains("nonsense"), "{}", refused.stderr);
     assert_eq!(daemon(&vipd, "reloads"), 1);
+}
+
+#[test]
+fn a_reload_says_what_it_changes_and_a_dry_run_changes_nothing() {
+    let lab = lab();
+    let a = lab.node("lb-01").unwrap();
+    a.link("eth0", &["10.0.0.2/24"]).unwrap();
+    let vipd = start(&a, &config("", 150, "0.1", ""));
+    wait_for(&vipd, "state", "master");
+    let edited = config("vrrp_startup_delay 2", 120, "0.2", "");
+    fs::write(vipd.config(), edited.replace("10.0.0.10/24", "10.0.0.10/24\n10.0.0.11/24")).unwrap();
+
+    let plan = ask(&a, &vipd, &["reload", "--dry-run"]);
+    assert_exit(&plan, 0);
+    println!("{}", plan.stdout);
+    for line in [
+        "startup_delay  0 s -> 2 s: from the next start of the daemon on",
+        "VI_1: stays MASTER: an advert at once, then every 200 ms",
+        "  priority  150 -> 120",
+        "  interval  100 ms -> 200 ms",
+        "  addresses  + 10.0.0.11/24: keepalived before 2.3.3 refuses",
+        "a reload would do this: 1 changed, 1 global setting, 0 unchanged",
+    ] {
+        assert!(plan.stdout.contains(line), "{line}\n{}", plan.stdout);
+    }
+    assert_eq!(daemon(&vipd, "reloads"), 0);
+    let unchanged = router(&vipd);
+    assert_eq!((&unchanged["priority"], &unchanged["interval_ms"]), (&150.into(), &100.into()));
+
+    let done = ask(&a, &vipd, &["reload", "--json"]);
+    assert_exit(&done, 0);
+    let answer: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&answer["reloaded"], &answer["refused"]), (&true.into(), &Value::Null));
+    let changed = &answer["changes"]["routers"][0];
+    assert_eq!((&changed["name"], &changed["state"]), (&"VI_1".into(), &"master".into()));
+    assert_eq!(router(&vipd)["priority"], 120);
+    assert_eq!(router(&vipd)["state"], "master");
+    assert!(vipd.log().contains("configuration reloaded: 1 changed, 1 global setting"));
+
+    fs::write(vipd.config(), "nonsense {").unwrap();
+    let refused = ask(&a, &vipd, &["reload", "-n"]);
+    assert_exit(&refused, 78);
+    assert!(refused.stderr.contains("would be refused"), "{}", refused.stderr);
+    assert_eq!(daemon(&vipd, "reload_error"), Value::Null);
 }
 
 /// As a user who is not root, perhaps with a group besides.

@@ -1,15 +1,17 @@
 //! The engine against the rules of the protocol: what is heard, what is done about it, and when.
 
-mod bench;
+pub mod bench;
 mod election;
 mod floods;
+pub mod generate;
 mod handover;
 mod instances;
 mod kernel;
 mod leases;
 mod properties;
 mod reload;
-mod setup;
+mod reload_laws;
+pub mod setup;
 mod stalls;
 mod table;
 mod validation;

@@ -1,0 +1,270 @@
+//! Settings as texts, by their names in vipd.toml: what a reload says of them.
+//!
+//! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::check::human;
+use crate::config::{
+    AnnounceConfig, Cast, Globals, InterfaceConfig, PacingGroup, Peer, Preempt, Process,
+    ReceiveBuffer, Release, RouterConfig, RouterFlag, Strict, VirtualAddress,
+};
+use crate::types::{AuthV2, Dialect, IfName, V3Checksum};
+
+/// A setting and its value.
+pub(super) type Setting = (&'static str, String);
+
+const NONE: &str = "none";
+
+pub(super) fn globals(globals: &Globals) -> Vec<Setting> {
+    let Globals {
+        router_id,
+        startup_delay,
+        delay_after_boot,
+        log_unknown_vrids,
+        control_group,
+        process,
+    } = globals;
+    let Process {
+        net_namespace,
+        instance,
+        name,
+        umask,
+        nice,
+        cpus,
+        realtime,
+        realtime_priority,
+        lock_memory,
+    } = process;
+    let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+    vec![
+        ("router_id", optional(router_id.as_ref())),
+        ("startup_delay", human(*startup_delay)),
+        ("delay_after_boot", human(*delay_after_boot)),
+        ("log_unknown_vrids", log_unknown_vrids.to_string()),
+        ("control_group", optional(control_group.as_ref())),
+        ("net_namespace", optional(net_namespace.as_ref())),
+        ("instance", optional(instance.as_ref())),
+        ("process_name", optional(name.as_ref())),
+        ("umask", umask.map_or_else(|| NONE.to_owned(), |umask| format!("{umask:04o}"))),
+        ("nice", optional(nice.as_ref())),
+        ("cpus", if cpus.is_empty() { "any".to_owned() } else { cpus.join(", ") }),
+        ("realtime", realtime.to_string()),
+        ("realtime_priority", realtime_priority.to_string()),
+        ("lock_memory", lock_memory.to_string()),
+    ]
+}
+
+/// The interfaces with delays, one text each.
+pub(super) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String> {
+    let text = |(name, delays): (&IfName, &InterfaceConfig)| {
+        let InterfaceConfig { down_delay, up_delay } = delays;
+        format!("{name} down_delay {} up_delay {}", human(*down_delay), human(*up_delay))
+    };
+    all.iter().map(text).collect()
+}
+
+/// The groups of interfaces that share a clock, one text each.
+pub(super) fn pacing(all: &[PacingGroup]) -> Vec<String> {
+    let text = |group: &PacingGroup| {
+        let PacingGroup { interfaces, garp_interval, gna_interval } = group;
+        let interfaces: Vec<&str> = interfaces.iter().map(IfName::as_str).collect();
+        let pause = |pause: &Option<Duration>| pause.map_or_else(|| NONE.to_owned(), human);
+        let (garp, gna) = (pause(garp_interval), pause(gna_interval));
+        format!("{} garp_interval {garp} gna_interval {gna}", interfaces.join(" "))
+    };
+    all.iter().map(text).collect()
+}
+
+/// Everything of a router but its addresses.
+pub(super) fn of(cfg: &RouterConfig) -> Vec<Setting> {
+    let RouterConfig {
+        name,
+        iface,
+        vrid,
+        dialect,
+        priority,
+        interval,
+        preempt,
+        down_timer_adverts,
+        strict,
+        source,
+        cast,
+        addresses: _,
+        announce,
+        answer_lower,
+        advert_before_yield,
+        check_addresses,
+        max_learned_interval,
+        expect_owner,
+        track_iface,
+        router_flag,
+        release,
+        lease,
+        highest_peer_priority,
+        track_source,
+        owner_listens,
+        promote_secondaries,
+        receive_buffer,
+    } = cfg;
+    let (auth_pass, checksum) = match dialect {
+        Dialect::V2(AuthV2::None) | Dialect::V3Ipv6 => (NONE, NONE),
+        // Which password is nobody's business.
+        Dialect::V2(AuthV2::Pass(_)) => ("set", NONE),
+        Dialect::V3Ipv4(V3Checksum::PseudoHeader) => (NONE, "pseudo-header"),
+        Dialect::V3Ipv4(V3Checksum::MessageOnly) => (NONE, "message-only"),
+        Dialect::V3Ipv4(V3Checksum::OldUnicast) => (NONE, "old-unicast"),
+    };
+    let (preempts, delay) = match preempt {
+        Preempt::Never => (false, Duration::ZERO),
+        Preempt::After(delay) => (true, *delay),
+    };
+    let (group, peers, ttl) = match cast {
+        Cast::Multicast { group } => (group.to_string(), NONE.to_owned(), NONE.to_owned()),
+        Cast::Unicast { peers, ttl } => {
+            let peers: Vec<String> = peers.iter().map(peer).collect();
+            (NONE.to_owned(), peers.join(", "), ttl.to_string())
+        }
+    };
+    let release = match release {
+        Release::AfterSuccessor => "after-successor",
+        Release::Now => "now",
+    };
+    let router_flag = match router_flag {
+        RouterFlag::Forwarding => "forwarding",
+        RouterFlag::Set => "set",
+        RouterFlag::Clear => "clear",
+    };
+    let strict = match strict {
+        None => NONE,
+        Some(Strict::Rfc3768) => "rfc3768",
+        Some(Strict::Rfc5798) => "rfc5798",
+        Some(Strict::Rfc9568) => "rfc9568",
+    };
+    let receive_buffer = match receive_buffer {
+        None => NONE.to_owned(),
+        Some(ReceiveBuffer::Bytes(bytes)) => format!("{bytes} bytes"),
+        Some(ReceiveBuffer::Mtus(mtus)) => format!("{mtus} MTUs"),
+    };
+    let mut settings = vec![
+        ("name", name.clone()),
+        ("interface", iface.to_string()),
+        ("vrid", vrid.to_string()),
+        ("version", dialect.version().to_string()),
+        ("family", dialect.family().to_string()),
+        ("priority", priority.to_string()),
+        ("interval", interval.to_string()),
+        ("preempt", preempts.to_string()),
+        ("preempt_delay", human(delay)),
+        ("highest_peer_priority", optional(highest_peer_priority.as_ref())),
+        ("down_timer_adverts", down_timer_adverts.to_string()),
+        ("answer_lower", answer_lower.to_string()),
+        ("advert_before_yield", advert_before_yield.to_string()),
+        ("max_learned_interval", max_learned_interval.to_string()),
+        ("expect_owner", expect_owner.to_string()),
+        ("owner_listens", owner_listens.to_string()),
+        ("track_interface", track_iface.to_string()),
+        ("track_source", track_source.to_string()),
+        ("promote_secondaries", promote_secondaries.to_string()),
+        ("lease", lease.to_string()),
+        ("release", release.to_owned()),
+        ("auth_pass", auth_pass.to_owned()),
+        ("source", optional(source.as_ref())),
+        ("group", group),
+        ("peers", peers),
+        ("ttl", ttl),
+        ("checksum", checksum.to_owned()),
+        ("check_addresses", check_addresses.to_string()),
+        ("receive_buffer", receive_buffer),
+        ("router_flag", router_flag.to_owned()),
+        ("strict", strict.to_owned()),
+    ];
+    settings.extend(announcements(announce));
+    settings
+}
+
+fn announcements(announce: &AnnounceConfig) -> [Setting; 9] {
+    let AnnounceConfig {
+        repeat,
+        delay,
+        refresh,
+        refresh_repeat,
+        refresh_elsewhere,
+        lower_repeat,
+        lower_delay,
+        garp_interval,
+        gna_interval,
+    } = announce;
+    [
+        ("announce.repeat", repeat.to_string()),
+        ("announce.delay", human(*delay)),
+        ("announce.refresh", human(*refresh)),
+        ("announce.refresh_repeat", refresh_repeat.to_string()),
+        ("announce.refresh_elsewhere", human(*refresh_elsewhere)),
+        ("announce.lower_repeat", lower_repeat.to_string()),
+        ("announce.lower_delay", human(*lower_delay)),
+        ("announce.garp_interval", human(*garp_interval)),
+        ("announce.gna_interval", human(*gna_interval)),
+    ]
+}
+
+/// An address with every option that is not at its default.
+pub(super) fn written(address: &VirtualAddress) -> String {
+    let plain = VirtualAddress::new(address.cidr);
+    let VirtualAddress {
+        cidr,
+        iface,
+        advertised,
+        scope,
+        broadcast,
+        label,
+        peer,
+        dad,
+        home,
+        mngtmpaddr,
+        noprefixroute,
+        autojoin,
+        preferred_lft,
+        track,
+    } = address;
+    let mut text = cidr.to_string();
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text = format!("{text} {name} {value}");
+        }
+    };
+    option("dev", iface.as_ref().map(ToString::to_string));
+    option("scope", (*scope != plain.scope).then(|| scope.to_string()));
+    option("broadcast", broadcast.map(|broadcast| broadcast.to_string()));
+    option("label", label.clone());
+    option("peer", peer.map(|peer| peer.to_string()));
+    option("preferred_lft", preferred_lft.map(|seconds| seconds.to_string()));
+    for (flag, set) in [
+        ("excluded", !advertised),
+        ("dad", *dad),
+        ("home", *home),
+        ("mngtmpaddr", *mngtmpaddr),
+        ("noprefixroute", *noprefixroute),
+        ("autojoin", *autojoin),
+        ("no_track", !track),
+    ] {
+        if set {
+            text = format!("{text} {flag}");
+        }
+    }
+    text
+}
+
+fn peer(peer: &Peer) -> String {
+    let (lowest, highest) = (peer.accepted_ttl.start(), peer.accepted_ttl.end());
+    match (lowest, highest) {
+        (255, 255) => peer.address.to_string(),
+        (lowest, 255) => format!("{} min_ttl {lowest}", peer.address),
+        _ => format!("{} min_ttl {lowest} max_ttl {highest}", peer.address),
+    }
+}
+
+fn optional(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| NONE.to_owned(), ToString::to_string)
+}
