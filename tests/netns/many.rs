@@ -92,20 +92,21 @@ fn two_hundred_and_fifty_routers_start_reload_fail_over_and_stop() {
         );
     }
 
-    // One priority changes: the others keep their schedule to the millisecond.
+    // One priority changes: the others keep their schedule, to the hundredth of an interval.
     wire.mark();
     first.reload(&config(|n| if n == 7 { 201 } else { 200 })).unwrap();
     pass(INTERVAL * 3);
     let changed = by_vrid(&wire, "10.0.0.2");
     for (vrid, times) in changed.iter().filter(|(vrid, _)| **vrid != 7) {
-        let last = steady[vrid].last().unwrap();
-        for at in times {
-            let since = at.since(*last).as_secs_f64() / INTERVAL.as_secs_f64();
-            let off = (since - since.round()).abs() * INTERVAL.as_secs_f64();
-            assert!(
-                off < machine.allows(Duration::from_millis(100)).as_secs_f64(),
-                "VRID {vrid} moved by {off} s"
-            );
+        let schedule = &steady[vrid];
+        let phase = |at: &Stamp| {
+            let since = at.since(schedule[0]).as_secs_f64() / INTERVAL.as_secs_f64();
+            (since - since.round()) * INTERVAL.as_secs_f64()
+        };
+        let punctual = schedule.iter().map(phase).fold(f64::INFINITY, f64::min);
+        for late in times.iter().map(|at| phase(at) - punctual) {
+            let allowed = machine.allows(Duration::from_millis(5)).as_secs_f64();
+            assert!(late.abs() < allowed, "VRID {vrid} was {late} s late, allowed is {allowed} s");
         }
         assert!((2..=4).contains(&times.len()), "VRID {vrid}: {}", times.len());
     }
