@@ -402,7 +402,7 @@ impl Router {
             (Phase::Backup { .. } | Phase::Leaving { .. }, true) => {}
             (Phase::Master { .. }, true) => self.follow_links(now, out),
             (Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. }, false) => {
-                self.enter_fault(now, recreated, out);
+                self.enter_fault(now, recreated, before.source, out);
                 if self.env.faults.is_empty() {
                     self.leave_fault(now, out);
                 }

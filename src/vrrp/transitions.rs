@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::{Cast, Preempt, Release, RouterConfig};
 use crate::engine::io::{Action, Level, Transition};
 use crate::status::State;
-use crate::types::{Centis, Dialect, Now};
+use crate::types::{Centis, Dialect, Family, Now};
 use crate::vrrp::announce::Announce;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{
@@ -391,8 +391,14 @@ impl Router {
         }
     }
 
-    /// R22
-    pub(super) fn enter_fault(&mut self, now: Now, recreated: bool, out: &mut Outbox) {
+    /// R22. `spoke_from` is the source address of the adverts so far.
+    pub(super) fn enter_fault(
+        &mut self,
+        now: Now,
+        recreated: bool,
+        spoke_from: Option<IpAddr>,
+        out: &mut Outbox,
+    ) {
         let from = self.state();
         let reason = if recreated && self.env.faults.iter().all(|f| *f == Fault::Starting) {
             format!("interface {} was deleted and created again", self.cfg.iface)
@@ -402,11 +408,11 @@ impl Router {
         // A fault of another link that carries an address does not keep us from saying so.
         let own = &self.cfg.iface;
         let silent = |f: &Fault| match f {
-            Fault::NoInterface(name)
-            | Fault::LinkDown(name)
-            | Fault::LinkUnsettled(name)
-            | Fault::NoSource(name, _) => name == own,
+            Fault::NoInterface(name) | Fault::LinkDown(name) | Fault::LinkUnsettled(name) => {
+                name == own
+            }
             // The IPv4 header is ours to write; for IPv6 the kernel insists on an address it has.
+            Fault::NoSource(_, family) => *family == Family::Ipv6,
             Fault::SourceNotHere(source) => source.is_ipv6(),
             Fault::NoSourceForPeers(_) | Fault::NoPeer | Fault::EmptyPeers => true,
             Fault::Starting | Fault::Socket(_) | Fault::Mtu { .. } => true,
@@ -415,7 +421,10 @@ impl Router {
         let leaving = from == State::Leaving;
         let from = if leaving { State::Master } else { from };
         if from == State::Master && !leaving && !recreated && !self.env.faults.iter().any(silent) {
+            let source = self.env.source;
+            self.env.source = source.or(spoke_from);
             self.resign(now, out);
+            self.env.source = source;
         }
         if let Phase::Leaving { then: Then::Stop, .. } = self.phase {
             self.holding.remove(now, out);

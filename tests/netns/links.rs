@@ -130,7 +130,7 @@ fn an_interface_that_is_not_there_yet_is_named_and_waited_for() {
 #[test]
 fn a_master_without_a_source_address_is_in_fault_until_it_has_one() {
     let _turn = together();
-    let Site { a, b, .. } = site();
+    let Site { lab, a, b, .. } = site();
     // /32, so that the kernel does not remove it with the address of its subnet.
     let list = format!("addresses = [\"{VIP}/32\"]");
     let first = start(&a, &web(200, &list));
@@ -138,7 +138,14 @@ fn a_master_without_a_source_address_is_in_fault_until_it_has_one() {
     let second = start(&b, &web(100, &list));
     await_state(&second, "backup");
 
+    let wire = lab.capture_port(&b, "eth0").unwrap();
     a.del_address("eth0", "10.0.0.2/24").unwrap();
+    // R22: the backup need not wait for the master-down interval.
+    wire.wait_for_decoded(SOON, "a resignation from the address that was", |d| match d {
+        Decoded::Vrrp(v) => (v.source == ip("10.0.0.2") && v.priority == 0).then_some(()),
+        _ => None,
+    })
+    .unwrap();
     let fault = await_state(&first, "fault");
     let words = "interface eth0 has no IPv4 address to send adverts from";
     assert_eq!(fault["faults"][0], words, "{fault:#}");
