@@ -19,6 +19,7 @@ use super::node::Node;
 use super::raw::checksum;
 use super::{Stamp, lock};
 use crate::sys::frames::FrameSocket;
+use crate::sys::realtime::prefer_this_thread;
 use crate::types::Mac;
 
 /// Time between two probes.
@@ -111,7 +112,12 @@ impl Pinger {
         };
         let thread = thread::Builder::new()
             .name("lab:ping".into())
-            .spawn(move || client.run())
+            .spawn(move || {
+                // A probe that waits for a processor would count as an outage. Where this is not
+                // permitted, it does.
+                let _ = prefer_this_thread();
+                client.run();
+            })
             .map_err(failed)?;
         Ok(Pinger { target, state, stop: Some(stop), thread: Some(thread) })
     }
