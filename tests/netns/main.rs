@@ -17,6 +17,7 @@ mod interop;
 mod lab_selftest;
 mod leases;
 mod links;
+mod managers;
 mod many;
 mod operator;
 mod preprocessor;
