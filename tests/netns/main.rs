@@ -7,6 +7,7 @@
 mod addresses;
 mod announce;
 mod attacks;
+mod checks;
 mod clients;
 mod cluster;
 mod common;
