@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use vipd::config::Config;
 use vipd::config::load::{ReadError, Sources, Text, load};
-use vipd::engine::{Action, Applied, Engine, Input, Link, LinkAddress, OpId};
+use vipd::engine::{Action, Applied, Engine, Input, KernelView, Link, LinkAddress, OpId};
 use vipd::lab::deadline::eventually;
 use vipd::lab::{Capture, Decoded, Lab, Stamp, Vipd};
 use vipd::status::State;
@@ -123,7 +123,8 @@ fn engine(priority: impl Fn(u8, u8) -> u8) -> Result<Vec<Duration>> {
         renewed: None,
     };
     let mut now = Now::ZERO;
-    let mut engine = Engine::new(config(text(|n| priority(0, n)))?, vec![(eth0, vec![own])], now);
+    let host = KernelView { links: vec![(eth0, vec![own])], uptime: Duration::from_secs(600) };
+    let mut engine = Engine::new(config(text(|n| priority(0, n)))?, host, now);
     perform(&mut engine, now);
     while engine.snapshot(now).routers.iter().any(|router| router.state != State::Master) {
         now = engine.poll_deadline().context("no deadline")?;

@@ -115,7 +115,7 @@ impl Pinger {
             .spawn(move || {
                 // A probe that waits for a processor would count as an outage. Where this is not
                 // permitted, it does.
-                let _ = prefer_this_thread();
+                let _ = prefer_this_thread(1);
                 client.run();
             })
             .map_err(failed)?;
