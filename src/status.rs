@@ -20,6 +20,9 @@ pub struct Snapshot {
     pub daemon: Daemon,
     /// The virtual routers, in the order of the configuration.
     pub routers: Vec<RouterStatus>,
+    /// Addresses that are there whatever the routers do.
+    #[serde(default)]
+    pub static_addresses: Vec<AddressStatus>,
     /// Packets that could not be attributed to a router, by reason.
     pub unattributed: BTreeMap<String, u64>,
 }
@@ -163,7 +166,7 @@ pub struct MasterStatus {
     pub last_advert_ms: Option<u64>,
 }
 
-/// One address that follows the state.
+/// One address that follows the state, or a static one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressStatus {
     /// Address and prefix length.

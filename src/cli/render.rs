@@ -226,6 +226,10 @@ fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
         };
         notes.push(format!("a timer fired {late} ms late: this machine stalls{scheduling}"));
     }
+    let trouble = |a: &&AddressStatus| !a.held || a.error.is_some() || a.readded > 0;
+    for address in snapshot.static_addresses.iter().filter(trouble) {
+        notes.push(format!("static address {}", whereabouts(address, "")));
+    }
     for (reason, count) in snapshot.unattributed.iter().filter(|(_, count)| **count > 0) {
         notes.push(format!("{count} packets of no virtual router here: {reason}"));
     }
@@ -341,14 +345,16 @@ fn vips(addresses: &[AddressStatus]) -> String {
 }
 
 fn address_line(address: &AddressStatus) -> String {
+    whereabouts(address, if address.advertised { "" } else { ", not advertised" })
+}
+
+fn whereabouts(address: &AddressStatus, note: &str) -> String {
     let mut line = format!("{} on {}: ", address.address, address.interface);
     line.push_str(if address.held { "held" } else { "not held" });
     if let Some(left) = address.lease_ms.filter(|_| address.held) {
         let _ = write!(line, ", lease {}.{} s", left / 1000, left % 1000 / 100);
     }
-    if !address.advertised {
-        line.push_str(", not advertised");
-    }
+    line.push_str(note);
     if address.readded > 0 {
         let _ = write!(line, ", put back {} times after others removed it", address.readded);
     }

@@ -5,6 +5,7 @@ mod buffer;
 mod cast;
 mod clashes;
 mod interfaces;
+mod statics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         found.iter_mut().skip(before).for_each(|d| d.within(&raw.name));
     }
     clashes::clashes(&raw.routers, &routers, &mut found);
+    let static_addresses =
+        statics::statics(&raw.static_addresses, &raw.routers, &routers, &mut found);
     let interfaces = interfaces::interfaces(&raw.interfaces, &routers, &mut found);
     let pacing = interfaces::pacing(&raw.pacing, &mut found);
     let usable = found.iter().all(|d| d.severity != Severity::Error);
@@ -61,6 +64,7 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         globals,
         interfaces,
         pacing,
+        static_addresses,
         routers: routers.into_iter().map(|(_, router)| Arc::new(router)).collect(),
     })
 }

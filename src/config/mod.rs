@@ -17,7 +17,7 @@ pub use lenient::Dropped;
 pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
     AnnounceConfig, Cast, Config, Globals, InterfaceConfig, PacingGroup, Peer, Preempt,
-    RECEIVE_BUFFER, ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, Strict,
-    VirtualAddress,
+    RECEIVE_BUFFER, ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, StaticAddress,
+    Strict, VirtualAddress,
 };
 pub use process::Process;

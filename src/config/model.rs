@@ -21,6 +21,8 @@ pub struct Config {
     pub interfaces: BTreeMap<IfName, InterfaceConfig>,
     /// Interfaces whose announcements share one clock.
     pub pacing: Vec<PacingGroup>,
+    /// Addresses that are there for as long as the daemon runs.
+    pub static_addresses: Vec<Arc<StaticAddress>>,
     /// The virtual routers in the order of the file; their [`RouterKey`]s differ pairwise.
     pub routers: Vec<Arc<RouterConfig>>,
 }
@@ -353,6 +355,17 @@ impl VirtualAddress {
         let prefix = self.peer.map_or(self.cidr.prefix(), Cidr::prefix);
         Cidr::new(self.cidr.address(), prefix).unwrap_or(self.cidr)
     }
+}
+
+/// One address that is present for as long as the daemon runs (keepalived's `static_ipaddress`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticAddress {
+    /// Where it lives.
+    pub iface: IfName,
+    /// The address with its options; `iface`, `advertised` and `track` mean nothing here.
+    pub address: Arc<VirtualAddress>,
+    /// The names of the routers that go to Fault when it cannot be kept in place.
+    pub required_by: Vec<String>,
 }
 
 /// Gratuitous ARP (IPv4) and unsolicited neighbour advertisement (IPv6) while master.

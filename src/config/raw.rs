@@ -23,6 +23,8 @@ pub struct Raw {
     pub interfaces: Vec<RawInterface>,
     /// `[pacing.NAME]`, `garp_group`
     pub pacing: Vec<RawPacing>,
+    /// `[[static]]`, `static_ipaddress`
+    pub static_addresses: Vec<RawStatic>,
     /// `[vrrp.NAME]`, `vrrp_instance NAME`, in the order of the files.
     pub routers: Vec<RawRouter>,
 }
@@ -285,6 +287,15 @@ impl RawAddress {
             no_track: None,
         }
     }
+}
+
+/// One address that is there whatever the routers do.
+#[derive(Clone, Debug)]
+pub struct RawStatic {
+    /// The address with its options.
+    pub address: RawAddress,
+    /// The routers that cannot serve without it, by name.
+    pub required_by: Vec<Spanned<String>>,
 }
 
 /// The IPv4 broadcast address of a network: host bits all set (`+`) or all clear (`-`).

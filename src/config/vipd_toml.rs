@@ -3,6 +3,8 @@
 //! The spanned tree of the `toml` crate is walked by hand instead of derived with serde: serde
 //! stops at the first mistake, and an operator wants to see all of them.
 
+mod host;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::time::Duration;
@@ -10,13 +12,15 @@ use std::time::Duration;
 use toml::Spanned as TomlSpanned;
 use toml::de::{DeTable, DeValue};
 
+use host::{INTERFACE, PACING, STATIC};
+
 use super::check::human;
 use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::load::Text;
 use super::model::{Release, RouterFlag, Strict};
 use super::raw::{
-    Raw, RawAddress, RawAnnounce, RawInterface, RawPacing, RawPeer, RawPeers, RawReceiveBuffer,
-    RawRouter, Secret, Words, broadcast_of,
+    Raw, RawAddress, RawAnnounce, RawPeer, RawPeers, RawReceiveBuffer, RawRouter, Secret, Words,
+    broadcast_of,
 };
 use crate::types::{Cidr, V3Checksum};
 
@@ -27,17 +31,14 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("global", GLOBAL),
     ("interface.NAME", INTERFACE),
     ("pacing.NAME", PACING),
+    ("static", STATIC),
     ("vrrp.NAME", ROUTER),
     ("announce", ANNOUNCE),
     ("address", ADDRESS),
     ("peer", PEER),
 ];
 
-const TOP: &[&str] = &["global", "interface", "pacing", "vrrp"];
-
-const PACING: &[&str] = &["interfaces", "garp_interval", "gna_interval"];
-
-const INTERFACE: &[&str] = &["down_delay", "up_delay"];
+const TOP: &[&str] = &["global", "interface", "pacing", "static", "vrrp"];
 
 const GLOBAL: &[&str] = &[
     "router_id",
@@ -173,6 +174,7 @@ impl Reader<'_> {
                 "global" => self.global(value, raw),
                 "interface" => self.interfaces(value, raw),
                 "pacing" => self.pacing(value, raw),
+                "static" => self.statics(value, raw),
                 "vrrp" => self.routers(value, raw),
                 "listen" | "cluster" | "track" | "status" | "include" => {
                     let text = format!("`{key}` is not supported by this version");
@@ -207,44 +209,6 @@ impl Reader<'_> {
                 "lock_memory" => globals.process.lock_memory = self.boolean(value),
                 _ => self.unknown(key, span, GLOBAL, "[global]"),
             }
-        }
-    }
-
-    fn interfaces(&mut self, value: &Value<'_>, raw: &mut Raw) {
-        let Some(table) = self.table(value) else { return };
-        for (name, span, value) in entries(table) {
-            let name = Spanned::new(name.to_owned(), self.span(span));
-            let place = format!("[interface.{}]", name.value);
-            let mut interface = RawInterface { name, down_delay: None, up_delay: None };
-            let Some(table) = self.table(value) else { continue };
-            for (key, span, value) in entries(table) {
-                match key {
-                    "down_delay" => interface.down_delay = self.duration(value),
-                    "up_delay" => interface.up_delay = self.duration(value),
-                    _ => self.unknown(key, span, INTERFACE, &place),
-                }
-            }
-            raw.interfaces.push(interface);
-        }
-    }
-
-    fn pacing(&mut self, value: &Value<'_>, raw: &mut Raw) {
-        let Some(table) = self.table(value) else { return };
-        for (name, span, value) in entries(table) {
-            let place = format!("[pacing.{name}]");
-            let span = self.span(span);
-            let mut group =
-                RawPacing { span, interfaces: Vec::new(), garp_interval: None, gna_interval: None };
-            let Some(table) = self.table(value) else { continue };
-            for (key, span, value) in entries(table) {
-                match key {
-                    "interfaces" => group.interfaces = self.texts(value),
-                    "garp_interval" => group.garp_interval = self.duration(value),
-                    "gna_interval" => group.gna_interval = self.duration(value),
-                    _ => self.unknown(key, span, PACING, &place),
-                }
-            }
-            raw.pacing.push(group);
         }
     }
 
@@ -448,31 +412,43 @@ impl Reader<'_> {
             self.expected(value, "an address or { address = \"…\", … }");
             return None;
         };
+        let mut raw = self.address_of(value, table)?;
+        for (key, span, value) in entries(table) {
+            if !self.address_option(&mut raw, key, value) {
+                self.unknown(key, span, ADDRESS, "an address");
+            }
+        }
+        Some(raw)
+    }
+
+    fn address_of(&mut self, value: &Value<'_>, table: &DeTable<'_>) -> Option<RawAddress> {
         let Some(address) = table.get("address") else {
             let span = self.span(value.span());
             self.out.push(Diagnostic::error(span, "an entry without `address`"));
             return None;
         };
-        let mut raw = RawAddress::new(self.cidr(address)?);
-        for (key, span, value) in entries(table) {
-            match key {
-                "address" => {}
-                "dev" => raw.dev = self.text(value),
-                "label" => raw.label = self.text(value),
-                "scope" => raw.scope = self.scope(value),
-                "broadcast" => raw.broadcast = self.broadcast(raw.cidr.value, value),
-                "peer" => raw.peer = self.cidr(value),
-                "dad" => raw.dad = self.flag(value, true),
-                "home" => raw.home = self.flag(value, true),
-                "mngtmpaddr" => raw.mngtmpaddr = self.flag(value, true),
-                "noprefixroute" => raw.noprefixroute = self.flag(value, true),
-                "autojoin" => raw.autojoin = self.flag(value, true),
-                "track" => raw.no_track = self.flag(value, false),
-                "preferred_lft" => raw.preferred_lft = self.preferred_lft(value),
-                _ => self.unknown(key, span, ADDRESS, "an address"),
-            }
+        self.cidr(address).map(RawAddress::new)
+    }
+
+    /// `false` if there is no such option.
+    fn address_option(&mut self, raw: &mut RawAddress, key: &str, value: &Value<'_>) -> bool {
+        match key {
+            "address" => {}
+            "dev" => raw.dev = self.text(value),
+            "label" => raw.label = self.text(value),
+            "scope" => raw.scope = self.scope(value),
+            "broadcast" => raw.broadcast = self.broadcast(raw.cidr.value, value),
+            "peer" => raw.peer = self.cidr(value),
+            "dad" => raw.dad = self.flag(value, true),
+            "home" => raw.home = self.flag(value, true),
+            "mngtmpaddr" => raw.mngtmpaddr = self.flag(value, true),
+            "noprefixroute" => raw.noprefixroute = self.flag(value, true),
+            "autojoin" => raw.autojoin = self.flag(value, true),
+            "track" => raw.no_track = self.flag(value, false),
+            "preferred_lft" => raw.preferred_lft = self.preferred_lft(value),
+            _ => return false,
         }
-        Some(raw)
+        true
     }
 
     fn table<'t, 'i>(&mut self, value: &'t Value<'i>) -> Option<&'t DeTable<'i>> {

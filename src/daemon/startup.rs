@@ -190,14 +190,18 @@ pub(super) struct Leftover {
 }
 
 /// What a crash or an admin left: every address with our mark, and every virtual address on the
-/// interface it belongs to. Those of a router that can go on as master where an earlier run stopped
-/// stay.
+/// interface it belongs to. Static ones stay, and those of a router that can go on as master where an
+/// earlier run stopped.
 ///
 /// The address owner's are exempt (RFC 9568 section 6.1: they are real addresses of its interface),
 /// as are addresses adverts are sent from.
 pub(super) fn leftovers(config: &Config, table: &[(Link, Vec<LinkAddress>)]) -> Vec<Leftover> {
     let mut virtual_addresses = BTreeSet::new();
     let mut adopted = BTreeSet::new();
+    // Those need nobody's renewal.
+    for wanted in &config.static_addresses {
+        adopted.insert((&wanted.iface, wanted.address.kernel_cidr()));
+    }
     for router in &config.routers {
         let adoptable = is_adoptable(router, table);
         for address in &router.addresses {

@@ -1,6 +1,6 @@
 //! The engine's picture of the kernel's links and addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::engine::io::{Link, LinkAddress, LinkChange};
@@ -10,6 +10,8 @@ use crate::types::{Cidr, Family, IfIndex, IfName};
 #[derive(Debug, Default)]
 pub(crate) struct LinkTable {
     links: BTreeMap<IfIndex, Entry>,
+    /// Addresses that carry our mark and stay whoever is master.
+    fixed: BTreeMap<IfName, BTreeSet<Cidr>>,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,17 @@ impl LinkTable {
             let index = link.index;
             (index, Entry { link, addresses })
         });
-        LinkTable { links: entries.collect() }
+        LinkTable { links: entries.collect(), fixed: BTreeMap::new() }
+    }
+
+    pub(crate) fn set_fixed(&mut self, fixed: BTreeMap<IfName, BTreeSet<Cidr>>) {
+        self.fixed = fixed;
+    }
+
+    /// An address of ours that comes and goes with the elections.
+    pub(crate) fn floats(&self, index: IfIndex, address: &LinkAddress) -> bool {
+        let fixed = self.by_index(index).and_then(|link| self.fixed.get(&link.name));
+        address.ours && !fixed.is_some_and(|fixed| fixed.contains(&address.cidr))
     }
 
     pub(crate) fn to_vec(&self) -> Vec<(Link, Vec<LinkAddress>)> {
@@ -64,7 +76,8 @@ impl LinkTable {
 
     /// The link has this address without our doing: a peer of that address is this node.
     pub(crate) fn carries_own(&self, index: IfIndex, address: IpAddr) -> bool {
-        self.addresses(index).iter().any(|a| a.cidr.address() == address && !a.ours)
+        let own = |a: &LinkAddress| a.cidr.address() == address && !self.floats(index, a);
+        self.addresses(index).iter().any(own)
     }
 
     /// Some link of this host has the address, and packets can come from it.
@@ -110,8 +123,8 @@ impl LinkTable {
                 departed.addresses.push((iface, cidr));
             }
             LinkChange::Resync(links) => {
-                let before = std::mem::replace(self, LinkTable::new(links));
-                let gone = before.links.into_keys().filter(|i| !self.links.contains_key(i));
+                let before = std::mem::replace(&mut self.links, LinkTable::new(links).links);
+                let gone = before.into_keys().filter(|i| !self.links.contains_key(i));
                 departed.links.extend(gone);
             }
         }
@@ -167,7 +180,8 @@ impl LinkTable {
 
     /// What may be a source: primary addresses first, each kind in the kernel's order.
     fn candidates(&self, index: IfIndex) -> impl Iterator<Item = Cidr> {
-        let usable = || self.addresses(index).iter().filter(|a| a.usable && !a.ours);
+        let own = move |a: &&LinkAddress| a.usable && !self.floats(index, a);
+        let usable = move || self.addresses(index).iter().filter(own);
         let primary = usable().filter(|a| !a.secondary);
         primary.chain(usable().filter(|a| a.secondary)).map(|a| a.cidr)
     }

@@ -14,6 +14,7 @@ mod reconfigure;
 mod settings;
 mod snapshot;
 mod sockets;
+mod statics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -37,6 +38,7 @@ pub use io::{
 };
 use links::LinkTable;
 use sockets::{SocketState, Sockets};
+use statics::Statics;
 
 /// How often leases are lengthened; the shortest is 2 s.
 const RENEW_EVERY: Duration = Duration::from_millis(500);
@@ -51,6 +53,7 @@ pub struct Engine {
     links: LinkTable,
     debounce: Debounce,
     sockets: Sockets,
+    statics: Statics,
     routers: BTreeMap<RouterId, Router>,
     /// The order of the configuration.
     order: Vec<RouterId>,
@@ -89,6 +92,7 @@ impl Engine {
             links: LinkTable::new(kernel.links),
             debounce: Debounce::default(),
             sockets: Sockets::default(),
+            statics: Statics::default(),
             routers: BTreeMap::new(),
             order: Vec::new(),
             by_key: BTreeMap::new(),
@@ -151,7 +155,7 @@ impl Engine {
             Input::Command(command) => self.command(now, &command),
         }
         self.schedule_renewal(now);
-        self.exit_when_released();
+        self.exit_when_released(now);
     }
 
     /// The next thing to do, until `None`.
@@ -166,12 +170,18 @@ impl Engine {
     pub fn poll_deadline(&self) -> Option<Now> {
         let routers = self.deadlines.first().map(|(at, _)| *at);
         let retired = self.retired.iter().filter_map(Router::next_deadline).min();
-        let others = [self.sockets.deadline(), self.debounce.deadline(), self.next_renewal];
+        let others = [
+            self.sockets.deadline(),
+            self.debounce.deadline(),
+            self.statics.holding.deadline(),
+            self.next_renewal,
+        ];
         others.into_iter().chain([routers, retired]).flatten().min()
     }
 
     fn time_passed(&mut self, now: Now) {
         self.sockets.time_passed(now, &mut self.out);
+        self.statics.holding.time_passed(now, &mut self.out);
         if self.debounce.time_passed(now) {
             self.survey_all(now);
         }
@@ -254,8 +264,8 @@ impl Engine {
     fn link_changed(&mut self, now: Now, change: LinkChange) {
         // Our own addresses come and go with every election: they move nobody's source address.
         let concerns_only_ours = match &change {
-            LinkChange::Address { address, .. } => {
-                address.ours || self.is_never_a_source(address.cidr.address())
+            LinkChange::Address { iface, address } => {
+                self.links.floats(*iface, address) || self.is_never_a_source(address.cidr.address())
             }
             LinkChange::AddressGone { cidr, .. } => self.is_never_a_source(cidr.address()),
             LinkChange::Link(_) | LinkChange::Gone(_) | LinkChange::Resync(_) => false,
@@ -268,6 +278,7 @@ impl Engine {
             departed.addresses = self.missing();
         }
         for iface in departed.links {
+            self.statics.holding.link_gone(iface);
             for router in self.routers.values_mut().chain(&mut self.retired) {
                 router.holding.link_gone(iface);
             }
@@ -281,13 +292,13 @@ impl Engine {
         }
     }
 
-    /// What the routers hold and the kernel does not have.
+    /// What we hold and the kernel does not have.
     fn missing(&self) -> Vec<(IfIndex, Cidr)> {
-        let held = self.routers.values().flat_map(|r| r.holding.held());
-        held.filter(|(iface, cidr)| !self.links.has(*iface, *cidr)).collect()
+        self.held().filter(|(iface, cidr)| !self.links.has(*iface, *cidr)).collect()
     }
 
     fn address_vanished(&mut self, now: Now, iface: IfIndex, cidr: Cidr) {
+        self.statics.vanished(now, iface, cidr, &mut self.out);
         let Some(ids) = self.by_address.get(&cidr.address()) else { return };
         for id in ids.clone() {
             if let Some(router) = self.routers.get_mut(&id) {
@@ -313,6 +324,12 @@ impl Engine {
     fn op_done(&mut self, now: Now, op: OpId, result: &Result<Applied, OpError>) {
         if self.sockets.done(now, op, result) {
             self.survey_all(now);
+            return;
+        }
+        if self.statics.op_done(now, op, result, &mut self.out) {
+            if self.statics.is_required() {
+                self.survey_all(now);
+            }
             return;
         }
         let mut owner = None;
@@ -341,9 +358,14 @@ impl Engine {
         self.rearm_all();
     }
 
-    fn exit_when_released(&mut self) {
-        let routers = || self.routers.values().chain(&self.retired);
-        if self.stopping && !self.exited && routers().all(|r| r.holding.released()) {
+    /// The static addresses go last: adverts may come from one of them.
+    fn exit_when_released(&mut self, now: Now) {
+        let mut routers = self.routers.values().chain(&self.retired);
+        if !self.stopping || self.exited || !routers.all(|r| r.holding.released()) {
+            return;
+        }
+        self.statics.stop(now, &mut self.out);
+        if self.statics.holding.released() {
             self.exited = true;
             self.out.push(Action::Exit);
         }
@@ -364,6 +386,9 @@ impl Engine {
     fn survey_all(&mut self, now: Now) {
         self.require_sockets();
         self.promote_secondaries();
+        if !self.stopping {
+            self.statics.follow_links(now, &self.links, &mut self.out);
+        }
         for id in self.order.clone() {
             self.survey(now, id);
         }
@@ -409,6 +434,7 @@ impl Engine {
                 }
             }
         }
+        env.faults.extend(self.statics.faults(&cfg.name));
         if cfg.priority.is_owner() {
             for address in &cfg.addresses {
                 let Some(port) = env.ports.get(cfg.iface_of(address)) else { continue };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::io::{Level, RouterId};
-use crate::types::Now;
+use crate::types::{Cidr, IfName, Now};
 use crate::vrrp::router::Router;
 
 impl Engine {
@@ -18,6 +18,13 @@ impl Engine {
         if *config == *self.config {
             return;
         }
+        let mut fixed: BTreeMap<IfName, BTreeSet<Cidr>> = BTreeMap::new();
+        for wanted in &config.static_addresses {
+            let place = fixed.entry(wanted.iface.clone()).or_default();
+            place.insert(wanted.address.kernel_cidr());
+        }
+        self.links.set_fixed(fixed);
+        self.statics.configure(now, &config.static_addresses, &mut self.out);
         let wanted: BTreeSet<_> = config.routers.iter().map(|r| r.key()).collect();
         let removed: Vec<_> =
             self.by_key.keys().filter(|key| !wanted.contains(*key)).cloned().collect();

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::engine::io::RouterId;
 use crate::status::{Daemon, Snapshot, State};
 use crate::types::{Cidr, IfIndex, Now};
+use crate::vrrp::holding::Holding;
 use crate::vrrp::router::Router;
 
 impl Engine {
@@ -17,12 +18,13 @@ impl Engine {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let calm = |r: &Router| r.state() != State::Leaving && r.holding.settled();
-        self.retired.is_empty() && self.routers.values().all(calm)
+        self.retired.is_empty() && self.statics.holding.settled() && self.routers.values().all(calm)
     }
 
     /// The addresses in place because of us, and where.
     pub fn held(&self) -> impl Iterator<Item = (IfIndex, Cidr)> {
-        self.routers.values().flat_map(|r| r.holding.held())
+        let holdings = self.routers.values().map(|r| &r.holding).chain([&self.statics.holding]);
+        holdings.flat_map(Holding::held)
     }
 
     /// Routers that stay backups because they were handed over, by name.
@@ -41,6 +43,7 @@ impl Engine {
                 .filter_map(|id| self.routers.get(id))
                 .map(|r| r.status(now))
                 .collect(),
+            static_addresses: self.statics.status(now),
             unattributed: self
                 .unattributed
                 .iter()

@@ -144,7 +144,7 @@ impl Holding {
     }
 
     /// Keeps every address on the link that now has its interface's name: `true` if one moved. The
-    /// link it was on may live on under another name.
+    /// link it was on may live on under another name. Without any it is not wanted until there is one.
     pub(crate) fn follow(
         &mut self,
         now: Now,
@@ -161,8 +161,10 @@ impl Holding {
             if entry.wanted {
                 entry.let_go(now, &self.native, out);
             }
-            entry.ask(now, Want::Held(lease), index, out);
-            moved = true;
+            if index.is_some() {
+                entry.ask(now, Want::Held(lease), index, out);
+                moved = true;
+            }
         }
         moved
     }
@@ -213,6 +215,26 @@ impl Holding {
     /// Some address is wanted and held on a lease.
     pub(crate) fn needs_renewal(&self) -> bool {
         self.lease.is_some() && !self.let_go()
+    }
+
+    /// An address is asked for there, or in place because it was.
+    pub(crate) fn wants(&self, iface: IfIndex, cidr: Cidr) -> bool {
+        let there = |e: &Entry| e.iface == Some(iface) && e.address.kernel_cidr() == cidr;
+        self.addresses.iter().any(|e| e.wanted && there(e))
+    }
+
+    /// Why an address is not there; `None` if it is, or is being put there for the first time since it
+    /// was.
+    pub(crate) fn why_absent(&self, address: &VirtualAddress, iface: &IfName) -> Option<String> {
+        let is_it = |e: &&Entry| !e.leaving && *e.address == *address && e.iface_name == *iface;
+        let entry = self.addresses.iter().find(is_it)?;
+        match &entry.error {
+            _ if entry.held => None,
+            Some(error) => Some(error.to_string()),
+            None if !entry.wanted => Some("the interface does not exist".to_owned()),
+            None if entry.op.is_some() => None,
+            None => Some("somebody keeps removing it".to_owned()),
+        }
     }
 
     /// No address is wanted any more.

@@ -189,6 +189,12 @@ pub(crate) enum Fault {
         found: usize,
         most: usize,
     },
+    /// An address this node needs to serve.
+    StaticAddress {
+        cidr: Cidr,
+        iface: IfName,
+        why: String,
+    },
     Socket(String),
     Tracker,
     Drained,
@@ -227,6 +233,9 @@ impl fmt::Display for Fault {
                 "an advert with {found} addresses does not fit the MTU of {iface}, {mtu} bytes, \
                  which holds {most}: exclude the others from the advert, on every node"
             ),
+            Fault::StaticAddress { cidr, iface, why } => {
+                write!(f, "the static address {cidr} is not on {iface}: {why}")
+            }
             Fault::Socket(error) => write!(f, "{error}"),
             Fault::Tracker => write!(f, "a tracker without weight fails"),
             Fault::Drained => write!(f, "drained by the operator; `vipd resume` ends it"),

@@ -416,7 +416,7 @@ impl Router {
             Fault::SourceNotHere(source) => source.is_ipv6(),
             Fault::NoSourceForPeers(_) | Fault::NoPeer | Fault::EmptyPeers => true,
             Fault::Starting | Fault::Socket(_) | Fault::Mtu { .. } => true,
-            Fault::Tracker | Fault::Drained => false,
+            Fault::Tracker | Fault::Drained | Fault::StaticAddress { .. } => false,
         };
         let leaving = from == State::Leaving;
         let from = if leaving { State::Master } else { from };

@@ -72,6 +72,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         daemon: Daemon { node: "lb1".into(), ..Daemon::default() },
         routers: vec![],
+        static_addresses: vec![],
         unattributed: [("unknown_vrid".to_owned(), 3)].into(),
     }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use vipd::cli::sources::FileSystem;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
-use vipd::config::{AnnounceConfig, Cast, Config, Process, RouterConfig, Strict, VirtualAddress};
+use vipd::config::{
+    AnnounceConfig, Cast, Config, Process, RouterConfig, StaticAddress, Strict, VirtualAddress,
+};
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
 pub(crate) struct Below(pub(crate) PathBuf);
@@ -99,6 +101,11 @@ pub(crate) fn dump(config: &Config) -> String {
         globals = globals.replace(default, "");
     }
     let mut out = globals + "\n";
+    for wanted in &config.static_addresses {
+        let StaticAddress { iface, address, required_by } = &**wanted;
+        writeln!(out, "static on {iface}: {} required by {required_by:?}", address_line(address))
+            .unwrap();
+    }
     for group in &config.pacing {
         writeln!(out, "{group:?}").unwrap();
     }

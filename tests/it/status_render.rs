@@ -148,6 +148,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         daemon: daemon(),
         routers: vec![serving(), following(), broken()],
+        static_addresses: vec![],
         unattributed: BTreeMap::from([("unknown_vrid".into(), 3)]),
     }
 }
@@ -161,8 +162,12 @@ fn the_overview_fits_80_columns_and_shows_what_is_wrong() {
 
 #[test]
 fn a_quiet_pair_of_routers_takes_no_more_lines_than_it_needs() {
-    let quiet =
-        Snapshot { daemon: daemon(), routers: vec![serving()], unattributed: BTreeMap::new() };
+    let quiet = Snapshot {
+        routers: vec![serving()],
+        static_addresses: vec![address("10.9.0.1/24", true)],
+        unattributed: BTreeMap::new(),
+        ..snapshot()
+    };
     insta::assert_snapshot!(render::overview(&quiet, 80));
 }
 
@@ -173,6 +178,8 @@ fn trouble_with_the_daemon_comes_first() {
     snapshot.daemon.reload_error = Some("error: unknown keyword\n --> a.conf:3".into());
     snapshot.daemon.send_drops = 7;
     snapshot.daemon.latest_timer_us = 312_000;
+    let missing = AddressStatus { advertised: false, ..address("10.9.0.1/24", false) };
+    snapshot.static_addresses = vec![missing, address("10.9.0.2/24", true)];
     insta::assert_snapshot!(render::overview(&snapshot, 80));
 }
 
@@ -209,8 +216,8 @@ fn what_the_operator_did_and_what_leaves_is_said() {
         latest_timer_us: 31_000,
         ..daemon()
     };
-    let snapshot =
-        Snapshot { daemon, routers: vec![drained, leaving], unattributed: BTreeMap::new() };
+    let routers = vec![drained, leaving];
+    let snapshot = Snapshot { daemon, routers, unattributed: BTreeMap::new(), ..snapshot() };
     let text = render::overview(&snapshot, 80);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let pages = ["VI_1", "VI_2"].map(|name| render::router(&snapshot, name, 80).unwrap());

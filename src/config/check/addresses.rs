@@ -30,12 +30,13 @@ impl RouterCheck<'_> {
         self.count(family);
         let mut seen: BTreeMap<IpAddr, Span> = BTreeMap::new();
         let mut addresses = Vec::new();
-        let advertised = raw.addresses.iter().map(|a| (a, true));
-        for (address, advertised) in advertised.chain(raw.excluded.iter().map(|a| (a, false))) {
-            let cidr = address.cidr.value;
-            if advertised && cidr.family() != family {
+        let advertised = raw.addresses.iter().map(|a| (a, Kind::Advertised));
+        let excluded = raw.excluded.iter().map(|a| (a, Kind::Excluded));
+        for (entry, kind) in advertised.chain(excluded) {
+            let cidr = entry.cidr.value;
+            if kind == Kind::Advertised && cidr.family() != family {
                 let text = format!("{} is {}, the router {family}", cidr.address(), cidr.family());
-                let error = self.error(address.cidr.span, text);
+                let error = self.error(entry.cidr.span, text);
                 error.help.push(format!("move it to {}", raw.words.excluded));
                 if let Some(first) = raw.addresses.first() {
                     error.secondary.push((first.cidr.span, "the first address decides".into()));
@@ -45,15 +46,15 @@ impl RouterCheck<'_> {
             if let Some(first) = seen.get(&cidr.address()) {
                 let text = format!("{} is listed twice", cidr.address());
                 self.push(
-                    Diagnostic::warning(address.cidr.span, text)
+                    Diagnostic::warning(entry.cidr.span, text)
                         .also(*first, "first listed here")
                         .note("the second one is left out, from the packet as well; keepalived 2.2 sends both")
                         .help("remove one of them, on every node"),
                 );
                 continue;
             }
-            seen.insert(cidr.address(), address.cidr.span);
-            if let Some(address) = self.address(address, advertised, iface) {
+            seen.insert(cidr.address(), entry.cidr.span);
+            if let Some(address) = address(entry, kind, iface, self.out) {
                 addresses.push(Arc::new(address));
             }
         }
@@ -111,102 +112,116 @@ impl RouterCheck<'_> {
             );
         }
     }
+}
 
-    fn address(
-        &mut self,
-        raw: &RawAddress,
-        advertised: bool,
-        iface: Option<&IfName>,
-    ) -> Option<VirtualAddress> {
-        let cidr = raw.cidr.value;
-        self.usable(raw.cidr);
-        let dev = match &raw.dev {
-            Some(dev) => Some(self.ranged(Spanned::new(dev.value.parse::<IfName>(), dev.span))?),
-            None => None,
-        };
-        self.label(raw, dev.as_ref().or(iface));
-        let v6 = cidr.family() == Family::Ipv6;
-        if let (true, Some(broadcast)) = (v6, raw.broadcast) {
-            self.error(broadcast.span, "IPv6 knows no broadcast");
-        }
-        if let Some(peer) = raw.peer
-            && peer.value.family() != cidr.family()
-        {
-            self.error(peer.span, format!("the peer of an {0} address must be {0}", cidr.family()));
-        }
-        for (flag, word) in [
-            (raw.dad, "duplicate address detection"),
-            (raw.home, "home"),
-            (raw.mngtmpaddr, "mngtmpaddr"),
-        ] {
-            if let (false, Some(span)) = (v6, flag) {
-                let text = format!("{word} has no effect on an IPv4 address");
-                self.push(Diagnostic::warning(span, text));
+/// What an address is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Advertised,
+    Excluded,
+    Static,
+}
+
+/// Checks one address; `iface` is where it lives unless it says otherwise.
+pub(super) fn address(
+    raw: &RawAddress,
+    kind: Kind,
+    iface: Option<&IfName>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<VirtualAddress> {
+    let cidr = raw.cidr.value;
+    usable(raw.cidr, kind, out);
+    let dev = match &raw.dev {
+        Some(dev) => match dev.value.parse::<IfName>() {
+            Ok(name) => Some(name),
+            Err(error) => {
+                out.push(Diagnostic::error(dev.span, error.to_string()));
+                return None;
             }
-        }
-        // A host address of IPv6 must not become the source of the node's own connections.
-        let preferred = if v6 && cidr.prefix() == 128 { Some(0) } else { None };
-        Some(VirtualAddress {
-            cidr,
-            iface: dev.filter(|dev| Some(dev) != iface),
-            advertised,
-            scope: raw.scope.map_or(0, |s| s.value),
-            broadcast: raw.broadcast.map(|b| b.value),
-            label: raw.label.as_ref().filter(|_| !v6).map(|l| l.value.clone()),
-            peer: raw.peer.map(|p| p.value),
-            dad: v6 && raw.dad.is_some(),
-            home: v6 && raw.home.is_some(),
-            mngtmpaddr: v6 && raw.mngtmpaddr.is_some(),
-            noprefixroute: raw.noprefixroute.is_some(),
-            autojoin: raw.autojoin.is_some(),
-            preferred_lft: raw.preferred_lft.map_or(preferred, |lft| lft.value),
-            track: raw.no_track.is_none(),
-        })
+        },
+        None => None,
+    };
+    label(raw, dev.as_ref().or(iface), out);
+    let v6 = cidr.family() == Family::Ipv6;
+    if let (true, Some(broadcast)) = (v6, raw.broadcast) {
+        out.push(Diagnostic::error(broadcast.span, "IPv6 knows no broadcast"));
     }
+    if let Some(peer) = raw.peer
+        && peer.value.family() != cidr.family()
+    {
+        let text = format!("the peer of an {0} address must be {0}", cidr.family());
+        out.push(Diagnostic::error(peer.span, text));
+    }
+    for (flag, word) in [
+        (raw.dad, "duplicate address detection"),
+        (raw.home, "home"),
+        (raw.mngtmpaddr, "mngtmpaddr"),
+    ] {
+        if let (false, Some(span)) = (v6, flag) {
+            let text = format!("{word} has no effect on an IPv4 address");
+            out.push(Diagnostic::warning(span, text));
+        }
+    }
+    // A host address of IPv6 must not become the source of the node's own connections.
+    let preferred = if v6 && cidr.prefix() == 128 { Some(0) } else { None };
+    Some(VirtualAddress {
+        cidr,
+        iface: dev.filter(|dev| Some(dev) != iface),
+        advertised: kind == Kind::Advertised,
+        scope: raw.scope.map_or(0, |s| s.value),
+        broadcast: raw.broadcast.map(|b| b.value),
+        label: raw.label.as_ref().filter(|_| !v6).map(|l| l.value.clone()),
+        peer: raw.peer.map(|p| p.value),
+        dad: v6 && raw.dad.is_some(),
+        home: v6 && raw.home.is_some(),
+        mngtmpaddr: v6 && raw.mngtmpaddr.is_some(),
+        noprefixroute: raw.noprefixroute.is_some(),
+        autojoin: raw.autojoin.is_some(),
+        preferred_lft: raw.preferred_lft.map_or(preferred, |lft| lft.value),
+        track: raw.no_track.is_none(),
+    })
+}
 
-    /// Addresses that cannot float.
-    fn usable(&mut self, Spanned { value, span }: Spanned<Cidr>) {
-        let address = value.address();
-        let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
-        if address.is_loopback() || address.is_unspecified() || address.is_multicast() || broadcast
-        {
-            self.error(span, format!("{address} cannot be a virtual address"));
-        } else if value.prefix() == 0 {
-            self.error(span, "a prefix length of 0 would take every route of this node")
-                .help
-                .push("write the length of the network, such as /24".into());
-        } else if value.prefix() < address_bits(address) - 1 && is_network(value) {
-            self.push(
-                Diagnostic::warning(
-                    span,
-                    format!("{address} is the address of the network {value}"),
-                )
+/// Addresses that nobody can be given.
+fn usable(Spanned { value, span }: Spanned<Cidr>, kind: Kind, out: &mut Vec<Diagnostic>) {
+    let address = value.address();
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_loopback() || address.is_unspecified() || address.is_multicast() || broadcast {
+        let kind = if kind == Kind::Static { "static" } else { "virtual" };
+        out.push(Diagnostic::error(span, format!("{address} cannot be a {kind} address")));
+    } else if value.prefix() == 0 {
+        out.push(
+            Diagnostic::error(span, "a prefix length of 0 would take every route of this node")
+                .help("write the length of the network, such as /24"),
+        );
+    } else if value.prefix() < address_bits(address) - 1 && is_network(value) {
+        out.push(
+            Diagnostic::warning(span, format!("{address} is the address of the network {value}"))
                 .help("write the address itself and the length of its network: 10.0.0.10/24"),
-            );
-        }
+        );
     }
+}
 
-    fn label(&mut self, raw: &RawAddress, iface: Option<&IfName>) {
-        let Some(label) = &raw.label else { return };
-        if raw.cidr.value.family() == Family::Ipv6 {
-            self.push(Diagnostic::warning(label.span, "an IPv6 address has no label"));
-        } else if label.value.is_empty() || label.value.len() > 15 {
-            let text = format!(
-                "a label has 1 to 15 bytes, {} has {}",
-                quoted(&label.value),
-                label.value.len()
-            );
-            self.error(label.span, text);
-        } else if let Some(iface) = iface
-            && !label.value.starts_with(iface.as_str())
-        {
-            let text = format!("label {} does not begin with {iface}", quoted(&label.value));
-            self.push(
-                Diagnostic::warning(label.span, text)
-                    .note("tools that list addresses by interface name will not find it")
-                    .help(format!("use `{iface}:NAME`")),
-            );
-        }
+fn label(raw: &RawAddress, iface: Option<&IfName>, out: &mut Vec<Diagnostic>) {
+    let Some(label) = &raw.label else { return };
+    if raw.cidr.value.family() == Family::Ipv6 {
+        out.push(Diagnostic::warning(label.span, "an IPv6 address has no label"));
+    } else if label.value.is_empty() || label.value.len() > 15 {
+        let text = format!(
+            "a label has 1 to 15 bytes, {} has {}",
+            quoted(&label.value),
+            label.value.len()
+        );
+        out.push(Diagnostic::error(label.span, text));
+    } else if let Some(iface) = iface
+        && !label.value.starts_with(iface.as_str())
+    {
+        let text = format!("label {} does not begin with {iface}", quoted(&label.value));
+        out.push(
+            Diagnostic::warning(label.span, text)
+                .note("tools that list addresses by interface name will not find it")
+                .help(format!("use `{iface}:NAME`")),
+        );
     }
 }
 

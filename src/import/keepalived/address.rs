@@ -1,4 +1,4 @@
-//! One line of `virtual_ipaddress`.
+//! One line of `virtual_ipaddress` or `static_ipaddress`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,10 +13,19 @@ use crate::types::Cidr;
 /// The addresses of a block, one per line.
 pub(crate) fn lower(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<RawAddress> {
     let lines = node.block.as_deref().unwrap_or_default();
-    lines.iter().filter_map(|line| entry(line, out)).collect()
+    let entries = lines.iter().filter_map(|line| entry(line, out)).collect::<Vec<_>>();
+    for group in entries.iter().filter_map(|(_, group)| group.as_ref()) {
+        out.push(
+            Diagnostic::error(group.span, "`track_group` belongs to static addresses")
+                .note("an instance looks after its own addresses in any case")
+                .help("remove it"),
+        );
+    }
+    entries.into_iter().map(|(address, _)| address).collect()
 }
 
-fn entry(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RawAddress> {
+/// An address and the word after its `track_group`, if it has one.
+pub(crate) fn entry(node: &Node, out: &mut Vec<Diagnostic>) -> Option<(RawAddress, Option<Word>)> {
     if node.block.is_some() {
         out.push(
             Diagnostic::error(node.span(), "an address takes no block")
@@ -26,30 +35,35 @@ fn entry(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RawAddress> {
     }
     let cidr = cidr(&node.keyword, out)?;
     let mut address = RawAddress::new(cidr);
+    let mut track_group = None;
     let mut words = node.args.iter();
     while let Some(word) = words.next() {
         let Some(keyword) = Block::Address.find(&word.text) else {
             out.push(stray(word));
-            return Some(address);
+            break;
         };
         if let Class::Refused(why, instead) = keyword.class {
             let text = format!("`{}` is not supported", keyword.name);
             out.push(Diagnostic::error(word.span, text).note(why).help(instead));
-            return Some(address);
+            break;
         }
         let value = if keyword.args.0 == 1 {
             let Some(value) = words.next() else {
                 let text = format!("`{}` needs a value", keyword.name);
                 out.push(Diagnostic::error(word.span, text));
-                return Some(address);
+                break;
             };
             value
         } else {
             word
         };
-        option(&mut address, keyword.name, value, out);
+        if keyword.name == "track_group" {
+            track_group = Some(value.clone());
+        } else {
+            option(&mut address, keyword.name, value, out);
+        }
     }
-    Some(address)
+    Some((address, track_group))
 }
 
 fn option(address: &mut RawAddress, name: &str, value: &Word, out: &mut Vec<Diagnostic>) {

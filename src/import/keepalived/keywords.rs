@@ -32,6 +32,8 @@ pub(crate) enum Block {
     TrackProcess,
     /// `garp_group`
     GarpGroup,
+    /// `track_group`
+    TrackGroup,
     /// `bfd_instance`
     Bfd,
     /// `auth_hmac` in `vrrp_instance`
@@ -54,6 +56,7 @@ impl Block {
         Block::TrackFile,
         Block::TrackProcess,
         Block::GarpGroup,
+        Block::TrackGroup,
         Block::Bfd,
     ];
 
@@ -72,6 +75,7 @@ impl Block {
             Block::TrackFile => table::TRACK_FILE,
             Block::TrackProcess => table::TRACK_PROCESS,
             Block::GarpGroup => table::GARP_GROUP,
+            Block::TrackGroup => table::TRACK_GROUP,
             Block::Bfd => table::BFD,
             Block::AuthHmac => table::AUTH_HMAC,
         }
@@ -98,6 +102,7 @@ impl fmt::Display for Block {
             Block::TrackFile => "track_file",
             Block::TrackProcess => "vrrp_track_process",
             Block::GarpGroup => "garp_group",
+            Block::TrackGroup => "track_group",
             Block::Bfd => "bfd_instance",
             Block::AuthHmac => "auth_hmac",
         })

@@ -9,6 +9,7 @@ use super::instance;
 use super::keywords::{Block, Body, Class, Keyword};
 use super::lexer::Word;
 use super::process;
+use super::statics::{self, TrackGroups};
 use super::tracking::{self, Trackers};
 use super::tree::Node;
 use super::values::{boolean, ip, number_in, seconds};
@@ -22,10 +23,14 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
     let mut trackers = Trackers::default();
     let mut instances = Vec::new();
     let mut groups = Vec::new();
+    let mut statics = Vec::new();
+    let mut track_groups = TrackGroups::default();
     walk(Block::Root, nodes, out, |keyword, node, out| match keyword.name {
         "global_defs" => globals.read(node, out),
         "vrrp_instance" => instances.push(node),
         "vrrp_sync_group" => groups.push(node),
+        "static_ipaddress" => statics.push(node),
+        "track_group" => track_groups.define(node, out),
         "garp_group" => raw.pacing.push(garp_group(node, out)),
         "interface_up_down_delays" => interfaces(node, raw, out),
         name if process::set(&mut globals.process, name, node, out) => {}
@@ -40,6 +45,11 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
             out.iter_mut().skip(before).for_each(|found| found.within(&router.name));
             raw.routers.push(router);
         }
+    }
+    track_groups.check(&instances, out);
+    for node in statics {
+        let interface = globals.default_interface.as_ref();
+        raw.static_addresses.extend(statics::lower(node, &track_groups, interface, out));
     }
     tracking::sync_groups(&groups, &instances, &trackers, out);
     globals.finish(raw);
@@ -277,6 +287,7 @@ pub(crate) struct GlobalDefs {
     pub(crate) group4: Option<Spanned<IpAddr>>,
     pub(crate) group6: Option<Spanned<IpAddr>>,
     pub(crate) announce: RawAnnounce,
+    default_interface: Option<Spanned<String>>,
     min_garp: Option<Spanned<bool>>,
     router_id: Option<Spanned<String>>,
     startup_delay: Option<Spanned<Duration>>,
@@ -304,6 +315,9 @@ impl GlobalDefs {
         match (name, node.args.first()) {
             ("router_id", Some(word)) => {
                 self.router_id = Some(Spanned::new(word.text.clone(), word.span));
+            }
+            ("default_interface", Some(word)) => {
+                self.default_interface = Some(Spanned::new(word.text.clone(), word.span));
             }
             ("vrrp_version", Some(word)) => self.version = number_in(name, word, (2, 3), out),
             ("vrrp_down_timer_adverts", Some(word)) => {

@@ -14,6 +14,7 @@ mod manual;
 mod peers;
 mod preprocess;
 mod process;
+mod statics;
 mod table;
 mod tracking;
 mod tree;

@@ -143,11 +143,13 @@ pub(super) const ROOT: &[Keyword] = &[
     seen_block("vrrp_track_file", 1, "old name of track_file"),
     seen_block("vrrp_track_process", 1, "not followed yet"),
     block("garp_group", 0, "interfaces behind one switch, which gets announcements one at a time"),
-    refused(
+    block(
         "static_ipaddress",
-        "vipd does not set static addresses",
-        "let the network configuration of the system set them",
+        0,
+        "one address per line, there from the start to an orderly stop; put back if somebody removes it; \
+         one that was there before is left there",
     ),
+    block("track_group", 1, "the instances that need the static addresses with this track_group"),
     refused(
         "static_routes",
         "vipd does not set static routes",
@@ -158,7 +160,6 @@ pub(super) const ROOT: &[Keyword] = &[
         "vipd does not set static rules",
         "let the network configuration of the system set them",
     ),
-    refused("track_group", "it follows static addresses, which vipd does not set", "remove it"),
     yes(
         "net_namespace",
         1,
@@ -241,7 +242,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
         "always so: an absent interface means FAULT, never an exit, and one that returns is used \
          whatever its type, as with allow_if_changes",
     ),
-    quiet("default_interface", "an instance always names its interface"),
+    yes("default_interface", 1, "where static addresses without dev go; eth0 if it is absent"),
     quiet("disable_local_igmp", VMAC),
     quiet("vrrp_check_unicast_src", KNOWN_PEERS),
     quiet("vrrp_iptables", FIREWALL),
@@ -601,14 +602,18 @@ pub(super) const ADDRESS: &[Keyword] = &[
     yes("mngtmpaddr", 0, "IPv6 temporary addresses are derived from it"),
     yes("noprefixroute", 0, "the kernel adds no route for the network"),
     yes("autojoin", 0, "the kernel joins multicast groups on it"),
-    yes("no_track", 0, "dev may be down without FAULT"),
+    yes("no_track", 0, "dev may be down without FAULT; nothing else, not even on a static address"),
     yes(
         "preferred_lft",
         1,
         "forever, 0 or seconds; 0 by default for an IPv6 /128, so that it is never chosen as a source",
     ),
     refused("use_vmac", "virtual MAC addresses are not supported yet", "remove it on all nodes"),
-    refused("track_group", "it belongs to static addresses, which vipd does not set", "remove it"),
+    yes(
+        "track_group",
+        1,
+        "static addresses only: the instances of the group are in FAULT while it cannot be kept in place",
+    ),
 ];
 
 pub(super) const PEER: &[Keyword] = &[
@@ -669,6 +674,8 @@ pub(super) const GARP_GROUP: &[Keyword] = &[
     yes("interface", 1, "an interface of the group, in one group only"),
     block("interfaces", 0, "the interfaces of the group, each in one group only"),
 ];
+
+pub(super) const TRACK_GROUP: &[Keyword] = &[block("group", 0, "instances, which must exist")];
 
 pub(super) const BFD: &[Keyword] = &[
     refused("neighbor_ip", NO_BFD, "remove the bfd_instance"),

@@ -13,5 +13,6 @@ mod reload;
 mod reload_laws;
 pub mod setup;
 mod stalls;
+mod statics;
 mod table;
 mod validation;

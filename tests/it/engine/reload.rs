@@ -1,15 +1,19 @@
 //! From one configuration to the next (R24 to R27, R32): a change of what does not matter is silent,
 //! a change of what does is told at once, and the end is where a fresh start ends.
 
-use vipd::config::{Cast, Preempt, Release, RouterConfig};
+use std::sync::Arc;
+
+use vipd::config::{
+    Cast, Config, InterfaceConfig, PacingGroup, Preempt, Release, RouterConfig, StaticAddress,
+};
 use vipd::engine::{Input, RouterId};
-use vipd::status::{RouterStatus, State};
+use vipd::status::{AddressStatus, RouterStatus, Snapshot, State};
 use vipd::types::Mac;
 
 use super::bench::{Answers, Bench};
 use super::setup::*;
 
-fn variants() -> Vec<(&'static str, Vec<RouterConfig>)> {
+fn variants() -> Vec<(&'static str, Config)> {
     let second = |vrid: u8, address: &str| {
         let address = vip(address);
         router(|r| {
@@ -18,7 +22,7 @@ fn variants() -> Vec<(&'static str, Vec<RouterConfig>)> {
             r.addresses = vec![address];
         })
     };
-    vec![
+    let routers = vec![
         ("nothing", vec![]),
         ("default", vec![with_priority(100)]),
         ("priority 150", vec![with_priority(150)]),
@@ -68,12 +72,54 @@ fn variants() -> Vec<(&'static str, Vec<RouterConfig>)> {
         ("two routers", vec![with_priority(100), second(54, "192.0.2.252")]),
         ("two, other order", vec![second(54, "192.0.2.252"), with_priority(100)]),
         ("missing interface", vec![router(|r| r.iface = name("eth9"))]),
-    ]
+    ];
+    let fixed = |address: &str, iface: &str, needed_by: &str| {
+        let required_by = vec![needed_by.to_owned()];
+        Arc::new(StaticAddress { iface: name(iface), address: vip(address), required_by })
+    };
+    let delays = InterfaceConfig { down_delay: secs(1), up_delay: secs(2) };
+    let group = PacingGroup {
+        interfaces: [name("eth0"), name("eth1")].into(),
+        garp_interval: Some(ms(5)),
+        gna_interval: None,
+    };
+    let besides = [
+        (
+            "static addresses",
+            Config {
+                // The second one is virtual in some of the others.
+                static_addresses: vec![
+                    fixed("10.9.0.1/24", "eth0", "VI_1"),
+                    fixed(VIP, "eth1", "VI_1"),
+                ],
+                ..config(vec![with_priority(100)])
+            },
+        ),
+        (
+            "a static address that cannot be",
+            Config {
+                static_addresses: vec![fixed("10.9.0.1/24", "eth9", "VI_2")],
+                ..config(vec![with_priority(100), second(54, "192.0.2.252")])
+            },
+        ),
+        (
+            "links with delays, paced",
+            Config {
+                interfaces: [(name("eth0"), delays)].into(),
+                pacing: vec![group],
+                ..config(vec![with_priority(100)])
+            },
+        ),
+    ];
+    routers.into_iter().map(|(what, routers)| (what, config(routers))).chain(besides).collect()
 }
 
 /// What must be equal: everything but history.
-pub fn essence(bench: &Bench) -> Vec<RouterStatus> {
-    let mut routers = bench.snapshot().routers;
+pub fn essence(bench: &Bench) -> (Vec<RouterStatus>, Vec<AddressStatus>) {
+    let Snapshot { mut routers, mut static_addresses, .. } = bench.snapshot();
+    for address in &mut static_addresses {
+        address.readded = 0;
+    }
     for status in &mut routers {
         status.state_age_ms = 0;
         status.reason.clear();
@@ -88,19 +134,19 @@ pub fn essence(bench: &Bench) -> Vec<RouterStatus> {
             address.lease_ms = address.lease_ms.map(|left| left.div_ceil(1000));
         }
     }
-    routers
+    (routers, static_addresses)
 }
 
 #[test]
 fn the_same_configuration_again_does_nothing() {
-    for (what, routers) in variants() {
-        let mut bench = Bench::start(config(routers.clone()));
+    for (what, config) in variants() {
+        let mut bench = Bench::start(config.clone());
         for step in [0, 1, 20] {
             bench.run_for(secs(step));
             bench.did();
             bench.logs.clear();
             let before = (bench.snapshot(), bench.engine.poll_deadline());
-            bench.reload(routers.clone());
+            bench.reload_all(config.clone());
             assert!(bench.did().is_empty() && bench.logs.is_empty(), "{what}");
             assert_eq!((bench.snapshot(), bench.engine.poll_deadline()), before, "{what}");
         }
@@ -111,13 +157,13 @@ fn the_same_configuration_again_does_nothing() {
 fn every_reload_settles_where_a_fresh_start_does() {
     for (from, old) in variants() {
         for (to, new) in variants() {
-            let mut fresh = Bench::start(config(new.clone()));
+            let mut fresh = Bench::start(new.clone());
             fresh.run_for(secs(60));
             for ran in [0, 2, 20] {
                 let place = format!("{from}, {ran} s, then {to}");
-                let mut bench = Bench::start(config(old.clone()));
+                let mut bench = Bench::start(old.clone());
                 bench.run_for(secs(ran));
-                bench.reload(new.clone());
+                bench.reload_all(new.clone());
                 bench.run_for(secs(60));
                 assert_eq!(essence(&bench), essence(&fresh), "{place}");
                 assert_eq!(bench.held(), fresh.held(), "{place}");
@@ -131,18 +177,18 @@ fn every_reload_settles_where_a_fresh_start_does() {
 #[test]
 fn a_master_stays_master_through_every_reload() {
     for (to, new) in variants() {
-        let same = |r: &RouterConfig| r.key() == with_priority(100).key();
-        if !new.first().is_some_and(same) {
+        let same = |r: &Arc<RouterConfig>| r.key() == with_priority(100).key();
+        if !new.routers.first().is_some_and(same) {
             continue;
         }
         let mut bench = Bench::master(with_priority(100));
-        bench.reload(new.clone());
+        bench.reload_all(new.clone());
         assert_eq!(bench.state(), State::Master, "{to}");
         let did = bench.did();
         assert!(!did.iter().any(|d| d.contains("MASTER to") || d == "advert 0"), "{to}: {did:?}");
         // R26, R32: told at once if anything of its own changed.
         let adverts = did.iter().filter(|d| d.starts_with("advert")).count();
-        let changed = new[0] != with_priority(100);
+        let changed = *new.routers[0] != with_priority(100);
         assert_eq!(adverts, usize::from(changed), "{to}: {did:?}");
         assert!(bench.deadline() > bench.elapsed(), "{to}");
     }
