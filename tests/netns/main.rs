@@ -14,6 +14,7 @@ mod common;
 mod daemon;
 mod demo;
 mod hostile;
+mod instances;
 mod interop;
 mod lab_selftest;
 mod leases;

@@ -551,13 +551,15 @@ pub(super) const INSTANCE: &[Keyword] = &[
     ),
     refused(
         "virtual_routes",
-        "vipd sets no routes yet, and traffic would not find its way after a failover",
-        "leave this instance on keepalived",
+        "vipd sets no routes, and traffic would not find its way after a failover",
+        "a route that both nodes can have all the time belongs in the system's network configuration; \
+         leave the instance on keepalived if it has to move",
     ),
     refused(
         "virtual_rules",
-        "vipd sets no routing rules yet, and traffic would not find its way after a failover",
-        "leave this instance on keepalived",
+        "vipd sets no routing rules, and traffic would not find its way after a failover",
+        "set the rule for good in the system's network configuration, on both nodes: one for an address \
+         matches nothing where the address is not",
     ),
     refused("track_bfd", NO_BFD, "use a shorter advert_int with version 3"),
     quiet("check_unicast_src", KNOWN_PEERS),

@@ -161,3 +161,33 @@ fn a_keepalived_that_is_no_peer_is_refused_and_named() {
     });
     assert!(silent.is_ok(), "{silent:?}");
 }
+
+/// A keepalived that is told to send what it sent before 1.3.7.
+#[test]
+fn the_old_checksum_is_spoken_with_keepalived_where_both_are_told_to() {
+    let _turn = together();
+    let case = Case { dialect: Dialect::V3Ipv4, kinds: [Kind::Keepalived, Kind::Vipd] };
+    let mut pair = Pair::unicast(&case);
+    let old = |priority| {
+        let instance = pair.instance(priority).to_string();
+        instance.replace("version 3", "version 3\n  old_unicast_checksum")
+    };
+    let (better, worse) = (old(150), old(100));
+    pair.a.start(&better);
+    pair.b.start(&worse);
+    pair.b.follows(ip("10.0.0.2"));
+    pair.a.stop();
+    pair.settled_on_b();
+    // It follows us, so it has verified what we send.
+    pair.a.start(&better.replace("priority 150", "priority 50"));
+    pair.settled_on_b();
+    pair.wire.silent(&pair.a, Stamp::now());
+
+    // A vipd that is not told refuses it, and says so.
+    pair.a.stop();
+    pair.b.stop();
+    let plain = pair.instance(100);
+    pair.a.start(&better);
+    pair.b.start(&plain);
+    pair.b.until("checksum errors", |r| r["counters"]["checksum_errors"].as_u64().unwrap() > 0);
+}
