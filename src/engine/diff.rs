@@ -56,10 +56,15 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
 
 fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
     let texts = |config: &Config| {
-        let Config { globals, interfaces, pacing, routers: _ } = config;
-        (settings::globals(globals), settings::interfaces(interfaces), settings::pacing(pacing))
+        let Config { globals, interfaces, pacing, static_addresses, routers: _ } = config;
+        let lists = [
+            ("interface", settings::interfaces(interfaces)),
+            ("pacing", settings::pacing(pacing)),
+            ("static", settings::statics(static_addresses)),
+        ];
+        (settings::globals(globals), lists)
     };
-    let ((old, interfaces, pacing), (new, new_interfaces, new_pacing)) = (texts(old), texts(new));
+    let ((old, old_lists), (new, new_lists)) = (texts(old), texts(new));
     let mut changes = compare(old, new);
     for change in &mut changes {
         let at_once = ["router_id", "log_unknown_vrids", "control_group"];
@@ -67,8 +72,9 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             AT_START.clone_into(&mut change.note);
         }
     }
-    changes.extend(compare_lists("interface", &interfaces, &new_interfaces));
-    changes.extend(compare_lists("pacing", &pacing, &new_pacing));
+    for ((name, old), (_, new)) in old_lists.iter().zip(&new_lists) {
+        changes.extend(compare_lists(name, old, new));
+    }
     changes
 }
 

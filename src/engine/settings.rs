@@ -3,12 +3,13 @@
 //! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::check::human;
 use crate::config::{
     AnnounceConfig, Cast, Globals, InterfaceConfig, PacingGroup, Peer, Preempt, Process,
-    ReceiveBuffer, Release, RouterConfig, RouterFlag, Strict, VirtualAddress,
+    ReceiveBuffer, Release, RouterConfig, RouterFlag, StaticAddress, Strict, VirtualAddress,
 };
 use crate::types::{AuthV2, Dialect, IfName, V3Checksum};
 
@@ -61,6 +62,19 @@ pub(super) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String>
     let text = |(name, delays): (&IfName, &InterfaceConfig)| {
         let InterfaceConfig { down_delay, up_delay } = delays;
         format!("{name} down_delay {} up_delay {}", human(*down_delay), human(*up_delay))
+    };
+    all.iter().map(text).collect()
+}
+
+/// The addresses that do not follow any state, one text each.
+pub(super) fn statics(all: &[Arc<StaticAddress>]) -> Vec<String> {
+    let text = |address: &Arc<StaticAddress>| {
+        let StaticAddress { iface, address, required_by } = &**address;
+        let mut text = format!("{} dev {iface}", written(address).replace(" excluded", ""));
+        if !required_by.is_empty() {
+            text = format!("{text} required_by {}", required_by.join(" "));
+        }
+        text
     };
     all.iter().map(text).collect()
 }
