@@ -35,6 +35,8 @@ pub struct World {
     pub steps: u64,
     wire: BTreeMap<(Duration, u64), Flight>,
     sequence: u64,
+    /// When the last packet of one node reaches another.
+    arrived: BTreeMap<(usize, usize), Duration>,
     pub chaos: bool,
     /// Which side of a partition each node is on; `cut` pairs lose packets one way.
     side: Vec<u8>,
@@ -149,6 +151,7 @@ impl World {
             steps: 0,
             wire: BTreeMap::new(),
             sequence: 0,
+            arrived: BTreeMap::new(),
             chaos: false,
             side: vec![0; count],
             cut: Vec::new(),
@@ -538,7 +541,13 @@ impl World {
             let copies = if self.lossy && self.rng.chance(10) { 2 } else { 1 };
             for _ in 0..copies {
                 let slowest = if self.lossy { self.interval() * 2 } else { MAX_DELAY };
-                let at = self.time + self.rng.duration(Duration::ZERO, slowest.max(MS));
+                let mut at = self.time + self.rng.duration(Duration::ZERO, slowest.max(MS));
+                if !self.lossy {
+                    // A healthy link keeps the order.
+                    let last = self.arrived.entry((from, to)).or_default();
+                    at = at.max(*last);
+                    *last = at;
+                }
                 self.sequence += 1;
                 let flight = Flight { to, load: load.clone() };
                 self.wire.insert((at, self.sequence), flight);
