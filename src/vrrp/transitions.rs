@@ -231,7 +231,7 @@ impl Router {
         let patience = match then {
             Then::Backup { waiting_for: WaitingFor::TheMaster, .. } => AFTER_ADVERT,
             Then::Backup { .. } | Then::Stop | Then::Drained => {
-                timing::longest_skew(&self.cfg.dialect, self.cfg.interval)
+                timing::longest_skew(&self.cfg.dialect, self.cfg.interval) + AFTER_ADVERT
             }
         };
         self.since = now;
