@@ -60,7 +60,11 @@ pub(super) fn pass_over(diagnostics: &mut [Diagnostic], map: &SourceMap) -> Drop
             Reach::Everything => continue,
             Reach::Setting => {
                 let place = found.span.map(|span| map.place(span)).unwrap_or_default();
-                dropped.settings.push(format!("{place}: {}", found.message));
+                let setting = format!("{place}: {}", found.message);
+                // A loop may repeat it.
+                if dropped.settings.last() != Some(&setting) {
+                    dropped.settings.push(setting);
+                }
                 found.message = format!("dropped: {}", found.message);
             }
             Reach::Router(name, span) => {

@@ -185,9 +185,9 @@ fn finish(state: Loading<'_>, lenient: bool, mut raw: Raw) -> Result<Loaded, Fai
     // In the order of the files; what has no place comes first. A global setting that is wrong for
     // every instance is wrong once, and so is a line that a loop repeats.
     out.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
+    let dropped = if lenient { pass_over(&mut out, &map) } else { Dropped::default() };
     let mut said = BTreeSet::new();
     out.retain(|d| said.insert((d.span, d.message.clone())));
-    let dropped = if lenient { pass_over(&mut out, &map) } else { Dropped::default() };
     let mut failed = out.iter().any(|d| d.severity == Severity::Error);
     if raw.routers.is_empty() && !failed {
         let nothing = if dropped.routers.is_empty() {
