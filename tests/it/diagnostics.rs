@@ -113,3 +113,13 @@ fn every_message_has_an_expected_output() {
         unseen.join("\n")
     );
 }
+
+/// The comparison in the README is what vipd says.
+#[test]
+fn the_mistakes_in_the_readme_are_reported_as_printed_there() {
+    let read = |file| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+    let readme = read("README.md").unwrap();
+    let said = read("tests/golden/config/error-mistakes.conf.expected").unwrap();
+    let said = said.split("refused: ").next().unwrap().trim_end();
+    assert!(readme.contains(&said.replace("error-mistakes.conf", "keepalived.conf")), "{said}");
+}

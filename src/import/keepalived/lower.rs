@@ -251,7 +251,8 @@ fn unknown(block: Block, node: &Node) -> Diagnostic {
     }
     let place = if block == Block::Root { String::new() } else { format!(" in `{block}`") };
     let here = nearest(name, block.keywords().iter().map(|k| k.name));
-    let error = Diagnostic::error(span, format!("unknown keyword {}{place}", quoted(name)));
+    let error = Diagnostic::error(span, format!("unknown keyword {}{place}", quoted(name)))
+        .note("keepalived says so, too, and runs without it");
     if name.starts_with("//") {
         return error.help("a comment begins with `#` or `!`");
     }

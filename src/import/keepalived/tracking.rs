@@ -241,8 +241,9 @@ fn process_check(command: &str) -> Option<String> {
 
 fn undefined(name: &Word, kind: Kind, trackers: &Trackers) -> Diagnostic {
     let text = format!("there is no {} {}", kind.definition(), quoted(&name.text));
-    // keepalived goes on without it, too.
-    let error = Diagnostic::error(name.span, text).droppable();
+    let error = Diagnostic::error(name.span, text)
+        .note("keepalived runs the instance without it: a failure would not be noticed")
+        .droppable();
     match nearest(&name.text, trackers.names(kind)) {
         Some(near) => error.suggest(Some(near)),
         None => error.help(format!("add `{} {} {{ … }}`, anywhere", kind.definition(), name.text)),
