@@ -89,7 +89,7 @@ fn run(args: &CheckArgs, sources: &dyn Sources, color: bool, out: &mut dyn Write
 }
 
 /// Whether the user asked for no colour (<https://no-color.org>).
-fn no_color() -> bool {
+pub(super) fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 

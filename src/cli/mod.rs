@@ -2,6 +2,7 @@
 
 pub mod check;
 mod cleanup;
+pub mod convert;
 mod demo;
 pub mod exit;
 mod fold;
@@ -47,6 +48,8 @@ pub enum Command {
     Run(run::Args),
     /// Check configuration files without touching the running system
     Check(check::CheckArgs),
+    /// Print the vipd.toml that means the same as other files
+    Convert(convert::ConvertArgs),
     /// Show what a running daemon does and why
     Status(status::Args),
     /// Hand over and stay out of elections until `vipd resume`
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
     exit::code(match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => return check::check(&args, &mut io::stdout()),
+        Command::Convert(args) => convert::convert(&args, &mut io::stdout(), &mut io::stderr()),
         Command::Status(args) => status::run(&args),
         Command::Drain(args) => operate::drain(&args),
         Command::Resume(args) => operate::resume(&args),
@@ -99,7 +103,10 @@ pub fn main() -> ExitCode {
 
 /// Write to standard output. A reader that has seen enough (`vipd status | head`) is no error.
 fn print(text: &str) -> u8 {
-    let mut out = io::stdout().lock();
+    write(text, &mut io::stdout().lock())
+}
+
+fn write(text: &str, out: &mut dyn Write) -> u8 {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => exit::OK,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,

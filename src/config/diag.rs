@@ -483,6 +483,13 @@ impl SourceMap {
         out
     }
 
+    /// The line that holds the start of `span`, without passwords and white space around it.
+    #[must_use]
+    pub fn line(&self, span: Span) -> Option<String> {
+        let line = self.file(span.file)?.line_of(span.start);
+        Some(self.masked_lines(span.file, line, line).trim().to_owned())
+    }
+
     /// `file:line`, for messages that point at another place in words.
     #[must_use]
     pub fn place(&self, span: Span) -> String {

@@ -84,6 +84,8 @@ pub struct ReadError {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// The same as written; its routers are those of `config`, one by one.
+    pub raw: Raw,
     /// What the user should know nevertheless.
     pub warnings: Vec<Diagnostic>,
     /// What a lenient reading did without.
@@ -199,7 +201,7 @@ fn finish(state: Loading<'_>, lenient: bool, mut raw: Raw) -> Result<Loaded, Fai
         failed = true;
     }
     match config {
-        Some(config) if !failed => Ok(Loaded { config, warnings: out, dropped, map }),
+        Some(config) if !failed => Ok(Loaded { config, raw, warnings: out, dropped, map }),
         _ => Err(Failed { diagnostics: out, map, unreadable }),
     }
 }

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod checks;
 pub mod diag;
+pub mod emit;
 pub mod format;
 pub mod lenient;
 pub mod load;

@@ -123,7 +123,41 @@ const ADDRESS: &[&str] = &[
 
 const PEER: &[&str] = &["address", "min_ttl", "max_ttl"];
 
-static WORDS: Words = Words {
+/// The words for `strict`.
+pub(super) const STRICT: &[(&str, Strict)] =
+    &[("rfc3768", Strict::Rfc3768), ("rfc5798", Strict::Rfc5798), ("rfc9568", Strict::Rfc9568)];
+
+/// The words for `checksum`.
+pub(super) const CHECKSUMS: &[(&str, V3Checksum)] = &[
+    ("pseudo-header", V3Checksum::PseudoHeader),
+    ("message-only", V3Checksum::MessageOnly),
+    ("old-unicast", V3Checksum::OldUnicast),
+];
+
+/// The words for `release`.
+pub(super) const RELEASES: &[(&str, Release)] =
+    &[("after-successor", Release::AfterSuccessor), ("now", Release::Now)];
+
+/// The words for `router_flag`.
+pub(super) const ROUTER_FLAGS: &[(&str, RouterFlag)] = &[
+    ("forwarding", RouterFlag::Forwarding),
+    ("set", RouterFlag::Set),
+    ("clear", RouterFlag::Clear),
+];
+
+/// The words for an address's `scope`.
+pub(super) const SCOPES: &[(&str, u8)] =
+    &[("global", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
+
+/// The word that `choices` has for a value.
+pub(super) fn word_for<T: PartialEq>(
+    choices: &'static [(&'static str, T)],
+    value: &T,
+) -> Option<&'static str> {
+    choices.iter().find(|(_, choice)| choice == value).map(|(word, _)| *word)
+}
+
+pub(super) static WORDS: Words = Words {
     router: "router",
     interface: "interface",
     vrid: "vrid",
@@ -275,44 +309,12 @@ impl Reader<'_> {
                     }
                 }
                 "excluded" => raw.excluded = self.addresses(value),
-                "strict" => {
-                    raw.strict = self.choice(
-                        value,
-                        &[
-                            ("rfc3768", Strict::Rfc3768),
-                            ("rfc5798", Strict::Rfc5798),
-                            ("rfc9568", Strict::Rfc9568),
-                        ],
-                    );
-                }
-                "checksum" => {
-                    raw.checksum = self.choice(
-                        value,
-                        &[
-                            ("pseudo-header", V3Checksum::PseudoHeader),
-                            ("message-only", V3Checksum::MessageOnly),
-                            ("old-unicast", V3Checksum::OldUnicast),
-                        ],
-                    );
-                }
+                "strict" => raw.strict = self.choice(value, STRICT),
+                "checksum" => raw.checksum = self.choice(value, CHECKSUMS),
                 "lease" => raw.lease = self.boolean(value),
-                "release" => {
-                    raw.release = self.choice(
-                        value,
-                        &[("after-successor", Release::AfterSuccessor), ("now", Release::Now)],
-                    );
-                }
+                "release" => raw.release = self.choice(value, RELEASES),
                 "receive_buffer" => raw.receive_buffer = self.receive_buffer(value),
-                "router_flag" => {
-                    raw.router_flag = self.choice(
-                        value,
-                        &[
-                            ("forwarding", RouterFlag::Forwarding),
-                            ("set", RouterFlag::Set),
-                            ("clear", RouterFlag::Clear),
-                        ],
-                    );
-                }
+                "router_flag" => raw.router_flag = self.choice(value, ROUTER_FLAGS),
                 _ => self.unknown(key, span, ROUTER, &place),
             }
         }
@@ -566,8 +568,7 @@ impl Reader<'_> {
             }
             return Some(Spanned::new(scope?, number.span));
         }
-        let names = [("global", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
-        self.choice(value, &names)
+        self.choice(value, SCOPES)
     }
 
     fn broadcast(&mut self, cidr: Cidr, value: &Value<'_>) -> Option<Spanned<Ipv4Addr>> {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use vipd::config::load::load;
 use vipd::config::vipd_toml::KEYS;
 
+use crate::convert::convert_keeps;
 use crate::expected::{Below, dump};
 
 fn project_file(path: &str) -> String {
@@ -89,7 +90,7 @@ fn every_key_is_documented_and_read() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-    /// Any value under any key: refused or loaded, never a panic.
+    /// Any value under any key: refused, or loaded and converted; never a panic.
     #[test]
     fn arbitrary_values_never_panic(
         settings in proptest::collection::btree_map(key(), value(), 0..12),
@@ -104,7 +105,10 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("v.toml"), &text).unwrap();
         match load(&Below(dir.path().into()), &[PathBuf::from("v.toml")], None) {
-            Ok(loaded) => drop(dump(&loaded.config)),
+            Ok(loaded) => {
+                drop(dump(&loaded.config));
+                drop(convert_keeps(&loaded));
+            }
             Err(failed) => prop_assert!(failed.render().contains("error: ")),
         }
     }

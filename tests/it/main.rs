@@ -7,6 +7,7 @@ mod architecture;
 mod cli_check;
 mod config_keepalived;
 mod config_toml;
+mod convert;
 mod diagnostics;
 mod engine;
 mod expected;

@@ -178,7 +178,7 @@ pub(super) fn address(
         noprefixroute: raw.noprefixroute.is_some(),
         autojoin: raw.autojoin.is_some(),
         preferred_lft: raw.preferred_lft.map_or(preferred, |lft| lft.value),
-        track: raw.no_track.is_none(),
+        track: matches!(kind, Kind::Static) || raw.no_track.is_none(),
     })
 }
 

@@ -436,7 +436,7 @@ fn a_removed_router_lets_go_in_time_without_a_successor() {
     let mut bench = Bench::master(router(|r| r.release = Release::AfterSuccessor));
     bench.reload(vec![]);
     bench.expect(&["advert 0", "close 224.0.0.18 on 2"]);
-    bench.run_for(skew(100, 1));
+    bench.run_for(skew(100, 1) + ms(20));
     bench.expect(&["drop 192.0.2.251"]);
     assert_eq!(bench.engine.poll_deadline(), None);
 }

@@ -1,0 +1,117 @@
+//! A checked configuration to vipd.toml: `vipd convert`.
+//!
+//! Only what differs from a default is written, and the defaults are asked of [`check`] itself: a
+//! router that says no more than its identity. Comments point at the lines of another dialect whose
+//! spelling is not recognisable any more, and list what was said about the rest.
+
+mod globals;
+mod router;
+mod table;
+mod values;
+
+use super::check::check;
+use super::diag::{Diagnostic, SourceMap, printable};
+use super::format::{Format, recognise};
+use super::lenient::Dropped;
+use super::load::{Loaded, Text};
+use super::model::{Config, RouterConfig};
+use super::raw::Raw;
+use super::vipd_toml;
+use crate::types::{AuthV2, Dialect};
+
+/// What vipd.toml has no words for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Inexpressible {
+    /// TOML is UTF-8, and the eight bytes that travel end inside a character.
+    #[error(
+        "the password of {router} cannot be converted: its 8 bytes end inside a character, and \
+         vipd.toml is UTF-8; change it on all nodes, to letters and digits"
+    )]
+    Password {
+        /// The router's name.
+        router: String,
+    },
+    /// Read back, the text means something else: a mistake of this program.
+    #[error("read back, the converted text is not the same configuration: {0}")]
+    Differs(String),
+}
+
+/// The vipd.toml that means the same as `loaded`, read back and compared.
+///
+/// # Errors
+/// [`Inexpressible`]; no text is better than one that means something else.
+pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
+    let Loaded { config, raw, warnings, dropped, map } = loaded;
+    let Config { globals, routers, interfaces, pacing, static_addresses } = config;
+    let mut tables = Vec::new();
+    tables.extend(globals::globals(globals, &raw.globals, map));
+    for (name, interface) in interfaces {
+        tables.push(globals::interface(name, interface, map));
+    }
+    for (number, group) in (1..).zip(pacing) {
+        tables.push(globals::pacing(number, group, map));
+    }
+    for (own, raw) in static_addresses.iter().zip(&raw.static_addresses) {
+        tables.push(globals::static_address(own, raw.address.cidr.span, map));
+    }
+    for (router, raw) in routers.iter().zip(&raw.routers) {
+        tables.push(router::router(router, raw, map)?);
+    }
+    let body = tables.join("\n");
+    let repeated = read_back(&body, config)?;
+    let is_new = |d: &&Diagnostic| repeated.iter().all(|again| again.message != d.message);
+    let remarks: Vec<&Diagnostic> = warnings.iter().filter(is_new).collect();
+    Ok(head(config, *dropped == Dropped::default(), &remarks, map) + &body)
+}
+
+/// What `check` says about the text, if it means `config`.
+fn read_back(body: &str, config: &Config) -> Result<Vec<Diagnostic>, Inexpressible> {
+    let mut map = SourceMap::default();
+    let file = map.add("vipd.toml", body);
+    let mut raw = Raw::default();
+    let mut said = Vec::new();
+    let own = Text { text: body.to_owned(), ..Text::default() };
+    vipd_toml::lower(file, &own, &mut raw, &mut said);
+    match check(&raw, &mut said) {
+        Some(again) if again == *config => Ok(said),
+        _ => {
+            let first = said.first().map(|d| d.message.clone());
+            Err(Inexpressible::Differs(first.unwrap_or_else(|| "a setting is lost".to_owned())))
+        }
+    }
+}
+
+/// What stands above the first table, unless the source was a vipd.toml already.
+fn head(config: &Config, complete: bool, remarks: &[&Diagnostic], map: &SourceMap) -> String {
+    let names: Vec<String> =
+        map.files().filter(|f| !is_toml(&f.text)).map(|f| printable(&f.name)).collect();
+    if names.is_empty() && complete {
+        return String::new();
+    }
+    let names = names.join(", ");
+    let mut lines = vec![if complete {
+        format!("Converted from {names}: to vipd both mean the same.")
+    } else {
+        format!("Converted from {names}, but NOT ALL of it: see \"dropped\" and \"not run\" below.")
+    }];
+    lines.push("Every option: vipd.toml(5).".to_owned());
+    let secret = |r: &RouterConfig| matches!(r.dialect, Dialect::V2(AuthV2::Pass(_)));
+    if config.routers.iter().any(|router| secret(router)) {
+        lines.push("A password stands in clear text here: chmod 640.".to_owned());
+    }
+    if !remarks.is_empty() {
+        lines.push(String::new());
+        lines.push("What reads differently now, or was left out:".to_owned());
+    }
+    for remark in remarks {
+        let place = remark.span.map(|span| map.place(span) + ": ").unwrap_or_default();
+        let notes: String = remark.notes.iter().map(|note| format!("; {note}")).collect();
+        lines.push(format!("  {place}{}{notes}", remark.message));
+    }
+    let comments = lines.iter().map(|line| format!("# {}", printable(line)).trim_end().to_owned());
+    comments.collect::<Vec<_>>().join("\n") + "\n\n"
+}
+
+fn is_toml(text: &str) -> bool {
+    recognise(text) == Some(Format::Toml)
+}
