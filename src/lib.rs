@@ -22,6 +22,7 @@
 //! | [`track`] | what moves a priority | types, config::checks |
 //! | [`status`] | the one status type | types |
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
+//! | [`pair`] | two nodes' configurations side by side | config, vrrp, wire, types |
 //! | [`engine`] | all routers, links and sockets together | the above |
 //! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
 //! | [`probe`] | one run of one check | sys, config::checks, track, types |
@@ -45,6 +46,7 @@ pub mod engine;
 pub mod import;
 pub mod lab;
 pub mod log;
+pub mod pair;
 pub mod probe;
 pub mod status;
 pub mod sys;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::exit;
 use super::render::missing;
 use super::sources::FileSystem;
+use super::{exit, pair};
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
-use crate::config::load::{Reading, Sources, load_as};
+use crate::config::load::{Reading, load_as};
 use crate::config::{Config, Dropped, Format, Preempt, RouterConfig};
 use crate::types::{AuthV2, Dialect};
 
@@ -24,12 +24,16 @@ use crate::types::{AuthV2, Dialect};
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct CheckArgs {
     /// Configuration files; together they make one configuration
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "pair", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Compare the files of two nodes: do they hear each other, and who serves when
+    #[arg(long, num_args = 2, value_names = ["FILE", "FILE"], conflicts_with = "files")]
+    pub pair: Vec<PathBuf>,
     /// The dialect of all files, if the content does not give it away
     #[arg(long, value_name = "toml|keepalived|haproxy")]
     pub format: Option<Format>,
-    /// Which node it is to the `@ID` lines of a keepalived.conf [default: the host name]
+    /// Which node it is to the `@ID` lines of a keepalived.conf [default: the host name]; with
+    /// --pair both nodes, as `ID,ID`
     #[arg(short = 'i', long, value_name = "ID")]
     pub config_id: Option<String>,
     /// Leave out what cannot be used, as `vipd run --lenient` does
@@ -49,43 +53,63 @@ pub struct CheckArgs {
 /// Checks the files and prints what was found to `out`, all of it in one run.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> ExitCode {
     let color = !args.json && std::io::stdout().is_terminal() && !no_color();
-    exit::code(run(args, &args.sources(), color, out))
+    exit::code(run(args, color, out))
 }
 
 /// The same without colour; returns the exit status.
 pub(super) fn report(args: &CheckArgs, out: &mut dyn Write) -> u8 {
-    run(args, &args.sources(), false, out)
+    run(args, false, out)
 }
 
-impl CheckArgs {
-    fn sources(&self) -> FileSystem {
-        FileSystem { config_id: self.config_id.clone() }
-    }
-}
-
-fn run(args: &CheckArgs, sources: &dyn Sources, color: bool, out: &mut dyn Write) -> u8 {
+fn run(args: &CheckArgs, color: bool, out: &mut dyn Write) -> u8 {
     let reading = Reading { format: args.format, lenient: args.lenient, vrrp_only: args.vrrp };
-    let (usable, diagnostics, map, unreadable) = match load_as(sources, &args.files, reading) {
+    let (findings, text) = match args.pair.as_slice() {
+        [a, b] => {
+            let pair = pair::compared([a, b], args.config_id.as_deref(), reading);
+            (pair.findings(), if args.json { pair.json() } else { pair.text(color) })
+        }
+        _ => one(args, reading, color),
+    };
+    // A reader that went away has seen enough; the exit status still says what was found.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    findings.status(args.deny_warnings)
+}
+
+fn one(args: &CheckArgs, reading: Reading, color: bool) -> (Findings, String) {
+    let sources = FileSystem { config_id: args.config_id.clone() };
+    let (usable, diagnostics, map, unreadable) = match load_as(&sources, &args.files, reading) {
         Ok(loaded) => (Some((loaded.config, loaded.dropped)), loaded.warnings, loaded.map, false),
         Err(failed) => (None, failed.diagnostics, failed.map, failed.unreadable),
-    };
-    let status = if unreadable {
-        exit::NO_INPUT
-    } else if usable.is_none() {
-        exit::CONFIG
-    } else if args.deny_warnings && !diagnostics.is_empty() {
-        exit::WARNINGS
-    } else {
-        0
     };
     let text = if args.json {
         json(usable.as_ref(), &diagnostics, &map)
     } else {
         text(usable.as_ref(), &diagnostics, &map, color)
     };
-    // A reader that went away has seen enough; the exit status still says what was found.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    status
+    let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    (Findings { unreadable, errors, warnings }, text)
+}
+
+/// What a check found, as far as the exit status goes.
+pub(super) struct Findings {
+    pub(super) unreadable: bool,
+    pub(super) errors: usize,
+    pub(super) warnings: usize,
+}
+
+impl Findings {
+    fn status(&self, deny_warnings: bool) -> u8 {
+        if self.unreadable {
+            exit::NO_INPUT
+        } else if self.errors > 0 {
+            exit::CONFIG
+        } else if deny_warnings && self.warnings > 0 {
+            exit::WARNINGS
+        } else {
+            exit::OK
+        }
+    }
 }
 
 /// Whether the user asked for no colour (<https://no-color.org>).
@@ -131,7 +155,7 @@ fn text(
     text
 }
 
-fn plural(n: usize, what: &str) -> String {
+pub(super) fn plural(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 

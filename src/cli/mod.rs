@@ -9,6 +9,7 @@ mod fold;
 mod generate;
 mod keepalived;
 mod operate;
+mod pair;
 pub mod reload;
 pub mod render;
 mod run;

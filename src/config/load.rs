@@ -154,8 +154,21 @@ pub fn load_as(
     files: &[PathBuf],
     reading: Reading,
 ) -> Result<Loaded, Failed> {
-    let mut state =
-        Loading { sources, map: SourceMap::default(), out: Vec::new(), unreadable: false };
+    load_beside(SourceMap::default(), sources, files, reading)
+}
+
+/// The same with a map that has other files already, so that messages can point into all of them.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_beside(
+    map: SourceMap,
+    sources: &dyn Sources,
+    files: &[PathBuf],
+    reading: Reading,
+) -> Result<Loaded, Failed> {
+    let others = map.files().count();
+    let mut state = Loading { sources, map, out: Vec::new(), unreadable: false };
     let mut raw = Raw::default();
     let mut importer = keepalived::Importer::new(sources.config_id());
     let mut first_ids = Vec::new();
@@ -178,10 +191,15 @@ pub fn load_as(
     importer.finish(&mut state, reading.vrrp_only, &mut raw);
     // In the order of the command line: what a file includes is numbered right after it.
     raw.routers.sort_by_key(|r| first_ids.partition_point(|first| *first <= r.name.span.file));
-    finish(state, reading.lenient, raw)
+    finish(state, others, reading.lenient, raw)
 }
 
-fn finish(state: Loading<'_>, lenient: bool, mut raw: Raw) -> Result<Loaded, Failed> {
+fn finish(
+    state: Loading<'_>,
+    others: usize,
+    lenient: bool,
+    mut raw: Raw,
+) -> Result<Loaded, Failed> {
     let Loading { map, mut out, unreadable, .. } = state;
     let config = if lenient { check_rest(&mut raw, &mut out) } else { check(&raw, &mut out) };
     // In the order of the files; what has no place comes first. A global setting that is wrong for
@@ -193,7 +211,7 @@ fn finish(state: Loading<'_>, lenient: bool, mut raw: Raw) -> Result<Loaded, Fai
     let mut failed = out.iter().any(|d| d.severity == Severity::Error);
     if raw.routers.is_empty() && !failed {
         let nothing = if dropped.routers.is_empty() {
-            nothing_to_do(&map)
+            nothing_to_do(&map, others)
         } else {
             Diagnostic::general("nothing to do: no virtual router can be run")
         };
@@ -206,8 +224,8 @@ fn finish(state: Loading<'_>, lenient: bool, mut raw: Raw) -> Result<Loaded, Fai
     }
 }
 
-fn nothing_to_do(map: &SourceMap) -> Diagnostic {
-    let names: Vec<&str> = map.files().map(|file| file.name.as_str()).collect();
+fn nothing_to_do(map: &SourceMap, others: usize) -> Diagnostic {
+    let names: Vec<&str> = map.files().skip(others).map(|file| file.name.as_str()).collect();
     if names.is_empty() {
         return Diagnostic::general("no configuration file is given");
     }

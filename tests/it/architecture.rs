@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PURE: [&str; 8] = ["types", "wire", "vrrp", "track", "engine", "config", "import", "status"];
+const PURE: [&str; 9] =
+    ["types", "wire", "vrrp", "track", "engine", "config", "import", "pair", "status"];
 
 /// What only the shell may name. The pure modules get time, files and packets as arguments.
 const SHELL: [&str; 14] = [
@@ -25,7 +26,7 @@ const SHELL: [&str; 14] = [
 ];
 
 /// Who may use whom; everything else is an arrow pointing upwards.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("types", &[]),
     ("wire", &["types"]),
     ("track", &["types", "config::checks"]),
@@ -34,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("import", &["types", "config"]),
     ("vrrp", &["wire", "track", "config", "status", "types", "engine::io"]),
     ("engine", &["vrrp", "track", "config", "status", "wire", "types"]),
+    ("pair", &["config", "vrrp", "wire", "types"]),
     ("sys", &["wire", "types", "engine", "config"]),
     ("probe", &["sys", "config::checks", "track", "types"]),
     ("api", &["status", "types"]),

@@ -14,6 +14,7 @@ mod expected;
 mod golden;
 mod lenient;
 mod manual;
+mod pair;
 mod probe;
 mod reload_text;
 mod status_render;

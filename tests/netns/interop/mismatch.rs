@@ -1,11 +1,12 @@
 //! Two nodes that do not agree: both are master, and `vipd status` says why and what to do.
 
 use std::fmt;
+use std::process::Command;
 use std::time::Duration;
 
 use vipd::lab::deadline::{eventually, never};
 
-use super::pair::{Case, Dialect, Instance, Kind, Pair};
+use super::pair::{Case, Dialect, Instance, Kind, Pair, binary};
 use crate::SOON;
 use crate::turns::{each, together};
 
@@ -90,6 +91,7 @@ fn explained(case: &Disagreement) {
     let (mut ours, mut theirs) = (pair.instance(case.priority), pair.instance(120));
     (case.ours)(&mut ours);
     (case.theirs)(&mut theirs);
+    foreseen(&ours, &theirs);
     pair.a.start(&ours);
     pair.b.start(&theirs);
     eventually(SOON, "two masters", || pair.a.has(pair.vip) && pair.b.has(pair.vip))
@@ -103,6 +105,20 @@ fn explained(case: &Disagreement) {
         let hints = pair.b.hints();
         assert!(hints.contains("10.0.0.2 speaks for VRID 51 too"), "{hints}");
     }
+}
+
+/// `vipd check --pair` says beforehand that this cannot work.
+fn foreseen(ours: &Instance, theirs: &Instance) {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [("a.conf", ours), ("b.conf", theirs)].map(|(name, instance)| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, instance.to_string()).unwrap();
+        path
+    });
+    let output = Command::new(binary()).args(["check", "--pair"]).args(&files).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    assert!(text.contains("become master"), "{text}");
 }
 
 /// What the master with the shorter list must say before it is too late.

@@ -1,0 +1,270 @@
+//! Two nodes' configurations side by side: what keeps them from being a pair, and who serves when.
+//!
+//! Offline and pure. What a receiver will make of an advert follows from both files; so does the time
+//! a failover takes, by [`crate::vrrp::timing`].
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod hearing;
+mod lists;
+mod outcomes;
+mod roles;
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::time::Duration;
+
+pub use outcomes::{Event, Outcome, Serving};
+
+use crate::config::diag::{Diagnostic, Severity, Span, Spanned};
+use crate::config::raw::{Raw, RawRouter};
+use crate::config::{Config, RouterConfig};
+use crate::types::{Family, IfName, Vrid};
+
+/// One node: its name in messages and its configuration, whose spans belong to a map it shares with
+/// the other node's.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    /// What messages call it.
+    pub name: &'a str,
+    /// The checked configuration.
+    pub config: &'a Config,
+    /// The same as written.
+    pub raw: &'a Raw,
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Side {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Side {
+        match self {
+            Side::A => Side::B,
+            Side::B => Side::A,
+        }
+    }
+}
+
+/// A length of time as precisely as people need it: `609 ms`, `3.4 s`.
+#[must_use]
+pub fn rough(length: Duration) -> String {
+    if length < Duration::from_secs(1) {
+        format!("{:.0} ms", length.as_secs_f64() * 1000.0)
+    } else {
+        format!("{:.1} s", length.as_secs_f64())
+    }
+}
+
+/// What the comparison found.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// Errors mean that the pair, or a router of it, cannot work.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The routers both nodes have, in the order of the first node's file.
+    pub routers: Vec<Pairing>,
+}
+
+/// A virtual router of both nodes.
+#[derive(Clone, Debug)]
+pub struct Pairing {
+    /// Its name on each node.
+    pub names: [String; 2],
+    /// The VRID, as the first node has it.
+    pub vrid: Vrid,
+    /// The family, as the first node has it.
+    pub family: Family,
+    /// The version, as the first node has it.
+    pub version: u8,
+    /// The interfaces that carry the adverts.
+    pub interfaces: [IfName; 2],
+    /// The priorities.
+    pub priorities: [u8; 2],
+    /// Who serves when.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Pairing {
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let [name, _] = &self.names;
+        name
+    }
+
+    /// Whether the same happens to another router in every case.
+    #[must_use]
+    pub fn behaves_as(&self, other: &Pairing) -> bool {
+        self.interfaces == other.interfaces
+            && self.priorities == other.priorities
+            && self.outcomes == other.outcomes
+    }
+}
+
+/// Compares two nodes.
+#[must_use]
+pub fn compare(a: Node<'_>, b: Node<'_>) -> Comparison {
+    let mut diagnostics = Vec::new();
+    let mut routers = Vec::new();
+    let (a, b) = (halves(a), halves(b));
+    let couples = matching(&a, &b);
+    for &(own, other) in &couples {
+        let mut couple = Couple { a: own, b: other, a_hears: true, b_hears: true, flaps: false };
+        hearing::check(&mut couple, &mut diagnostics);
+        lists::check(&couple, &mut diagnostics);
+        roles::check(&couple, &mut diagnostics);
+        routers.push(Pairing {
+            names: [own.router.name.clone(), other.router.name.clone()],
+            vrid: own.router.vrid,
+            family: own.router.dialect.family(),
+            version: own.router.dialect.version(),
+            interfaces: [own.router.iface.clone(), other.router.iface.clone()],
+            priorities: [own.router.priority.get(), other.router.priority.get()],
+            outcomes: outcomes::of(&couple),
+        });
+    }
+    lists::strangers(&a, &b, &couples, &mut diagnostics);
+    let alone = |half: &&Half<'_>| {
+        !couples.iter().any(|(a, b)| a.raw.name == half.raw.name || b.raw.name == half.raw.name)
+    };
+    for half in a.iter().chain(&b).filter(alone) {
+        let (name, node) = (&half.router.name, half.node);
+        let text = format!("{name} is on {node} only: nobody takes over its addresses");
+        diagnostics.push(Diagnostic::warning(half.raw.name.span, text));
+    }
+    if couples.is_empty() {
+        let text = "the two nodes have no virtual router in common";
+        diagnostics.push(
+            Diagnostic::general(text)
+                .note("neither a VRID, nor an address, nor a name is the same")
+                .help("compare the files of two nodes that share an address"),
+        );
+    }
+    Comparison { diagnostics, routers }
+}
+
+/// A place in one of the files, and a few words about it.
+type Place = (Span, String);
+
+/// One node's side of a router.
+#[derive(Clone, Copy)]
+struct Half<'a> {
+    node: &'a str,
+    router: &'a RouterConfig,
+    raw: &'a RawRouter,
+    /// The configuration of the whole node.
+    config: &'a Config,
+}
+
+impl Half<'_> {
+    /// Where a setting stands and what it says; at the block's header if it is a default.
+    fn at<T>(&self, setting: Option<&Spanned<T>>, value: impl Display) -> Place {
+        match setting {
+            Some(written) => (written.span, format!("{}: {value}", self.node)),
+            None => (self.raw.name.span, format!("{}: {value}, the default", self.node)),
+        }
+    }
+
+    fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.router.addresses.iter().map(|address| address.cidr.address()).collect()
+    }
+
+    /// Where one of its addresses stands.
+    fn address_span(&self, address: IpAddr) -> Span {
+        let mut all = self.raw.addresses.iter().chain(&self.raw.excluded);
+        let written = all.find(|raw| raw.cidr.value.address() == address);
+        written.map_or(self.raw.name.span, |raw| raw.cidr.span)
+    }
+}
+
+fn halves<'a>(node: Node<'a>) -> Vec<Half<'a>> {
+    let Node { name, config, raw } = node;
+    let both = config.routers.iter().zip(&raw.routers);
+    both.map(|(router, raw)| Half { node: name, router, raw, config }).collect()
+}
+
+/// A router of both nodes.
+struct Couple<'a> {
+    a: Half<'a>,
+    b: Half<'a>,
+    /// Whether A accepts B's adverts.
+    a_hears: bool,
+    /// Whether B accepts A's.
+    b_hears: bool,
+    /// One of them cannot wait for the other's next advert.
+    flaps: bool,
+}
+
+impl<'a> Couple<'a> {
+    fn half(&self, side: Side) -> &Half<'a> {
+        match side {
+            Side::A => &self.a,
+            Side::B => &self.b,
+        }
+    }
+
+    /// What messages call it.
+    fn name(&self) -> String {
+        let (a, b) = (&self.a.router.name, &self.b.router.name);
+        if a == b { a.clone() } else { format!("{a} ({b} on {})", self.b.node) }
+    }
+
+    fn error(&self, text: &str, a: Place, b: Place) -> Diagnostic {
+        let text = format!("{}: {text}", self.name());
+        Diagnostic::error(a.0, text).label(a.1).also(b.0, b.1)
+    }
+
+    fn warning(&self, text: &str, a: Place, b: Place) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..self.error(text, a, b) }
+    }
+
+    fn deafen(&mut self, side: Side) {
+        match side {
+            Side::A => self.a_hears = false,
+            Side::B => self.b_hears = false,
+        }
+    }
+}
+
+/// Which routers belong together: the same VRID and family first, then shared addresses, then the
+/// name. Each router has one counterpart at most.
+fn matching<'a>(a: &[Half<'a>], b: &[Half<'a>]) -> Vec<(Half<'a>, Half<'a>)> {
+    let mut candidates = Vec::new();
+    for (i, own) in a.iter().enumerate() {
+        for (j, other) in b.iter().enumerate() {
+            let likeness = likeness(own, other);
+            if likeness > 0 {
+                candidates.push((std::cmp::Reverse(likeness), i, j));
+            }
+        }
+    }
+    candidates.sort_unstable();
+    let (mut taken_a, mut taken_b) = (BTreeSet::new(), BTreeSet::new());
+    let mut found = Vec::new();
+    for (_, i, j) in candidates {
+        if !taken_a.contains(&i) && !taken_b.contains(&j) {
+            taken_a.insert(i);
+            taken_b.insert(j);
+            found.push((i, j));
+        }
+    }
+    found.sort_unstable();
+    found.into_iter().filter_map(|(i, j)| Some((*a.get(i)?, *b.get(j)?))).collect()
+}
+
+/// How much two routers look like one; 0 if not at all.
+fn likeness(own: &Half<'_>, other: &Half<'_>) -> u8 {
+    let (a, b) = (own.router, other.router);
+    let same_key = a.vrid == b.vrid && a.dialect.family() == b.dialect.family();
+    let shares = !own.addresses().is_disjoint(&other.addresses());
+    let same_name = a.name == b.name;
+    let clues = u8::from(same_key) * 8 + u8::from(shares) * 4 + u8::from(same_name) * 2;
+    if clues == 0 { 0 } else { clues + u8::from(a.iface == b.iface) }
+}

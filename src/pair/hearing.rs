@@ -1,0 +1,424 @@
+//! What keeps one node from accepting the other's adverts, before any of them is sent.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Couple, Half, Place, Side, rough};
+use crate::config::diag::{Diagnostic, Severity};
+use crate::config::{Cast, Strict};
+use crate::types::{AuthV2, Centis, Dialect, V3Checksum};
+use crate::vrrp::timing;
+use crate::wire::vrrp::HOP_LIMIT;
+
+const BOTH_DEAF: &str = "neither node accepts the other's adverts: both become master";
+
+/// Reports it and remembers who is deaf.
+pub(super) fn check(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let mut found = Vec::new();
+    identity(couple, &mut found);
+    let same_version = couple.a.router.dialect.version() == couple.b.router.dialect.version();
+    if same_version {
+        authentication(couple, &mut found);
+        interval_v2(couple, &mut found);
+    }
+    cast(couple, &mut found);
+    if !found.is_empty() {
+        couple.deafen(Side::A);
+        couple.deafen(Side::B);
+    }
+    out.append(&mut found);
+    if same_version {
+        checksum(couple, out);
+        interval_v3(couple, out);
+        for side in [Side::A, Side::B] {
+            refused_by(couple, side, out);
+        }
+    }
+}
+
+/// VRID, family, version.
+fn identity(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&couple.a, &couple.b);
+    if a.router.vrid != b.router.vrid {
+        let (ours, theirs) = (a.router.vrid, b.router.vrid);
+        out.push(
+            couple
+                .error(
+                    "the VRIDs differ",
+                    a.at(a.raw.vrid.as_ref(), ours),
+                    b.at(b.raw.vrid.as_ref(), theirs),
+                )
+                .note("adverts for another VRID are none of a node's business: both become master")
+                .help("give this router the same number on both nodes"),
+        );
+    }
+    let (ours, theirs) = (a.router.dialect.family(), b.router.dialect.family());
+    if ours != theirs {
+        let first = |half: &Half<'_>| half.raw.addresses.first().map(|raw| raw.cidr);
+        out.push(
+            couple
+                .error(
+                    "one node speaks IPv4, the other IPv6",
+                    a.at(first(a).as_ref(), ours),
+                    b.at(first(b).as_ref(), theirs),
+                )
+                .note("the first address decides the family of the adverts: both become master")
+                .help("put the same address first on both nodes"),
+        );
+        return;
+    }
+    let (ours, theirs) = (a.router.dialect.version(), b.router.dialect.version());
+    if ours != theirs {
+        out.push(
+            couple
+                .error(
+                    "the VRRP versions differ",
+                    a.at(a.raw.version.as_ref(), format!("version {ours}")),
+                    b.at(b.raw.version.as_ref(), format!("version {theirs}")),
+                )
+                .note(BOTH_DEAF)
+                .help("use the same version on both nodes; change both at the same time"),
+        );
+    }
+}
+
+fn authentication(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&couple.a, &couple.b);
+    let (Dialect::V2(ours), Dialect::V2(theirs)) = (a.router.dialect, b.router.dialect) else {
+        return;
+    };
+    if ours == theirs {
+        return;
+    }
+    let word = |auth| if auth == AuthV2::None { "no password" } else { "a password" };
+    let text = if word(ours) == word(theirs) {
+        "the passwords differ"
+    } else {
+        "only one node has a password"
+    };
+    let place = |half: &Half<'_>, auth| match (&half.raw.auth_pass, auth) {
+        (Some(pass), AuthV2::Pass(_)) => (pass.span, format!("{}: a password", half.node)),
+        _ => (half.raw.name.span, format!("{}: no password", half.node)),
+    };
+    out.push(
+        couple
+            .error(text, place(a, ours), place(b, theirs))
+            .note(BOTH_DEAF)
+            .help("use the same auth_pass on both nodes, or none"),
+    );
+}
+
+fn interval_v2(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&couple.a, &couple.b);
+    if let (Dialect::V2(_), true) = (a.router.dialect, a.router.interval != b.router.interval) {
+        out.push(
+            intervals(couple, Severity::Error)
+                .note("version 2 refuses adverts with another interval: both become master")
+                .help("use the same interval on both nodes"),
+        );
+    }
+}
+
+fn intervals(couple: &Couple<'_>, severity: Severity) -> Diagnostic {
+    let (a, b) = (&couple.a, &couple.b);
+    let error = couple.error(
+        "the advert intervals differ",
+        a.at(a.raw.interval.as_ref(), a.router.interval),
+        b.at(b.raw.interval.as_ref(), b.router.interval),
+    );
+    Diagnostic { severity, ..error }
+}
+
+/// The interval `half` uses while it follows a master that advertises `advertised`.
+pub(super) fn learned(half: &Half<'_>, advertised: Centis) -> Centis {
+    match half.router.dialect {
+        Dialect::V2(_) => half.router.interval,
+        Dialect::V3Ipv4(_) | Dialect::V3Ipv6 => advertised.min(half.router.max_learned_interval),
+    }
+}
+
+/// How long `half` waits for the next advert of such a master.
+pub(super) fn patience(half: &Half<'_>, advertised: Centis) -> Duration {
+    timing::master_down(
+        &half.router.dialect,
+        half.router.priority,
+        learned(half, advertised),
+        half.router.down_timer_adverts,
+    )
+}
+
+/// Version 3 backups follow their master's interval, within limits.
+fn interval_v3(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&couple.a, &couple.b);
+    if a.router.dialect.version() != 3 || a.router.interval == b.router.interval {
+        return;
+    }
+    let side = if a.router.interval < b.router.interval { Side::A } else { Side::B };
+    let (quick, slow) = (couple.half(side), couple.half(side.other()));
+    let (name, other) = (quick.node, slow.node);
+    let theirs = slow.router.interval;
+    let wait = patience(quick, theirs);
+    if wait <= theirs.as_duration() {
+        let limit = quick.router.max_learned_interval;
+        let text = format!(
+            "{name} believes an interval of at most {limit} and waits {} for {other}, which speaks \
+             every {theirs}",
+            rough(wait)
+        );
+        out.push(
+            intervals(couple, Severity::Error)
+                .note(text)
+                .note(format!("{name} takes over between two adverts of {other}, again and again"))
+                .help("use the same interval on both nodes"),
+        );
+        couple.flaps = true;
+        return;
+    }
+    let mut warning = intervals(couple, Severity::Warning)
+        .note("a backup follows the interval of its master, so a failover takes longer one way")
+        .help("use the same interval on both nodes");
+    let first = patience(quick, quick.router.interval);
+    if first <= theirs.as_duration() {
+        warning = warning.note(format!(
+            "until it hears {other}, {name} waits {}: it may take over whenever it starts",
+            rough(first)
+        ));
+    }
+    out.push(warning);
+}
+
+/// Multicast or unicast, the group, the peers.
+fn cast(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&couple.a, &couple.b);
+    if let (Some(ours), Some(theirs)) = (a.router.source, b.router.source)
+        && ours == theirs
+    {
+        out.push(
+            couple
+                .error(
+                    "both nodes send from the same address",
+                    a.at(a.raw.source.as_ref(), ours),
+                    b.at(b.raw.source.as_ref(), theirs),
+                )
+                .note("a node takes such adverts for its own and ignores them")
+                .help("use the node's own address on each"),
+        );
+    }
+    match (&a.router.cast, &b.router.cast) {
+        (Cast::Multicast { group: ours }, Cast::Multicast { group: theirs }) => {
+            if ours != theirs && ours.is_ipv4() == theirs.is_ipv4() {
+                out.push(
+                    couple
+                        .error(
+                            "the multicast groups differ",
+                            a.at(a.raw.group.as_ref(), ours),
+                            b.at(b.raw.group.as_ref(), theirs),
+                        )
+                        .note(BOTH_DEAF)
+                        .help("use the same group on both nodes, or none"),
+                );
+            }
+        }
+        (Cast::Unicast { .. }, Cast::Unicast { .. }) => {
+            for (own, other) in [(a, b), (b, a)] {
+                out.extend(unlisted(couple, own, other));
+            }
+            if out.is_empty() {
+                out.extend(one_peer_for_both(couple));
+            }
+        }
+        _ => {
+            let place = |half: &Half<'_>| match &half.raw.peers {
+                Some(peers) => (peers.span, format!("{}: unicast", half.node)),
+                None => (half.raw.name.span, format!("{}: multicast", half.node)),
+            };
+            out.push(
+                couple
+                    .error("one node speaks unicast, the other multicast", place(a), place(b))
+                    .note(BOTH_DEAF)
+                    .help("list the unicast peers on both nodes, or on neither"),
+            );
+        }
+    }
+}
+
+/// `own` does not know the address `other` sends from.
+fn unlisted(couple: &Couple<'_>, own: &Half<'_>, other: &Half<'_>) -> Option<Diagnostic> {
+    let Cast::Unicast { peers, .. } = &own.router.cast else { return None };
+    let span = own.raw.peers.as_ref().map_or(own.raw.name.span, |peers| peers.span);
+    let (name, from) = (own.node, other.node);
+    let Some(source) = other.router.source else {
+        if peers.iter().any(|peer| Some(peer.address) != own.router.source) {
+            return None;
+        }
+        let text = format!("{}: {name} lists no peer but itself", couple.name());
+        return Some(
+            Diagnostic::error(span, text)
+                .note("it has nobody to send to and stays in FAULT")
+                .help(format!("list the address of {from}")),
+        );
+    };
+    if source.is_ipv4() != couple.a.router.dialect.family().vrrp_group().is_ipv4()
+        || peers.iter().any(|peer| peer.address == source)
+    {
+        return None;
+    }
+    let text = format!("{}: {name} does not list {source}, from where {from} sends", couple.name());
+    let (there, label) = other.at(other.raw.source.as_ref(), source);
+    Some(
+        Diagnostic::error(span, text)
+            .label(format!("the peers of {name}"))
+            .also(there, label)
+            .note(format!("{name} sends no adverts there and refuses those from there"))
+            .help(format!("add {source} to the peers of {name}")),
+    )
+}
+
+/// The same list with one address on both nodes: it can be one of them only.
+fn one_peer_for_both(couple: &Couple<'_>) -> Option<Diagnostic> {
+    let only = |half: &Half<'_>| -> Option<IpAddr> {
+        match &half.router.cast {
+            Cast::Unicast { peers, .. } => match peers.as_slice() {
+                [peer] => Some(peer.address),
+                _ => None,
+            },
+            Cast::Multicast { .. } => None,
+        }
+    };
+    let address = only(&couple.a).filter(|address| only(&couple.b) == Some(*address))?;
+    let place = |half: &Half<'_>| {
+        let span = half.raw.peers.as_ref().map_or(half.raw.name.span, |peers| peers.span);
+        (span, format!("{}: {address}", half.node))
+    };
+    Some(
+        couple
+            .error("both nodes list the same single peer", place(&couple.a), place(&couple.b))
+            .note(format!("if {address} is one of them, that node has nobody to send to"))
+            .help("list both addresses on both nodes, or on each the other's"),
+    )
+}
+
+/// The forms of the VRRPv3 checksum over IPv4; most receivers accept more than they send.
+fn checksum(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (couple.a, couple.b);
+    let (Dialect::V3Ipv4(ours), Dialect::V3Ipv4(theirs)) = (a.router.dialect, b.router.dialect)
+    else {
+        return;
+    };
+    if ours == theirs {
+        return;
+    }
+    let place = |half: &Half<'_>, form| {
+        let word = match form {
+            V3Checksum::PseudoHeader => "over message and pseudo-header",
+            V3Checksum::MessageOnly => "over the message only",
+            V3Checksum::OldUnicast => "as before keepalived 1.3.7",
+        };
+        half.at(half.raw.checksum.as_ref(), word)
+    };
+    let mut accepted = true;
+    for (side, own, other, form) in [(Side::A, a, b, theirs), (Side::B, b, a, ours)] {
+        let accepts = match (own.router.strict, own.router.dialect) {
+            (Some(Strict::Rfc9568), _) => form == V3Checksum::MessageOnly,
+            (_, Dialect::V3Ipv4(V3Checksum::OldUnicast)) => true,
+            _ => form != V3Checksum::OldUnicast,
+        };
+        if !accepts {
+            let (name, from) = (own.node, other.node);
+            out.push(
+                couple
+                    .error(
+                        &format!("{name} does not accept the checksum of {from}"),
+                        place(&a, ours),
+                        place(&b, theirs),
+                    )
+                    .note(unseen(name, from))
+                    .help("use the same form on both nodes"),
+            );
+            couple.deafen(side);
+            accepted = false;
+        }
+    }
+    if accepted {
+        out.push(
+            couple
+                .warning("the checksums differ", place(&a, ours), place(&b, theirs))
+                .note("vipd accepts both; keepalived without v3_checksum_as_v2 refuses the shorter one")
+                .help("use the same form on both nodes"),
+        );
+    }
+}
+
+fn unseen(name: &str, from: &str) -> String {
+    format!("{name} does not see {from} as master and serves beside it")
+}
+
+/// What only one direction suffers from: options of the receiver that refuse this sender.
+fn refused_by(couple: &mut Couple<'_>, receiver: Side, out: &mut Vec<Diagnostic>) {
+    let (own, other) = (couple.half(receiver), couple.half(receiver.other()));
+    let (name, from) = (own.node, other.node);
+    let mut found = Vec::new();
+    if let Cast::Unicast { peers, .. } = &own.router.cast {
+        let sent = match &other.router.cast {
+            Cast::Unicast { ttl, .. } => *ttl,
+            Cast::Multicast { .. } => HOP_LIMIT,
+        };
+        let mut from_there = peers.iter().filter(|peer| match other.router.source {
+            Some(source) => peer.address == source,
+            None => Some(peer.address) != own.router.source,
+        });
+        if from_there.clone().next().is_some()
+            && from_there.all(|peer| !peer.accepted_ttl.contains(&sent))
+        {
+            let span = own.raw.peers.as_ref().map_or(own.raw.name.span, |peers| peers.span);
+            let text = format!("{name} does not accept the TTL of {from}");
+            let theirs = other.at(other.raw.ttl.as_ref(), format!("sends with TTL {sent}"));
+            found.push(
+                couple
+                    .error(&text, (span, format!("the peers of {name}")), theirs)
+                    .help("leave the TTL at 255, or lower min_ttl of the peer"),
+            );
+        }
+    }
+    if let Some(strict) = own.raw.strict {
+        let mut refuse = |what: &str, at: Place| {
+            let text = format!("{name} follows an RFC to the letter and {what}");
+            let here = (strict.span, format!("{name}: strict"));
+            found
+                .push(couple.error(&text, here, at).help("be strict on both nodes, or on neither"));
+        };
+        let not_link_local =
+            |ip: IpAddr| matches!(ip, IpAddr::V6(v6) if !v6.is_unicast_link_local());
+        if other.router.advertised().next().is_some_and(not_link_local) {
+            let at = other.at(other.raw.addresses.first().map(|raw| &raw.cidr), "not link-local");
+            refuse("refuses a first address that is not link-local", at);
+        }
+        if other.router.source.is_some_and(not_link_local) {
+            let at = other.at(other.raw.source.as_ref(), "not link-local");
+            refuse("refuses a source that is not link-local", at);
+        }
+        let lists = |half: &Half<'_>| half.router.advertised().collect::<BTreeSet<_>>();
+        let owner = other.router.priority.is_owner();
+        if strict.value == Strict::Rfc3768 && !owner && lists(own) != lists(other) {
+            let at = (other.raw.name.span, format!("{from}: other addresses"));
+            refuse("refuses adverts with other addresses than its own", at);
+        }
+    }
+    if other.router.priority.is_owner() && !own.router.expect_owner {
+        let theirs = other.at(other.raw.priority.as_ref(), "priority 255");
+        let ours = own.at(own.raw.expect_owner.as_ref(), "expects no owner");
+        let text = format!("{name} expects no owner, and {from} claims to be one");
+        found.push(
+            couple
+                .error(&text, ours, theirs)
+                .help(format!("lower the priority of {from}, or remove expect_owner")),
+        );
+    }
+    if found.is_empty() {
+        return;
+    }
+    let note = unseen(name, from);
+    out.extend(found.into_iter().map(|error| error.note(note.clone())));
+    couple.deafen(receiver);
+}

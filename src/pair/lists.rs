@@ -1,0 +1,105 @@
+//! The addresses of both nodes.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Couple, Half, Place};
+use crate::config::VirtualAddress;
+use crate::config::diag::Diagnostic;
+
+/// Differences within one router.
+pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&couple.a, &couple.b);
+    let listed = |half: &Half<'_>| half.router.advertised().collect::<BTreeSet<_>>();
+    let (ours, theirs) = (listed(a), listed(b));
+    if ours != theirs && a.router.dialect.family() == b.router.dialect.family() {
+        let only_a: Vec<IpAddr> = ours.difference(&theirs).copied().collect();
+        let only_b: Vec<IpAddr> = theirs.difference(&ours).copied().collect();
+        let mut error = couple
+            .error(
+                "the nodes advertise different addresses",
+                surplus(a, &only_a, &only_b),
+                surplus(b, &only_b, &only_a),
+            )
+            .note("keepalived before 2.3.3 refuses such adverts: both become master");
+        let both = |ip: &&IpAddr| a.addresses().contains(*ip) && b.addresses().contains(*ip);
+        let all = || only_a.iter().chain(&only_b);
+        if let Some(ip) = all().find(both) {
+            error = error.note(format!("{ip} is advertised on one node and excluded on the other"));
+        }
+        if !all().all(|ip| both(&ip)) {
+            error = error.note("nobody answers for an address while the node without it serves");
+        }
+        out.push(error.help("make the lists equal on both nodes"));
+    }
+    for (own, other) in [(a, b), (b, a)] {
+        let missing = |address: &&Arc<VirtualAddress>| {
+            !address.advertised && !other.addresses().contains(&address.cidr.address())
+        };
+        for address in own.router.addresses.iter().filter(missing) {
+            let ip = address.cidr.address();
+            let (name, lacks) = (own.node, other.node);
+            let text =
+                format!("{}: {ip} is excluded on {name} and missing on {lacks}", couple.name());
+            let span = own.address_span(ip);
+            out.push(
+                Diagnostic::warning(span, text)
+                    .note(format!("nobody answers for it while {lacks} serves")),
+            );
+        }
+    }
+    for own in &a.router.addresses {
+        let ip = own.cidr.address();
+        let same = b.router.addresses.iter().find(|other| other.cidr.address() == ip);
+        if let Some(other) = same.filter(|other| other.cidr.prefix() != own.cidr.prefix()) {
+            let place = |half: &Half<'_>, address: &VirtualAddress| {
+                (half.address_span(ip), format!("{}: /{}", half.node, address.cidr.prefix()))
+            };
+            out.push(couple.warning(
+                &format!("{ip} has another prefix length on each node"),
+                place(a, own),
+                place(b, other),
+            ));
+        }
+    }
+}
+
+/// Addresses that routers of both nodes want which are not one router.
+pub(super) fn strangers(
+    a: &[Half<'_>],
+    b: &[Half<'_>],
+    couples: &[(Half<'_>, Half<'_>)],
+    out: &mut Vec<Diagnostic>,
+) {
+    for own in a {
+        let partner = couples.iter().find(|(half, _)| half.raw.name == own.raw.name);
+        let partner = partner.map(|(_, other)| &other.raw.name);
+        for other in b.iter().filter(|other| Some(&other.raw.name) != partner) {
+            let shared: Vec<IpAddr> =
+                own.addresses().intersection(&other.addresses()).copied().collect();
+            let link_local =
+                |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+            for ip in shared.into_iter().filter(|ip| !link_local(ip)) {
+                let (ours, theirs) = (&own.router.name, &other.router.name);
+                let (here, there) = (own.node, other.node);
+                let text = format!("{ip} belongs to {ours} on {here}, but to {theirs} on {there}");
+                out.push(
+                    Diagnostic::error(own.address_span(ip), text)
+                        .also(other.address_span(ip), theirs.clone())
+                        .note("each router elects its own master: both nodes may answer for it")
+                        .help("list it in the same router on both nodes"),
+                );
+            }
+        }
+    }
+}
+
+/// What this node has more or, if nothing, less than the other.
+fn surplus(half: &Half<'_>, own: &[IpAddr], other: &[IpAddr]) -> Place {
+    let list = |ips: &[IpAddr]| ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match own.first() {
+        Some(first) => (half.address_span(*first), format!("{} only: {}", half.node, list(own))),
+        None => (half.raw.name.span, format!("{} lacks {}", half.node, list(other))),
+    }
+}

@@ -1,0 +1,94 @@
+//! Priorities and preemption: what works, but not as its author may think.
+
+use std::cmp::Ordering;
+
+use super::{Couple, Half, Side};
+use crate::config::Preempt;
+use crate::config::check::human;
+use crate::config::diag::Diagnostic;
+
+/// The side an election prefers; `None` if only their addresses on the day decide.
+pub(super) fn better(couple: &Couple<'_>) -> Option<Side> {
+    let (a, b) = (couple.a.router, couple.b.router);
+    let by_address = match (a.source, b.source) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        _ => Ordering::Equal,
+    };
+    match a.priority.cmp(&b.priority).then(by_address) {
+        Ordering::Greater => Some(Side::A),
+        Ordering::Less => Some(Side::B),
+        Ordering::Equal => None,
+    }
+}
+
+/// The node that takes the addresses back from the other one, if there is one.
+pub(super) fn preempts(couple: &Couple<'_>) -> Option<Side> {
+    let side = better(couple)?;
+    let (own, other) = (couple.half(side).router, couple.half(side.other()).router);
+    (own.priority != other.priority && own.preempt != Preempt::Never).then_some(side)
+}
+
+pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    priorities(couple, out);
+    preemption(couple, out);
+}
+
+fn priorities(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&couple.a, &couple.b);
+    let (ours, theirs) = (a.router.priority, b.router.priority);
+    if ours != theirs {
+        return;
+    }
+    let places = || (a.at(a.raw.priority.as_ref(), ours), b.at(b.raw.priority.as_ref(), theirs));
+    let (here, there) = places();
+    if ours.is_owner() {
+        out.push(
+            couple
+                .error("both nodes claim to own the addresses (priority 255)", here, there)
+                .note("an owner becomes master at once, without listening first")
+                .help("give both nodes different priorities from 1 to 254"),
+        );
+        return;
+    }
+    let tie = match better(couple) {
+        Some(side) => format!("{} has the higher address", couple.half(side).node),
+        None => "the higher source address on the network decides".to_owned(),
+    };
+    out.push(
+        couple
+            .warning("the priorities are equal", here, there)
+            .note(format!("whoever serves goes on; if both start together, {tie}"))
+            .help("if one node should serve when it can, give it a higher priority"),
+    );
+}
+
+/// Preemption is the better node's business only.
+fn preemption(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    let Some(side) = preempts(couple) else { return };
+    let (own, other) = (couple.half(side), couple.half(side.other()));
+    let vain = |what: &str, half: &Half<'_>, at| {
+        let text = format!("{}: {what} has no effect on {}", couple.name(), half.node);
+        let (better, better_at) =
+            (own.node, own.at(own.raw.priority.as_ref(), own.router.priority));
+        Diagnostic::warning(at, text).also(better_at.0, better_at.1).note(format!(
+            "only the node with the higher priority preempts, and {better} does so: it takes the \
+             addresses back"
+        ))
+    };
+    match (other.router.preempt, &other.raw.preempt, &other.raw.preempt_delay) {
+        (Preempt::Never, Some(at), _) => {
+            let word = other.raw.words.no_preempt;
+            out.push(
+                vain(word, other, at.span)
+                    .help(format!("set it on {}, or on both nodes", own.node)),
+            );
+        }
+        (Preempt::After(delay), _, Some(at))
+            if !delay.is_zero() && other.router.preempt != own.router.preempt =>
+        {
+            let what = format!("a preempt_delay of {}", human(delay));
+            out.push(vain(&what, other, at.span).help(format!("set it on {}", own.node)));
+        }
+        _ => {}
+    }
+}
