@@ -150,12 +150,12 @@ pub(super) const ROOT: &[Keyword] = &[
          one that was there before is left there",
     ),
     block("track_group", 1, "the instances that need the static addresses with this track_group"),
-    refused(
+    apart(
         "static_routes",
         "vipd does not set static routes",
         "let the network configuration of the system set them",
     ),
-    refused(
+    apart(
         "static_rules",
         "vipd does not set static rules",
         "let the network configuration of the system set them",
