@@ -23,7 +23,8 @@
 //! | [`status`] | the one status type | types |
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
 //! | [`pair`] | two nodes' configurations side by side | config, vrrp, wire, types |
-//! | [`engine`] | all routers, links and sockets together | the above |
+//! | [`pool`] | which server takes a connection | types |
+//! | [`engine`] | all routers, links and sockets together | the above but pool |
 //! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
 //! | [`probe`] | one run of one check | sys, config::checks, track, types |
 //! | [`api`] | the status socket | status, types |
@@ -47,6 +48,7 @@ pub mod import;
 pub mod lab;
 pub mod log;
 pub mod pair;
+pub mod pool;
 pub mod probe;
 pub mod status;
 pub mod sys;

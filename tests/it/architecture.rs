@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PURE: [&str; 9] =
-    ["types", "wire", "vrrp", "track", "engine", "config", "import", "pair", "status"];
+const PURE: [&str; 10] =
+    ["types", "wire", "vrrp", "track", "engine", "config", "import", "pair", "pool", "status"];
 
 /// What only the shell may name. The pure modules get time, files and packets as arguments.
 const SHELL: [&str; 14] = [
@@ -26,7 +26,7 @@ const SHELL: [&str; 14] = [
 ];
 
 /// Who may use whom; everything else is an arrow pointing upwards.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("types", &[]),
     ("wire", &["types"]),
     ("track", &["types", "config::checks"]),
@@ -36,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("vrrp", &["wire", "track", "config", "status", "types", "engine::io"]),
     ("engine", &["vrrp", "track", "config", "status", "wire", "types"]),
     ("pair", &["config", "vrrp", "wire", "types"]),
+    ("pool", &["types"]),
     ("sys", &["wire", "types", "engine", "config"]),
     ("probe", &["sys", "config::checks", "track", "types"]),
     ("api", &["status", "types"]),

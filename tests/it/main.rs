@@ -15,6 +15,7 @@ mod golden;
 mod lenient;
 mod manual;
 mod pair;
+mod pool;
 mod probe;
 mod reload_text;
 mod status_render;

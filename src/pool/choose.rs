@@ -1,0 +1,135 @@
+//! The choice of a server for one connection.
+
+use std::collections::BTreeMap;
+
+use super::view::{Admission, Balance, PoolView, Server, ServerId, Wants};
+
+/// What [`Turns::choose`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice<'v> {
+    /// Connect to this one.
+    Server(&'v Server),
+    /// Those that may be used have no free place.
+    Full,
+    /// None may be used, or those that may have been tried.
+    Nobody,
+}
+
+/// Whose turn it is: the memory of one worker for one listener.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
+    /// What each server is owed, in sessions times the sum of weights.
+    credit: BTreeMap<ServerId, i64>,
+    /// Turns to leave out first.
+    skip: u32,
+}
+
+impl Turns {
+    /// A memory that begins `skip` turns later, so that workers do not all begin with the same
+    /// server.
+    #[must_use]
+    pub fn starting_at(skip: u32) -> Turns {
+        Turns { credit: BTreeMap::new(), skip }
+    }
+
+    /// Choose a server for one connection.
+    ///
+    /// Of the servers that fit, are usable and were not tried yet, the active ones come before the
+    /// backups, and both before the primary a listener may fall back to. `sessions` says how many a
+    /// server has; one that is full is waited for, not passed over for a backup.
+    pub fn choose<'v>(
+        &mut self,
+        view: &'v PoolView,
+        sessions: impl Fn(ServerId) -> u32,
+        tried: &[ServerId],
+    ) -> Choice<'v> {
+        let candidates = candidates(view, tried);
+        if candidates.is_empty() {
+            return Choice::Nobody;
+        }
+        let free: Vec<&Server> = candidates
+            .into_iter()
+            .filter(|s| s.maxconn.is_none_or(|most| sessions(s.id) < most.get()))
+            .collect();
+        let chosen = match view.balance {
+            Balance::First => free.first().copied(),
+            Balance::RoundRobin => self.next(view, &free),
+            Balance::LeastConn => self.next(view, &least_loaded(&free, sessions)),
+        };
+        chosen.map_or(Choice::Full, Choice::Server)
+    }
+
+    /// The next in turn. Smooth weighted round robin: everyone is credited its weight, the one with
+    /// most credit is chosen and pays for all.
+    fn next<'v>(&mut self, view: &PoolView, among: &[&'v Server]) -> Option<&'v Server> {
+        if self.credit.len() > view.servers.len() {
+            self.credit.retain(|id, _| view.server(*id).is_some());
+        }
+        for _ in 0..std::mem::take(&mut self.skip) {
+            self.turn(among);
+        }
+        self.turn(among)
+    }
+
+    fn turn<'v>(&mut self, among: &[&'v Server]) -> Option<&'v Server> {
+        let mut all = 0;
+        let mut best: Option<(i64, &Server)> = None;
+        for server in among {
+            let weight = i64::from(server.weight.get());
+            all += weight;
+            let credit = self.credit.entry(server.id).or_default();
+            *credit += weight;
+            if best.is_none_or(|(most, _)| *credit > most) {
+                best = Some((*credit, server));
+            }
+        }
+        let (_, chosen) = best?;
+        *self.credit.entry(chosen.id).or_default() -= all;
+        Some(chosen)
+    }
+}
+
+/// The servers the choice is among: the first non-empty class of those a listener may use.
+fn candidates<'v>(view: &'v PoolView, tried: &[ServerId]) -> Vec<&'v Server> {
+    let usable = |wants: Wants, backup: bool| {
+        view.servers.iter().filter(move |s| {
+            s.backup == backup
+                && s.admission == Admission::Usable
+                && s.weight.get() > 0
+                && wants.fits(s.role)
+                && !tried.contains(&s.id)
+        })
+    };
+    for wants in view.classes() {
+        let active: Vec<_> = usable(wants, false).collect();
+        if !active.is_empty() {
+            return active;
+        }
+        let backups = if view.all_backups { usize::MAX } else { 1 };
+        let backups: Vec<_> = usable(wants, true).take(backups).collect();
+        if !backups.is_empty() {
+            return backups;
+        }
+    }
+    Vec::new()
+}
+
+/// Those with the fewest sessions for their weight.
+fn least_loaded<'v>(among: &[&'v Server], sessions: impl Fn(ServerId) -> u32) -> Vec<&'v Server> {
+    let mut least: Vec<(u64, &Server)> = Vec::new();
+    for server in among {
+        let load = u64::from(sessions(server.id));
+        let weight = u64::from(server.weight.get());
+        // load / weight of this one against that of the best so far, without dividing
+        let order = match least.first() {
+            Some((best, with)) => (load * u64::from(with.weight.get())).cmp(&(best * weight)),
+            None => std::cmp::Ordering::Less,
+        };
+        match order {
+            std::cmp::Ordering::Less => least = vec![(load, server)],
+            std::cmp::Ordering::Equal => least.push((load, server)),
+            std::cmp::Ordering::Greater => {}
+        }
+    }
+    least.into_iter().map(|(_, server)| server).collect()
+}

@@ -1,0 +1,65 @@
+//! What a new view means for the sessions there are, and for those that wait.
+
+use std::fmt::Write as _;
+
+use super::view::{Admission, PoolView, ServerId};
+
+/// What becomes of a session when a new view is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on. Its server may well take no new ones.
+    Keep,
+    /// It ends at once, with a reset to the client.
+    End(Cause),
+}
+
+/// Why a session had to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its server is down, or has not confirmed itself in time.
+    Down,
+    /// Its server is not what the listener's clients need any more.
+    RoleLost,
+    /// Its server is not in the view: nobody would notice if it changed its role.
+    Removed,
+}
+
+/// What becomes of the sessions a server has.
+///
+/// Role loss and an unreachable server end them, whatever holds a server back from new sessions
+/// does not. A server that leaves the configuration keeps its sessions as long as it is published
+/// as held.
+#[must_use]
+pub fn fate(view: &PoolView, server: ServerId) -> Fate {
+    let Some(server) = view.server(server) else { return Fate::End(Cause::Removed) };
+    match server.admission {
+        Admission::Down(_) => Fate::End(Cause::Down),
+        Admission::Usable | Admission::Held(_) if view.admits(server.role) => Fate::Keep,
+        Admission::Usable | Admission::Held(_) => Fate::End(Cause::RoleLost),
+    }
+}
+
+/// Why there is no server for a client, in one line: "no usable primary: pg-1 is down (no answer
+/// for 8 s), pg-2 is a replica".
+#[must_use]
+pub fn explain(view: &PoolView) -> String {
+    let mut text = format!("no usable {}", view.wants);
+    if view.servers.is_empty() {
+        text.push_str(": the pool has no servers");
+    }
+    for (nth, server) in view.servers.iter().enumerate() {
+        text.push_str(if nth == 0 { ": " } else { ", " });
+        let name = &server.name;
+        // Writing to a String cannot fail.
+        let _ = match &server.admission {
+            Admission::Down(why) => write!(text, "{name} is down ({why})"),
+            Admission::Held(why) => write!(text, "{name} is held back ({why})"),
+            Admission::Usable if !view.admits(server.role) => {
+                write!(text, "{name} is {}", server.role)
+            }
+            Admission::Usable if server.weight.get() == 0 => write!(text, "{name} has weight 0"),
+            Admission::Usable => write!(text, "{name} is usable but did not take the connection"),
+        };
+    }
+    text
+}

@@ -1,0 +1,328 @@
+//! The choice of a server, and what a new view does to sessions: examples, and laws for any view.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use vipd::pool::{
+    Admission, Balance, Cause, Choice, Fate, PoolView, Role, Server, ServerId, Turns, Wants,
+    Weight, explain, fate,
+};
+
+const ROLES: [Role; 7] = [
+    Role::Primary,
+    Role::StandbyLeader,
+    Role::Sync,
+    Role::Quorum,
+    Role::Async,
+    Role::Replica,
+    Role::Unknown,
+];
+const WANTS: [Wants; 6] =
+    [Wants::Writer, Wants::Reader, Wants::Any, Wants::Sync, Wants::Async, Wants::Leader];
+
+fn server(id: u32, role: Role) -> Server {
+    Server {
+        id: ServerId(id),
+        name: format!("pg-{id}").into(),
+        address: ([10, 0, 0, u8::try_from(id).unwrap()], 5432).into(),
+        role,
+        admission: Admission::Usable,
+        weight: Weight::ONE,
+        maxconn: None,
+        backup: false,
+    }
+}
+
+fn view(wants: Wants, servers: Vec<Server>) -> PoolView {
+    PoolView { wants, fallback: false, balance: Balance::RoundRobin, all_backups: false, servers }
+}
+
+fn cluster(wants: Wants) -> PoolView {
+    view(wants, vec![server(1, Role::Primary), server(2, Role::Sync), server(3, Role::Async)])
+}
+
+/// The numbers of the next servers, `0` for none and `9` for full.
+fn picks(view: &PoolView, turns: &mut Turns, count: usize) -> Vec<u32> {
+    (0..count)
+        .map(|_| match turns.choose(view, |_| 0, &[]) {
+            Choice::Server(server) => server.id.0,
+            Choice::Nobody => 0,
+            Choice::Full => 9,
+        })
+        .collect()
+}
+
+#[test]
+fn each_kind_of_listener_gets_the_roles_it_wants() {
+    for (wants, expected) in [
+        (Wants::Writer, vec![1, 1]),
+        (Wants::Leader, vec![1, 1]),
+        (Wants::Reader, vec![2, 3]),
+        (Wants::Any, vec![1, 2]),
+        (Wants::Sync, vec![2, 2]),
+        (Wants::Async, vec![3, 3]),
+    ] {
+        assert_eq!(picks(&cluster(wants), &mut Turns::default(), 2), expected, "{wants:?}");
+    }
+    let standby = view(Wants::Writer, vec![server(1, Role::StandbyLeader)]);
+    assert_eq!(picks(&standby, &mut Turns::default(), 1), [0]);
+}
+
+#[test]
+fn readers_fall_back_to_the_primary_only_while_no_replica_is_usable() {
+    let mut reader = cluster(Wants::Reader);
+    reader.fallback = true;
+    assert_eq!(picks(&reader, &mut Turns::default(), 4), [2, 3, 2, 3]);
+    for replica in &mut reader.servers[1..] {
+        replica.admission = Admission::Down("refused".into());
+    }
+    assert_eq!(picks(&reader, &mut Turns::default(), 2), [1, 1]);
+    reader.fallback = false;
+    assert_eq!(picks(&reader, &mut Turns::default(), 1), [0]);
+    // A writer falls back to nothing, whatever the view says.
+    let mut writer = view(Wants::Writer, vec![server(1, Role::StandbyLeader)]);
+    writer.fallback = true;
+    assert_eq!(picks(&writer, &mut Turns::default(), 1), [0]);
+}
+
+#[test]
+fn backups_serve_while_no_other_can_and_only_the_first_unless_all() {
+    let mut any = view(Wants::Any, (1..=3).map(|id| server(id, Role::Unknown)).collect());
+    any.servers[1].backup = true;
+    any.servers[2].backup = true;
+    assert_eq!(picks(&any, &mut Turns::default(), 2), [1, 1]);
+    any.servers[0].admission = Admission::Held("drained".into());
+    assert_eq!(picks(&any, &mut Turns::default(), 3), [2, 2, 2]);
+    any.all_backups = true;
+    assert_eq!(picks(&any, &mut Turns::default(), 3), [2, 3, 2]);
+}
+
+#[test]
+fn a_full_server_is_waited_for_and_a_tried_one_passed_over() {
+    let mut reader = cluster(Wants::Reader);
+    reader.fallback = true;
+    for server in &mut reader.servers {
+        server.maxconn = NonZeroU32::new(5);
+    }
+    let mut turns = Turns::default();
+    let choice = turns.choose(&reader, |id| if id == ServerId(2) { 5 } else { 4 }, &[]);
+    assert_eq!(choice, Choice::Server(&reader.servers[2]));
+    assert_eq!(turns.choose(&reader, |_| 5, &[]), Choice::Full);
+    let tried = [ServerId(2), ServerId(3)];
+    assert_eq!(turns.choose(&reader, |_| 0, &tried), Choice::Server(&reader.servers[0]));
+    let tried = [ServerId(1), ServerId(2), ServerId(3)];
+    assert_eq!(turns.choose(&reader, |_| 0, &tried), Choice::Nobody);
+}
+
+#[test]
+fn workers_begin_with_different_servers() {
+    let any = view(Wants::Any, (1..=3).map(|id| server(id, Role::Unknown)).collect());
+    let first: Vec<u32> =
+        (0..4).map(|worker| picks(&any, &mut Turns::starting_at(worker), 1)[0]).collect();
+    assert_eq!(first, [1, 2, 3, 1]);
+}
+
+#[test]
+fn weighted_turns_are_spread_evenly() {
+    let mut any = view(Wants::Any, vec![server(1, Role::Unknown), server(2, Role::Unknown)]);
+    any.servers[0].weight = Weight::try_from(3).unwrap();
+    assert_eq!(picks(&any, &mut Turns::default(), 8), [1, 1, 2, 1, 1, 1, 2, 1]);
+    assert!(Weight::try_from(257).is_err());
+}
+
+#[test]
+fn role_loss_and_unreachable_servers_end_sessions_and_holding_back_does_not() {
+    let mut writer = cluster(Wants::Writer);
+    let fates =
+        |view: &PoolView| -> Vec<Fate> { (1..=4).map(|id| fate(view, ServerId(id))).collect() };
+    let lost = Fate::End(Cause::RoleLost);
+    let removed = Fate::End(Cause::Removed);
+    assert_eq!(fates(&writer), [Fate::Keep, lost, lost, removed]);
+    writer.servers[0].admission = Admission::Held("only its API is silent".into());
+    assert_eq!(fates(&writer)[0], Fate::Keep);
+    writer.servers[0].admission = Admission::Down("no answer for 8 s".into());
+    assert_eq!(fates(&writer)[0], Fate::End(Cause::Down));
+
+    let mut reader = cluster(Wants::Reader);
+    assert_eq!(fates(&reader)[0], lost);
+    reader.fallback = true;
+    assert_eq!(fates(&reader)[0], Fate::Keep);
+}
+
+#[test]
+fn a_client_without_a_server_is_told_about_each() {
+    let mut writer = cluster(Wants::Writer);
+    writer.servers[0].admission = Admission::Down("no answer for 8 s".into());
+    writer.servers[2].admission = Admission::Held("not probed yet".into());
+    assert_eq!(
+        explain(&writer),
+        "no usable primary: pg-1 is down (no answer for 8 s), pg-2 is a synchronous standby, \
+         pg-3 is held back (not probed yet)"
+    );
+    writer.servers.clear();
+    assert_eq!(explain(&writer), "no usable primary: the pool has no servers");
+}
+
+fn servers() -> impl Strategy<Value = Vec<Server>> {
+    let one = (
+        prop::sample::select(ROLES.to_vec()),
+        prop_oneof![4 => Just(0), 1 => Just(1), 1 => Just(2)],
+        prop_oneof![1 => Just(0_u16), 5 => 1..=7_u16],
+        prop::option::of(1..4_u32),
+        prop::bool::weighted(0.3),
+    );
+    vec(one, 0..7).prop_map(|all| {
+        let mut servers = Vec::new();
+        for (id, (role, admission, weight, maxconn, backup)) in (1..).zip(all) {
+            servers.push(Server {
+                admission: match admission {
+                    0 => Admission::Usable,
+                    1 => Admission::Held("held".into()),
+                    _ => Admission::Down("down".into()),
+                },
+                weight: Weight::try_from(weight).unwrap(),
+                maxconn: maxconn.and_then(NonZeroU32::new),
+                backup,
+                ..server(id, role)
+            });
+        }
+        servers
+    })
+}
+
+fn views() -> impl Strategy<Value = PoolView> {
+    let balance =
+        prop::sample::select(vec![Balance::RoundRobin, Balance::LeastConn, Balance::First]);
+    let wants = prop::sample::select(WANTS.to_vec());
+    (wants, any::<bool>(), balance, any::<bool>(), servers()).prop_map(
+        |(wants, fallback, balance, all_backups, servers)| PoolView {
+            wants,
+            fallback,
+            balance,
+            all_backups,
+            servers,
+        },
+    )
+}
+
+/// Whether a new connection may go there at all, sessions and rank apart.
+fn may(view: &PoolView, server: &Server, tried: &[ServerId]) -> bool {
+    server.admission == Admission::Usable
+        && server.weight.get() > 0
+        && view.admits(server.role)
+        && !tried.contains(&server.id)
+}
+
+fn has_room(server: &Server, sessions: u32) -> bool {
+    server.maxconn.is_none_or(|most| sessions < most.get())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn whoever_is_chosen_may_be_and_nobody_means_nobody(
+        view in views(), load in vec(0..4_u32, 7), tried in vec(1..7_u32, 0..3), skip in 0..4_u32,
+    ) {
+        let tried: Vec<ServerId> = tried.into_iter().map(ServerId).collect();
+        let sessions = |id: ServerId| load[usize::try_from(id.0).unwrap() - 1];
+        let mut turns = Turns::starting_at(skip);
+        for _ in 0..9 {
+            match turns.choose(&view, sessions, &tried) {
+                Choice::Server(chosen) => {
+                    prop_assert!(may(&view, chosen, &tried));
+                    prop_assert!(has_room(chosen, sessions(chosen.id)));
+                    prop_assert_eq!(fate(&view, chosen.id), Fate::Keep);
+                    if view.wants == Wants::Writer {
+                        prop_assert_eq!(chosen.role, Role::Primary);
+                    }
+                    let better = view.servers.iter().find(|s| {
+                        may(&view, s, &tried)
+                            && ((view.wants.fits(s.role) && !view.wants.fits(chosen.role))
+                                || (view.wants.fits(s.role) == view.wants.fits(chosen.role)
+                                    && chosen.backup
+                                    && !s.backup))
+                    });
+                    prop_assert!(better.is_none(), "{better:?} comes before {chosen:?}");
+                }
+                Choice::Full => prop_assert!(
+                    view.servers.iter().any(|s| may(&view, s, &tried) && !has_room(s, sessions(s.id)))
+                ),
+                Choice::Nobody => {
+                    prop_assert!(!view.servers.iter().any(|s| may(&view, s, &tried)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_round_gives_everyone_its_weight(mut view in views(), rounds in 1..4_usize) {
+        view.balance = Balance::RoundRobin;
+        for server in &mut view.servers {
+            server.maxconn = None;
+        }
+        let mut turns = Turns::default();
+        let mut got: BTreeMap<u32, usize> = BTreeMap::new();
+        let Choice::Server(_) = turns.clone().choose(&view, |_| 0, &[]) else { return Ok(()) };
+        // One pass through every class finds the members of the one that is used.
+        let members: Vec<&Server> = {
+            let mut probe = Turns::default();
+            let mut seen = Vec::new();
+            for _ in 0..7 * 7 {
+                if let Choice::Server(s) = probe.choose(&view, |_| 0, &[]) && !seen.contains(&s) {
+                    seen.push(s);
+                }
+            }
+            seen
+        };
+        let round: usize = members.iter().map(|s| usize::from(s.weight.get())).sum();
+        for id in picks(&view, &mut turns, round * rounds) {
+            *got.entry(id).or_default() += 1;
+        }
+        for server in members {
+            prop_assert_eq!(got[&server.id.0], usize::from(server.weight.get()) * rounds);
+        }
+    }
+
+    #[test]
+    fn the_least_loaded_stay_level(mut view in views(), connections in 1..60_u32) {
+        view.balance = Balance::LeastConn;
+        for server in &mut view.servers {
+            server.maxconn = None;
+        }
+        let mut turns = Turns::default();
+        let mut load: BTreeMap<ServerId, u32> = BTreeMap::new();
+        for _ in 0..connections {
+            let sessions = |id| load.get(&id).copied().unwrap_or_default();
+            if let Choice::Server(chosen) = turns.choose(&view, sessions, &[]) {
+                *load.entry(chosen.id).or_default() += 1;
+            }
+        }
+        // Nobody has a session too many: one less would put it at or below everyone else.
+        for (id, n) in &load {
+            let weight = |id| u32::from(view.server(id).unwrap().weight.get());
+            for (other, m) in &load {
+                prop_assert!((n - 1) * weight(*other) <= m * weight(*id), "{load:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_with_room_takes_all(mut view in views(), load in vec(0..4_u32, 7)) {
+        view.balance = Balance::First;
+        let sessions = |id: ServerId| load[usize::try_from(id.0).unwrap() - 1];
+        let mut turns = Turns::default();
+        let once = turns.choose(&view, sessions, &[]);
+        prop_assert_eq!(once, turns.choose(&view, sessions, &[]));
+        if let Choice::Server(chosen) = once {
+            let earlier = view.servers.iter().take_while(|s| s.id != chosen.id);
+            for server in earlier.filter(|s| may(&view, s, &[])) {
+                let same = server.backup == chosen.backup
+                    && view.wants.fits(server.role) == view.wants.fits(chosen.role);
+                prop_assert!(!same || !has_room(server, sessions(server.id)));
+            }
+        }
+    }
+}
