@@ -332,18 +332,17 @@ impl Diagnostic {
         for id in files {
             let Some(file) = map.file(id) else { continue };
             let here = || places().filter(|(span, _, _)| span.file == id);
-            let first = here().map(|(span, _, _)| file.line_of(span.start)).min().unwrap_or(0);
-            let last = here().map(|(span, _, _)| file.line_of(span.start)).max().unwrap_or(0);
-            let base = file.line_start(first);
-            let mut snippet =
-                Snippet::source(map.masked_lines(id, first, last)).line_start(first + 1);
+            let marked: BTreeSet<usize> =
+                here().map(|(span, _, _)| file.line_of(span.start)).collect();
+            let excerpt = map.excerpt(id, file, &marked);
+            let first = marked.first().map_or(1, |first| first + 1);
+            let mut snippet = Snippet::source(excerpt.text.clone()).line_start(first);
             if Some(id) != self.span.map(|span| span.file) {
                 // The first line of the text names the primary file already.
                 snippet = snippet.path(file.name.as_str());
             }
             for (span, kind, label) in here() {
-                let range = file.within_line(span);
-                let mut annotation = kind.span(range.start - base..range.end - base);
+                let mut annotation = kind.span(excerpt.range(file, span));
                 if !label.is_empty() {
                     annotation = annotation.label(label.to_owned());
                 }
@@ -467,27 +466,33 @@ impl SourceMap {
         }
     }
 
-    /// Lines `first` to `last` with passwords and control characters replaced, byte for byte.
-    fn masked_lines(&self, id: FileId, first: usize, last: usize) -> String {
-        let mut out = String::new();
-        let Some(file) = self.file(id) else { return out };
-        for n in first..=last {
-            let (start, end) = (file.line_start(n), file.line_start(n + 1));
-            let hidden = &self.origins.hidden;
-            let hidden: Vec<Range<usize>> = hidden
-                .range((id, start, 0)..(id, end, 0))
-                .map(|(_, from, to)| from - start..to - start)
-                .collect();
-            mask(file.text.get(start..end).unwrap_or_default(), &hidden, &mut out);
+    /// The marked lines and their neighbours, with passwords and control characters replaced byte
+    /// for byte; the lines between are there, but empty.
+    fn excerpt(&self, id: FileId, file: &SourceFile, marked: &BTreeSet<usize>) -> Excerpt {
+        let mut excerpt = Excerpt::default();
+        let (Some(&first), Some(&last)) = (marked.first(), marked.last()) else { return excerpt };
+        for line in first..=last {
+            if marked.range(line.saturating_sub(2)..=line + 2).next().is_some() {
+                let (start, end) = (file.line_start(line), file.line_end(line));
+                let end = file.floor(end.min(start + MOST_SHOWN));
+                let hidden = self.origins.hidden.range((id, start, 0)..(id, end, 0));
+                let hidden: Vec<Range<usize>> =
+                    hidden.map(|(_, from, to)| from - start..to - start).collect();
+                excerpt.lines.insert(line, (start, excerpt.text.len(), end - start));
+                let text = file.text.get(start..end).unwrap_or_default();
+                mask(text, &hidden, &mut excerpt.text);
+            }
+            excerpt.text.push('\n');
         }
-        out
+        excerpt
     }
 
     /// The line that holds the start of `span`, without passwords and white space around it.
     #[must_use]
     pub fn line(&self, span: Span) -> Option<String> {
-        let line = self.file(span.file)?.line_of(span.start);
-        Some(self.masked_lines(span.file, line, line).trim().to_owned())
+        let file = self.file(span.file)?;
+        let excerpt = self.excerpt(span.file, file, &[file.line_of(span.start)].into());
+        Some(excerpt.text.trim().to_owned())
     }
 
     /// `file:line`, for messages that point at another place in words.
@@ -497,6 +502,28 @@ impl SourceMap {
             (Some(file), Some(at)) => format!("{}:{}", file.name, at.line),
             _ => String::new(),
         }
+    }
+}
+
+/// Bytes of a line that are shown.
+const MOST_SHOWN: usize = 2000;
+
+/// Lines of a file as a snippet shows them.
+#[derive(Default)]
+struct Excerpt {
+    text: String,
+    /// Per line: where it begins in the file and in the text, and how much of it is shown.
+    lines: BTreeMap<usize, (usize, usize, usize)>,
+}
+
+impl Excerpt {
+    /// The bytes of a place within the text.
+    fn range(&self, file: &SourceFile, span: Span) -> Range<usize> {
+        let line = self.lines.get(&file.line_of(span.start)).copied().unwrap_or_default();
+        let (start, shown, len) = line;
+        let within = file.within_line(span);
+        let at = |byte: usize| shown + byte.saturating_sub(start).min(len);
+        at(within.start)..at(within.end)
     }
 }
 
@@ -550,14 +577,33 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
     let furthest = |candidate: &str| 1.max(candidate.len().min(name.len()) / 3);
     known
         .into_iter()
-        // The distance is at least the difference in length, and much dearer to compute.
+        // The distance is at least both of these, and much dearer to compute.
         .filter(|candidate| candidate.len().abs_diff(name.len()) <= furthest(candidate))
+        .filter(|candidate| letters_apart(name, candidate) <= furthest(candidate))
         .map(|candidate| {
             (strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()), candidate)
         })
         .filter(|(distance, candidate)| *distance <= furthest(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// How many letters at least have to be changed, whatever their order: the distance of two words is
+/// not less.
+fn letters_apart(a: &str, b: &str) -> usize {
+    let mut surplus = [0_i16; 32];
+    let mut count = |word: &str, by: i16| {
+        for byte in word.bytes() {
+            // Upper and lower case fall together.
+            if let Some(n) = surplus.get_mut(usize::from(byte & 0x1f)) {
+                *n += by;
+            }
+        }
+    };
+    count(a, 1);
+    count(b, -1);
+    let apart = |sign: i16| surplus.iter().map(|n| (n * sign).max(0).unsigned_abs()).sum::<u16>();
+    apart(1).max(apart(-1)).into()
 }
 
 /// Text from a file as it may appear in a message: no control characters, not endless.

@@ -122,6 +122,9 @@ impl Failed {
     }
 }
 
+/// Remarks after which nobody reads on.
+const MOST_SHOWN: usize = 1000;
+
 /// How files are read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
@@ -209,6 +212,13 @@ fn finish(
     let mut said = BTreeSet::new();
     out.retain(|d| said.insert((d.span, d.message.clone())));
     let mut failed = out.iter().any(|d| d.severity == Severity::Error);
+    if let Some(rest) = out.len().checked_sub(MOST_SHOWN).filter(|rest| *rest > 0) {
+        out.truncate(MOST_SHOWN);
+        let message = format!("{rest} more remarks are not shown");
+        let general = Diagnostic::general(message).help("see to those before it first");
+        let severity = if failed { Severity::Error } else { Severity::Warning };
+        out.push(Diagnostic { severity, ..general });
+    }
     if raw.routers.is_empty() && !failed {
         let nothing = if dropped.routers.is_empty() {
             nothing_to_do(&map, others)

@@ -176,12 +176,20 @@ pub(super) static WORDS: Words = Words {
 
 type Value<'t> = TomlSpanned<DeValue<'t>>;
 
+/// Bytes of a file: room for thousands of routers, while nonsense of this size costs little memory.
+const LARGEST: usize = 1 << 20;
+
 /// Adds what a file says to `raw`.
 pub(crate) fn lower(file: FileId, text: &Text, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
     if text.lossy {
         let at = text.text.find('\u{fffd}').unwrap_or_default();
         let span = Span::new(file, at..at + '\u{fffd}'.len_utf8());
         out.push(Diagnostic::error(span, "TOML is UTF-8, this byte is not"));
+        return;
+    }
+    if text.text.len() > LARGEST {
+        let message = format!("a vipd.toml has at most {} MiB", LARGEST >> 20);
+        out.push(Diagnostic::error(Span::new(file, 0..0), message).help("is this a vipd.toml?"));
         return;
     }
     let (table, errors) = DeTable::parse_recoverable(&text.text);

@@ -9,7 +9,7 @@ use vipd::config::load::{Loaded, ReadError, Sources, Text, load};
 use vipd::import::keepalived::coverage;
 use vipd::types::Family;
 
-use crate::expected::{Below, dump, expect, outcome};
+use crate::expected::{Below, expect, outcome};
 
 /// Files in memory.
 #[derive(Default)]
@@ -219,28 +219,6 @@ proptest! {
             }
         }
     }
-
-    /// Words of the language in any order: what the generator above hardly ever hits.
-    #[test]
-    fn arbitrary_words_never_panic(words in proptest::collection::vec(word(), 0..120)) {
-        let text = words.concat();
-        match load_text(&text) {
-            Ok(loaded) => drop(dump(&loaded.config)),
-            Err(said) => prop_assert!(said.contains("error: ")),
-        }
-    }
-}
-
-fn word() -> impl Strategy<Value = String> {
-    let keywords: Vec<String> = coverage().map(|row| format!("{} ", row.keyword)).collect();
-    prop_oneof![
-        3 => proptest::sample::select(keywords),
-        4 => proptest::sample::select(vec![
-            "{\n", "}\n", "\n", "\"", "# ", "VI_1 ", "10.0.0.10/24 ", "fe80::1/64 ", "255 ", "-3 ",
-            "1.5 ", "on ", "eth0 ", "MASTER ", "\\", "vrrp_instance VI_1 {\n", "include a.conf\n",
-        ]).prop_map(str::to_owned),
-        1 => "\\PC{0,8}",
-    ]
 }
 
 #[test]

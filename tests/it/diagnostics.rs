@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use vipd::config::Format;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 
 use crate::architecture::sources;
 use crate::config_keepalived::golden_files;
-use crate::expected::Below;
+use crate::expected::{Below, OneFile};
 use crate::lenient::leniently;
 
 /// Source file and line.
@@ -50,6 +51,9 @@ fn shown() -> BTreeSet<Place> {
     }
     for name in golden_files("tests/golden/lenient") {
         note(leniently(&Below::project("tests/golden/lenient"), &name));
+    }
+    for text in too_much() {
+        note(load(&OneFile(text), &["a.toml".into()], Some(Format::Toml)));
     }
     for files in [vec![], vec!["a.conf".into()], vec!["b.conf".into()]] {
         note(load(&Vanished, &files, None));
@@ -98,6 +102,22 @@ fn no_file_and_a_missing_file_are_said_so() {
     let first = "a.conf:1:9: error: cannot read b.conf: No such file or directory\n";
     assert!(included.starts_with(first), "{included}");
     assert!(missing.unreadable);
+}
+
+/// Too long for expected outputs: more mistakes than anybody reads, and more bytes than are read.
+fn too_much() -> [String; 2] {
+    [(0..1500).map(|i| format!("[vrrp.{i}]\n")).collect(), "x\n".repeat(1 << 20)]
+}
+
+#[test]
+fn too_much_is_said_to_be_too_much() {
+    let [mistakes, bytes] = too_much()
+        .map(|text| load(&OneFile(text), &["a.toml".into()], Some(Format::Toml)).unwrap_err());
+    assert_eq!(mistakes.summary(), "the configuration has 1001 errors");
+    let last = "error: 3500 more remarks are not shown\n = help: see to those before it first\n";
+    assert!(mistakes.render().ends_with(last));
+    let said = "a.toml:1:1: error: a vipd.toml has at most 1 MiB\n";
+    assert!(bytes.render().starts_with(said), "{}", bytes.render());
 }
 
 #[test]

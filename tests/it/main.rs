@@ -5,8 +5,10 @@
 mod api;
 mod architecture;
 mod cli_check;
+mod config_hostile;
 mod config_keepalived;
 mod config_toml;
+mod config_words;
 mod convert;
 mod diagnostics;
 mod engine;

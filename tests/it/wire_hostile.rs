@@ -43,10 +43,7 @@ fn one_flipped_bit_is_never_accepted() {
 // C32
 #[test]
 fn random_and_mutated_buffers_never_panic() {
-    let iterations = match std::env::var("VIPD_FUZZ_ITERATIONS") {
-        Ok(text) => text.parse().expect("VIPD_FUZZ_ITERATIONS is a number"),
-        Err(_) => ITERATIONS,
-    };
+    let iterations = iterations(ITERATIONS);
     let seeds: Vec<Vec<u8>> = names().iter().map(|name| packet(name)).collect();
     let mut random = SplitMix(0x1157_ab1e_5eed_0001);
     let mut accepted = 0_u64;
@@ -79,6 +76,14 @@ fn every_recorded_packet_and_every_prefix_of_it_goes_through() {
     }
     assert!(fuzz_datagram(&packet("v3_ipv6")) > 0);
     assert!(fuzz_datagram(&packet("v2_pass")) > 0);
+}
+
+/// What `VIPD_FUZZ_ITERATIONS` says.
+pub(crate) fn iterations(default: u64) -> u64 {
+    match std::env::var("VIPD_FUZZ_ITERATIONS") {
+        Ok(text) => text.parse().expect("VIPD_FUZZ_ITERATIONS is a number"),
+        Err(_) => default,
+    }
 }
 
 fn noise(random: &mut SplitMix, buffer: &mut Vec<u8>) {
@@ -152,10 +157,10 @@ fn repair(buffer: &mut [u8]) {
 }
 
 /// Steele, Lea, Flood 2014: small, seeded, the same run every time.
-struct SplitMix(u64);
+pub(crate) struct SplitMix(pub(crate) u64);
 
 impl SplitMix {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -163,7 +168,7 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
     }
 }

@@ -32,8 +32,15 @@ joined${H}
 $M= \
 "many1" \
 "many2 $A " # comment \
-"many3"
+# no end
+"many3" \
+  
+"many4"
 $M
+$CUT=cut1 \
+
+"cut2"
+$CUT
 @vm "for vm"
 @lb "for lb"
 @^vm "not for vm"

@@ -256,21 +256,20 @@ fn unknown(block: Block, node: &Node) -> Diagnostic {
     if name.starts_with("//") {
         return error.help("a comment begins with `#` or `!`");
     }
-    let elsewhere = Block::ALL
-        .iter()
-        .flat_map(|home| home.keywords().iter().map(move |k| (k.name, home)))
-        .find(|(known, _)| nearest(name, [*known]).is_some());
-    let meant = here.or(elsewhere.map(|(known, _)| known));
+    let known = Block::ALL.iter().flat_map(|home| home.keywords().iter().map(|k| k.name));
+    let elsewhere = nearest(name, known);
+    let meant = here.or(elsewhere);
     let error =
         if meant.is_some_and(|near| VITAL.contains(&near)) { error } else { error.droppable() };
     if here.is_some() {
         return error.suggest(here);
     }
-    match elsewhere {
-        Some((known, home)) => {
+    let home = meant.and_then(|known| Block::ALL.iter().find(|home| home.find(known).is_some()));
+    match (meant, home) {
+        (Some(known), Some(home)) => {
             error.help(format!("did you mean `{known}`, which belongs in `{home}`?"))
         }
-        None => error,
+        _ => error,
     }
 }
 

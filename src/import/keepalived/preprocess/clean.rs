@@ -12,37 +12,44 @@ pub(super) struct Cleaned {
     pub(super) line: Line,
     /// If the line ends with `\`, which continues a definition: its length without it.
     pub(super) continues: Option<usize>,
+    /// Whether the file has nothing there, not even a blank.
+    pub(super) is_empty: bool,
+    /// What is wrong with its characters.
+    pub(super) said: Vec<Diagnostic>,
 }
 
-/// The lines of a file, empty ones included. What is wrong with their characters is reported.
-pub(super) fn lines<'t>(
-    file: FileId,
-    text: &'t str,
-    mut out: impl FnMut(Diagnostic) + 't,
-) -> impl Iterator<Item = Cleaned> + 't {
+/// The lines of a file, empty ones included.
+pub(super) fn lines(file: FileId, text: &str) -> impl Iterator<Item = Cleaned> {
     let mut start = 0;
     text.split_inclusive('\n').map(move |line| {
         let base = start;
         start += line.len();
         let content = line.trim_end_matches(['\n', '\r']);
         let whole = Span::new(file, base..base + content.len());
-        if content.contains('\0') {
-            out(Diagnostic::error(whole, "a NUL byte in the line")
-                .note("keepalived drops such a line without a word"));
-            return Cleaned { line: Line::written(file, base, ""), continues: None };
-        }
-        if content.len() > LONGEST_LINE {
-            out(too_long(whole));
-            return Cleaned { line: Line::written(file, base, ""), continues: None };
-        }
-        if content.len() > KEEPALIVED_LINE {
-            let text = format!("the line has {} bytes", content.len());
-            out(Diagnostic::warning(whole, text)
-                .note("keepalived drops a line of more than 1024 bytes; vipd reads it"));
+        let unusable = if content.contains('\0') {
+            Some(
+                Diagnostic::error(whole, "a NUL byte in the line")
+                    .note("keepalived drops such a line without a word"),
+            )
+        } else {
+            (content.len() > LONGEST_LINE).then(|| too_long(whole))
+        };
+        if let Some(said) = unusable {
+            let line = Line::default();
+            return Cleaned { line, continues: None, is_empty: false, said: vec![said] };
         }
         // A byte order mark is no part of the first word.
         let mark = if base == 0 && content.starts_with('\u{feff}') { 3 } else { 0 };
-        clean(file, base + mark, content.get(mark..).unwrap_or_default(), &mut out)
+        let mut cleaned = clean(file, base + mark, content.get(mark..).unwrap_or_default());
+        cleaned.is_empty = content.is_empty();
+        if content.len() > KEEPALIVED_LINE {
+            let text = format!("the line has {} bytes", content.len());
+            cleaned.said.push(
+                Diagnostic::warning(whole, text)
+                    .note("keepalived drops a line of more than 1024 bytes; vipd reads it"),
+            );
+        }
+        cleaned
     })
 }
 
@@ -53,7 +60,7 @@ pub(super) fn too_long(at: Span) -> Diagnostic {
         .help("break it up")
 }
 
-fn clean(file: FileId, base: usize, text: &str, out: &mut impl FnMut(Diagnostic)) -> Cleaned {
+fn clean(file: FileId, base: usize, text: &str) -> Cleaned {
     let blank = text.len() - text.trim_start().len();
     let (base, text) = (base + blank, text.trim());
     let mut line = Line::default();
@@ -85,36 +92,30 @@ fn clean(file: FileId, base: usize, text: &str, out: &mut impl FnMut(Diagnostic)
         }
         at += 1;
     }
-    if let Some(comment) = comment {
-        glued_comment(file, base, text, comment, out);
-    }
+    let said = comment.and_then(|comment| glued_comment(file, base, text, comment));
     let rest = text.get(copied..comment.unwrap_or(text.len())).unwrap_or_default();
     line.push_written(file, base + copied, rest.trim_end());
     // A comment may hide the backslash: keepalived goes on nevertheless.
     let kept = line.text().strip_suffix('\\').map(|kept| kept.trim_end().len());
     let hidden = comment.filter(|_| ends_with_backslash).map(|_| line.text().len());
-    Cleaned { continues: kept.or(hidden), line }
+    let said = said.into_iter().collect();
+    Cleaned { continues: kept.or(hidden), line, is_empty: false, said }
 }
 
 /// A password that ends where its author did not mean it to.
-fn glued_comment(
-    file: FileId,
-    base: usize,
-    text: &str,
-    comment: usize,
-    out: &mut impl FnMut(Diagnostic),
-) {
-    let (before, after) = text.split_at_checked(comment).unwrap_or((text, ""));
-    let glued = !before.ends_with(char::is_whitespace);
+fn glued_comment(file: FileId, base: usize, text: &str, comment: usize) -> Option<Diagnostic> {
+    let (before, after) = text.split_at_checked(comment)?;
     let mut words = before.split_whitespace();
-    if let (true, Some("auth_pass"), Some(last), Some(c)) =
-        (glued, words.next(), words.next_back(), after.chars().next())
-    {
-        let word = Span::new(file, base + comment - last.len()..base + comment);
-        out(Diagnostic::warning(word, format!("the password ends at the `{c}`"))
-            .note("it begins a comment, in keepalived as well")
-            .help("put the password in double quotes, on all nodes, if it is part of it"));
+    if before.ends_with(char::is_whitespace) || words.next() != Some("auth_pass") {
+        return None;
     }
+    let (last, c) = (words.next_back()?, after.chars().next()?);
+    let word = Span::new(file, base + comment - last.len()..base + comment);
+    Some(
+        Diagnostic::warning(word, format!("the password ends at the `{c}`"))
+            .note("it begins a comment, in keepalived as well")
+            .help("put the password in double quotes, on all nodes, if it is part of it"),
+    )
 }
 
 #[cfg(test)]
@@ -125,7 +126,7 @@ mod tests {
     fn cleaned(text: &str) -> Vec<(String, bool)> {
         let mut map = SourceMap::default();
         let file = map.add("f", text);
-        lines(file, text, |_| {})
+        lines(file, text)
             .map(|cleaned| {
                 let text = cleaned.line.text();
                 let kept = cleaned.continues.and_then(|kept| text.get(..kept)).unwrap_or(text);
@@ -162,7 +163,7 @@ mod tests {
         let text = "x\n  a \\#b ü \"c\" # d\n";
         let mut map = SourceMap::default();
         let file = map.add("f", text);
-        let lines: Vec<Cleaned> = lines(file, text, |_| {}).collect();
+        let lines: Vec<Cleaned> = lines(file, text).collect();
         let line = &lines[1].line;
         for (at, c) in line.text().char_indices() {
             let place = line.place(at..at + c.len_utf8()).unwrap();

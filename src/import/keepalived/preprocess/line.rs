@@ -28,13 +28,6 @@ struct Run {
 }
 
 impl Line {
-    /// `text` as it stands in a file from byte `start` on.
-    pub(crate) fn written(file: FileId, start: usize, text: &str) -> Line {
-        let mut line = Line::default();
-        line.push_written(file, start, text);
-        line
-    }
-
     /// Text that stands nowhere, such as a number of a sequence; `at` is to blame for it.
     pub(crate) fn made(text: String, at: Span) -> Line {
         Line { text, runs: vec![Run { start: 0, at, exact: false, frame: None }] }
@@ -54,11 +47,7 @@ impl Line {
         };
         for run in other.runs_in(range.clone()) {
             let start = run.start.max(range.start);
-            let at = if run.exact {
-                Span::new(run.at.file, run.at.start + (start - run.start)..run.at.end)
-            } else {
-                run.at
-            };
+            let at = self.part(run, &range);
             let start = self.text.len() + (start - range.start);
             self.runs.push(Run { start, at, exact: run.exact, frame: frame.or(run.frame) });
         }

@@ -171,10 +171,8 @@ impl Preprocessor {
         let checks = self.checks;
         self.stack.push(path.to_owned());
         self.tokens.push(Token::Begin);
-        let mut found = Vec::new();
-        let lines: Vec<Cleaned> = clean::lines(file, &text.text, |d| found.push(d)).collect();
-        load.out.append(&mut found);
-        for cleaned in lines {
+        for mut cleaned in clean::lines(file, &text.text) {
+            load.out.append(&mut cleaned.said);
             let at = cleaned.line.place(0..cleaned.line.text().len());
             let at = at.unwrap_or(Span::new(file, 0..0));
             let spent = self.budget.line(cleaned.line.text().len());
@@ -195,7 +193,7 @@ impl Preprocessor {
 
     /// One line of a file: part of a definition, or a line of its own.
     fn physical(&mut self, load: &mut Loading<'_>, cleaned: Cleaned) -> Result<(), Exhausted> {
-        let Cleaned { line, continues } = cleaned;
+        let Cleaned { line, continues, is_empty, .. } = cleaned;
         let Some(collecting) = &mut self.collecting else {
             return if line.text().is_empty() {
                 Ok(())
@@ -203,14 +201,16 @@ impl Preprocessor {
                 self.line(load, line, continues.is_some(), 0)
             };
         };
-        let kept = continues.map_or(line.text().len(), |kept| kept);
+        let kept = continues.unwrap_or(line.text().len());
         if kept > 0 {
             collecting.lines.push(line.slice(0..kept));
-        } else if continues.is_none()
-            && let Some(last) = collecting.lines.last()
-        {
-            let end = last.text().len();
-            let at = last.span(end.saturating_sub(1)..end, &self.frames, &mut load.map);
+        } else if !is_empty {
+            // keepalived goes on after a comment, and after a line of blanks.
+            return Ok(());
+        } else if let Some(last) = collecting.lines.last() {
+            let text = last.text();
+            let start = text.char_indices().next_back().map_or(0, |(at, _)| at);
+            let at = last.span(start..text.len(), &self.frames, &mut load.map);
             let text = format!("the definition of `${}` ends here", collecting.name);
             load.out.push(
                 Diagnostic::warning(at, text)
@@ -447,7 +447,9 @@ impl Preprocessor {
     fn emit(&mut self, load: &mut Loading<'_>, line: &Line) -> Result<Option<Line>, Exhausted> {
         self.budget.remarks(load.out.len() + self.undefined.len())?;
         if line.text().len() > LONGEST_LINE {
-            let span = line.span(0..1, &self.frames, &mut load.map);
+            let span = line.span(0..line.text().len(), &self.frames, &mut load.map);
+            // Without its trail: thousands of names may have made it so long.
+            let span = Span::new(span.file, span.start..span.end);
             load.out.push(clean::too_long(span));
             return Ok(None);
         }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::Preprocessor;
-use crate::config::diag::{Diagnostic, SourceMap};
+use crate::config::diag::{Diagnostic, SourceMap, Span};
 use crate::config::load::{Loading, ReadError, Sources, Text};
-use crate::import::keepalived::lexer::Token;
+use crate::import::keepalived::lexer::{Token, Word};
 
 struct Nothing;
 
@@ -43,6 +43,7 @@ fn read(text: &str) -> (Vec<String>, Vec<Diagnostic>) {
     for token in preprocessor.finish(&mut load) {
         match token {
             Token::Line(words) => {
+                words.iter().for_each(|word| stands_there(word, &load.map));
                 let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
                 lines.push(words.join("|"));
             }
@@ -52,6 +53,19 @@ fn read(text: &str) -> (Vec<String>, Vec<Diagnostic>) {
         }
     }
     (lines, load.out)
+}
+
+/// That a word stands where it says it stands, or is put there by what does.
+#[track_caller]
+fn stands_there(word: &Word, map: &SourceMap) {
+    let written = |span: Span| &map.file(span.file).unwrap().text[span.start..span.end];
+    let here = written(word.span);
+    match map.trail(word.span).last() {
+        // A definition is the reason why the word differs from what the file has here.
+        Some(step) => assert!(here.contains('$') && !written(step.at).is_empty(), "{word:?}"),
+        None if here.contains(['$', '\\', '"', '\'']) => {}
+        None => assert_eq!(here, word.text, "{word:?}"),
+    }
 }
 
 /// That each text gives these lines, without a word.
@@ -98,6 +112,7 @@ fn values_of_several_lines_end_a_line() {
         (&format!("{two}x $K # comment"), &["x|l1|a", "l2|b"]),
         ("$M=m1 \\\nm2\n$M", &["m1", "m2"]),
         ("$M= \\\n# no part \\\nm1 \\ # c\nm2 # c \\\nm3\n$M", &["m1", "m2", "m3"]),
+        ("$M= \\\nm1 \\\n# no end\nm2 \\\n  \nm3\nend\n$M", &["end", "m1", "m2", "m3"]),
         ("$ONE= \\\nonly\nx $ONE y ${ONE}", &["x|only|y|only"]),
         ("$M= \\\na { \\\n@vm b \\\n@lb c \\\n}\n$M", &["a", "{", "b", "}"]),
         (
