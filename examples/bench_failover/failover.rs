@@ -116,6 +116,8 @@ pub(crate) struct Sample {
     pub(crate) phase: f64,
     /// Longest time the client had no answer.
     pub(crate) outage: f64,
+    /// Of its probes, those never answered.
+    pub(crate) lost: usize,
     /// The successor's first advert, relative to the old master's last plus what the RFC has it
     /// wait; negative is early.
     pub(crate) late: f64,
@@ -130,6 +132,8 @@ pub(crate) struct Sample {
     pub(crate) back: f64,
     /// Longest time the client had no answer on the way back.
     pub(crate) back_outage: f64,
+    /// Of its probes, those never answered.
+    pub(crate) back_lost: usize,
     /// Both hosts had the address, from the repair on.
     pub(crate) back_both: f64,
 }
@@ -253,6 +257,7 @@ impl Bench {
         let both_lasts = !scenario.cuts_carrier() && self.both_hold();
         let plugged = self.repair(scenario, &pids)?;
         let back = self.wait_until_first_is_master(repair)?;
+        let settled = Stamp::now();
         thread::sleep(self.settling());
 
         let end = Stamp::now();
@@ -271,12 +276,14 @@ impl Bench {
             run: 0,
             phase: millis(phase),
             outage: longest(fault, repair)?,
+            lost: seen.lost_in(fault, repair),
             late: self.lateness(fault)?,
             machine_late: millis(self.yardstick.latest(fault, answered)),
             both: millis(both_in),
             both_lasts,
             back: millis(back.since(repair)),
             back_outage: longest(repair, end)?,
+            back_lost: seen.lost_in(repair, settled),
             back_both: millis(both(&self.first_holding, &self.second_holding, plugged, end)?),
         })
     }

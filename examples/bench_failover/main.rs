@@ -65,6 +65,10 @@ enum Part {
 /// Lines printed of one failure: both logs and the beginning of a transcript.
 const LONGEST_FAILURE: usize = 30;
 
+/// Between the beginnings of pairs that are measured together, so that no two fail at one moment:
+/// one fail-over and the way back take about four of it.
+const STAGGER: Duration = Duration::from_millis(1750);
+
 /// Each may take half a minute: that many, and the rest is not worth waiting for.
 const TOO_MANY_FAILURES: usize = 4;
 
@@ -150,7 +154,15 @@ fn fail_over(programs: &Programs, pace: Pace, args: &Args, measured: &mut Measur
         };
         let outcomes: Vec<_> = if pace == Pace::Second {
             thread::scope(|scope| {
-                let running = Kind::PAIRS.map(|pair| scope.spawn(move || one(pair)));
+                let mut wait = Duration::ZERO;
+                let running = Kind::PAIRS.map(|pair| {
+                    let before = wait;
+                    wait += STAGGER;
+                    scope.spawn(move || {
+                        thread::sleep(before);
+                        one(pair)
+                    })
+                });
                 running.into_iter().map(thread::ScopedJoinHandle::join).collect()
             })
         } else {

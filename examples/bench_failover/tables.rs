@@ -15,20 +15,28 @@ const PSS_KIB: u64 = 8 * 1024;
 
 /// What a fail-over is measured by: label, value, whether a ratio to keepalived means anything.
 type Measure = (&'static str, fn(&Sample) -> f64, bool);
-const MEASURES: [Measure; 6] = [
+const MEASURES: [Measure; 8] = [
     ("client outage", |s| s.outage, true),
+    ("pings lost", |s| count(s.lost), false),
     ("successor late", |s| s.late, false),
     ("both hold it", |s| s.both, true),
     ("back: outage", |s| s.back_outage, true),
+    ("back: pings lost", |s| count(s.back_lost), false),
     ("back: both hold it", |s| s.back_both, true),
     ("back: after", |s| s.back, true),
 ];
+
+fn count(pings: usize) -> f64 {
+    u32::try_from(pings).map_or(f64::INFINITY, f64::from)
+}
 
 /// One line for the progress report.
 pub(crate) fn progress(samples: &[Sample]) -> String {
     let each = |s: &Sample| {
         let both = if s.both_lasts { ", both hold it" } else { "" };
-        format!("{} {} ms ({} late{both})", s.scenario, ms(s.outage), ms(s.late))
+        let Sample { scenario, outage, lost, back_outage, back_lost, .. } = s;
+        let back = format!("back {} ms {back_lost} lost", ms(*back_outage));
+        format!("{scenario} {} ms {lost} lost{both}, {back}", ms(*outage))
     };
     samples.iter().map(each).collect::<Vec<_>>().join("; ")
 }

@@ -69,6 +69,8 @@ pub struct Record {
     pub sent: u64,
     /// Probes the host refused to send: no route, no neighbour, interface down.
     pub refused: u64,
+    /// When each of them was sent.
+    pub probes: Vec<Stamp>,
     /// The answers in the order they came.
     pub answers: Vec<Answer>,
     /// When the record was copied.
@@ -190,6 +192,15 @@ impl Record {
         let gaps = self.outages(Duration::ZERO).into_iter();
         gaps.filter(|gap| gap.from <= to && end(gap) >= from).max_by_key(|gap| gap.length)
     }
+
+    /// The probes sent from `from` to `to`, `to` excluded, that were not answered by now.
+    #[must_use]
+    pub fn lost_in(&self, from: Stamp, to: Stamp) -> usize {
+        let within = |sent: &Stamp| (from..to).contains(sent);
+        let sent = self.probes.iter().filter(|sent| within(sent)).count();
+        let answered = self.answers.iter().filter(|answer| within(&answer.sent)).count();
+        sent.saturating_sub(answered)
+    }
 }
 
 struct Client {
@@ -242,6 +253,7 @@ impl Client {
         self.waiting.insert(sequence, now);
         let mut state = lock(&self.state);
         state.sent += 1;
+        state.probes.push(now);
         if outcome.is_err() {
             state.refused += 1;
         }
@@ -303,6 +315,7 @@ mod tests {
         let record = Record {
             sent: 9,
             refused: 0,
+            probes: [10, 12, 14, 512, 514, 516].map(at).to_vec(),
             answers: vec![answer(10, one), answer(12, one), answer(512, two), answer(514, two)],
             taken: at(1514),
         };
@@ -318,5 +331,8 @@ mod tests {
         assert_eq!(record.longest_outage(), Some(open));
         assert_eq!(record.longest_outage_in(at(100), at(513)), Some(change));
         assert_eq!(Record::default().longest_outage(), None);
+        assert_eq!(record.lost_in(at(10), at(516)), 1);
+        assert_eq!(record.lost_in(at(10), at(517)), 2);
+        assert_eq!(record.lost_in(at(512), at(516)), 0);
     }
 }
