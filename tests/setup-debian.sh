@@ -31,11 +31,16 @@ all=$(printf '%s\n' "$groups" | while read -r purpose pairs; do
     # shellcheck disable=SC2086 # a list of words
     [ -z "$purpose" ] || missing_of $pairs
 done)
-[ -n "$all" ] || exit 0
+# keepalived's own example configurations. Images without documentation leave them out (dpkg's
+# path-exclude): then they are taken from the package file.
+samples=/usr/share/doc/keepalived/samples
+have_samples() { [ -e "$samples/keepalived.conf.vrrp" ]; }
+
+if [ -z "$all" ] && have_samples; then exit 0; fi
 
 command -v apt-get >/dev/null 2>&1 ||
-    die "this is not Debian or Ubuntu; install by other means: $all"
-[ "$(id -u)" -eq 0 ] || die "run as root to install: $all"
+    die "this is not Debian or Ubuntu; install by other means: ${all:-$samples}"
+[ "$(id -u)" -eq 0 ] || die "run as root to install: ${all:-$samples}"
 
 # Packages start their services unless this file forbids it (101: forbidden by policy). An existing
 # policy is the administrator's and stays.
@@ -70,3 +75,15 @@ left=$(printf '%s\n' "$groups" | while read -r purpose pairs; do
     [ -z "$purpose" ] || missing_of $pairs
 done)
 [ -z "$left" ] || die "installed, but still not found: $left"
+
+if ! have_samples; then
+    say "fetching keepalived's samples"
+    [ "$updated" = yes ] || apt-get update -q || say "package lists could not be refreshed; trying with the old ones"
+    fetched=$(mktemp -d)
+    (cd "$fetched" && apt-get download -q keepalived && dpkg-deb --extract keepalived_*.deb .) ||
+        die "could not fetch keepalived's package (needed for: its samples)"
+    mkdir -p "${samples%/*}"
+    cp -R "$fetched$samples" "${samples%/*}/"
+    rm -rf "$fetched"
+    have_samples || die "keepalived's package has no $samples"
+fi

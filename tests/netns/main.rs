@@ -24,6 +24,7 @@ mod many;
 mod operator;
 mod preprocessor;
 mod process;
+mod samples;
 mod stalls;
 mod sys;
 mod turns;
