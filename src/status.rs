@@ -149,8 +149,52 @@ pub struct RouterStatus {
     /// It stays so when the daemon is restarted; filled by the shell.
     #[serde(default)]
     pub drained_sticky: bool,
+    /// Since a packet of any other node for one of our VRIDs arrived on this interface; `None`: not
+    /// since the start.
+    #[serde(default)]
+    pub last_heard_ms: Option<u64>,
+    /// What the next failure would mean; `None` if no master is known that could fail.
+    #[serde(default)]
+    pub outlook: Option<Outlook>,
     /// What an operator should know or do, in sentences.
     pub hints: Vec<String>,
+}
+
+/// What the failure of the master would mean, from what this node knows. The times are counted from
+/// the failure to the successor's first advert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Who would take over; `None`: a backup, if there is one, that was never heard.
+    pub successor: Option<Successor>,
+    /// If the master's host dies: the silence it takes to be noticed.
+    pub death: Span,
+    /// If the master resigns: what the successor hesitates.
+    pub resignation: Span,
+    /// If this node is the master and only its daemon dies: until the kernel has removed the
+    /// addresses. `None`: it does not.
+    pub release: Option<Span>,
+}
+
+/// Who would take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its priority; if it is not this node, when it was heard last.
+    pub priority: u8,
+    /// It is this node.
+    pub is_self: bool,
+    /// Since it was heard last; a backup is silent, so this can be long. `None` for this node.
+    pub last_heard_ms: Option<u64>,
+}
+
+/// The shortest and the longest time something can take, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Rounded down.
+    pub least_ms: u64,
+    /// Rounded up.
+    pub most_ms: u64,
 }
 
 /// The master a router follows, or is.

@@ -180,6 +180,11 @@ pub struct Priority(NonZeroU8);
 impl Priority {
     /// The address owner's priority (RFC 9568 section 5.2.4).
     pub const OWNER: Priority = Priority(NonZeroU8::MAX);
+    /// The highest of a router that does not own the addresses.
+    pub const HIGHEST_BACKUP: Priority = match NonZeroU8::new(254) {
+        Some(n) => Priority(n),
+        None => Priority(NonZeroU8::MAX),
+    };
     /// The lowest, which waits longest.
     pub const LOWEST: Priority = Priority(NonZeroU8::MIN);
     /// The default of a router that does not own the addresses.

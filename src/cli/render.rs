@@ -12,8 +12,8 @@ use jiff::fmt::temporal::Pieces;
 
 use super::fold::{fold, fold_under};
 use crate::status::{
-    AddressStatus, Daemon, MasterStatus, PeerStatus, RouterStatus, Snapshot, State,
-    TransitionStatus,
+    AddressStatus, Daemon, MasterStatus, Outlook, PeerStatus, RouterStatus, Snapshot, Span, State,
+    Successor, TransitionStatus,
 };
 
 /// State changes of at most this age are worth showing unasked.
@@ -40,6 +40,23 @@ const VIPS: usize = 8;
 /// Everything at a glance, `width` columns wide if the names allow it.
 #[must_use]
 pub fn overview(snapshot: &Snapshot, width: u16) -> String {
+    let clock = WallClock::at(&snapshot.daemon.taken_at);
+    let mut out = heads(snapshot, width);
+    let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
+    for router in &snapshot.routers {
+        let mut notes = router_notes(router, &clock);
+        if few_routers || !notes.is_empty() {
+            notes.extend(next_failure(router));
+            let recent = router.transitions.iter().filter(|change| change.age_ms <= RECENT_MS);
+            notes.extend(recent.take(FEW).map(|change| transition(change, &clock)));
+        }
+        about(&mut out, width, router, &notes);
+    }
+    out
+}
+
+/// The daemon, what is wrong with it, and the table.
+fn heads(snapshot: &Snapshot, width: u16) -> String {
     let clock = WallClock::at(&snapshot.daemon.taken_at);
     let mut out = heading(&snapshot.daemon);
     for note in daemon_notes(snapshot) {
@@ -77,22 +94,17 @@ pub fn overview(snapshot: &Snapshot, width: u16) -> String {
         ]);
     }
     let _ = writeln!(out, "{}", table.trim_fmt());
+    out
+}
 
-    let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
-    for router in &snapshot.routers {
-        let mut notes = router_notes(router, &clock);
-        if few_routers || !notes.is_empty() {
-            let recent = router.transitions.iter().filter(|change| change.age_ms <= RECENT_MS);
-            notes.extend(recent.take(FEW).map(|change| transition(change, &clock)));
-        }
-        if !notes.is_empty() {
-            let _ = writeln!(out, "\n{}", router.name);
-            for note in notes {
-                let _ = writeln!(out, "{}", fold(&format!("  {note}"), width.into()));
-            }
+/// What there is to say about one router, if anything.
+fn about(out: &mut String, width: u16, router: &RouterStatus, notes: &[String]) {
+    if !notes.is_empty() {
+        let _ = writeln!(out, "\n{}", router.name);
+        for note in notes {
+            let _ = writeln!(out, "{}", fold(&format!("  {note}"), width.into()));
         }
     }
-    out
 }
 
 /// Everything about the router of that name in at most `width` columns; `None` if there is none.
@@ -145,6 +157,13 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
             }
             State::Fault => {}
         }
+    }
+    if let Some(next) = next_failure(router) {
+        line("next failure", &next);
+    }
+    if let Some(lasts) = router.outlook.as_ref().and_then(|outlook| outlook.release) {
+        let lasts = span(lasts);
+        line("lease", &format!("if only vipd dies, the kernel removes its addresses in {lasts}"));
     }
     for hint in &router.hints {
         line("hint", hint);
@@ -339,6 +358,47 @@ fn master_line(master: Option<&MasterStatus>) -> String {
     format!("{who}{address}, priority {priority}, {advert}")
 }
 
+/// What the next failure would mean, as far as it is known.
+fn next_failure(router: &RouterStatus) -> Option<String> {
+    let Outlook { successor, death, resignation, release: _ } = router.outlook.as_ref()?;
+    let (death, resignation) = (span(*death), span(*resignation));
+    Some(match successor {
+        Some(Successor { is_self: true, .. }) => {
+            let master = router.master.as_ref().map_or("-".to_owned(), |m| m.address.to_string());
+            format!("if {master} dies, this node serves {death} later ({resignation} if it stops)")
+        }
+        Some(Successor { address, priority, last_heard_ms, .. }) => {
+            let heard = age(last_heard_ms.unwrap_or_default());
+            format!(
+                "if this node dies, {address} serves {death} later ({resignation} if it stops); its \
+                 priority was {priority} when it was last heard, {heard} ago"
+            )
+        }
+        None => {
+            let which = match router.last_heard_ms {
+                Some(_) => "none has said its priority".to_owned(),
+                None => format!("none was ever heard on {}", router.interface),
+            };
+            format!(
+                "if this node dies, a backup serves {death} later ({resignation} if it stops), if \
+                 there is one: {which}"
+            )
+        }
+    })
+}
+
+/// "2.4 to 3.4 s", "609 ms".
+fn span(span: Span) -> String {
+    let Span { least_ms, most_ms } = span;
+    let seconds = |ms: u64| format!("{}.{}", (ms + 50) / 1000, (ms + 50) % 1000 / 100);
+    match (most_ms < 1000, least_ms + 1 >= most_ms) {
+        (true, true) => format!("{most_ms} ms"),
+        (true, false) => format!("{least_ms} to {most_ms} ms"),
+        (false, true) => format!("{} s", seconds(most_ms)),
+        (false, false) => format!("{} to {} s", seconds(least_ms), seconds(most_ms)),
+    }
+}
+
 fn vips(addresses: &[AddressStatus]) -> String {
     let held = addresses.iter().filter(|address| address.held).count();
     format!("{held}/{}", addresses.len())
@@ -384,8 +444,12 @@ fn transition(change: &TransitionStatus, clock: &WallClock) -> String {
     let when = clock
         .before(change.age_ms)
         .map_or_else(|| format!("{} ago", age(change.age_ms)), |then| then.long());
+    format!("{when}  {}", change_text(change))
+}
+
+fn change_text(change: &TransitionStatus) -> String {
     let from = change.from.map(|state| format!("{state} -> ")).unwrap_or_default();
-    format!("{when}  {from}{}: {}", change.to, change.reason)
+    format!("{from}{}: {}", change.to, change.reason)
 }
 
 /// The two largest units: `340ms`, `12s`, `4m12s`, `3h04m`, `3d04h`.

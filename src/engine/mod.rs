@@ -19,11 +19,11 @@ mod statics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{Cast, Config, RouterConfig, RouterKey};
 use crate::status::State;
 use crate::types::{Cidr, Family, IfIndex, Mac, Now};
+use crate::vrrp::holding::RENEW_EVERY;
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Environment, Fault, Port, Router};
@@ -39,9 +39,6 @@ pub use io::{
 use links::LinkTable;
 use sockets::{SocketState, Sockets};
 use statics::Statics;
-
-/// How often leases are lengthened; the shortest is 2 s.
-const RENEW_EVERY: Duration = Duration::from_millis(500);
 
 /// Interface, family, VRID, and whether by unicast: what a packet says about whom it is for.
 type WireKey = (IfIndex, Family, u8, bool);
@@ -74,6 +71,8 @@ pub struct Engine {
     armed: BTreeMap<RouterId, Now>,
     out: Outbox,
     unattributed: BTreeMap<&'static str, u64>,
+    /// When another node's last packet arrived, by interface.
+    heard: BTreeMap<IfIndex, Now>,
     strangers: Ledger,
     quiet_until: Now,
     next_id: u32,
@@ -106,6 +105,7 @@ impl Engine {
             armed: BTreeMap::new(),
             out: Outbox::default(),
             unattributed: BTreeMap::new(),
+            heard: BTreeMap::new(),
             strangers: Ledger::default(),
             next_id: 0,
             stopping: false,

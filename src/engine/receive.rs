@@ -75,6 +75,7 @@ impl Engine {
             }
             return None;
         }
+        self.heard.insert(iface, now);
         let Some(id) = id else {
             self.stranger_heard(now, iface, &carrier, vrid);
             return None;

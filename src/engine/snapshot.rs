@@ -41,7 +41,10 @@ impl Engine {
                 .order
                 .iter()
                 .filter_map(|id| self.routers.get(id))
-                .map(|r| r.status(now))
+                .map(|r| {
+                    let heard = r.env.iface.and_then(|iface| self.heard.get(&iface).copied());
+                    r.status(now, heard)
+                })
                 .collect(),
             static_addresses: self.statics.status(now),
             unattributed: self

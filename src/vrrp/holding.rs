@@ -12,6 +12,8 @@ use crate::types::{Cidr, IfIndex, IfName, Now};
 use crate::vrrp::ledger::millis;
 use crate::vrrp::outbox::Outbox;
 
+/// How often leases are lengthened; the shortest is 2 s.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_millis(500);
 /// Pause before the kernel is asked again after it refused.
 const RETRY: Duration = Duration::from_secs(1);
 /// This many removals by somebody else within [`FIGHT_WINDOW`] are a fight: from then on the address
@@ -76,6 +78,11 @@ impl Holding {
     /// Which addresses of an owner its interfaces have without us.
     pub(crate) fn set_native(&mut self, native: BTreeSet<(IfIndex, Cidr)>) {
         self.native = native;
+    }
+
+    /// On which lease addresses are held.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        self.lease
     }
 
     /// On which lease addresses are held from now on.

@@ -6,6 +6,7 @@ pub(crate) mod hear;
 pub(crate) mod holding;
 pub(crate) mod ledger;
 pub(crate) mod outbox;
+pub(crate) mod outlook;
 pub(crate) mod pacing;
 pub(crate) mod refusal;
 pub(crate) mod report;

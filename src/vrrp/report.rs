@@ -18,7 +18,8 @@ const RECENT: Duration = Duration::from_secs(60);
 const DISAGREEMENT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Router {
-    pub(crate) fn status(&self, now: Now) -> RouterStatus {
+    /// `heard` is when another node's last packet arrived on the router's interface.
+    pub(crate) fn status(&self, now: Now, heard: Option<Now>) -> RouterStatus {
         let cfg = &self.cfg;
         let master_interval = match &self.phase {
             Phase::Backup { master_interval, .. } => *master_interval,
@@ -58,6 +59,8 @@ impl Router {
             drained: self.drained,
             drained_since: None,
             drained_sticky: false,
+            last_heard_ms: heard.map(|at| millis(now.since(at))),
+            outlook: self.outlook(now),
             hints: self.hints(now),
         }
     }

@@ -47,13 +47,15 @@ pub fn surely_replaced(
     }
 }
 
+/// The kernel works in whole seconds and ends a lease this late at most, never early.
+pub const LEASE_ENDS_LATE_BY: Duration = Duration::from_millis(1500);
+
 /// The lease of an installed address: it must end before the earliest successor takes over, and it
-/// must outlive the renewals of a healthy loop by far. The kernel works in whole seconds and ends an
-/// address up to 1.5 s late, never early.
+/// must outlive the renewals of a healthy loop by far.
 #[must_use]
 pub fn lease(interval: Centis, down_timer_adverts: u8) -> Lease {
     let earliest = interval.as_duration() * u32::from(down_timer_adverts);
-    let whole = earliest.saturating_sub(Duration::from_millis(1500)).as_secs();
+    let whole = earliest.saturating_sub(LEASE_ENDS_LATE_BY).as_secs();
     Lease(u32::try_from(whole).unwrap_or(u32::MAX).max(2))
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AddressStatus, Counters, Daemon, MasterStatus, PeerStatus, RouterStatus, Snapshot, State,
-    TransitionStatus,
+    AddressStatus, Counters, Daemon, MasterStatus, Outlook, PeerStatus, RouterStatus, Snapshot,
+    Span, State, Successor, TransitionStatus,
 };
 use vipd::types::Family;
 
@@ -72,8 +72,30 @@ fn serving() -> RouterStatus {
         drained: false,
         drained_since: None,
         drained_sticky: false,
+        last_heard_ms: None,
+        outlook: Some(Outlook {
+            successor: None,
+            death: Span { least_ms: 2007, most_ms: 3997 },
+            resignation: Span { least_ms: 7, most_ms: 997 },
+            release: Some(Span { least_ms: 1500, most_ms: 3500 }),
+        }),
         hints: vec![],
     }
+}
+
+/// The node itself would follow.
+fn would_follow() -> Option<Outlook> {
+    Some(Outlook {
+        successor: Some(Successor {
+            address: "10.0.0.1".parse().unwrap(),
+            priority: 100,
+            is_self: true,
+            last_heard_ms: None,
+        }),
+        death: Span { least_ms: 2609, most_ms: 3610 },
+        resignation: Span { least_ms: 609, most_ms: 610 },
+        release: None,
+    })
 }
 
 fn following() -> RouterStatus {
@@ -113,6 +135,8 @@ fn following() -> RouterStatus {
             ),
             transition(Some(State::Backup), State::Master, "the master fell silent", 300_000),
         ],
+        last_heard_ms: Some(340),
+        outlook: would_follow(),
         hints: vec!["10.0.0.9 uses another password: compare auth_pass".into()],
         ..serving()
     }
@@ -140,6 +164,7 @@ fn broken() -> RouterStatus {
             "interface bond0.100 is down",
             11_000,
         )],
+        outlook: None,
         ..serving()
     }
 }
@@ -169,6 +194,29 @@ fn a_quiet_pair_of_routers_takes_no_more_lines_than_it_needs() {
         ..snapshot()
     };
     insta::assert_snapshot!(render::overview(&quiet, 80));
+}
+
+#[test]
+fn the_page_of_a_master_says_who_would_follow_and_what_its_silence_means() {
+    let mut snapshot = snapshot();
+    snapshot.routers[1] = RouterStatus {
+        name: "heard".into(),
+        last_heard_ms: Some(9_000),
+        outlook: Some(Outlook {
+            successor: Some(Successor {
+                address: "10.0.0.2".parse().unwrap(),
+                priority: 100,
+                is_self: false,
+                last_heard_ms: Some(273_600_000),
+            }),
+            death: Span { least_ms: 260, most_ms: 361 },
+            resignation: Span { least_ms: 60, most_ms: 61 },
+            release: None,
+        }),
+        ..serving()
+    };
+    let pages = ["VI_1", "heard"].map(|name| render::router(&snapshot, name, 80).unwrap());
+    insta::assert_snapshot!(pages.join("-- \n"));
 }
 
 #[test]
@@ -209,6 +257,8 @@ fn what_the_operator_did_and_what_leaves_is_said() {
     leaving.addresses = vec![address("10.0.0.20/24", true)];
     leaving.addresses[0].lease_ms = Some(1649);
     leaving.transitions.clear();
+    drained.outlook = None;
+    leaving.outlook = None;
     let daemon = Daemon {
         adopted: 2,
         upgraded_from: Some("0.0.9".into()),

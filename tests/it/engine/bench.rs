@@ -512,6 +512,7 @@ pub fn untouched(before: &Snapshot, after: &Snapshot) {
             status.counters = Default::default();
             status.peers.clear();
             status.hints.clear();
+            status.last_heard_ms = None;
             status
         };
         assert_eq!(strip(before), strip(after));

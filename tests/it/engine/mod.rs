@@ -8,6 +8,7 @@ mod handover;
 mod instances;
 mod kernel;
 mod leases;
+mod outlook;
 mod properties;
 mod reload;
 mod reload_laws;

@@ -1,0 +1,93 @@
+//! What the next failure would mean.
+
+use std::time::Duration;
+
+use crate::status::{Outlook, Span, Successor};
+use crate::types::{Now, Priority};
+use crate::vrrp::holding::RENEW_EVERY;
+use crate::vrrp::ledger::millis;
+use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
+use crate::vrrp::timing;
+use crate::wire::vrrp::Claim;
+
+impl Router {
+    /// Backups are silent: only on a backup itself is it known for certain.
+    pub(crate) fn outlook(&self, now: Now) -> Option<Outlook> {
+        match &self.phase {
+            Phase::Backup { master_down, master_interval, waiting_for, .. } => {
+                let Followed { claim: Claim::Priority(_), .. } = self.followed? else {
+                    return None;
+                };
+                let (ours, interval) = (self.effective, *master_interval);
+                let whole = self.master_down_after(interval);
+                let death = match waiting_for {
+                    // It dies some time between two adverts.
+                    WaitingFor::TheMaster => {
+                        span(whole.saturating_sub(interval.as_duration()), whole)
+                    }
+                    // Its adverts do not move the deadline.
+                    WaitingFor::Preemption => {
+                        let left = master_down.since(now);
+                        span(left, left)
+                    }
+                    WaitingFor::AnyMaster | WaitingFor::Succession => return None,
+                };
+                let skew = timing::skew(&self.cfg.dialect, ours, interval);
+                let successor = Successor {
+                    address: self.env.source?,
+                    priority: ours.get(),
+                    is_self: true,
+                    last_heard_ms: None,
+                };
+                Some(Outlook {
+                    successor: Some(successor),
+                    death,
+                    resignation: span(skew, skew),
+                    release: None,
+                })
+            }
+            Phase::Master { .. } => Some(self.outlook_of_master(now)),
+            Phase::Fault | Phase::Leaving { .. } => None,
+        }
+    }
+
+    fn outlook_of_master(&self, now: Now) -> Outlook {
+        let best = self
+            .ledger
+            .peers()
+            .filter_map(|(address, peer)| match peer.claim? {
+                Claim::Resign => None,
+                Claim::Priority(priority) => Some((priority, *address, peer.last_seen)),
+            })
+            .max_by_key(|(priority, address, _)| (*priority, *address));
+        let (slowest, quickest) = match best {
+            Some((priority, ..)) => (priority, priority),
+            // Whatever a backup can have.
+            None => (Priority::LOWEST, Priority::HIGHEST_BACKUP),
+        };
+        let interval = self.cfg.interval;
+        let wait = |priority| {
+            timing::master_down(&self.cfg.dialect, priority, interval, self.cfg.down_timer_adverts)
+        };
+        let skew = |priority| timing::skew(&self.cfg.dialect, priority, interval);
+        let release = self.holding.lease().map(|lease| {
+            let lease = lease.as_duration();
+            span(lease.saturating_sub(RENEW_EVERY), lease + timing::LEASE_ENDS_LATE_BY)
+        });
+        Outlook {
+            successor: best.map(|(priority, address, heard)| Successor {
+                address,
+                priority: priority.get(),
+                is_self: false,
+                last_heard_ms: Some(millis(now.since(heard))),
+            }),
+            death: span(wait(quickest).saturating_sub(interval.as_duration()), wait(slowest)),
+            resignation: span(skew(quickest), skew(slowest)),
+            release,
+        }
+    }
+}
+
+fn span(least: Duration, most: Duration) -> Span {
+    Span { least_ms: millis(least), most_ms: millis(most + Duration::from_nanos(999_999)) }
+}
