@@ -1,6 +1,7 @@
 //! System calls and nothing else: no policy, and the only place where `unsafe` may appear.
 
 pub mod clock;
+pub mod epoll;
 pub mod exec;
 pub mod frames;
 pub mod monitor;
@@ -11,6 +12,8 @@ pub mod process;
 pub mod rawsock;
 pub mod ready;
 pub mod realtime;
+pub mod splice;
+pub mod tcp;
 pub mod timer;
 mod tty;
 

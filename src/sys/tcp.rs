@@ -1,0 +1,206 @@
+//! TCP sockets that never block.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, accept_with, bind,
+    connect as start, getpeername, getsockname, listen as open, recv as receive, send as transmit,
+    shutdown, socket_with,
+};
+
+use crate::types::IfName;
+
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// How a socket notices that the other end is gone without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Liveness {
+    /// Silence after which the first keepalive is sent; `None` sends none.
+    pub keepalive: Option<Keepalive>,
+    /// How long bytes may stay unacknowledged (TCP_USER_TIMEOUT); `None` leaves it to the kernel,
+    /// which gives up after about a quarter of an hour.
+    pub unacknowledged: Option<Duration>,
+}
+
+/// Keepalive packets, whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first.
+    pub idle: Duration,
+    /// Between one and the next.
+    pub interval: Duration,
+    /// Unanswered ones before the connection counts as broken.
+    pub count: u32,
+}
+
+impl Default for Liveness {
+    fn default() -> Liveness {
+        let (idle, interval) = (Duration::from_secs(5), Duration::from_secs(3));
+        Liveness {
+            keepalive: Some(Keepalive { idle, interval, count: 3 }),
+            unacknowledged: Some(Duration::from_secs(15)),
+        }
+    }
+}
+
+/// Where to listen, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// Address and port; need not be the host's own (yet).
+    pub address: SocketAddr,
+    /// Whether `[::]` leaves IPv4 alone.
+    pub v6_only: bool,
+    /// Only connections that come in by this interface.
+    pub interface: Option<IfName>,
+}
+
+impl From<SocketAddr> for Bind {
+    fn from(address: SocketAddr) -> Bind {
+        Bind { address, v6_only: false, interface: None }
+    }
+}
+
+/// Listen on a port shared with other sockets of this kind, each of which gets its part of the
+/// connections. What is set here, accepted connections inherit.
+///
+/// # Errors
+/// The kernel's: EADDRINUSE, EACCES for a port below 1024, ENODEV for the interface.
+pub fn listen(to: &Bind, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd> {
+    let socket = bound(to, true)?;
+    tune(&socket, liveness)?;
+    open(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+/// Whether nobody listens there: [`listen`] would share a port even with another program.
+///
+/// # Errors
+/// As of [`listen`].
+pub fn vacant(to: &Bind) -> io::Result<()> {
+    bound(to, false).map(drop)
+}
+
+fn bound(to: &Bind, share: bool) -> io::Result<OwnedFd> {
+    let socket = socket(to.address)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, share)?;
+    if to.address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, to.v6_only)?;
+        sockopt::set_ipv6_freebind(&socket, true)?;
+    } else {
+        sockopt::set_ip_freebind(&socket, true)?;
+    }
+    if let Some(interface) = &to.interface {
+        socket2::SockRef::from(&socket).bind_device(Some(interface.as_str().as_bytes()))?;
+    }
+    bind(&socket, &to.address)?;
+    Ok(socket)
+}
+
+/// The next connection that waits.
+///
+/// # Errors
+/// The kernel's; WouldBlock if none waits.
+pub fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(accept_with(listener, FLAGS)?)
+}
+
+/// Begin to connect. The socket becomes writable when that is over, or reports its error.
+///
+/// # Errors
+/// The kernel's, if it knows at once that it cannot.
+pub fn connect(to: SocketAddr, liveness: Liveness) -> io::Result<OwnedFd> {
+    let socket = socket(to)?;
+    tune(&socket, liveness)?;
+    match start(&socket, &to) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Receive what is there; 0 at the end of the stream.
+///
+/// # Errors
+/// WouldBlock if nothing is there; the connection's own.
+pub fn recv(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match receive(&socket, &mut *into, RecvFlags::empty()) {
+            Err(Errno::INTR) => {}
+            Ok((received, _)) => return Ok(received),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Send as much as goes. `last` announces that [`finish`] follows, so that both share a packet.
+///
+/// # Errors
+/// WouldBlock if nothing goes; the connection's own.
+pub fn send(socket: impl AsFd, bytes: &[u8], last: bool) -> io::Result<usize> {
+    let more = if last { SendFlags::MORE } else { SendFlags::empty() };
+    loop {
+        match transmit(&socket, bytes, SendFlags::NOSIGNAL | more) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// End the outgoing stream (FIN).
+pub fn finish(socket: impl AsFd) {
+    // Fails only on a connection that is over already.
+    let _ = shutdown(socket, Shutdown::Write);
+}
+
+/// Close with a reset, whatever is still under way.
+pub fn reset(socket: OwnedFd) {
+    // Refused to nobody; at worst the other end sees an orderly end.
+    let _ = sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
+    drop(socket);
+}
+
+/// The error a connection ended with, if one is pending.
+#[must_use]
+pub fn error(socket: impl AsFd) -> Option<io::Error> {
+    match sockopt::socket_error(socket) {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) | Err(error) => Some(error.into()),
+    }
+}
+
+/// The socket's own address.
+#[must_use]
+pub fn local(socket: impl AsFd) -> Option<SocketAddr> {
+    getsockname(socket).ok()?.try_into().ok()
+}
+
+/// The address of the other end.
+#[must_use]
+pub fn peer(socket: impl AsFd) -> Option<SocketAddr> {
+    getpeername(socket).ok()??.try_into().ok()
+}
+
+fn socket(of: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if of.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    Ok(socket_with(family, SocketType::STREAM, FLAGS, None)?)
+}
+
+fn tune(socket: &OwnedFd, liveness: Liveness) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    if let Some(keepalive) = liveness.keepalive {
+        sockopt::set_socket_keepalive(socket, true)?;
+        sockopt::set_tcp_keepidle(socket, keepalive.idle)?;
+        sockopt::set_tcp_keepintvl(socket, keepalive.interval)?;
+        sockopt::set_tcp_keepcnt(socket, keepalive.count)?;
+    }
+    if let Some(limit) = liveness.unacknowledged {
+        let millis = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(socket, millis)?;
+    }
+    Ok(())
+}
