@@ -27,6 +27,7 @@
 //! | [`engine`] | all routers, links and sockets together | the above but pool |
 //! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
 //! | [`probe`] | one run of one check | sys, config::checks, track, types |
+//! | [`proxy`] | TCP connections to the servers of a pool | sys, pool, types |
 //! | [`api`] | the status socket | status, types |
 //! | [`daemon`] | the control loop and its helpers | all of the above |
 //! | [`lab`] | networks made of namespaces | sys, types |
@@ -36,8 +37,8 @@
 //! map. `tests/it/architecture.rs` holds both the purity and the arrows.
 //!
 //! One daemon has three kinds of thread: `control` owns the engine, the raw sockets, netlink and the
-//! timers and waits for nobody; `effects` serves the status socket, reads files and writes logs; a
-//! third kind will carry proxied connections.
+//! timers and waits for nobody; `effects` serves the status socket, reads files and writes logs;
+//! `proxy-N`, one per CPU, carry proxied connections.
 
 pub mod api;
 pub mod cli;
@@ -50,6 +51,7 @@ pub mod log;
 pub mod pair;
 pub mod pool;
 pub mod probe;
+pub mod proxy;
 pub mod status;
 pub mod sys;
 pub mod track;

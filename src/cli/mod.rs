@@ -5,7 +5,6 @@ mod cleanup;
 pub mod convert;
 mod demo;
 pub mod exit;
-mod explain;
 mod fold;
 mod generate;
 mod keepalived;

@@ -98,8 +98,7 @@ pub(super) fn run(args: Args) -> u8 {
 
 impl Args {
     fn reading(&self) -> Reading {
-        let (lenient, vrrp_only) = (self.lenient, self.keepalived.vrrp);
-        Reading { format: self.format, lenient, vrrp_only, explain: false }
+        Reading { format: self.format, lenient: self.lenient, vrrp_only: self.keepalived.vrrp }
     }
 
     /// Read the files; what the command line says goes before.

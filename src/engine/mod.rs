@@ -11,6 +11,7 @@ pub mod io;
 mod links;
 mod receive;
 mod reconfigure;
+mod settings;
 mod snapshot;
 mod sockets;
 mod statics;

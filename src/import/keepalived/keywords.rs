@@ -121,18 +121,6 @@ pub(crate) struct Keyword {
     pub(crate) text: &'static str,
 }
 
-impl Keyword {
-    /// What vipd does with it, or why not.
-    pub(crate) fn explanation(&self) -> String {
-        match self.class {
-            Class::Refused(why, instead) if self.text.is_empty() => format!("{why}; {instead}"),
-            Class::Apart(why, instead) => format!("{why}; {instead}; --lenient goes on without"),
-            Class::Warned(text) if self.text.is_empty() => text.to_owned(),
-            _ => self.text.to_owned(),
-        }
-    }
-}
-
 /// What may stand in braces after a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
@@ -163,7 +151,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(crate) fn status(self) -> &'static str {
+    fn status(self) -> &'static str {
         match self {
             Class::Honoured => "yes",
             Class::Checked => "checked",
@@ -194,7 +182,16 @@ pub fn coverage() -> impl Iterator<Item = CoverageRow> {
             block: block.to_string(),
             keyword: keyword.name,
             status: keyword.class.status(),
-            text: keyword.explanation(),
+            text: match keyword.class {
+                Class::Refused(why, instead) if keyword.text.is_empty() => {
+                    format!("{why}; {instead}")
+                }
+                Class::Apart(why, instead) => {
+                    format!("{why}; {instead}; --lenient goes on without")
+                }
+                Class::Warned(text) if keyword.text.is_empty() => text.to_owned(),
+                _ => keyword.text.to_owned(),
+            },
         })
     })
 }

@@ -1,5 +1,4 @@
-//! Settings as texts, by their names in vipd.toml: what a reload and `vipd check --explain` say of
-//! them.
+//! Settings as texts, by their names in vipd.toml: what a reload says of them.
 //!
 //! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
 
@@ -7,19 +6,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::human;
-use super::{
+use crate::config::check::human;
+use crate::config::{
     AnnounceConfig, Cast, Globals, InterfaceConfig, PacingGroup, Peer, Preempt, Process,
     ReceiveBuffer, Release, RouterConfig, RouterFlag, StaticAddress, Strict, VirtualAddress,
 };
 use crate::types::{AuthV2, Dialect, IfName, V3Checksum};
 
 /// A setting and its value.
-pub(crate) type Setting = (&'static str, String);
+pub(super) type Setting = (&'static str, String);
 
 const NONE: &str = "none";
 
-pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
+pub(super) fn globals(globals: &Globals) -> Vec<Setting> {
     let Globals {
         router_id,
         startup_delay,
@@ -59,7 +58,7 @@ pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
 }
 
 /// The interfaces with delays, one text each.
-pub(crate) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String> {
+pub(super) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String> {
     let text = |(name, delays): (&IfName, &InterfaceConfig)| {
         let InterfaceConfig { down_delay, up_delay } = delays;
         format!("{name} down_delay {} up_delay {}", human(*down_delay), human(*up_delay))
@@ -68,7 +67,7 @@ pub(crate) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String>
 }
 
 /// The addresses that do not follow any state, one text each.
-pub(crate) fn statics(all: &[Arc<StaticAddress>]) -> Vec<String> {
+pub(super) fn statics(all: &[Arc<StaticAddress>]) -> Vec<String> {
     let text = |address: &Arc<StaticAddress>| {
         let StaticAddress { iface, address, required_by } = &**address;
         let mut text = format!("{} dev {iface}", written(address).replace(" excluded", ""));
@@ -81,7 +80,7 @@ pub(crate) fn statics(all: &[Arc<StaticAddress>]) -> Vec<String> {
 }
 
 /// The groups of interfaces that share a clock, one text each.
-pub(crate) fn pacing(all: &[PacingGroup]) -> Vec<String> {
+pub(super) fn pacing(all: &[PacingGroup]) -> Vec<String> {
     let text = |group: &PacingGroup| {
         let PacingGroup { interfaces, garp_interval, gna_interval } = group;
         let interfaces: Vec<&str> = interfaces.iter().map(IfName::as_str).collect();
@@ -93,7 +92,7 @@ pub(crate) fn pacing(all: &[PacingGroup]) -> Vec<String> {
 }
 
 /// Everything of a router but its addresses.
-pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
+pub(super) fn of(cfg: &RouterConfig) -> Vec<Setting> {
     let RouterConfig {
         name,
         iface,
@@ -139,7 +138,7 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         Cast::Multicast { group } => (group.to_string(), NONE.to_owned(), NONE.to_owned()),
         Cast::Unicast { peers, ttl } => {
             let peers: Vec<String> = peers.iter().map(peer).collect();
-            (NONE.to_owned(), listed(&peers), ttl.to_string())
+            (NONE.to_owned(), peers.join(", "), ttl.to_string())
         }
     };
     let release = match release {
@@ -225,7 +224,7 @@ fn announcements(announce: &AnnounceConfig) -> [Setting; 9] {
 }
 
 /// An address with every option that is not at its default.
-pub(crate) fn written(address: &VirtualAddress) -> String {
+pub(super) fn written(address: &VirtualAddress) -> String {
     let plain = VirtualAddress::new(address.cidr);
     let VirtualAddress {
         cidr,
@@ -278,10 +277,6 @@ fn peer(peer: &Peer) -> String {
         (lowest, 255) => format!("{} min_ttl {lowest}", peer.address),
         _ => format!("{} min_ttl {lowest} max_ttl {highest}", peer.address),
     }
-}
-
-fn listed(all: &[String]) -> String {
-    if all.is_empty() { NONE.to_owned() } else { all.join(", ") }
 }
 
 fn optional(value: Option<&impl ToString>) -> String {

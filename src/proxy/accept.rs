@@ -1,0 +1,253 @@
+//! Taking connections from the kernel's queue, and not taking them while that cannot work.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::gate::{Gate, Seat};
+use super::relay::{Flow, INTEREST, Peer};
+use super::session::{Entry, Opening, Session, Stage};
+use super::settings::{ListenerId, Protocol};
+use super::worker::{Timer, Token, Worker};
+use crate::sys::epoll::Ready;
+use crate::sys::{cause, tcp};
+
+/// Connections taken from one socket before others get their turn.
+const AT_ONCE: usize = 64;
+
+/// How long accepting pauses when descriptors or memory are short, at first and at most.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A listening socket of one worker.
+#[derive(Debug)]
+pub(super) struct Door {
+    socket: OwnedFd,
+    listener: ListenerId,
+    state: State,
+    /// The next pause; shorter means that the last ones are over.
+    pause: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Until the listener has room for another connection.
+    Full,
+    /// Until a timer ends.
+    Pausing,
+}
+
+/// What a failed accept means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// No connection waits.
+    None,
+    /// That connection is no more; the next may be fine.
+    Gone,
+    /// Descriptors or memory are short. The connection still waits.
+    Starved,
+    /// The socket is no use any more.
+    Broken,
+}
+
+/// Linux passes errors of the network already pending on the new socket through accept, and wants
+/// them treated like EAGAIN (accept(2)).
+fn classify(error: &io::Error) -> Failure {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EAGAIN) => Failure::None,
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => Failure::Starved,
+        Some(
+            Errno::ECONNABORTED
+            | Errno::EINTR
+            | Errno::EPERM
+            | Errno::EPROTO
+            | Errno::ENOPROTOOPT
+            | Errno::ENETDOWN
+            | Errno::ENETUNREACH
+            | Errno::EHOSTDOWN
+            | Errno::EHOSTUNREACH
+            | Errno::ENONET
+            | Errno::ETIMEDOUT
+            | Errno::EOPNOTSUPP,
+        ) => Failure::Gone,
+        _ => Failure::Broken,
+    }
+}
+
+impl Worker {
+    pub(super) fn add_door(&mut self, listener: ListenerId, socket: OwnedFd) {
+        let place = self.doors.iter().position(Option::is_none).unwrap_or(self.doors.len());
+        if let Err(error) = self.poller.add(&socket, Token::Door(place).pack(), Ready::IN) {
+            tracing::error!("watch a listening socket: {}", cause(&error));
+            return;
+        }
+        let door = Some(Door { socket, listener, state: State::Open, pause: PAUSE });
+        match self.doors.get_mut(place) {
+            Some(free) => *free = door,
+            None => self.doors.push(door),
+        }
+    }
+
+    /// Close a listener's sockets, once what waits in them has been taken: the kernel would reset
+    /// it.
+    pub(super) fn close_doors(&mut self, listener: ListenerId) {
+        for number in 0..self.doors.len() {
+            if self.door(number).is_some_and(|door| door.listener == listener) {
+                self.accept(number);
+                self.doors[number] = None;
+                self.timers.retain(|(_, timer)| *timer != Timer::Door(number));
+            }
+        }
+    }
+
+    fn door(&mut self, number: usize) -> Option<&mut Door> {
+        self.doors.get_mut(number)?.as_mut()
+    }
+
+    pub(super) fn accept(&mut self, number: usize) {
+        for _ in 0..AT_ONCE {
+            let Some(Some(door)) = self.doors.get_mut(number) else { return };
+            if door.state != State::Open {
+                return;
+            }
+            let Some(local) = self.locals.get(&door.listener) else { return };
+            let gate = Arc::clone(&local.gate);
+            let Some(seat) = gate.enter() else {
+                gate.full.store(true, Ordering::Release);
+                // Room made between the two looks is not told of.
+                match gate.enter() {
+                    Some(_) => continue,
+                    None => return self.watch(number, State::Full),
+                }
+            };
+            match tcp::accept(&door.socket) {
+                Ok(client) => {
+                    door.pause = PAUSE;
+                    gate.lane(self.number).accepted.one();
+                    self.welcome(&gate, seat, client);
+                }
+                Err(error) => match classify(&error) {
+                    Failure::None => return,
+                    Failure::Gone => gate.lane(self.number).aborted.one(),
+                    Failure::Starved => return self.starve(number, &gate, &error),
+                    Failure::Broken => {
+                        let name = &gate.settings.name;
+                        tracing::error!("{name}: a listening socket is dead: {}", cause(&error));
+                        self.doors[number] = None;
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn starve(&mut self, number: usize, gate: &Gate, error: &io::Error) {
+        gate.lane(self.number).starved.one();
+        let Some(door) = self.door(number) else { return };
+        if door.pause == PAUSE {
+            let name = &gate.settings.name;
+            tracing::warn!("{name}: connections wait to be accepted: {}", cause(error));
+        }
+        let at = self.now
+            + self.door(number).map_or(PAUSE, |door| {
+                let pause = door.pause;
+                door.pause = (pause * 2).min(LONGEST_PAUSE);
+                pause
+            });
+        self.timers.insert((at, Timer::Door(number)));
+        self.watch(number, State::Pausing);
+    }
+
+    /// Go on after a pause.
+    pub(super) fn reopen(&mut self, number: usize) {
+        if self.door(number).is_some_and(|door| door.state == State::Pausing) {
+            self.watch(number, State::Open);
+        }
+    }
+
+    /// Go on now that a listener has room.
+    pub(super) fn reopen_full(&mut self, listener: ListenerId) {
+        for number in 0..self.doors.len() {
+            let full = self
+                .door(number)
+                .is_some_and(|door| door.listener == listener && door.state == State::Full);
+            if full {
+                self.watch(number, State::Open);
+            }
+        }
+    }
+
+    /// Connections that wait are reported again when the socket is open.
+    fn watch(&mut self, number: usize, state: State) {
+        let Some(Some(door)) = self.doors.get_mut(number) else { return };
+        door.state = state;
+        let interest = if state == State::Open { Ready::IN } else { Ready::empty() };
+        let token = Token::Door(number).pack();
+        if let Err(error) = self.poller.modify(&door.socket, token, interest) {
+            tracing::error!("watch a listening socket: {}", cause(&error));
+        }
+    }
+
+    fn welcome(&mut self, gate: &Gate, seat: Seat, client: OwnedFd) {
+        let key = self.entries.reserve();
+        if self.poller.add(&client, Token::Client(key).pack(), INTEREST).is_err() {
+            gate.lane(self.number).aborted.one();
+            self.entries.free(key);
+            return tcp::reset(client);
+        }
+        let mut client = Peer::new(client);
+        let opening = match gate.settings.protocol {
+            Protocol::Tcp => Opening::new(Stage::Seeking, self.now, None),
+            Protocol::Postgres => {
+                // To be watched tells whether the first message is there.
+                client.readable = false;
+                Opening::new(Stage::Reading, self.now, Some(Default::default()))
+            }
+        };
+        let seconds = self.seconds();
+        let mut session = Session {
+            seat,
+            client,
+            server: None,
+            claim: None,
+            opening: Some(Box::new(opening)),
+            up: Flow::default(),
+            down: Flow::default(),
+            since: seconds,
+            active: seconds,
+        };
+        if gate.settings.protocol == Protocol::Postgres {
+            let due = self.now + gate.settings.first_message;
+            self.set_due(key, &mut session, Some(due));
+        }
+        self.entries.put(key, Entry::Session(session));
+        self.drive(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_accept_has_its_class() {
+        let class = |errno: Errno| classify(&io::Error::from(errno));
+        assert_eq!(class(Errno::EAGAIN), Failure::None);
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
+            assert_eq!(class(errno), Failure::Starved, "{errno}");
+        }
+        let gone =
+            [Errno::ECONNABORTED, Errno::EPROTO, Errno::EPERM, Errno::ENETDOWN, Errno::EHOSTDOWN];
+        for errno in gone {
+            assert_eq!(class(errno), Failure::Gone, "{errno}");
+        }
+        for errno in [Errno::EBADF, Errno::EINVAL, Errno::ENOTSOCK] {
+            assert_eq!(class(errno), Failure::Broken, "{errno}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the workers share about a listener and about a server: limits hold for all of them
+//! together.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use super::counters::{Counters, Lane};
+use super::settings::{Listener, ListenerId};
+use crate::pool::{PoolView, ServerId};
+
+/// A listener, as all workers see it.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) id: ListenerId,
+    pub(super) settings: Listener,
+    /// Clients that wait for a server.
+    pub(super) waiting: AtomicU32,
+    /// Set by a worker that leaves connections in the kernel's queue.
+    pub(super) full: AtomicBool,
+    connections: AtomicU32,
+    lanes: Box<[Lane]>,
+}
+
+impl Gate {
+    pub(super) fn new(id: ListenerId, settings: Listener, workers: usize) -> Gate {
+        Gate {
+            id,
+            settings,
+            waiting: AtomicU32::new(0),
+            full: AtomicBool::new(false),
+            connections: AtomicU32::new(0),
+            lanes: (0..workers).map(|_| Lane::default()).collect(),
+        }
+    }
+
+    /// A place for one more connection, until it is dropped.
+    pub(super) fn enter(self: &Arc<Gate>) -> Option<Seat> {
+        take(&self.connections, self.settings.maxconn).then(|| Seat(Arc::clone(self)))
+    }
+
+    /// The counters of one worker.
+    pub(super) fn lane(&self, worker: usize) -> &Lane {
+        // A gate is made with a lane for each worker.
+        self.lanes.get(worker).unwrap_or(&self.lanes[0])
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        self.lanes.iter().for_each(|lane| sum.add(lane));
+        sum
+    }
+
+    pub(super) fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection's place among those its listener may have.
+#[derive(Debug)]
+pub(super) struct Seat(Arc<Gate>);
+
+impl Seat {
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        &self.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A server's sessions, of all workers and listeners.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Load {
+    pub(super) id: ServerId,
+    sessions: AtomicU32,
+    pub(super) connected: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+impl Load {
+    pub(super) fn new(id: ServerId) -> Load {
+        Load {
+            id,
+            sessions: AtomicU32::new(0),
+            connected: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn sessions(&self) -> u32 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// A place for one more session, until it is dropped.
+    pub(super) fn claim(self: &Arc<Load>, most: Option<NonZeroU32>) -> Option<Claim> {
+        take(&self.sessions, most).then(|| Claim(Arc::clone(self)))
+    }
+}
+
+/// A session's place among those its server may have.
+#[derive(Debug)]
+pub(super) struct Claim(Arc<Load>);
+
+impl Claim {
+    pub(super) fn server(&self) -> ServerId {
+        self.0.id
+    }
+
+    pub(super) fn load(&self) -> &Load {
+        &self.0
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn take(count: &AtomicU32, most: Option<NonZeroU32>) -> bool {
+    count
+        .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |taken| {
+            let next = taken.checked_add(1)?;
+            most.is_none_or(|most| next <= most.get()).then_some(next)
+        })
+        .is_ok()
+}
+
+/// A view and the loads of its servers, in its order.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) view: Arc<PoolView>,
+    pub(super) loads: Vec<Arc<Load>>,
+}
+
+impl Published {
+    pub(super) fn load(&self, id: ServerId) -> Option<&Arc<Load>> {
+        self.loads.iter().find(|load| load.id == id)
+    }
+
+    pub(super) fn sessions(&self, id: ServerId) -> u32 {
+        self.load(id).map_or(0, |load| load.sessions())
+    }
+}

@@ -1,0 +1,99 @@
+//! Clients that wait for a server, the longest waiting first, and how fast they are let go.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::settings::Hold;
+use super::slab::Key;
+
+/// How long servers that failed are left alone by those that wait.
+pub(super) const RETRY: Duration = Duration::from_millis(100);
+
+/// One worker's queue of a listener.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) waiting: BTreeSet<(Instant, Key)>,
+    /// Counts the times servers that failed get another try.
+    pub(super) round: u64,
+    /// When that is next.
+    pub(super) retry: Option<Instant>,
+    pub(super) pace: Pace,
+}
+
+impl Queue {
+    pub(super) fn new(hold: Hold, workers: usize, now: Instant) -> Queue {
+        Queue {
+            waiting: BTreeSet::new(),
+            round: 0,
+            retry: None,
+            pace: Pace::new(hold, workers, now),
+        }
+    }
+}
+
+/// A bucket of tokens, one for each client let go.
+#[derive(Debug)]
+pub(super) struct Pace {
+    burst: u32,
+    interval: Duration,
+    tokens: u32,
+    filled: Instant,
+}
+
+impl Pace {
+    fn new(hold: Hold, workers: usize, now: Instant) -> Pace {
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
+        let burst = (hold.burst / workers).max(1);
+        let per_second = (hold.per_second / workers).max(1);
+        Pace { burst, interval: Duration::from_secs(1) / per_second, tokens: burst, filled: now }
+    }
+
+    /// Whether one may go now.
+    pub(super) fn ready(&mut self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.filled).as_nanos();
+        let more = since / self.interval.as_nanos().max(1);
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        if more >= self.burst - self.tokens {
+            self.tokens = self.burst;
+            self.filled = now;
+        } else {
+            self.tokens += more;
+            self.filled += self.interval * more;
+        }
+        self.tokens > 0
+    }
+
+    /// One went.
+    pub(super) fn spend(&mut self) {
+        self.tokens = self.tokens.saturating_sub(1);
+    }
+
+    /// When the next may go, if none may now.
+    pub(super) fn next(&self) -> Instant {
+        self.filled + self.interval
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let start = Instant::now();
+        let hold = Hold { burst: 20, per_second: 1000, ..Hold::default() };
+        let mut pace = Pace::new(hold, 2, start);
+        let mut now = start;
+        let mut gone = 0;
+        while now < start + Duration::from_secs(1) {
+            if pace.ready(now) {
+                pace.spend();
+                gone += 1;
+            } else {
+                assert!(pace.next() > now);
+                now = pace.next();
+            }
+        }
+        assert!((505..=511).contains(&gone), "{gone} of 10 + 500");
+    }
+}

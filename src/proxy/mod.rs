@@ -1,0 +1,359 @@
+//! The data plane: TCP connections from clients to the servers of a pool.
+//!
+//! A worker thread per CPU accepts connections from its own share of every listener (SO_REUSEPORT)
+//! and keeps each for its life; an idle session costs a worker no buffer and no timer. What the
+//! workers need to know about servers comes as an immutable [`PoolView`], which the owner of the
+//! [`Proxy`] publishes; nothing it calls waits for a worker.
+//!
+//! ```text
+//! accept ── first message ── seek ── connect ── greet ── relay ── end
+//!            (PostgreSQL)     │ ▲                │
+//!                            wait ◀──────────────┘ refused, reset, 57P03
+//! ```
+//!
+//! A client for which there is no server waits. One that speaks PostgreSQL is waiting still when a
+//! server it was given to goes away before it has begun to authenticate it: its first message is
+//! kept until then and given to the next. Where TLS has begun to flow both ways, and where the
+//! server says so inside TLS, nothing of the kind can be done.
+
+mod accept;
+mod cancel;
+mod counters;
+mod gate;
+mod hold;
+mod opening;
+mod postgres;
+mod relay;
+mod session;
+mod settings;
+mod slab;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use self::gate::{Gate, Load, Published};
+use self::worker::{Order, Worker};
+use crate::pool::{PoolView, ServerId};
+use crate::sys::epoll::Waker;
+use crate::sys::tcp;
+
+pub use self::counters::Counters;
+pub use self::session::Hint;
+pub use self::settings::{Hold, Listener, ListenerId, Options, Protocol, Splice};
+pub use crate::sys::tcp::{Bind, Keepalive, Liveness};
+
+/// A listener could not be opened.
+#[derive(Debug, Error)]
+#[error("listen on {address} for {listener}: {}", crate::sys::cause(source))]
+pub struct OpenError {
+    /// Where.
+    pub address: SocketAddr,
+    /// For which listener.
+    pub listener: Arc<str>,
+    /// Why not. EADDRINUSE is also that of another program that shares its port.
+    #[source]
+    pub source: io::Error,
+}
+
+/// What a hint is about. Equal ones of one turn of a worker come as one, with their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hinted {
+    /// Whose client noticed.
+    pub listener: ListenerId,
+    /// The server.
+    pub server: ServerId,
+    /// What was noticed.
+    pub hint: Hint,
+    /// How often.
+    pub count: u32,
+}
+
+/// Where hints go. Called on the workers' threads, so it must not wait.
+#[derive(Clone)]
+pub struct HintSink(pub Arc<dyn Fn(Hinted) + Send + Sync>);
+
+impl fmt::Debug for HintSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HintSink")
+    }
+}
+
+/// What becomes of the sessions of a listener that is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remaining {
+    /// They go on, and follow the views still published for it.
+    Keep,
+    /// They end at once.
+    End,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its first message has not come.
+    FirstMessage,
+    /// It waits for a server.
+    Waiting,
+    /// It is being connected.
+    Connecting,
+    /// The server has not begun to authenticate the client.
+    Greeting,
+    /// It is a session.
+    Relaying,
+}
+
+/// One connection, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The listener it came in by.
+    pub listener: ListenerId,
+    /// The client's address; none if it is just gone.
+    pub client: Option<SocketAddr>,
+    /// Where the client connected to.
+    pub local: Option<SocketAddr>,
+    /// The server it has, or is trying.
+    pub server: Option<ServerId>,
+    /// How far it is.
+    pub phase: Phase,
+    /// Since it was accepted, in whole seconds.
+    pub age: Duration,
+    /// Since something moved, in whole seconds.
+    pub idle: Duration,
+    /// Bytes from the client to the server.
+    pub bytes_in: u64,
+    /// Bytes from the server to the client.
+    pub bytes_out: u64,
+}
+
+/// A listener at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerState {
+    /// Connections now.
+    pub connections: u32,
+    /// Those that wait for a server.
+    pub waiting: u32,
+    /// What has been counted since it was opened.
+    pub counters: Counters,
+}
+
+/// A server at one moment, as all listeners see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerState {
+    /// Its number.
+    pub id: ServerId,
+    /// Sessions now.
+    pub sessions: u32,
+    /// Connections made.
+    pub connected: u64,
+    /// Connections it refused, did not answer or gave up before it had taken the client.
+    pub failures: u64,
+}
+
+/// The workers, from outside. Dropping it stops them, and ends all sessions.
+#[derive(Debug)]
+pub struct Proxy {
+    workers: Vec<WorkerHandle>,
+    wakers: Arc<[Waker]>,
+    gates: BTreeMap<ListenerId, Arc<Gate>>,
+    loads: BTreeMap<ServerId, Arc<Load>>,
+    start: Instant,
+}
+
+#[derive(Debug)]
+struct WorkerHandle {
+    orders: Sender<Order>,
+    turned: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// Start the workers, with nothing to do.
+    ///
+    /// # Errors
+    /// The kernel's, if it has no thread or descriptor to give.
+    pub fn start(options: Options, hints: &HintSink) -> io::Result<Proxy> {
+        let count = match options.workers {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let wakers: io::Result<Arc<[Waker]>> = (0..count).map(|_| Waker::new()).collect();
+        let wakers = wakers?;
+        let start = Instant::now();
+        let mut workers = Vec::new();
+        for number in 0..count {
+            let (orders, inbox) = mpsc::channel();
+            let turned = Arc::new(AtomicU64::new(0));
+            let worker = Worker::new(
+                number,
+                Arc::clone(&wakers),
+                inbox,
+                hints.clone(),
+                options.splice,
+                start,
+                Arc::clone(&turned),
+            )?;
+            let run = move || {
+                if let Err(error) = worker.run() {
+                    tracing::error!("proxy-{number} is dead: {}", crate::sys::cause(&error));
+                }
+            };
+            let thread = Some(thread::Builder::new().name(format!("proxy-{number}")).spawn(run)?);
+            workers.push(WorkerHandle { orders, turned, thread });
+        }
+        Ok(Proxy { workers, wakers, gates: BTreeMap::new(), loads: BTreeMap::new(), start })
+    }
+
+    /// Listen, and return where: the ports of addresses with port 0 are chosen now. Clients wait
+    /// until the first view is published.
+    ///
+    /// # Errors
+    /// The first address that cannot be listened on; then none is.
+    pub fn open(
+        &mut self,
+        id: ListenerId,
+        listener: Listener,
+    ) -> Result<Vec<SocketAddr>, OpenError> {
+        let mut shares: Vec<Vec<OwnedFd>> = self.workers.iter().map(|_| Vec::new()).collect();
+        let mut addresses = Vec::new();
+        for bind in &listener.binds {
+            let mut open = || {
+                let mut bind = bind.clone();
+                if bind.address.port() != 0 {
+                    tcp::vacant(&bind)?;
+                }
+                for share in &mut shares {
+                    let socket = tcp::listen(&bind, listener.backlog, listener.client)?;
+                    bind.address = tcp::local(&socket).unwrap_or(bind.address);
+                    share.push(socket);
+                }
+                Ok(bind.address)
+            };
+            let listener = Arc::clone(&listener.name);
+            let address =
+                open().map_err(|source| OpenError { address: bind.address, listener, source })?;
+            addresses.push(address);
+        }
+        let gate = Arc::new(Gate::new(id, listener, self.workers.len()));
+        self.gates.insert(id, Arc::clone(&gate));
+        for (worker, share) in self.workers.iter().zip(shares) {
+            worker.order(Order::Open(Arc::clone(&gate), share));
+        }
+        self.wake();
+        Ok(addresses)
+    }
+
+    /// Give a listener a new view of its servers. New connections follow it at once, and sessions
+    /// end whose server may not serve them any more.
+    pub fn publish(&mut self, id: ListenerId, view: Arc<PoolView>) {
+        // Those only we still know of have no sessions and are in no view.
+        self.loads.retain(|_, load| Arc::strong_count(load) > 1);
+        let loads = &mut self.loads;
+        let mut load = |id| Arc::clone(loads.entry(id).or_insert_with(|| Arc::new(Load::new(id))));
+        let loads = view.servers.iter().map(|server| load(server.id)).collect();
+        let published = Arc::new(Published { view, loads });
+        self.order(|| Order::Publish(id, Arc::clone(&published)));
+    }
+
+    /// Accept no more connections for a listener. Clients that wait are turned away. With
+    /// [`Remaining::Keep`] it stays known, and is closed again with [`Remaining::End`].
+    pub fn close(&mut self, id: ListenerId, remaining: Remaining) {
+        self.order(|| Order::Close(id, remaining));
+        if remaining == Remaining::End {
+            self.gates.remove(&id);
+        }
+    }
+
+    /// End the sessions whose clients connected to one of these addresses, on both sides: this host
+    /// is about to lose them. Call it before the addresses go, or the clients cannot be told.
+    pub fn leave(&self, addresses: &[IpAddr]) {
+        let addresses: Arc<[IpAddr]> = addresses.iter().map(IpAddr::to_canonical).collect();
+        self.order(|| Order::Leave(Arc::clone(&addresses)));
+    }
+
+    /// A listener now.
+    #[must_use]
+    pub fn listener(&self, id: ListenerId) -> Option<ListenerState> {
+        let gate = self.gates.get(&id)?;
+        Some(ListenerState {
+            connections: gate.connections(),
+            waiting: gate.waiting.load(Ordering::Relaxed),
+            counters: gate.counters(),
+        })
+    }
+
+    /// The servers now, in the order of their numbers.
+    pub fn servers(&self) -> impl Iterator<Item = ServerState> {
+        self.loads.values().map(|load| ServerState {
+            id: load.id,
+            sessions: load.sessions(),
+            connected: load.connected.load(Ordering::Relaxed),
+            failures: load.failures.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Ask for the connections there are, at most `most` of each worker. Every worker sends its
+    /// answer when it comes round to it; whoever receives them may wait, but not the caller.
+    #[must_use]
+    pub fn sessions(&self, most: usize) -> Receiver<Vec<SessionInfo>> {
+        let (to, answers) = mpsc::channel();
+        self.order(|| Order::List(most, to.clone()));
+        answers
+    }
+
+    /// How long ago the worker that is latest began a turn. They do at least once a second: more
+    /// than a few means that one is stuck or dead.
+    #[must_use]
+    pub fn latest_turn(&self) -> Duration {
+        let turned = |worker: &WorkerHandle| {
+            let turned = Duration::from_millis(worker.turned.load(Ordering::Relaxed));
+            self.start.elapsed().saturating_sub(turned)
+        };
+        self.workers.iter().map(turned).max().unwrap_or_default()
+    }
+
+    /// Stop, and wait until all sessions have ended.
+    pub fn stop(mut self) {
+        self.order(|| Order::Stop);
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take() {
+                // A worker that panicked has nothing left to wait for.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn order(&self, order: impl Fn() -> Order) {
+        for worker in &self.workers {
+            worker.order(order());
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.wakers.iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.order(|| Order::Stop);
+    }
+}
+
+impl WorkerHandle {
+    fn order(&self, order: Order) {
+        // A dead worker has logged why.
+        let _ = self.orders.send(order);
+    }
+}

@@ -1,0 +1,523 @@
+//! From an accepted connection to a session: the first message, the choice of a server, waiting
+//! for one, connecting, and starting over with another when it fails.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::gate::{Claim, Gate};
+use super::postgres::{Client, Greeting, Server, error_response};
+use super::relay::{INTEREST, Peer};
+use super::session::{End, Entry, Hint, Lack, Opening, Session, Stage};
+use super::settings::ListenerId;
+use super::slab::Key;
+use super::worker::{Timer, Token, Worker};
+use crate::pool::{Choice, explain};
+use crate::sys::epoll::Ready;
+use crate::sys::{cause, tcp};
+
+/// SQLSTATEs of what a client is told: cannot_connect_now, too_many_connections.
+const CANNOT_CONNECT_NOW: &str = "57P03";
+const TOO_MANY: &str = "53300";
+
+/// Go on to the next stage, or stop here: for now, or with an end.
+type Step = ControlFlow<Option<End>>;
+
+const LATER: Step = ControlFlow::Break(None);
+
+fn over(end: End) -> Step {
+    ControlFlow::Break(Some(end))
+}
+
+impl Worker {
+    /// Bring a session as far as it goes; `Continue` when it is one.
+    pub(super) fn open(&mut self, key: Key, session: &mut Session) -> Step {
+        while let Some(opening) = &session.opening {
+            match opening.stage {
+                Stage::Reading => self.read_first(key, session)?,
+                Stage::Seeking => self.seek(key, session)?,
+                Stage::Waiting => {
+                    // Who has sent all it will, and expects an answer, may still wait for it; a
+                    // PostgreSQL client that has ended its stream is gone.
+                    let left = opening.greeting.is_some() && session.client.finished;
+                    let gone = left || session.client.dead;
+                    return if gone { over(End::Abandoned) } else { LATER };
+                }
+                Stage::Connecting => self.connecting(key, session)?,
+                Stage::Talking => self.talk(key, session)?,
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn read_first(&mut self, key: Key, session: &mut Session) -> Step {
+        let Session { client, opening: Some(opening), .. } = session else { return LATER };
+        let Some(greeting) = &mut opening.greeting else { return LATER };
+        loop {
+            if !client.readable {
+                return LATER;
+            }
+            let wanted = greeting.wanted().min(self.means.scratch.len());
+            let (buffer, _) = self.means.scratch.split_at_mut(wanted);
+            match tcp::recv(&client.fd, buffer) {
+                Ok(0) => return over(End::Silent),
+                Ok(count) => match greeting.client_said(buffer.get(..count).unwrap_or_default()) {
+                    Client::Unfinished => {}
+                    Client::Cancel => return over(End::Cancel(greeting.kept().to_vec())),
+                    Client::Message(_) => break,
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
+                Err(_) => return over(End::Silent),
+            }
+        }
+        opening.stage = Stage::Seeking;
+        opening.since = self.now;
+        self.set_due(key, session, None);
+        ControlFlow::Continue(())
+    }
+
+    /// Choose a server and begin to connect, or begin to wait.
+    fn seek(&mut self, key: Key, session: &mut Session) -> Step {
+        let gate = Arc::clone(session.seat.gate());
+        loop {
+            let Some(opening) = &mut session.opening else { return LATER };
+            let Some(local) = self.locals.get_mut(&gate.id) else { return over(End::Here) };
+            if opening.round != local.queue.round {
+                opening.round = local.queue.round;
+                opening.tried.clear();
+            }
+            if !opening.queued && !local.queue.waiting.is_empty() {
+                return self.wait(key, session, &gate, Lack::Behind);
+            }
+            let Some(published) = local.published.clone() else {
+                return self.wait(key, session, &gate, Lack::Unavailable);
+            };
+            let sessions = |id| published.sessions(id);
+            let server = match local.turns.choose(&published.view, sessions, &opening.tried) {
+                Choice::Server(server) => server,
+                Choice::Full => return self.wait(key, session, &gate, Lack::Full),
+                Choice::Nobody => {
+                    let lack =
+                        if opening.tried.is_empty() { Lack::Unavailable } else { Lack::Tried };
+                    return self.wait(key, session, &gate, lack);
+                }
+            };
+            let claim = published.load(server.id).and_then(|load| load.claim(server.maxconn));
+            // Another worker was faster.
+            let Some(claim) = claim else {
+                return self.wait(key, session, &gate, Lack::Full);
+            };
+            match tcp::connect(server.address, gate.settings.server) {
+                Ok(socket) => {
+                    session.claim = Some(claim);
+                    self.connect(key, session, &gate, socket)?;
+                    let seeks = |o: &Opening| o.stage == Stage::Seeking;
+                    if !session.opening.as_deref().is_some_and(seeks) {
+                        return ControlFlow::Continue(());
+                    }
+                }
+                Err(error) if is_ours(&error) => {
+                    opening.failure = Some(format!("this host: {}", cause(&error)));
+                    return self.wait(key, session, &gate, Lack::Starved);
+                }
+                Err(error) => {
+                    session.claim = Some(claim);
+                    self.failed(key, session, Hint::from(&error), &cause(&error));
+                }
+            }
+        }
+    }
+
+    /// Send what there is to send, which tells at once of a connection to a near server, and watch.
+    fn connect(&mut self, key: Key, session: &mut Session, gate: &Gate, socket: OwnedFd) -> Step {
+        let mut server = Peer::new(socket);
+        server.readable = false;
+        let Session { client, opening: Some(opening), .. } = &mut *session else { return LATER };
+        match &mut opening.greeting {
+            Some(greeting) => opening.unsent = greeting.opening(),
+            None if client.readable && opening.unsent.is_empty() => {
+                match tcp::recv(&client.fd, &mut self.means.scratch) {
+                    Ok(0) => client.finished = true,
+                    Ok(count) => {
+                        opening.unsent = self.means.scratch.get(..count).unwrap_or_default().into();
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        client.readable = false;
+                    }
+                    Err(_) => return over(End::Abandoned),
+                }
+            }
+            None => {}
+        }
+        opening.stage = Stage::Connecting;
+        let mut connected = false;
+        if !opening.unsent.is_empty() {
+            match tcp::send(&server.fd, &opening.unsent, false) {
+                Ok(sent) => {
+                    opening.unsent.drain(..sent);
+                    session.up.count(sent);
+                    connected = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    session.server = Some(server);
+                    self.failed(key, session, Hint::from(&error), &cause(&error));
+                    return ControlFlow::Continue(());
+                }
+            }
+        }
+        server.writable = connected;
+        server.watched = !connected;
+        let interest = if connected { INTEREST } else { INTEREST | Ready::OUT };
+        let added = self.poller.add(&server.fd, Token::Server(key).pack(), interest);
+        session.server = Some(server);
+        if let Err(error) = added {
+            session.server = None;
+            session.claim = None;
+            if let Some(opening) = &mut session.opening {
+                opening.failure = Some(format!("this host: {}", cause(&error)));
+            }
+            return self.wait(key, session, gate, Lack::Starved);
+        }
+        self.dequeue(key, session);
+        if connected {
+            self.connected(key, session);
+        } else {
+            let due = self.now + gate.settings.connect_timeout;
+            self.set_due(key, session, Some(due));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn connecting(&mut self, key: Key, session: &mut Session) -> Step {
+        if session.client.dead {
+            return over(End::Abandoned);
+        }
+        let Some(server) = &mut session.server else { return LATER };
+        if !server.writable {
+            return LATER;
+        }
+        if tcp::peer(&server.fd).is_some() {
+            self.connected(key, session);
+        } else if let Some(error) = tcp::error(&server.fd) {
+            self.failed(key, session, Hint::from(&error), &cause(&error));
+        } else {
+            // An event of the socket before this one.
+            server.writable = false;
+            return LATER;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn connected(&mut self, key: Key, session: &mut Session) {
+        self.set_due(key, session, None);
+        if let Some(claim) = &session.claim {
+            claim.load().connected.fetch_add(1, Ordering::Relaxed);
+        }
+        let Some(opening) = &mut session.opening else { return };
+        if opening.greeting.is_some() {
+            opening.stage = Stage::Talking;
+        } else {
+            self.taken(session, Vec::new());
+        }
+        if let Some(server) = &mut session.server {
+            // The events so far may have told of the answer.
+            server.readable = true;
+        }
+    }
+
+    /// The first messages go both ways until the server has taken the client.
+    fn talk(&mut self, key: Key, session: &mut Session) -> Step {
+        loop {
+            let Session { client, server, opening, up, down, .. } = &mut *session;
+            let (Some(server), Some(opening)) = (server, opening) else {
+                return ControlFlow::Continue(());
+            };
+            let Some(greeting) = &mut opening.greeting else { return LATER };
+            while server.writable && !opening.unsent.is_empty() {
+                match tcp::send(&server.fd, &opening.unsent, false) {
+                    Ok(sent) => {
+                        opening.unsent.drain(..sent);
+                        up.count(sent);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        server.writable = false;
+                    }
+                    // What it said before is still to be read; if nothing, that fails too.
+                    Err(_) => {
+                        opening.unsent.clear();
+                        server.readable = true;
+                    }
+                }
+            }
+            if server.readable {
+                match tcp::recv(&server.fd, &mut self.means.scratch) {
+                    Ok(0) => return self.gave_up(key, session, "it closed the connection"),
+                    Ok(count) => {
+                        let heard = self.means.scratch.get(..count).unwrap_or_default();
+                        match greeting.server_said(heard) {
+                            Server::Unfinished => {}
+                            Server::Answer(answer) => {
+                                if tcp::send(&client.fd, &[answer], false).is_err() {
+                                    return over(End::Abandoned);
+                                }
+                                down.count(1);
+                            }
+                            Server::Agreed => opening.unsent.extend_from_slice(greeting.kept()),
+                            Server::NotNow(words) => {
+                                self.failed(key, session, Hint::NotNow, &words);
+                                return ControlFlow::Continue(());
+                            }
+                            Server::Disagreed => return over(End::Disagreed),
+                            Server::Taken => {
+                                let heard = greeting.heard();
+                                self.taken(session, heard);
+                                return ControlFlow::Continue(());
+                            }
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        server.readable = false;
+                    }
+                    Err(error) => return self.gave_up(key, session, &cause(&error)),
+                }
+                continue;
+            }
+            let wanted = greeting.wanted().min(self.means.scratch.len());
+            if wanted == 0 || !client.readable {
+                let gone = client.dead || (wanted == 0 && client.finished);
+                let watch = server.interest();
+                if let Some(interest) = watch {
+                    let token = Token::Server(key).pack();
+                    if self.poller.modify(&server.fd, token, interest).is_err() {
+                        return over(End::ServerBroke);
+                    }
+                }
+                return if gone { over(End::Abandoned) } else { LATER };
+            }
+            let (buffer, _) = self.means.scratch.split_at_mut(wanted);
+            match tcp::recv(&client.fd, buffer) {
+                Ok(0) => return over(End::Abandoned),
+                Ok(count) => match greeting.client_said(buffer.get(..count).unwrap_or_default()) {
+                    Client::Unfinished => {}
+                    Client::Cancel => return over(End::Cancel(greeting.kept().to_vec())),
+                    Client::Message(bytes) => opening.unsent.extend(bytes),
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
+                Err(_) => return over(End::Abandoned),
+            }
+        }
+    }
+
+    /// From now on everything is passed on.
+    fn taken(&mut self, session: &mut Session, heard: Vec<u8>) {
+        let lane = session.seat.gate().lane(self.number);
+        lane.sessions.one();
+        lane.bytes_in.add(session.up.bytes);
+        lane.bytes_out.add(session.down.bytes);
+        if let Some(opening) = session.opening.take() {
+            session.up.begin_with(opening.unsent);
+        }
+        session.down.begin_with(heard);
+        session.active = self.seconds();
+    }
+
+    /// A server that had been connected is lost before it had taken the client.
+    fn gave_up(&mut self, key: Key, session: &mut Session, words: &str) -> Step {
+        self.failed(key, session, Hint::GaveUp, words);
+        ControlFlow::Continue(())
+    }
+
+    /// Leave a server and look for another.
+    fn failed(&mut self, key: Key, session: &mut Session, hint: Hint, words: &str) {
+        self.notice(session, hint);
+        self.set_due(key, session, None);
+        let gate = Arc::clone(session.seat.gate());
+        let lane = gate.lane(self.number);
+        match hint {
+            Hint::Refused | Hint::Unreachable => lane.connect_failures.one(),
+            Hint::GaveUp | Hint::NotNow | Hint::Ended => lane.replayed.one(),
+        }
+        session.server = None;
+        session.up.bytes = 0;
+        let claim = session.claim.take();
+        let Some(opening) = &mut session.opening else { return };
+        opening.stage = Stage::Seeking;
+        if let Some(claim) = &claim {
+            claim.load().failures.fetch_add(1, Ordering::Relaxed);
+            opening.tried.push(claim.server());
+            opening.failure = Some(self.name_failure(&gate, claim, words));
+        }
+        drop(claim);
+        self.made_room(&gate);
+    }
+
+    fn name_failure(&self, gate: &Gate, claim: &Claim, words: &str) -> String {
+        let published = self.locals.get(&gate.id).and_then(|local| local.published.as_ref());
+        match published.and_then(|p| p.view.server(claim.server())) {
+            Some(server) => format!("{} ({}): {words}", server.name, server.address),
+            None => words.to_owned(),
+        }
+    }
+
+    /// Stand in the queue until there is a server, or time is up.
+    fn wait(&mut self, key: Key, session: &mut Session, gate: &Gate, lack: Lack) -> Step {
+        let Some(opening) = &mut session.opening else { return LATER };
+        let hold = &gate.settings.hold;
+        let limit = if lack == Lack::Full { hold.full } else { hold.unavailable };
+        let deadline = opening.since + limit;
+        opening.stage = Stage::Waiting;
+        opening.lack = lack;
+        if self.now >= deadline {
+            return over(End::Unserved);
+        }
+        if !opening.queued {
+            let Some(local) = self.locals.get_mut(&gate.id) else { return over(End::Here) };
+            if gate.waiting.fetch_add(1, Ordering::AcqRel) >= hold.most {
+                gate.waiting.fetch_sub(1, Ordering::AcqRel);
+                return over(End::Overflow);
+            }
+            opening.queued = true;
+            local.queue.waiting.insert((opening.since, key));
+            if !std::mem::replace(&mut opening.held, true) {
+                gate.lane(self.number).held.one();
+            }
+        }
+        if lack != Lack::Unavailable {
+            self.retry_soon(gate.id);
+        }
+        self.set_due(key, session, Some(deadline));
+        ControlFlow::Continue(())
+    }
+
+    /// Leave the queue, if the session stands in it.
+    pub(super) fn dequeue(&mut self, key: Key, session: &mut Session) {
+        let Some(opening) = &mut session.opening else { return };
+        if std::mem::take(&mut opening.queued) {
+            let gate = session.seat.gate();
+            gate.waiting.fetch_sub(1, Ordering::AcqRel);
+            if let Some(local) = self.locals.get_mut(&gate.id) {
+                local.queue.waiting.remove(&(opening.since, key));
+            }
+        }
+    }
+
+    /// Let clients that wait look again, the longest waiting first, until there is no server for
+    /// one, or the pace says so.
+    pub(super) fn let_go(&mut self, listener: ListenerId) {
+        let Some(local) = self.locals.get(&listener) else { return };
+        let queue: Vec<Key> = local.queue.waiting.iter().map(|(_, key)| *key).collect();
+        for key in queue {
+            let Some(local) = self.locals.get_mut(&listener) else { return };
+            if !local.queue.pace.ready(self.now) {
+                let next = local.queue.pace.next();
+                self.timers.insert((next, Timer::Pace(listener)));
+                return;
+            }
+            if let Some(Entry::Session(Session { opening: Some(opening), .. })) =
+                self.entries.get_mut(key)
+                && opening.stage == Stage::Waiting
+            {
+                opening.stage = Stage::Seeking;
+            }
+            self.drive(key);
+            match self.entries.get_mut(key) {
+                Some(Entry::Session(Session { opening: Some(opening), .. }))
+                    if opening.stage == Stage::Waiting =>
+                {
+                    match opening.lack {
+                        Lack::Tried => {}
+                        Lack::Unavailable | Lack::Full | Lack::Behind | Lack::Starved => return,
+                    }
+                }
+                _ => {
+                    if let Some(local) = self.locals.get_mut(&listener) {
+                        local.queue.pace.spend();
+                    }
+                }
+            }
+        }
+    }
+
+    /// A timer of a session, or of a cancel request, has ended.
+    pub(super) fn entry_due(&mut self, key: Key) {
+        match self.entries.lift(key) {
+            Some(Entry::Session(mut session)) => {
+                let Some(opening) = &mut session.opening else {
+                    return self.entries.put(key, Entry::Session(session));
+                };
+                opening.due = None;
+                match opening.stage {
+                    Stage::Reading => self.end(key, session, End::Silent),
+                    Stage::Waiting => self.end(key, session, End::Unserved),
+                    Stage::Connecting => {
+                        self.failed(key, &mut session, Hint::Unreachable, "no answer in time");
+                        self.entries.put(key, Entry::Session(session));
+                        self.drive(key);
+                    }
+                    Stage::Seeking | Stage::Talking => {
+                        self.entries.put(key, Entry::Session(session));
+                    }
+                }
+            }
+            Some(Entry::Cancel(cancel)) => self.cancelled(key, &cancel),
+            Some(canceller @ Entry::Canceller(_)) => self.entries.put(key, canceller),
+            None => {}
+        }
+    }
+
+    /// Close a connection there is no server for, with the reason if the client can read it.
+    pub(super) fn turn_away(
+        &self,
+        gate: &Gate,
+        client: Peer,
+        opening: Option<Box<Opening>>,
+        end: &End,
+    ) {
+        let Some(opening) = opening else { return tcp::reset(client.fd) };
+        if !opening.greeting.as_ref().is_some_and(Greeting::is_clear) {
+            // The end of the stream would look like an answer.
+            return tcp::reset(client.fd);
+        }
+        let waited = self.now.duration_since(opening.since).as_secs_f32();
+        let view = self.locals.get(&gate.id).and_then(|local| local.published.as_ref());
+        let (code, message) = match (end, opening.lack) {
+            (End::Overflow, _) => {
+                let most = gate.settings.hold.most;
+                (TOO_MANY, format!("{most} clients wait for a server already"))
+            }
+            (_, Lack::Full) => {
+                (TOO_MANY, format!("all servers are full (waited {waited:.1} s for a place)"))
+            }
+            _ => {
+                let why = match view {
+                    Some(published) => explain(&published.view),
+                    None => "no server is known yet".to_owned(),
+                };
+                (CANNOT_CONNECT_NOW, format!("{why} (waited {waited:.1} s)"))
+            }
+        };
+        let detail = opening.failure.map(|failure| format!("The last try: {failure}."));
+        let message = error_response(code, &message, detail.as_deref());
+        let _ = tcp::send(&client.fd, &message, true);
+        tcp::finish(&client.fd);
+    }
+}
+
+/// Whether a failure to connect says something about this host, not about the server.
+fn is_ours(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(
+            Errno::EMFILE
+                | Errno::ENFILE
+                | Errno::ENOBUFS
+                | Errno::ENOMEM
+                | Errno::EADDRNOTAVAIL
+                | Errno::EAGAIN
+        )
+    )
+}

@@ -1,0 +1,186 @@
+//! A connection from being accepted to its end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::gate::{Claim, Seat};
+use super::postgres::Greeting;
+use super::relay::{Flow, Peer};
+use super::slab::Key;
+use crate::pool::{Cause, ServerId};
+
+/// What a worker keeps in a place of its slab.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Session(Session),
+    /// A client whose cancel request is being passed on.
+    Canceller(Canceller),
+    /// The request on its way to one server.
+    Cancel(Cancel),
+}
+
+/// A client, and its server once it has one.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) seat: Seat,
+    pub(super) client: Peer,
+    pub(super) server: Option<Peer>,
+    /// The session's place at its server, from connecting on.
+    pub(super) claim: Option<Claim>,
+    /// Until the session is one.
+    pub(super) opening: Option<Box<Opening>>,
+    /// Client to server.
+    pub(super) up: Flow,
+    /// Server to client.
+    pub(super) down: Flow,
+    /// Seconds on the worker's clock.
+    pub(super) since: u32,
+    /// When something last moved, on the same clock.
+    pub(super) active: u32,
+}
+
+/// A session that has no server yet, or one that has not taken the client.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) stage: Stage,
+    /// Since when a server is wanted. The longest waiting comes first.
+    pub(super) since: Instant,
+    /// What the client said first, where that is understood.
+    pub(super) greeting: Option<Greeting>,
+    /// Bytes of the client the server has still to be sent.
+    pub(super) unsent: Vec<u8>,
+    /// Servers that failed in this round.
+    pub(super) tried: Vec<ServerId>,
+    /// The listener's round that was.
+    pub(super) round: u64,
+    /// Why there is no server, while waiting.
+    pub(super) lack: Lack,
+    /// The timer that is set.
+    pub(super) due: Option<Instant>,
+    /// Whether it stands in the listener's queue.
+    pub(super) queued: bool,
+    /// Whether it ever did.
+    pub(super) held: bool,
+    /// What the last server said or did.
+    pub(super) failure: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The client's first message is still to come.
+    Reading,
+    /// A server is to be chosen.
+    Seeking,
+    /// None can be, for now.
+    Waiting,
+    /// One is being connected to.
+    Connecting,
+    /// It is connected and has not taken the client.
+    Talking,
+}
+
+/// Why there is no server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// None may be used.
+    Unavailable,
+    /// Those that may be used failed in this round.
+    Tried,
+    /// Those that may be used have no free place.
+    Full,
+    /// Others wait longer.
+    Behind,
+    /// This host has no descriptor, memory or port to give.
+    Starved,
+}
+
+impl Opening {
+    pub(super) fn new(stage: Stage, since: Instant, greeting: Option<Greeting>) -> Opening {
+        Opening {
+            stage,
+            since,
+            greeting,
+            unsent: Vec::new(),
+            tried: Vec::new(),
+            round: 0,
+            lack: Lack::Unavailable,
+            due: None,
+            queued: false,
+            held: false,
+            failure: None,
+        }
+    }
+}
+
+/// How a session ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Both streams are over.
+    Over,
+    /// Nothing moved for too long.
+    Idle,
+    /// The client said nothing, or not all of it.
+    Silent,
+    /// The client left.
+    Abandoned,
+    /// The client's end broke, or the server's did.
+    ClientBroke,
+    ServerBroke,
+    /// The server does not agree to the encryption another server has agreed to.
+    Disagreed,
+    /// No server came in time.
+    Unserved,
+    /// Too many clients wait.
+    Overflow,
+    /// It was a cancel request.
+    Cancel(Vec<u8>),
+    /// The view says so.
+    Fate(Cause),
+    /// The address it came in by, or its listener, goes away.
+    Here,
+}
+
+/// A client that waits until its cancel request has been seen.
+#[derive(Debug)]
+pub(super) struct Canceller {
+    /// To close it is the answer.
+    pub(super) client: Peer,
+    /// Its place among the connections of the listener.
+    pub(super) _seat: Seat,
+    pub(super) servers: usize,
+}
+
+/// A cancel request for one server, which closes the connection when it has seen it.
+#[derive(Debug)]
+pub(super) struct Cancel {
+    pub(super) client: Key,
+    pub(super) server: Peer,
+    pub(super) request: Arc<[u8]>,
+    pub(super) sent: bool,
+    pub(super) due: Instant,
+}
+
+/// Something about a server a session has noticed. It may be worth a probe; it proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hint {
+    /// It refused a connection.
+    Refused,
+    /// It did not answer an attempt to connect in time, or is unreachable.
+    Unreachable,
+    /// It accepted a connection and gave it up before it had taken the client.
+    GaveUp,
+    /// It said that it cannot take anyone now: 57P01, 57P02 or 57P03.
+    NotNow,
+    /// It ended a session, before the client did.
+    Ended,
+}
+
+impl From<&io::Error> for Hint {
+    fn from(error: &io::Error) -> Hint {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Hint::Refused,
+            _ => Hint::Unreachable,
+        }
+    }
+}

@@ -1,0 +1,646 @@
+//! One thread's share of all listeners: an edge-triggered loop, and nothing that waits but it.
+//!
+//! A worker owns its listening sockets and every connection it accepts from them. Others reach it
+//! through its inbox alone, and are never waited for. It reads the clock once a turn.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use super::accept::Door;
+use super::gate::{Claim, Gate, Published};
+use super::hold::{Queue, RETRY};
+use super::relay::{Broken, Means, Pumped};
+use super::session::{End, Entry, Hint, Session, Stage};
+use super::settings::{ListenerId, Splice};
+use super::slab::{Key, Slab};
+use super::{HintSink, Hinted, Phase, Remaining, SessionInfo};
+use crate::pool::{Cause, Fate, ServerId, Turns, fate};
+use crate::sys::epoll::{Poller, Ready, Waker};
+use crate::sys::tcp;
+
+/// How often idle sessions are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What others ask of a worker.
+#[derive(Debug)]
+pub(super) enum Order {
+    Open(Arc<Gate>, Vec<OwnedFd>),
+    Publish(ListenerId, Arc<Published>),
+    Close(ListenerId, Remaining),
+    /// End the sessions that came in by these addresses.
+    Leave(Arc<[IpAddr]>),
+    List(usize, Sender<Vec<SessionInfo>>),
+    Stop,
+}
+
+/// A listener, as one worker sees it.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub(super) gate: Arc<Gate>,
+    pub(super) published: Option<Arc<Published>>,
+    pub(super) turns: Turns,
+    pub(super) queue: Queue,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    Entry(Key),
+    /// A listening socket may be tried again.
+    Door(usize),
+    /// Servers that failed may be.
+    Retry(ListenerId),
+    /// One more client may be let go.
+    Pace(ListenerId),
+    Sweep,
+}
+
+/// What a token calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    Client(Key),
+    Server(Key),
+    Door(usize),
+    Waker,
+}
+
+const SERVER: u64 = 1 << 63;
+
+impl Token {
+    pub(super) fn pack(self) -> u64 {
+        let pack = |key: Key| (u64::from(key.turn) << 32) | u64::from(key.place);
+        match self {
+            Token::Client(key) => pack(key),
+            Token::Server(key) => pack(key) | SERVER,
+            // Turn 0 is no session's.
+            Token::Door(number) => u64::try_from(number).unwrap_or_default(),
+            Token::Waker => u64::from(u32::MAX),
+        }
+    }
+
+    fn unpack(token: u64) -> Token {
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
+        let key = Key { place: half(token), turn: half((token & !SERVER) >> 32) };
+        match (key.turn, token & SERVER) {
+            (0, _) if key.place == u32::MAX => Token::Waker,
+            (0, _) => Token::Door(usize::try_from(key.place).unwrap_or(usize::MAX)),
+            (_, 0) => Token::Client(key),
+            (_, _) => Token::Server(key),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) number: usize,
+    pub(super) poller: Poller,
+    wakers: Arc<[Waker]>,
+    inbox: Receiver<Order>,
+    hints: HintSink,
+    noticed: BTreeMap<(ListenerId, ServerId, Hint), u32>,
+    pub(super) locals: BTreeMap<ListenerId, Local>,
+    pub(super) doors: Vec<Option<Door>>,
+    pub(super) entries: Slab<Entry>,
+    pub(super) timers: BTreeSet<(Instant, Timer)>,
+    /// Sessions that had their turn and could go on.
+    again: Vec<Key>,
+    /// Listeners whose waiting clients may have a server now.
+    pub(super) hopeful: BTreeSet<ListenerId>,
+    /// Servers' sockets to reset once all clients have been told.
+    resets: Vec<OwnedFd>,
+    pub(super) means: Means,
+    pub(super) now: Instant,
+    start: Instant,
+    /// Milliseconds since `start` at the last turn.
+    turned: Arc<AtomicU64>,
+    sweeping: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        number: usize,
+        wakers: Arc<[Waker]>,
+        inbox: Receiver<Order>,
+        hints: HintSink,
+        splice: Splice,
+        start: Instant,
+        turned: Arc<AtomicU64>,
+    ) -> io::Result<Worker> {
+        let poller = Poller::new()?;
+        if let Some(waker) = wakers.get(number) {
+            poller.add(waker, Token::Waker.pack(), Ready::IN)?;
+        }
+        Ok(Worker {
+            number,
+            poller,
+            wakers,
+            inbox,
+            hints,
+            noticed: BTreeMap::new(),
+            locals: BTreeMap::new(),
+            doors: Vec::new(),
+            entries: Slab::new(),
+            timers: BTreeSet::new(),
+            again: Vec::new(),
+            hopeful: BTreeSet::new(),
+            resets: Vec::new(),
+            means: Means::new(splice),
+            now: Instant::now(),
+            start,
+            turned,
+            sweeping: false,
+        })
+    }
+
+    /// Serve until told to stop.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Vec::new();
+        loop {
+            events.clear();
+            self.poller.wait(self.patience(), &mut events)?;
+            self.now = Instant::now();
+            let millis = self.now.duration_since(self.start).as_millis();
+            self.turned.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+            for (token, ready) in &events {
+                // An order may end sessions, which does not wait for the bytes of others.
+                if !self.obey() {
+                    return Ok(());
+                }
+                self.event(*token, *ready);
+            }
+            if !self.obey() {
+                return Ok(());
+            }
+            self.timers_due();
+            for key in std::mem::take(&mut self.again) {
+                self.drive(key);
+            }
+            for listener in std::mem::take(&mut self.hopeful) {
+                self.let_go(listener);
+            }
+            self.reset_servers();
+            self.tell_hints();
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if !self.again.is_empty() || !self.hopeful.is_empty() {
+            return Duration::ZERO;
+        }
+        match self.timers.first() {
+            Some((at, _)) => at.saturating_duration_since(Instant::now()).min(SWEEP),
+            None => SWEEP,
+        }
+    }
+
+    fn event(&mut self, token: u64, ready: Ready) {
+        match Token::unpack(token) {
+            Token::Waker => {
+                if let Some(waker) = self.wakers.get(self.number) {
+                    waker.rest();
+                }
+                self.others_made_room();
+            }
+            Token::Door(number) => self.accept(number),
+            Token::Client(key) => {
+                match self.entries.get_mut(key) {
+                    Some(Entry::Session(session)) => session.client.note(ready),
+                    Some(Entry::Canceller(canceller)) => canceller.client.note(ready),
+                    Some(Entry::Cancel(_)) | None => return,
+                }
+                self.drive(key);
+            }
+            Token::Server(key) => {
+                match self.entries.get_mut(key) {
+                    Some(Entry::Session(session)) => match &mut session.server {
+                        Some(server) => server.note(ready),
+                        None => return,
+                    },
+                    Some(Entry::Cancel(cancel)) => cancel.server.note(ready),
+                    Some(Entry::Canceller(_)) | None => return,
+                }
+                self.drive(key);
+            }
+        }
+    }
+
+    /// Do what was ordered; whether to go on.
+    fn obey(&mut self) -> bool {
+        while let Ok(order) = self.inbox.try_recv() {
+            match order {
+                Order::Open(gate, sockets) => self.open_listener(gate, sockets),
+                Order::Publish(listener, published) => self.take_view(listener, &published),
+                Order::Close(listener, remaining) => self.close_listener(listener, remaining),
+                Order::Leave(addresses) => self.leave(&addresses),
+                Order::List(most, to) => {
+                    // Whoever asked may have gone.
+                    let _ = to.send(self.list(most));
+                }
+                Order::Stop => {
+                    self.end_all(|_| Some(End::Here));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn open_listener(&mut self, gate: Arc<Gate>, sockets: Vec<OwnedFd>) {
+        let id = gate.id;
+        for socket in sockets {
+            self.add_door(id, socket);
+        }
+        let workers = self.wakers.len();
+        let queue = Queue::new(gate.settings.hold, workers, self.now);
+        let turns = Turns::starting_at(u32::try_from(self.number).unwrap_or_default());
+        if gate.settings.idle.is_some() {
+            self.sweep_soon();
+        }
+        self.locals.insert(id, Local { gate, published: None, turns, queue });
+    }
+
+    fn take_view(&mut self, listener: ListenerId, published: &Arc<Published>) {
+        let Some(local) = self.locals.get_mut(&listener) else { return };
+        local.published = Some(Arc::clone(published));
+        local.queue.round += 1;
+        self.hopeful.insert(listener);
+        let ends = |session: &Session| match &session.claim {
+            Some(claim) if session.seat.gate().id == listener => {
+                match fate(&published.view, claim.server()) {
+                    Fate::Keep => None,
+                    Fate::End(cause) => Some(cause),
+                }
+            }
+            _ => None,
+        };
+        // Who has not been taken by a server yet looks for another.
+        let early = |session: &Session| session.opening.is_some() && ends(session).is_some();
+        let seekers: Vec<Key> = self.sessions().filter(|(_, s)| early(s)).map(|(k, _)| k).collect();
+        self.end_all(|session| {
+            session.opening.is_none().then(|| ends(session)).flatten().map(End::Fate)
+        });
+        for key in seekers {
+            if let Some(Entry::Session(session)) = self.entries.get_mut(key) {
+                session.server = None;
+                session.claim = None;
+                if let Some(opening) = &mut session.opening {
+                    opening.stage = Stage::Seeking;
+                }
+                self.drive(key);
+            }
+        }
+    }
+
+    fn close_listener(&mut self, listener: ListenerId, remaining: Remaining) {
+        self.close_doors(listener);
+        self.end_all(|session| {
+            let waits = session.opening.as_ref().is_some_and(|o| o.stage == Stage::Waiting);
+            let ends = session.seat.gate().id == listener && (waits || remaining == Remaining::End);
+            ends.then_some(if waits { End::Unserved } else { End::Here })
+        });
+        if remaining == Remaining::End {
+            self.locals.remove(&listener);
+        }
+    }
+
+    fn leave(&mut self, addresses: &[IpAddr]) {
+        self.end_all(|session| {
+            let here = tcp::local(&session.client.fd).map(|address| address.ip().to_canonical());
+            here.is_some_and(|here| addresses.contains(&here)).then_some(End::Here)
+        });
+    }
+
+    /// End all sessions the test says so of: the clients first, then the servers.
+    fn end_all(&mut self, ends: impl Fn(&Session) -> Option<End>) {
+        let ended: Vec<(Key, End)> =
+            self.sessions().filter_map(|(key, session)| Some((key, ends(session)?))).collect();
+        for (key, end) in ended {
+            if let Some(Entry::Session(session)) = self.entries.lift(key) {
+                self.end(key, session, end);
+            }
+        }
+        self.reset_servers();
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = (Key, &Session)> {
+        self.entries.iter().filter_map(|(key, entry)| match entry {
+            Entry::Session(session) => Some((key, session)),
+            Entry::Canceller(_) | Entry::Cancel(_) => None,
+        })
+    }
+
+    fn list(&self, most: usize) -> Vec<SessionInfo> {
+        let seconds = self.seconds();
+        let info = |session: &Session| SessionInfo {
+            listener: session.seat.gate().id,
+            client: canonical(tcp::peer(&session.client.fd)),
+            local: canonical(tcp::local(&session.client.fd)),
+            server: session.claim.as_ref().map(Claim::server),
+            phase: match session.opening.as_ref().map(|opening| opening.stage) {
+                Some(Stage::Reading) => Phase::FirstMessage,
+                Some(Stage::Seeking | Stage::Waiting) => Phase::Waiting,
+                Some(Stage::Connecting) => Phase::Connecting,
+                Some(Stage::Talking) => Phase::Greeting,
+                None => Phase::Relaying,
+            },
+            age: Duration::from_secs(u64::from(seconds.saturating_sub(session.since))),
+            idle: Duration::from_secs(u64::from(seconds.saturating_sub(session.active))),
+            bytes_in: session.up.bytes,
+            bytes_out: session.down.bytes,
+        };
+        self.sessions().take(most).map(|(_, session)| info(session)).collect()
+    }
+
+    fn timers_due(&mut self) {
+        while let Some((at, timer)) = self.timers.first().copied()
+            && at <= self.now
+        {
+            self.timers.pop_first();
+            match timer {
+                Timer::Entry(key) => self.entry_due(key),
+                Timer::Door(number) => self.reopen(number),
+                Timer::Retry(listener) => {
+                    if let Some(local) = self.locals.get_mut(&listener) {
+                        local.queue.retry = None;
+                        local.queue.round += 1;
+                        self.hopeful.insert(listener);
+                    }
+                }
+                Timer::Pace(listener) => {
+                    self.hopeful.insert(listener);
+                }
+                Timer::Sweep => self.sweep(),
+            }
+        }
+    }
+
+    /// Seconds since the worker started.
+    pub(super) fn seconds(&self) -> u32 {
+        u32::try_from(self.now.duration_since(self.start).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Let a session do what it can.
+    pub(super) fn drive(&mut self, key: Key) {
+        match self.entries.lift(key) {
+            Some(Entry::Session(mut session)) => match self.advance(key, &mut session) {
+                None => self.entries.put(key, Entry::Session(session)),
+                Some(end) => self.end(key, session, end),
+            },
+            Some(Entry::Cancel(cancel)) => self.cancel_on(key, cancel),
+            Some(canceller @ Entry::Canceller(_)) => self.entries.put(key, canceller),
+            None => {}
+        }
+    }
+
+    fn advance(&mut self, key: Key, session: &mut Session) -> Option<End> {
+        match self.open(key, session) {
+            std::ops::ControlFlow::Break(outcome) => outcome,
+            std::ops::ControlFlow::Continue(()) => self.relay(key, session),
+        }
+    }
+
+    fn relay(&mut self, key: Key, session: &mut Session) -> Option<End> {
+        let Session { client, server: Some(server), up, down, .. } = session else {
+            return Some(End::ServerBroke);
+        };
+        let means = &mut self.means;
+        let (sent, received) = (up.bytes, down.bytes);
+        let (up_was, down_was) = (up.done, down.done);
+        let upward = up.pump(client, server, down.done, means);
+        if matches!(upward, Err(Broken::Sink)) {
+            // What the server said before it left is still to be read.
+            let _ = down.pump(server, client, false, means);
+        }
+        let downward = match upward {
+            Ok(_) => down.pump(server, client, up.done, means),
+            Err(_) => Ok(Pumped::Rests),
+        };
+        let (sent, received) = (up.bytes - sent, down.bytes - received);
+        let spliced = std::mem::take(&mut means.spliced);
+        let lane = session.seat.gate().lane(self.number);
+        if sent + received > 0 {
+            lane.bytes_in.add(sent);
+            lane.bytes_out.add(received);
+            lane.spliced.add(spliced);
+            session.active = self.seconds();
+        }
+        let Session { client, server: Some(server), up, down, .. } = session else { return None };
+        let again = match (upward, downward) {
+            (Err(Broken::Source), _) | (_, Err(Broken::Sink)) => return Some(End::ClientBroke),
+            (Err(Broken::Sink), _) | (_, Err(Broken::Source)) => {
+                self.notice(session, Hint::Ended);
+                return Some(End::ServerBroke);
+            }
+            (Ok(upward), Ok(downward)) => upward == Pumped::Again || downward == Pumped::Again,
+        };
+        if up.done && down.done {
+            return Some(End::Over);
+        }
+        let watched = [(client, Token::Client(key)), (server, Token::Server(key))];
+        for (peer, token) in watched {
+            if let Some(interest) = peer.interest()
+                && self.poller.modify(&peer.fd, token.pack(), interest).is_err()
+            {
+                return Some(End::ClientBroke);
+            }
+        }
+        if again {
+            self.again.push(key);
+        }
+        if (up.done, down.done) != (up_was, down_was) {
+            let ended = down.done;
+            session.active = self.seconds();
+            if ended {
+                self.notice(session, Hint::Ended);
+            }
+            if session.seat.gate().settings.half_closed.is_some() {
+                self.sweep_soon();
+            }
+        }
+        None
+    }
+
+    /// Close a session's sockets and forget it.
+    pub(super) fn end(&mut self, key: Key, mut session: Session, end: End) {
+        self.set_due(key, &mut session, None);
+        self.dequeue(key, &mut session);
+        session.up.release(&mut self.means.pipes);
+        session.down.release(&mut self.means.pipes);
+        self.entries.free(key);
+        let gate = Arc::clone(session.seat.gate());
+        let lane = gate.lane(self.number);
+        let counter = match &end {
+            End::Over => None,
+            End::Idle => Some(&lane.idle),
+            End::Silent => Some(&lane.silent),
+            End::Abandoned => Some(&lane.abandoned),
+            End::ClientBroke => Some(&lane.reset_by_client),
+            End::ServerBroke => Some(&lane.reset_by_server),
+            End::Disagreed | End::Unserved => Some(&lane.unserved),
+            End::Overflow => Some(&lane.overflowed),
+            End::Cancel(_) => Some(&lane.cancels),
+            End::Fate(Cause::Down) => Some(&lane.ended_down),
+            End::Fate(Cause::RoleLost) => Some(&lane.ended_role),
+            End::Fate(Cause::Removed) => Some(&lane.ended_removed),
+            End::Here => Some(&lane.ended_here),
+        };
+        if let Some(counter) = counter {
+            counter.one();
+        }
+        let Session { seat, client, server, claim, opening, .. } = session;
+        match end {
+            End::Over | End::Idle | End::Silent | End::Abandoned => {}
+            End::Cancel(request) => {
+                self.cancel(seat, client, request);
+                return;
+            }
+            End::Unserved | End::Overflow => self.turn_away(&gate, client, opening, &end),
+            End::ClientBroke | End::ServerBroke | End::Disagreed | End::Fate(_) | End::Here => {
+                tcp::reset(client.fd);
+                self.resets.extend(server.map(|server| server.fd));
+            }
+        }
+        drop((claim, seat));
+        self.made_room(&gate);
+    }
+
+    fn reset_servers(&mut self) {
+        self.resets.drain(..).for_each(tcp::reset);
+    }
+
+    /// A place became free: somebody may wait for it, here or at another worker.
+    pub(super) fn made_room(&mut self, gate: &Gate) {
+        let mut others = gate.full.swap(false, Ordering::AcqRel);
+        if others {
+            self.reopen_full(gate.id);
+        }
+        let waiting = gate.waiting.load(Ordering::Acquire);
+        if waiting > 0 {
+            let here = self.locals.get(&gate.id).map_or(0, |local| local.queue.waiting.len());
+            if here > 0 {
+                self.hopeful.insert(gate.id);
+            }
+            others |= u32::try_from(here).is_ok_and(|here| here < waiting);
+        }
+        if others {
+            let me = self.number;
+            let wakers = self.wakers.iter().enumerate().filter(|(number, _)| *number != me);
+            wakers.for_each(|(_, waker)| waker.wake());
+        }
+    }
+
+    fn others_made_room(&mut self) {
+        let ids: Vec<ListenerId> = self.locals.keys().copied().collect();
+        for id in ids {
+            self.reopen_full(id);
+            if self.locals.get(&id).is_some_and(|local| !local.queue.waiting.is_empty()) {
+                self.hopeful.insert(id);
+            }
+        }
+    }
+
+    /// Remember what a session noticed about its server, to be told once a turn.
+    pub(super) fn notice(&mut self, session: &Session, hint: Hint) {
+        if let Some(claim) = &session.claim {
+            let about = (session.seat.gate().id, claim.server(), hint);
+            *self.noticed.entry(about).or_default() += 1;
+        }
+    }
+
+    fn tell_hints(&mut self) {
+        for ((listener, server, hint), count) in std::mem::take(&mut self.noticed) {
+            (self.hints.0)(Hinted { listener, server, hint, count });
+        }
+    }
+
+    pub(super) fn set_due(&mut self, key: Key, session: &mut Session, due: Option<Instant>) {
+        let Some(opening) = &mut session.opening else { return };
+        if let Some(old) = std::mem::replace(&mut opening.due, due) {
+            self.timers.remove(&(old, Timer::Entry(key)));
+        }
+        if let Some(due) = due {
+            self.timers.insert((due, Timer::Entry(key)));
+        }
+    }
+
+    pub(super) fn retry_soon(&mut self, listener: ListenerId) {
+        if let Some(local) = self.locals.get_mut(&listener)
+            && local.queue.retry.is_none()
+        {
+            let at = self.now + RETRY;
+            local.queue.retry = Some(at);
+            self.timers.insert((at, Timer::Retry(listener)));
+        }
+    }
+
+    pub(super) fn sweep_soon(&mut self) {
+        if !self.sweeping {
+            self.sweeping = true;
+            self.timers.insert((self.now + SWEEP, Timer::Sweep));
+        }
+    }
+
+    /// Close what has been idle for too long.
+    fn sweep(&mut self) {
+        self.sweeping = false;
+        let seconds = self.seconds();
+        let mut more = false;
+        let mut idle = Vec::new();
+        for (key, session) in self.sessions() {
+            let settings = &session.seat.gate().settings;
+            let half = (session.up.done != session.down.done).then_some(settings.half_closed);
+            let limits = [settings.idle, half.flatten()];
+            let Some(limit) = limits.into_iter().flatten().min() else { continue };
+            more = true;
+            let silence = u64::from(seconds.saturating_sub(session.active));
+            if session.opening.is_none() && Duration::from_secs(silence) >= limit {
+                idle.push(key);
+            }
+        }
+        for key in idle {
+            if let Some(Entry::Session(session)) = self.entries.lift(key) {
+                self.end(key, session, End::Idle);
+            }
+        }
+        if more || self.locals.values().any(|local| local.gate.settings.idle.is_some()) {
+            self.sweep_soon();
+        }
+    }
+}
+
+fn canonical(address: Option<SocketAddr>) -> Option<SocketAddr> {
+    address.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_back_as_they_went() {
+        let last = Key { place: u32::MAX, turn: u32::MAX >> 1 };
+        for token in [
+            Token::Client(Key { place: 0, turn: 1 }),
+            Token::Server(Key { place: 7, turn: 9 }),
+            Token::Client(last),
+            Token::Server(last),
+            Token::Door(0),
+            Token::Door(300),
+            Token::Waker,
+        ] {
+            assert_eq!(Token::unpack(token.pack()), token);
+        }
+    }
+
+    #[test]
+    fn a_session_costs_little() {
+        assert!(size_of::<Entry>() <= 152, "{} bytes", size_of::<Entry>());
+    }
+}

@@ -1,0 +1,158 @@
+//! Listening, and accepting under adverse conditions.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use vipd::proxy::{HintSink, Listener, ListenerId, Options, Protocol, Proxy, Remaining};
+
+use super::bench::*;
+
+fn proxy() -> Proxy {
+    let sink = HintSink(std::sync::Arc::new(|_| {}));
+    Proxy::start(Options { workers: 2, splice: COPY }, &sink).unwrap()
+}
+
+#[test]
+fn an_address_this_host_does_not_have_yet_is_listened_on() {
+    let foreign = ["192.0.2.7:0", "[2001:db8::7]:0"];
+    let foreign: Vec<SocketAddr> = foreign.iter().map(|a| a.parse().unwrap()).collect();
+    let binds = foreign.iter().copied().map(Into::into).collect();
+    let addresses = proxy().open(ID, Listener::new("vip", Protocol::Tcp, binds)).unwrap();
+    for (asked, got) in foreign.iter().zip(addresses) {
+        assert_eq!(asked.ip(), got.ip());
+        assert_ne!(got.port(), 0);
+    }
+}
+
+#[test]
+fn a_port_in_use_is_an_error_even_if_it_could_be_shared() {
+    let (_taken, address) = listen();
+    let listener = |at: SocketAddr| Listener::new("db", Protocol::Tcp, vec![at.into()]);
+    let error = proxy().open(ID, listener(address)).unwrap_err();
+    assert_eq!(error.to_string(), format!("listen on {address} for db: Address already in use"));
+
+    let (mut first, mut second) = (proxy(), proxy());
+    let address = first.open(ID, listener(loopback())).unwrap()[0];
+    let error = second.open(ID, listener(address)).unwrap_err();
+    assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn a_full_listener_leaves_clients_in_the_queue_until_there_is_room() {
+    let mut settings = listener(Protocol::Tcp);
+    settings.maxconn = NonZeroU32::new(2);
+    let bench = Bench::new(settings, COPY, &[echo()]);
+    let mut first: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = bench.connect();
+            client.write_all(b"a").unwrap();
+            assert_eq!(read(&mut client, 1), b"a");
+            client
+        })
+        .collect();
+    let mut waiting: Vec<_> = (0..4).map(|_| bench.connect()).collect();
+    for client in &mut waiting {
+        client.write_all(b"b").unwrap();
+    }
+    assert_eq!(bench.state().connections, 2);
+    // Whichever worker has them in its queue, each that leaves lets one in.
+    while let Some(client) = first.pop() {
+        drop(client);
+    }
+    while !waiting.is_empty() {
+        waiting.remove(answered(&waiting));
+        assert!(bench.state().connections <= 2);
+    }
+    bench.wait_for("all leave", |state| state.connections == 0);
+    assert_eq!(bench.state().counters.accepted, 6);
+}
+
+#[test]
+fn a_closed_listener_keeps_or_ends_its_sessions() {
+    for (remaining, kept) in [(Remaining::Keep, true), (Remaining::End, false)] {
+        let mut bench = Bench::tcp(COPY, echo());
+        let mut client = bench.connect();
+        client.write_all(b"a").unwrap();
+        assert_eq!(read(&mut client, 1), b"a");
+        bench.proxy.close(ID, remaining);
+        until("nobody listens", || std::net::TcpStream::connect(bench.address).is_err());
+        if kept {
+            client.write_all(b"b").unwrap();
+            assert_eq!(read(&mut client, 1), b"b");
+            bench.view.servers.clear();
+            bench.publish();
+        }
+        assert_eq!(read_to_reset(&mut client), b"");
+    }
+}
+
+const CHILD: &str = "VIPD_TEST_FEW_DESCRIPTORS";
+
+/// The limit is the whole process's, so this test has one of its own.
+#[test]
+fn without_descriptors_clients_wait_and_the_listener_lives() {
+    if std::env::var_os(CHILD).is_none() {
+        let name = "proxy::accept::without_descriptors_clients_wait_and_the_listener_lives";
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
+        return;
+    }
+    let bench = Bench::tcp(COPY, echo());
+    let mut clients: Vec<_> = (0..8).map(|_| bench.connect()).collect();
+    for client in &mut clients {
+        client.write_all(b"a").unwrap();
+        assert_eq!(read(client, 1), b"a");
+    }
+    let more: Vec<_> = (0..4).map(|_| socket()).collect();
+    // From now on the process has none to give.
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 3, hard).unwrap();
+    for socket in &more {
+        socket.connect(&bench.address.into()).unwrap();
+    }
+    bench.wait_for("accepting pauses, more than once", |state| state.counters.starved >= 3);
+    assert_eq!(bench.state().counters.accepted, 8);
+    // Those there are go on.
+    for client in &mut clients {
+        client.write_all(b"a").unwrap();
+        assert_eq!(read(client, 1), b"a");
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    for socket in more {
+        let mut client = patient(socket.into());
+        client.write_all(b"b").unwrap();
+        assert_eq!(read(&mut client, 1), b"b");
+    }
+    assert_eq!(bench.state().counters.accepted, 12);
+}
+
+fn socket() -> socket2::Socket {
+    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap()
+}
+
+#[test]
+fn two_listeners_of_one_proxy_are_told_apart() {
+    let (first, second) = (echo(), serve(|mut stream| stream.write_all(b"other").unwrap()));
+    let mut bench = Bench::tcp(COPY, first);
+    let other = ListenerId(2);
+    let address = bench.proxy.open(other, listener(Protocol::Tcp)).unwrap()[0];
+    bench.proxy.publish(other, std::sync::Arc::new(view(&[second])));
+    assert_eq!(read_all(&mut connect(address)), b"other");
+    let mut client = bench.connect();
+    client.write_all(b"a").unwrap();
+    assert_eq!(read(&mut client, 1), b"a");
+    assert!(bench.proxy.latest_turn() < Duration::from_secs(5));
+    assert_eq!(bench.proxy.listener(other).unwrap().counters.accepted, 1);
+    assert_eq!(bench.state().counters.accepted, 1);
+    bench.proxy.stop();
+}

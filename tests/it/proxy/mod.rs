@@ -1,0 +1,8 @@
+//! The data plane on the loopback interface: what clients and servers see of it.
+
+mod accept;
+mod bench;
+mod ends;
+mod hold;
+mod postgres;
+mod relay;
