@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::explain::{self, Explained, JsonSetting, JsonStatement};
 use super::render::missing;
 use super::sources::FileSystem;
-use super::{exit, pair};
+use super::{complain, exit, pair, write};
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
-use crate::config::load::{Reading, load_as};
-use crate::config::{Config, Dropped, Format, Preempt, RouterConfig};
+use crate::config::explain::{Setting, Statement, globals, router as settings_of};
+use crate::config::load::{Failed, Loaded, Reading, load_as};
+use crate::config::{Config, Format, Preempt, RouterConfig};
+use crate::sys::terminal_width;
 use crate::types::{AuthV2, Dialect};
 
 /// Check configuration files without touching the running system.
@@ -24,7 +27,7 @@ use crate::types::{AuthV2, Dialect};
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct CheckArgs {
     /// Configuration files; together they make one configuration
-    #[arg(required_unless_present = "pair", value_name = "FILE")]
+    #[arg(required_unless_present_any = ["pair", "explain"], value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Compare the files of two nodes: do they hear each other, and who serves when
     #[arg(long, num_args = 2, value_names = ["FILE", "FILE"], conflicts_with = "files")]
@@ -42,6 +45,11 @@ pub struct CheckArgs {
     /// Pass over virtual servers, as `vipd run -P` does
     #[arg(short = 'P', long)]
     pub vrrp: bool,
+    /// Say what becomes of every statement, and every setting in force; with a keyword of
+    /// keepalived.conf instead of files, what vipd does with that
+    #[arg(long, value_name = "KEYWORD", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "")]
+    pub explain: Option<String>,
     /// Exit with status 1 if there are warnings
     #[arg(long)]
     pub deny_warnings: bool,
@@ -62,7 +70,12 @@ pub(super) fn report(args: &CheckArgs, out: &mut dyn Write) -> u8 {
 }
 
 fn run(args: &CheckArgs, color: bool, out: &mut dyn Write) -> u8 {
-    let reading = Reading { format: args.format, lenient: args.lenient, vrrp_only: args.vrrp };
+    let &CheckArgs { format, lenient, vrrp: vrrp_only, .. } = args;
+    match args.explain.as_deref() {
+        Some(keyword) if !keyword.is_empty() => return about(keyword, args, out),
+        _ => {}
+    }
+    let reading = Reading { format, lenient, vrrp_only, explain: args.explain.is_some() };
     let (findings, text) = match args.pair.as_slice() {
         [a, b] => {
             let pair = pair::compared([a, b], args.config_id.as_deref(), reading);
@@ -75,20 +88,57 @@ fn run(args: &CheckArgs, color: bool, out: &mut dyn Write) -> u8 {
     findings.status(args.deny_warnings)
 }
 
+/// `--explain=KEYWORD`
+fn about(keyword: &str, args: &CheckArgs, out: &mut dyn Write) -> u8 {
+    if !args.files.is_empty() || !args.pair.is_empty() {
+        complain("--explain=KEYWORD takes no files, and --explain explains them all");
+        return exit::USAGE;
+    }
+    match explain::keyword(keyword) {
+        Ok(text) => write(&text, out),
+        Err(text) => {
+            complain(&text);
+            exit::NO_INPUT
+        }
+    }
+}
+
 fn one(args: &CheckArgs, reading: Reading, color: bool) -> (Findings, String) {
     let sources = FileSystem { config_id: args.config_id.clone() };
-    let (usable, diagnostics, map, unreadable) = match load_as(&sources, &args.files, reading) {
-        Ok(loaded) => (Some((loaded.config, loaded.dropped)), loaded.warnings, loaded.map, false),
-        Err(failed) => (None, failed.diagnostics, failed.map, failed.unreadable),
-    };
-    let text = if args.json {
-        json(usable.as_ref(), &diagnostics, &map)
-    } else {
-        text(usable.as_ref(), &diagnostics, &map, color)
-    };
-    let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    (Findings { unreadable, errors, warnings }, text)
+    let outcome = load_as(&sources, &args.files, reading);
+    let found = Found::of(&outcome, reading.explain);
+    let text = if args.json { json(&found) } else { text(&found, color) };
+    (
+        Findings { unreadable: found.unreadable, errors: found.errors, warnings: found.warnings },
+        text,
+    )
+}
+
+/// What there is to say, whether the configuration can be used or not.
+struct Found<'a> {
+    /// The configuration, and with `--explain` where it comes from.
+    usable: Option<&'a Loaded>,
+    diagnostics: &'a [Diagnostic],
+    statements: Option<&'a [Statement]>,
+    map: &'a SourceMap,
+    unreadable: bool,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Found<'_> {
+    fn of(outcome: &Result<Loaded, Failed>, explain: bool) -> Found<'_> {
+        let (usable, diagnostics, statements, map, unreadable) = match outcome {
+            Ok(loaded) => (Some(loaded), &loaded.warnings, &loaded.statements, &loaded.map, false),
+            Err(Failed { diagnostics, statements, map, unreadable }) => {
+                (None, diagnostics, statements, map, *unreadable)
+            }
+        };
+        let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let statements = explain.then_some(statements.as_slice());
+        Found { usable, diagnostics, statements, map, unreadable, errors, warnings }
+    }
 }
 
 /// What a check found, as far as the exit status goes.
@@ -117,23 +167,23 @@ pub(super) fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-fn text(
-    usable: Option<&(Config, Dropped)>,
-    diagnostics: &[Diagnostic],
-    map: &SourceMap,
-    color: bool,
-) -> String {
+fn text(found: &Found<'_>, color: bool) -> String {
+    let &Found { map, errors, warnings, .. } = found;
     let mut text = String::new();
-    for diagnostic in diagnostics {
+    for diagnostic in found.diagnostics {
         text.push_str(&diagnostic.render(map, color));
         text.push('\n');
     }
-    let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let Some((config, dropped)) = usable else {
+    if let Some(statements) = found.statements {
+        // Folded for a reader, one line each for a filter.
+        let width = terminal_width().map(usize::from);
+        text.push_str(&Explained::new(statements, found.usable, map).text(width, color));
+    }
+    let Some(loaded) = found.usable else {
         text.push_str(&format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning")));
         return text;
     };
+    let Loaded { config, dropped, .. } = loaded;
     text.push_str(&table(config));
     let has_password = |r: &Arc<RouterConfig>| matches!(r.dialect, Dialect::V2(AuthV2::Pass(_)));
     if config.routers.iter().any(has_password) {
@@ -217,6 +267,12 @@ struct Json<'a> {
     /// What `--lenient` did without.
     settings_dropped: &'a [String],
     routers_left_out: Vec<String>,
+    /// What becomes of each statement of a keepalived.conf, under `--explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statements: Option<Vec<JsonStatement<'a>>>,
+    /// The daemon's settings in force, under `--explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Vec<JsonSetting>>,
 }
 
 #[derive(Serialize)]
@@ -232,18 +288,37 @@ struct JsonRouter<'a> {
     preempt_delay_ms: Option<u128>,
     addresses: Vec<String>,
     excluded: Vec<String>,
+    /// The settings in force, under `--explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Vec<JsonSetting>>,
 }
 
-fn json(usable: Option<&(Config, Dropped)>, diagnostics: &[Diagnostic], map: &SourceMap) -> String {
-    let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+fn json(found: &Found<'_>) -> String {
+    let map = found.map;
+    let explained = |settings: Vec<Setting>| {
+        let json = |setting| JsonSetting::of(setting, map);
+        settings.into_iter().map(json).collect::<Vec<_>>()
+    };
+    let routers = found.usable.iter().flat_map(|loaded| {
+        loaded.config.routers.iter().zip(&loaded.raw.routers).map(|(router, raw)| JsonRouter {
+            settings: found.statements.map(|_| explained(settings_of(router, raw))),
+            ..json_router(router)
+        })
+    });
+    let statements = found.statements.map(|statements| {
+        statements.iter().map(|statement| JsonStatement::of(statement, map)).collect()
+    });
+    let daemon = found.usable.filter(|_| found.statements.is_some());
     let json = Json {
-        usable: usable.is_some(),
-        errors: count(Severity::Error),
-        warnings: count(Severity::Warning),
-        diagnostics: diagnostics.iter().map(|d| d.report(map)).collect(),
-        routers: usable.iter().flat_map(|u| &u.0.routers).map(|r| json_router(r)).collect(),
-        settings_dropped: usable.map_or(&[], |u| &u.1.settings),
-        routers_left_out: usable.map_or_else(Vec::new, |u| u.1.left_out()),
+        usable: found.usable.is_some(),
+        errors: found.errors,
+        warnings: found.warnings,
+        diagnostics: found.diagnostics.iter().map(|d| d.report(map)).collect(),
+        routers: routers.collect(),
+        settings_dropped: found.usable.map_or(&[], |loaded| &loaded.dropped.settings),
+        routers_left_out: found.usable.map_or_else(Vec::new, |loaded| loaded.dropped.left_out()),
+        statements,
+        settings: daemon.map(|l| explained(globals(&l.config.globals, &l.raw.globals))),
     };
     serde_json::to_string_pretty(&json).map_or_else(|e| format!("{e}\n"), |text| text + "\n")
 }
@@ -267,5 +342,6 @@ fn json_router(router: &RouterConfig) -> JsonRouter<'_> {
         },
         addresses: addresses(true),
         excluded: addresses(false),
+        settings: None,
     }
 }

@@ -36,7 +36,7 @@ pub struct ConvertArgs {
 pub fn convert(args: &ConvertArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let color = std::io::stderr().is_terminal() && !no_color();
     let sources = FileSystem { config_id: args.config_id.clone() };
-    let strict = Reading { format: args.format, lenient: false, vrrp_only: args.vrrp };
+    let strict = Reading { format: args.format, vrrp_only: args.vrrp, ..Reading::default() };
     let (loaded, status) = match load_as(&sources, &args.files, strict) {
         Ok(loaded) => {
             say(&loaded.warnings, &loaded.map, color, err);

@@ -5,6 +5,7 @@ mod cleanup;
 pub mod convert;
 mod demo;
 pub mod exit;
+mod explain;
 mod fold;
 mod generate;
 mod keepalived;

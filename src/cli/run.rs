@@ -98,7 +98,8 @@ pub(super) fn run(args: Args) -> u8 {
 
 impl Args {
     fn reading(&self) -> Reading {
-        Reading { format: self.format, lenient: self.lenient, vrrp_only: self.keepalived.vrrp }
+        let (lenient, vrrp_only) = (self.lenient, self.keepalived.vrrp);
+        Reading { format: self.format, lenient, vrrp_only, explain: false }
     }
 
     /// Read the files; what the command line says goes before.

@@ -627,6 +627,13 @@ pub fn quoted(word: &str) -> String {
     format!("\"{}{more}\"", printable(&short))
 }
 
+/// A line without its password.
+pub(crate) fn masked(line: &str) -> String {
+    let mut out = String::new();
+    mask(line, &[], &mut out);
+    out
+}
+
 /// Copies a line; what follows a word that begins like a password keyword becomes stars, and so do
 /// the bytes `hidden`.
 ///

@@ -41,7 +41,7 @@ pub enum Inexpressible {
 /// # Errors
 /// [`Inexpressible`]; no text is better than one that means something else.
 pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
-    let Loaded { config, raw, warnings, dropped, map } = loaded;
+    let Loaded { config, raw, warnings, dropped, map, .. } = loaded;
     let Config { globals, routers, interfaces, pacing, static_addresses } = config;
     let mut tables = Vec::new();
     tables.extend(globals::globals(globals, &raw.globals, map));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::diag::{Diagnostic, FileId, Severity, SourceMap, Span};
+use super::explain::Statement;
 use super::format::{Format, recognise};
 use super::lenient::{Dropped, check_rest, pass_over};
 use super::model::Config;
@@ -90,6 +91,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// What a lenient reading did without.
     pub dropped: Dropped,
+    /// What becomes of each statement of a keepalived.conf, if that was asked for.
+    pub statements: Vec<Statement>,
     /// The files, for rendering.
     pub map: SourceMap,
 }
@@ -102,6 +105,8 @@ pub struct Failed {
     pub diagnostics: Vec<Diagnostic>,
     /// The files, for rendering.
     pub map: SourceMap,
+    /// What becomes of each statement of a keepalived.conf, if that was asked for.
+    pub statements: Vec<Statement>,
     /// Whether a file could not be read (exit status 66 instead of 78).
     pub unreadable: bool,
 }
@@ -134,6 +139,8 @@ pub struct Reading {
     pub lenient: bool,
     /// Pass over what is about virtual servers: another program has them.
     pub vrrp_only: bool,
+    /// Say what becomes of each statement.
+    pub explain: bool,
 }
 
 /// Reads `files`, each in its own dialect unless `format` says otherwise, as one configuration.
@@ -191,10 +198,10 @@ pub fn load_beside(
             None => state.out.push(unknown_format(file, &text.text)),
         }
     }
-    importer.finish(&mut state, reading.vrrp_only, &mut raw);
+    let statements = importer.finish(&mut state, reading, &mut raw);
     // In the order of the command line: what a file includes is numbered right after it.
     raw.routers.sort_by_key(|r| first_ids.partition_point(|first| *first <= r.name.span.file));
-    finish(state, others, reading.lenient, raw)
+    finish(state, others, reading.lenient, raw, statements)
 }
 
 fn finish(
@@ -202,6 +209,7 @@ fn finish(
     others: usize,
     lenient: bool,
     mut raw: Raw,
+    statements: Vec<Statement>,
 ) -> Result<Loaded, Failed> {
     let Loading { map, mut out, unreadable, .. } = state;
     let config = if lenient { check_rest(&mut raw, &mut out) } else { check(&raw, &mut out) };
@@ -229,8 +237,10 @@ fn finish(
         failed = true;
     }
     match config {
-        Some(config) if !failed => Ok(Loaded { config, raw, warnings: out, dropped, map }),
-        _ => Err(Failed { diagnostics: out, map, unreadable }),
+        Some(config) if !failed => {
+            Ok(Loaded { config, raw, warnings: out, dropped, statements, map })
+        }
+        _ => Err(Failed { diagnostics: out, statements, map, unreadable }),
     }
 }
 

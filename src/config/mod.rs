@@ -5,12 +5,14 @@ pub mod check;
 pub mod checks;
 pub mod diag;
 pub mod emit;
+pub mod explain;
 pub mod format;
 pub mod lenient;
 pub mod load;
 pub mod model;
 pub mod process;
 pub mod raw;
+pub(crate) mod settings;
 pub mod vipd_toml;
 
 pub use format::Format;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::config::settings::{self, Setting};
 use crate::config::{Config, RouterConfig, RouterKey};
 use crate::engine::Engine;
-use crate::engine::settings::{self, Setting};
 use crate::status::{Change, Changes, RouterChange, SettingChange, State};
 use crate::types::IfName;
 use crate::vrrp::router::Router;

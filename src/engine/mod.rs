@@ -11,7 +11,6 @@ pub mod io;
 mod links;
 mod receive;
 mod reconfigure;
-mod settings;
 mod snapshot;
 mod sockets;
 mod statics;

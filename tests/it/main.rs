@@ -13,6 +13,7 @@ mod convert;
 mod diagnostics;
 mod engine;
 mod expected;
+mod explain;
 mod golden;
 mod lenient;
 mod manual;

@@ -121,6 +121,18 @@ pub(crate) struct Keyword {
     pub(crate) text: &'static str,
 }
 
+impl Keyword {
+    /// What vipd does with it, or why not.
+    pub(crate) fn explanation(&self) -> String {
+        match self.class {
+            Class::Refused(why, instead) if self.text.is_empty() => format!("{why}; {instead}"),
+            Class::Apart(why, instead) => format!("{why}; {instead}; --lenient goes on without"),
+            Class::Warned(text) if self.text.is_empty() => text.to_owned(),
+            _ => self.text.to_owned(),
+        }
+    }
+}
+
 /// What may stand in braces after a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
@@ -151,7 +163,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    fn status(self) -> &'static str {
+    pub(crate) fn status(self) -> &'static str {
         match self {
             Class::Honoured => "yes",
             Class::Checked => "checked",
@@ -182,16 +194,7 @@ pub fn coverage() -> impl Iterator<Item = CoverageRow> {
             block: block.to_string(),
             keyword: keyword.name,
             status: keyword.class.status(),
-            text: match keyword.class {
-                Class::Refused(why, instead) if keyword.text.is_empty() => {
-                    format!("{why}; {instead}")
-                }
-                Class::Apart(why, instead) => {
-                    format!("{why}; {instead}; --lenient goes on without")
-                }
-                Class::Warned(text) if keyword.text.is_empty() => text.to_owned(),
-                _ => keyword.text.to_owned(),
-            },
+            text: keyword.explanation(),
         })
     })
 }

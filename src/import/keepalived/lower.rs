@@ -227,7 +227,8 @@ const VITAL: &[&str] = &[
     "vrf",
 ];
 
-fn unknown(block: Block, node: &Node) -> Diagnostic {
+/// What is wrong with a keyword nobody knows here.
+pub(crate) fn unknown(block: Block, node: &Node) -> Diagnostic {
     let name = &node.keyword.text;
     let span = node.keyword.span;
     let homes: Vec<String> = Block::ALL

@@ -6,6 +6,7 @@
 mod address;
 mod buffers;
 pub mod command;
+mod explain;
 mod instance;
 mod keywords;
 mod lexer;
@@ -27,7 +28,8 @@ pub use manual::coverage_roff;
 pub use process::parse_umask;
 
 use crate::config::diag::FileId;
-use crate::config::load::{Loading, Text};
+use crate::config::explain::Statement;
+use crate::config::load::{Loading, Reading, Text};
 use crate::config::raw::Raw;
 
 /// Whether `word` may begin a line of keepalived.conf outside every block.
@@ -51,14 +53,20 @@ impl Importer {
         self.preprocessor.file(load, file, path, text);
     }
 
-    /// Lowers everything read; virtual servers do not count if `vrrp_only`.
-    pub(crate) fn finish(self, load: &mut Loading<'_>, vrrp_only: bool, raw: &mut Raw) {
+    /// Lowers everything read, and explains it if that is asked for.
+    pub(crate) fn finish(
+        self,
+        load: &mut Loading<'_>,
+        reading: Reading,
+        raw: &mut Raw,
+    ) -> Vec<Statement> {
         let tokens = self.preprocessor.finish(load);
         let mut nodes = tree::build(tokens, &mut load.out);
         let lvs = ["virtual_server", "virtual_server_group", "SSL"];
-        nodes.retain(|node| !(vrrp_only && lvs.contains(&node.keyword.text.as_str())));
+        nodes.retain(|node| !(reading.vrrp_only && lvs.contains(&node.keyword.text.as_str())));
         if !nodes.is_empty() {
             lower::lower(&nodes, raw, &mut load.out);
         }
+        if reading.explain { explain::explain(&nodes) } else { Vec::new() }
     }
 }

@@ -1,4 +1,5 @@
-//! Settings as texts, by their names in vipd.toml: what a reload says of them.
+//! Settings as texts, by their names in vipd.toml: what a reload and `vipd check --explain` say of
+//! them.
 //!
 //! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
 
@@ -6,19 +7,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::check::human;
-use crate::config::{
+use super::check::human;
+use super::{
     AnnounceConfig, Cast, Globals, InterfaceConfig, PacingGroup, Peer, Preempt, Process,
     ReceiveBuffer, Release, RouterConfig, RouterFlag, StaticAddress, Strict, VirtualAddress,
 };
 use crate::types::{AuthV2, Dialect, IfName, V3Checksum};
 
 /// A setting and its value.
-pub(super) type Setting = (&'static str, String);
+pub(crate) type Setting = (&'static str, String);
 
 const NONE: &str = "none";
 
-pub(super) fn globals(globals: &Globals) -> Vec<Setting> {
+pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
     let Globals {
         router_id,
         startup_delay,
@@ -58,7 +59,7 @@ pub(super) fn globals(globals: &Globals) -> Vec<Setting> {
 }
 
 /// The interfaces with delays, one text each.
-pub(super) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String> {
+pub(crate) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String> {
     let text = |(name, delays): (&IfName, &InterfaceConfig)| {
         let InterfaceConfig { down_delay, up_delay } = delays;
         format!("{name} down_delay {} up_delay {}", human(*down_delay), human(*up_delay))
@@ -67,7 +68,7 @@ pub(super) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String>
 }
 
 /// The addresses that do not follow any state, one text each.
-pub(super) fn statics(all: &[Arc<StaticAddress>]) -> Vec<String> {
+pub(crate) fn statics(all: &[Arc<StaticAddress>]) -> Vec<String> {
     let text = |address: &Arc<StaticAddress>| {
         let StaticAddress { iface, address, required_by } = &**address;
         let mut text = format!("{} dev {iface}", written(address).replace(" excluded", ""));
@@ -80,7 +81,7 @@ pub(super) fn statics(all: &[Arc<StaticAddress>]) -> Vec<String> {
 }
 
 /// The groups of interfaces that share a clock, one text each.
-pub(super) fn pacing(all: &[PacingGroup]) -> Vec<String> {
+pub(crate) fn pacing(all: &[PacingGroup]) -> Vec<String> {
     let text = |group: &PacingGroup| {
         let PacingGroup { interfaces, garp_interval, gna_interval } = group;
         let interfaces: Vec<&str> = interfaces.iter().map(IfName::as_str).collect();
@@ -92,7 +93,7 @@ pub(super) fn pacing(all: &[PacingGroup]) -> Vec<String> {
 }
 
 /// Everything of a router but its addresses.
-pub(super) fn of(cfg: &RouterConfig) -> Vec<Setting> {
+pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
     let RouterConfig {
         name,
         iface,
@@ -138,7 +139,7 @@ pub(super) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         Cast::Multicast { group } => (group.to_string(), NONE.to_owned(), NONE.to_owned()),
         Cast::Unicast { peers, ttl } => {
             let peers: Vec<String> = peers.iter().map(peer).collect();
-            (NONE.to_owned(), peers.join(", "), ttl.to_string())
+            (NONE.to_owned(), listed(&peers), ttl.to_string())
         }
     };
     let release = match release {
@@ -224,7 +225,7 @@ fn announcements(announce: &AnnounceConfig) -> [Setting; 9] {
 }
 
 /// An address with every option that is not at its default.
-pub(super) fn written(address: &VirtualAddress) -> String {
+pub(crate) fn written(address: &VirtualAddress) -> String {
     let plain = VirtualAddress::new(address.cidr);
     let VirtualAddress {
         cidr,
@@ -277,6 +278,10 @@ fn peer(peer: &Peer) -> String {
         (lowest, 255) => format!("{} min_ttl {lowest}", peer.address),
         _ => format!("{} min_ttl {lowest} max_ttl {highest}", peer.address),
     }
+}
+
+fn listed(all: &[String]) -> String {
+    if all.is_empty() { NONE.to_owned() } else { all.join(", ") }
 }
 
 fn optional(value: Option<&impl ToString>) -> String {

@@ -1,0 +1,305 @@
+//! What `vipd check --explain` prints: what becomes of every statement, and every setting in force
+//! that no statement says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use annotate_snippets::renderer::{AnsiColor, Effects};
+use serde::Serialize;
+
+use super::fold::fold_under;
+use crate::config::diag::{SourceMap, Span, nearest, printable, quoted};
+use crate::config::explain::{Setting, Statement, globals, router as settings_of};
+use crate::config::load::Loaded;
+use crate::import::keepalived::coverage;
+
+/// A statement wider than this has its explanation on the next line.
+const WIDEST: usize = 44;
+
+/// A setting in force and the router it belongs to; without one it is the daemon's.
+struct InForce<'a> {
+    router: Option<&'a str>,
+    setting: Setting,
+}
+
+impl InForce<'_> {
+    fn of(loaded: &Loaded) -> Vec<InForce<'_>> {
+        let Loaded { config, raw, .. } = loaded;
+        let daemon = globals(&config.globals, &raw.globals).into_iter();
+        let daemon = daemon.map(|setting| InForce { router: None, setting });
+        let routers = config.routers.iter().zip(&raw.routers).flat_map(|(router, raw)| {
+            let name = Some(router.name.as_str());
+            // The header of the block says the name already.
+            let settings = settings_of(router, raw).into_iter().filter(|s| s.name != "name");
+            settings.map(move |setting| InForce { router: name, setting })
+        });
+        daemon.chain(routers).collect()
+    }
+}
+
+/// Whether a setting that names a place of the statement is from it: what a loop repeats is all in one
+/// place.
+fn is_from(setting: &Setting, statement: &Statement) -> bool {
+    let address = |text: &str| {
+        let word = text.split(['/', ' ']).next().unwrap_or_default();
+        word.parse::<IpAddr>().ok()
+    };
+    !matches!(setting.name, "addresses" | "excluded")
+        || address(&setting.value) == address(&statement.text)
+}
+
+/// What there is to explain.
+pub(super) struct Explained<'a> {
+    statements: &'a [Statement],
+    in_force: Vec<InForce<'a>>,
+    /// The settings by the place they were written at.
+    made_by: BTreeMap<Span, Vec<usize>>,
+    /// All routers there are.
+    routers: Vec<&'a str>,
+    map: &'a SourceMap,
+}
+
+impl<'a> Explained<'a> {
+    pub(super) fn new(
+        statements: &'a [Statement],
+        usable: Option<&'a Loaded>,
+        map: &'a SourceMap,
+    ) -> Explained<'a> {
+        let routers = usable.iter().flat_map(|l| &l.config.routers).map(|r| r.name.as_str());
+        let in_force = usable.map(InForce::of).unwrap_or_default();
+        let mut made_by: BTreeMap<Span, Vec<usize>> = BTreeMap::new();
+        for (at, InForce { setting, .. }) in in_force.iter().enumerate() {
+            if let Some(origin) = setting.origin {
+                made_by.entry(origin).or_default().push(at);
+            }
+        }
+        Explained { statements, in_force, made_by, routers: routers.collect(), map }
+    }
+
+    /// The statements and what becomes of each, file by file; folded to `width` columns if there is a
+    /// limit. Then the settings in force that no statement says.
+    pub(super) fn text(&self, width: Option<usize>, color: bool) -> String {
+        self.statements_text(width, color) + &self.settings_text()
+    }
+
+    fn statements_text(&self, width: Option<usize>, color: bool) -> String {
+        let indented = |s: &Statement| format!("{:1$}{2}", "", 2 * s.depth, s.text);
+        let columns = |text: &str| text.chars().count();
+        let line = |s: &Statement| self.map.position(s.span.file, s.span.start).map(|at| at.line);
+        let gutter =
+            self.statements.iter().filter_map(line).max().unwrap_or(0).to_string().len() + 2;
+        let widths = self.statements.iter().map(|s| columns(&indented(s)));
+        let text = widths.filter(|n| *n <= WIDEST).max().unwrap_or(0);
+        let status = self.statements.iter().map(|s| columns(s.status)).max().unwrap_or(0);
+        let mut out = String::new();
+        let mut file = None;
+        let mut told = BTreeSet::new();
+        for statement in self.statements {
+            if file != Some(statement.span.file) {
+                file = Some(statement.span.file);
+                let name = self.map.file(statement.span.file).map_or("", |file| &file.name);
+                out.push_str(&format!("{}\n", printable(name)));
+            }
+            let number = line(statement).map(|n| n.to_string()).unwrap_or_default();
+            let mut row = format!("{number:>gutter$}  {}", indented(statement));
+            let effect = self.effect(statement, &mut told);
+            let before = gutter + 2 + text;
+            if columns(&row) > before && !(statement.status.is_empty() && effect.is_empty()) {
+                out.push_str(&row);
+                out.push('\n');
+                row.clear();
+            }
+            let what = statement.status;
+            let row = format!("{row:before$}  {what:status$}  {effect}");
+            let row = match width {
+                Some(width) => fold_under(row.trim_end(), before + status + 4, width),
+                None => row.trim_end().to_owned(),
+            };
+            out.push_str(&if color { painted(row, before + 2, what) } else { row });
+            out.push('\n');
+        }
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out
+    }
+
+    /// The settings a statement makes; without any, what the coverage table says. An honoured keyword
+    /// is described once: the second time it is known.
+    fn effect(&self, statement: &'a Statement, told: &mut BTreeSet<&'a str>) -> String {
+        let mut settings: Vec<(&Setting, Vec<&str>)> = Vec::new();
+        let places: BTreeSet<Span> = statement.places.iter().copied().collect();
+        let made = places.iter().filter_map(|place| self.made_by.get(place)).flatten();
+        let made = made.filter_map(|at| self.in_force.get(*at));
+        for InForce { router, setting } in made.filter(|made| is_from(&made.setting, statement)) {
+            match settings.iter_mut().find(|(known, _)| *known == setting) {
+                Some((_, routers)) => routers.extend(router),
+                None => settings.push((setting, router.iter().copied().collect())),
+            }
+        }
+        let text = |(setting, routers): &(&Setting, Vec<&str>)| {
+            let Setting { name, value, .. } = setting;
+            if statement.block == "global_defs" && (1..self.routers.len()).contains(&routers.len())
+            {
+                return Some(format!("{name} {value} ({})", routers.join(", ")));
+            }
+            // What is taken as it stands needs no repetition.
+            let (_, given) = statement.text.split_once(' ').unwrap_or_default();
+            let as_written = *value == given || *value == statement.text;
+            (settings.len() > 1 || !as_written).then(|| format!("{name} {value}"))
+        };
+        if !settings.is_empty() {
+            return settings.iter().filter_map(text).collect::<Vec<_>>().join(", ");
+        }
+        if statement.status == "yes" && !told.insert(&statement.why) {
+            return String::new();
+        }
+        statement.why.clone()
+    }
+
+    /// One line per setting: name, value, routers, origin; what was written first.
+    fn settings_text(&self) -> String {
+        let mut rows: Vec<(&Setting, Vec<Option<&str>>)> = Vec::new();
+        let told: BTreeSet<Span> =
+            self.statements.iter().flat_map(|s| &s.places).copied().collect();
+        for InForce { router, setting } in &self.in_force {
+            if setting.origin.is_some_and(|origin| told.contains(&origin)) {
+                continue;
+            }
+            match rows.iter_mut().find(|(known, _)| *known == setting) {
+                Some((_, routers)) => routers.push(*router),
+                None => rows.push((setting, vec![*router])),
+            }
+        }
+        // Defaults that differ from router to router stand together.
+        let mut names: Vec<&str> = Vec::new();
+        for (setting, _) in &rows {
+            if !names.contains(&setting.name) {
+                names.push(setting.name);
+            }
+        }
+        let rank = |setting: &Setting| names.iter().position(|name| *name == setting.name);
+        rows.sort_by_key(|(setting, _)| match setting.origin {
+            Some(origin) => (0, Some((origin.file, origin.start)), None),
+            None => (1, None, rank(setting)),
+        });
+        let cells = rows.iter().map(|(setting, routers)| {
+            let owners = match routers.as_slice() {
+                [None, ..] => "the daemon".to_owned(),
+                all if all.len() == self.routers.len() && all.len() > 1 => "all routers".to_owned(),
+                some => some.iter().flatten().copied().collect::<Vec<_>>().join(", "),
+            };
+            let origin = setting.origin.map_or_else(|| "default".to_owned(), |o| self.map.place(o));
+            [setting.name.to_owned(), setting.value.clone(), origin, owners]
+        });
+        let cells: Vec<_> = cells.collect();
+        if cells.is_empty() {
+            return String::new();
+        }
+        let heading = ["SETTING", "VALUE", "FROM", "FOR"].map(str::to_owned);
+        aligned(&[vec![heading], cells].concat()) + "\n"
+    }
+}
+
+/// The columns under each other; a value that is wider than most does not push the rest away.
+fn aligned(rows: &[[String; 4]]) -> String {
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).filter(|n| *n <= WIDEST).max().unwrap_or(0)
+    };
+    let (name, value, origin) = (widest(0), widest(1), widest(2));
+    let line = |[a, b, c, d]: &[String; 4]| {
+        format!("{a:name$}  {b:value$}  {c:origin$}  {d}").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The row with its status in colour, if the status is at this column still and is one to look at.
+fn painted(row: String, column: usize, status: &str) -> String {
+    let shade = match status {
+        "refused" | "unknown" => AnsiColor::BrightRed,
+        "checked" | "not yet" => AnsiColor::Yellow,
+        _ => return row,
+    };
+    let head: String = row.chars().take(column).collect();
+    let Some(tail) = row.strip_prefix(&head).and_then(|rest| rest.strip_prefix(status)) else {
+        return row;
+    };
+    let style = shade.on_default().effects(Effects::BOLD);
+    format!("{head}{style}{status}{style:#}{tail}")
+}
+
+/// What vipd does with one keyword of keepalived.conf, wherever it may stand.
+///
+/// # Errors
+/// Nobody knows it: what to say instead.
+pub(super) fn keyword(name: &str) -> Result<String, String> {
+    let rows = coverage().filter(|row| row.keyword == name);
+    let text: String = rows
+        .map(|row| format!("{} in {}: {}: {}\n", row.keyword, row.block, row.status, row.text))
+        .collect();
+    if !text.is_empty() {
+        return Ok(text);
+    }
+    let known: Vec<&str> = coverage().map(|row| row.keyword).collect();
+    Err(match nearest(name, known) {
+        Some(near) => format!(
+            "no keyword of keepalived.conf is called {}; did you mean {near}?",
+            quoted(name)
+        ),
+        None => format!("no keyword of keepalived.conf is called {}", quoted(name)),
+    })
+}
+
+/// Where something was written.
+#[derive(Serialize)]
+pub(super) struct JsonPlace {
+    file: String,
+    line: usize,
+}
+
+impl JsonPlace {
+    fn of(span: Span, map: &SourceMap) -> Option<JsonPlace> {
+        let file = map.file(span.file)?.name.clone();
+        Some(JsonPlace { file, line: map.position(span.file, span.start)?.line })
+    }
+}
+
+/// A statement for programs.
+#[derive(Serialize)]
+pub(super) struct JsonStatement<'a> {
+    place: Option<JsonPlace>,
+    block: &'a str,
+    depth: usize,
+    statement: &'a str,
+    /// As in the coverage table of vipd-keepalived(5), or `unknown`; absent for an entry of a list.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    status: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    explanation: &'a str,
+}
+
+impl JsonStatement<'_> {
+    pub(super) fn of<'a>(statement: &'a Statement, map: &SourceMap) -> JsonStatement<'a> {
+        let Statement { span, block, depth, text, status, why, .. } = statement;
+        let place = JsonPlace::of(*span, map);
+        JsonStatement { place, block, depth: *depth, statement: text, status, explanation: why }
+    }
+}
+
+/// A setting for programs.
+#[derive(Serialize)]
+pub(super) struct JsonSetting {
+    setting: &'static str,
+    value: String,
+    /// Absent for a default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<JsonPlace>,
+}
+
+impl JsonSetting {
+    pub(super) fn of(setting: Setting, map: &SourceMap) -> JsonSetting {
+        let Setting { name, value, origin } = setting;
+        JsonSetting { setting: name, value, place: origin.and_then(|o| JsonPlace::of(o, map)) }
+    }
+}
