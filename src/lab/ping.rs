@@ -58,7 +58,9 @@ pub struct Outage {
     pub before: Mac,
     /// The first answer after, and who gave it; `None` while it lasts.
     pub to: Option<(Stamp, Mac)>,
-    /// From one answer to the next, or until now.
+    /// Until the next answer, or until now: from the answer before, or from one interval before the
+    /// first probe that had to wait, whichever is later. While the client itself did not ask,
+    /// because its host gave it no processor, nothing was out.
     pub length: Duration,
 }
 
@@ -73,6 +75,8 @@ pub struct Record {
     pub probes: Vec<Stamp>,
     /// The answers in the order they came.
     pub answers: Vec<Answer>,
+    /// Time between two probes.
+    pub interval: Duration,
     /// When the record was copied.
     pub taken: Stamp,
 }
@@ -100,7 +104,7 @@ impl Pinger {
             source,
         };
         let (stop, stopped) = UnixStream::pair().map_err(failed)?;
-        let state = Arc::new(Mutex::new(Record::default()));
+        let state = Arc::new(Mutex::new(Record { interval, ..Record::default() }));
         let mut client = Client {
             target,
             // Only its own host's answers arrive here: the number need not be unique beyond it.
@@ -170,13 +174,24 @@ impl Record {
     #[must_use]
     pub fn outages(&self, threshold: Duration) -> Vec<Outage> {
         let ends = self.answers.iter().skip(1).map(Some).chain([None]);
-        let gaps = self.answers.iter().zip(ends).map(|(last, next)| Outage {
-            from: last.at,
-            before: last.from,
-            to: next.map(|answer| (answer.at, answer.from)),
-            length: next.map_or(self.taken, |answer| answer.at).since(last.at),
+        let gaps = self.answers.iter().zip(ends).map(|(last, next)| {
+            let end = next.map_or(self.taken, |answer| answer.at);
+            // If it was sent long after the last answer, all before it was the client's own pause.
+            let asked = self.asked_after(last.sent).unwrap_or(end);
+            Outage {
+                from: last.at,
+                before: last.from,
+                to: next.map(|answer| (answer.at, answer.from)),
+                length: end.since(last.at).min(end.since(asked) + self.interval),
+            }
         });
         gaps.filter(|gap| gap.length > threshold).collect()
+    }
+
+    /// When the first probe after `sent` was sent.
+    fn asked_after(&self, sent: Stamp) -> Option<Stamp> {
+        let next = self.probes.partition_point(|probe| *probe <= sent);
+        self.probes.get(next).copied()
     }
 
     /// The longest time without an answer.
@@ -317,6 +332,7 @@ mod tests {
             refused: 0,
             probes: [10, 12, 14, 512, 514, 516].map(at).to_vec(),
             answers: vec![answer(10, one), answer(12, one), answer(512, two), answer(514, two)],
+            interval: Duration::from_millis(2),
             taken: at(1514),
         };
         let outages = record.outages(Duration::from_millis(100));
@@ -334,5 +350,21 @@ mod tests {
         assert_eq!(record.lost_in(at(10), at(516)), 1);
         assert_eq!(record.lost_in(at(10), at(517)), 2);
         assert_eq!(record.lost_in(at(512), at(516)), 0);
+    }
+
+    #[test]
+    fn a_pause_of_the_client_is_no_outage() {
+        let at = |ms| Stamp::from_epoch(Duration::from_millis(ms));
+        let answer = |sent, arrived| Answer { sent: at(sent), at: at(arrived), from: Mac([1; 6]) };
+        let record = Record {
+            probes: [10, 40, 42, 44].map(at).to_vec(),
+            answers: vec![answer(10, 10), answer(40, 49), answer(42, 49), answer(44, 49)],
+            interval: Duration::from_millis(2),
+            taken: at(50),
+            ..Record::default()
+        };
+        let lengths = record.outages(Duration::ZERO);
+        let lengths: Vec<u128> = lengths.iter().map(|o| o.length.as_millis()).collect();
+        assert_eq!(lengths, [11, 1], "from 38 ms, an interval before the first that waited");
     }
 }
