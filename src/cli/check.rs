@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::explain::{self, Explained, JsonSetting, JsonStatement};
@@ -256,8 +257,8 @@ fn row(router: &RouterConfig) -> [String; 8] {
 }
 
 /// The form for programs: fields are added, never repurposed.
-#[derive(Serialize)]
-struct Json<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Json<'a> {
     /// Whether the configuration can be used.
     usable: bool,
     errors: usize,
@@ -275,7 +276,7 @@ struct Json<'a> {
     settings: Option<Vec<JsonSetting>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct JsonRouter<'a> {
     name: &'a str,
     interface: &'a str,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use annotate_snippets::renderer::{AnsiColor, Effects};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fold::fold_under;
@@ -252,7 +253,7 @@ pub(super) fn keyword(name: &str) -> Result<String, String> {
 }
 
 /// Where something was written.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(super) struct JsonPlace {
     file: String,
     line: usize,
@@ -266,7 +267,7 @@ impl JsonPlace {
 }
 
 /// A statement for programs.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(super) struct JsonStatement<'a> {
     place: Option<JsonPlace>,
     block: &'a str,
@@ -288,7 +289,7 @@ impl JsonStatement<'_> {
 }
 
 /// A setting for programs.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(super) struct JsonSetting {
     setting: &'static str,
     value: String,

@@ -3,6 +3,7 @@
 use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
 
+use super::schema::Printed;
 use super::{Cli, print};
 
 /// What can be said to `vipd generate`.
@@ -21,6 +22,11 @@ enum What {
         /// For which shell
         shell: Shell,
     },
+    /// The JSON Schema of something that is printed with --json
+    Schema {
+        /// By which command
+        printed: Printed,
+    },
 }
 
 pub(super) fn run(args: &Args) -> u8 {
@@ -29,6 +35,7 @@ pub(super) fn run(args: &Args) -> u8 {
     match args.what {
         // Writing to a vector cannot fail.
         What::Man => drop(clap_mangen::Man::new(command).render(&mut text)),
+        What::Schema { printed } => text = printed.schema().into_bytes(),
         What::Completions { shell } => {
             clap_complete::generate(shell, &mut command, "vipd", &mut text);
         }

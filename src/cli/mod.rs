@@ -14,6 +14,7 @@ mod pair;
 pub mod reload;
 pub mod render;
 mod run;
+pub mod schema;
 pub mod sources;
 mod status;
 mod upgrade;
@@ -69,7 +70,7 @@ pub enum Command {
     /// Watch two load balancers fail over, and what their client notices
     #[command(long_about = demo::ABOUT)]
     Demo(demo::Args),
-    /// Write the manual page or shell completions to standard output
+    /// Write the manual page, shell completions or JSON schemas to standard output
     #[command(hide = true)]
     Generate(generate::Args),
 }

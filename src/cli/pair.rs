@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::check::{Findings, plural};
@@ -269,8 +270,8 @@ fn span([least, most]: [Duration; 2]) -> String {
     format!("after {least} to {most}")
 }
 
-#[derive(Serialize)]
-struct Json<'p> {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Json<'p> {
     /// Whether the two files make a pair that works.
     usable: bool,
     errors: usize,
@@ -280,7 +281,7 @@ struct Json<'p> {
     routers: Vec<JsonRouter<'p>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct JsonNode {
     name: String,
     file: String,
@@ -288,7 +289,7 @@ struct JsonNode {
     warnings: usize,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct JsonRouter<'p> {
     names: &'p [String; 2],
     vrid: u8,
@@ -298,7 +299,7 @@ struct JsonRouter<'p> {
     outcomes: Vec<JsonOutcome<'p>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct JsonOutcome<'p> {
     /// `rest`, `dies`, `loses_link`, `stops`, `returns` or `split`.
     event: &'static str,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use annotate_snippets::renderer::{AnsiColor, DecorStyle, Effects};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Index of a file in a [`SourceMap`].
@@ -80,7 +81,7 @@ impl<T> Spanned<T> {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The configuration cannot be used.
@@ -359,7 +360,7 @@ fn origin(step: &Step) -> String {
 }
 
 /// One diagnostic as `vipd check --json` prints it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Report {
     /// `error` or `warning`.
     pub severity: Severity,

@@ -22,6 +22,7 @@ mod pool;
 mod probe;
 mod proxy;
 mod reload_text;
+mod schema;
 mod status_render;
 mod unicast;
 mod wire_emit;
