@@ -31,6 +31,7 @@ use crate::api::SOCKET_NAME;
 use crate::api::client::AskError;
 use crate::api::protocol::Response;
 use crate::config::load::Sources as _;
+use crate::probe::script::guard;
 
 /// Where the daemon keeps its socket and pid file unless told otherwise.
 pub const RUN_DIR: &str = "/run/vipd";
@@ -73,6 +74,9 @@ pub enum Command {
     /// Write the manual page, shell completions or JSON schemas to standard output
     #[command(hide = true)]
     Generate(generate::Args),
+    /// End the scripts of a daemon that is gone; started by it
+    #[command(hide = true)]
+    Guard,
 }
 
 /// Parse the command line and do what it says.
@@ -101,6 +105,10 @@ pub fn main() -> ExitCode {
         Command::Cleanup(args) => cleanup::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Guard => {
+            guard::serve(io::stdin().lock());
+            exit::OK
+        }
     })
 }
 

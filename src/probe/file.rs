@@ -20,7 +20,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Deadline, Failure};
+use super::{Deadline, Errand, Failure};
 use crate::sys::cause;
 use crate::track::file::{LONGEST, value};
 use crate::track::outcome::{Cause, Outcome, Verdict};
@@ -107,13 +107,14 @@ pub(super) struct File {
     path: PathBuf,
     directories: Directories,
     wake: Arc<Notify>,
+    reading: Errand<io::Result<Vec<u8>>>,
     last: Option<Outcome>,
 }
 
 impl File {
     pub(super) fn new(path: &Path, directories: Directories) -> File {
         let wake = directories.waiting.subscribe(path.parent().unwrap_or(path));
-        File { path: path.to_owned(), directories, wake, last: None }
+        File { path: path.to_owned(), directories, wake, reading: Errand::default(), last: None }
     }
 
     /// Reads it.
@@ -142,14 +143,15 @@ impl File {
         }
     }
 
-    async fn read(&self, limit: Duration) -> Outcome {
+    async fn read(&mut self, limit: Duration) -> Outcome {
         let began = Instant::now();
         let (path, directories) = (self.path.clone(), self.directories.clone());
-        let read = Deadline::after(limit).blocking("reading the file", move || {
+        let read = move || {
             directories.watch(path.parent().unwrap_or(&path));
             start_of(&path)
-        });
-        let (verdict, detail) = match read.await {
+        };
+        let deadline = Deadline::after(limit);
+        let (verdict, detail) = match self.reading.run(deadline, "reading the file", read).await {
             Ok(Ok(bytes)) => {
                 let (value, detail) = value(&bytes);
                 (Verdict::Value(value), detail.into_owned())

@@ -42,9 +42,9 @@ impl Haproxy {
         Haproxy { check: check.clone(), page }
     }
 
-    pub(super) async fn run(&self, deadline: Deadline) -> Result<String, Failure> {
+    pub(super) async fn run(&mut self, deadline: Deadline) -> Result<String, Failure> {
         let wrong = |text| Failure::new(Cause::WrongAnswer, text);
-        let statistics = match (&self.check.stats, &self.page) {
+        let statistics = match (&self.check.stats, &mut self.page) {
             (HaproxyStats::Page(_), Some((server, path))) => {
                 let answer = server.ask_for(&Method::GET, path, STATISTICS, deadline).await?;
                 if answer.status != 200 {

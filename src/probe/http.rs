@@ -55,7 +55,7 @@ impl Server {
 
     /// Asks once. Resolving, connecting, TLS, request and answer share one deadline.
     pub(super) async fn ask(
-        &self,
+        &mut self,
         method: &Method,
         path: &PathAndQuery,
         deadline: Deadline,
@@ -65,7 +65,7 @@ impl Server {
 
     /// Asks for an answer of up to `limit` bytes.
     pub(super) async fn ask_for(
-        &self,
+        &mut self,
         method: &Method,
         path: &PathAndQuery,
         limit: usize,
@@ -75,7 +75,7 @@ impl Server {
         let endpoint = &self.target.endpoint;
         let (stream, address) = connect(endpoint, &self.resolver, deadline).await?;
         let what = format!("waiting for the answer of {address}");
-        let answer = match &self.tls {
+        let answer = match &mut self.tls {
             None => deadline.step(&what, exchange(stream, request, limit)).await?,
             Some(tls) => {
                 let stream = tls.connect(stream, deadline).await?;
@@ -185,7 +185,7 @@ impl Http {
         Http { server, check: check.clone() }
     }
 
-    pub(super) async fn run(&self, deadline: Deadline) -> Result<String, Failure> {
+    pub(super) async fn run(&mut self, deadline: Deadline) -> Result<String, Failure> {
         let check = &self.check;
         let answer = self.server.ask(&check.method, &check.path, deadline).await?;
         let wrong = |text| Err(Failure::new(Cause::WrongAnswer, text));

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use ::http::Method;
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::checks::{Check, PatroniCheck, PostgresCheck, TcpCheck};
@@ -49,19 +50,19 @@ impl Tools {
     /// # Errors
     /// The system's, if it has no thread to give.
     pub fn new(resolver: Resolver) -> io::Result<Tools> {
-        Ok(Tools {
-            scripts: Scripts::new()?,
+        Ok(Tools::with(resolver, Scripts::new()?))
+    }
+
+    /// The same with a way to start scripts.
+    #[must_use]
+    pub fn with(resolver: Resolver, scripts: Scripts) -> Tools {
+        Tools {
+            scripts,
             resolver,
             roots: Roots::default(),
             directories: Directories::default(),
             processes: Processes::default(),
-        })
-    }
-
-    /// To end every script at once.
-    #[must_use]
-    pub fn scripts(&self) -> &Scripts {
-        &self.scripts
+        }
     }
 }
 
@@ -140,7 +141,7 @@ impl Probe {
 
 async fn ask_patroni(
     check: &PatroniCheck,
-    server: &http::Server,
+    server: &mut http::Server,
     deadline: Deadline,
 ) -> Result<String, Failure> {
     let path = patroni::question(check);
@@ -185,14 +186,30 @@ impl Deadline {
             .await
             .map_err(|_| Failure::new(Cause::TimedOut, format!("no answer while {what}")))
     }
+}
 
-    /// A step that blocks, on a helper thread. It goes on there when the run is over.
-    async fn blocking<T: Send + 'static>(
-        self,
+/// Something that blocks, done on a helper thread: one at a time, so what hangs holds one thread and
+/// not one per run.
+#[derive(Debug)]
+struct Errand<T>(Option<JoinHandle<T>>);
+
+impl<T> Default for Errand<T> {
+    fn default() -> Errand<T> {
+        Errand(None)
+    }
+}
+
+impl<T: Send + 'static> Errand<T> {
+    /// Does it, or waits for the one of an earlier run that is still under way.
+    async fn run(
+        &mut self,
+        deadline: Deadline,
         what: &str,
-        step: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let done = self.step(what, tokio::task::spawn_blocking(step)).await?;
+        let task = self.0.get_or_insert_with(|| tokio::task::spawn_blocking(work));
+        let done = deadline.step(what, task).await?;
+        self.0 = None;
         done.map_err(|error| Failure::cannot(what, &io::Error::other(error)))
     }
 }

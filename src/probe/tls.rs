@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -28,7 +29,7 @@ use tokio_rustls::rustls::{
     self, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use super::{Deadline, Failure};
+use super::{Deadline, Errand, Failure};
 use crate::config::checks::{Host, Tls, Trust};
 use crate::sys::cause;
 use crate::track::outcome::Cause;
@@ -65,10 +66,18 @@ impl Roots {
 }
 
 /// One check's side of TLS. Files are read again when they change.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Client {
+    source: Source,
+    /// Of the server, or a host name no certificate can carry.
+    name: Result<ServerName<'static>, String>,
+    reading: Errand<Result<Arc<ClientConfig>, Failure>>,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug)]
+struct Source {
     tls: Tls,
-    name: ServerName<'static>,
     roots: Roots,
     ready: Arc<Mutex<Option<Made>>>,
 }
@@ -87,38 +96,50 @@ impl Client {
     /// For a server that is called `host` unless the configuration has another name for it.
     pub(super) fn new(tls: &Tls, host: &Host, roots: Roots) -> Client {
         let name = match tls.server_name.as_ref().unwrap_or(host) {
-            Host::Address(address) => ServerName::IpAddress((*address).into()),
+            Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
             Host::Name(name) => {
-                let name = name.as_str().trim_end_matches('.');
-                // A host name that is no DNS name (it may have underscores) matches no certificate.
-                ServerName::try_from(name.to_owned()).unwrap_or_else(|_| {
-                    ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into())
-                })
+                let name = name.as_str().trim_end_matches('.').to_owned();
+                ServerName::try_from(name.clone()).map_err(|_| name)
             }
         };
-        Client { tls: tls.clone(), name, roots, ready: Arc::default() }
+        let name = match name {
+            // Nobody looks at it.
+            Err(_) if tls.trust == Trust::Anyone => Ok(nameless()),
+            name => name,
+        };
+        let source = Source { tls: tls.clone(), roots, ready: Arc::default() };
+        Client { source, name, reading: Errand::default() }
     }
 
     /// Believes everyone and is nobody.
     pub(super) fn unverified() -> Client {
         let tls = Tls { trust: Trust::Anyone, ..Tls::default() };
-        Client::new(&tls, &Host::Address(std::net::Ipv4Addr::UNSPECIFIED.into()), Roots::default())
+        Client::new(&tls, &Host::Address(Ipv4Addr::UNSPECIFIED.into()), Roots::default())
     }
 
     /// The handshake.
     pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
+        &mut self,
         stream: S,
         deadline: Deadline,
     ) -> Result<TlsStream<S>, Failure> {
-        let client = self.clone();
-        let config = deadline.blocking("reading certificates", move || client.config()).await??;
-        let connector = TlsConnector::from(config);
-        let handshake = connector.connect(self.name.clone(), stream);
+        let source = self.source.clone();
+        let what = "reading certificates";
+        let config = self.reading.run(deadline, what, move || source.config()).await??;
+        let name = self.name.clone().map_err(|name| {
+            Failure::new(Cause::Tls, format!("no certificate can carry the name {name:?}"))
+        })?;
+        let handshake = TlsConnector::from(config).connect(name, stream);
         let stream = deadline.step("agreeing on TLS", handshake).await?;
         stream.map_err(|error| Failure::new(Cause::Tls, failure(&error)))
     }
+}
 
+fn nameless() -> ServerName<'static> {
+    ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into())
+}
+
+impl Source {
     /// Blocks.
     fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
         let system = (self.tls.trust == Trust::System).then(|| self.roots.get());

@@ -5,17 +5,24 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
+use nix::libc::rlim_t;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, killpg};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setsid, setuid};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::netns::die_with_spawning_thread;
+
+/// The customary limit of descriptors.
+const DESCRIPTORS: rlim_t = 1024;
 
 /// Who a process becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +43,7 @@ pub fn set_apart(command: &mut Command, identity: Option<Identity>) {
     let become_another = move || {
         setsid()?;
         reset_signals();
+        limit_descriptors()?;
         umask(Mode::from_bits_truncate(0o022));
         drop_ambient_capabilities();
         if let Some(Identity { uid, gid, groups }) = &identity {
@@ -53,6 +61,21 @@ pub fn set_apart(command: &mut Command, identity: Option<Identity>) {
     }
     // Last, because a change of user takes it back.
     die_with_spawning_thread(command);
+}
+
+/// Lets this process have as many descriptors as it may: a check under way takes two.
+///
+/// # Errors
+/// None known.
+pub fn allow_more_descriptors() -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}
+
+/// As many as every program can handle, some of which would close each number up to the limit.
+fn limit_descriptors() -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(hard), hard)?)
 }
 
 /// Every signal does what it does by default, and none is blocked (the standard library unblocks).
@@ -188,4 +211,35 @@ pub fn open_process(pid: i32) -> io::Result<OwnedFd> {
 pub fn has_ended(process: &OwnedFd) -> bool {
     let mut set = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
     poll(&mut set, PollTimeout::ZERO) == Ok(1)
+}
+
+/// Ignores signals, for the whole process.
+pub fn ignore_signals(signals: &[Signal]) {
+    for &signal in signals {
+        // SAFETY: the disposition runs no code. The call fails only for signals that cannot be
+        // ignored, which the caller does not name.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
+    }
+}
+
+/// Reads and writes of this descriptor do not wait.
+///
+/// # Errors
+/// None known.
+pub fn set_nonblocking(descriptor: &impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL)?);
+    fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Takes leave of the children of a program that this process was before, which ended with it.
+pub fn reap_inherited() {
+    // They were killed a moment ago; one that does not end is not waited for.
+    for _ in 0..100 {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(10)),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The processes of one run, until the last one is gone.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::guard::Guard;
+use crate::sys::cause;
 use crate::sys::process::{End, Group};
 
 /// First pause between two looks at a group that is ending; it doubles up to [`LAST_PAUSE`].
@@ -18,25 +21,56 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// A process that survives SIGKILL waits for a device: there is no hurry.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The groups of which a process is left.
+/// The groups under way, known to the guard as well if there is one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Live(Arc<Mutex<BTreeSet<Pid>>>);
+pub(super) struct Live(Arc<Mutex<Groups>>);
+
+#[derive(Debug, Default)]
+struct Groups {
+    groups: BTreeSet<Pid>,
+    guard: Option<Guard>,
+}
 
 impl Live {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<Pid>> {
+    fn lock(&self) -> MutexGuard<'_, Groups> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the guard from now on.
+    pub(super) fn guarded_by(&self, guard: Guard) {
+        self.lock().guard = Some(guard);
     }
 
     /// SIGKILL to every process of every group.
     pub(super) fn kill_all(&self) {
-        for group in &*self.lock() {
+        for group in &self.lock().groups {
+            // No error if all have ended.
             let _ = killpg(*group, Signal::SIGKILL);
         }
     }
+}
 
-    /// Whether none is left.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+impl Groups {
+    fn add(&mut self, group: Pid) {
+        self.groups.insert(group);
+        self.tell(|guard| guard.add(group));
+    }
+
+    fn remove(&mut self, group: Pid) {
+        self.groups.remove(&group);
+        self.tell(|guard| guard.remove(group));
+    }
+
+    fn tell(&mut self, what: impl Fn(&mut Guard) -> io::Result<()>) {
+        if let Some(guard) = &mut self.guard
+            && let Err(error) = what(guard)
+        {
+            let error = cause(&error);
+            tracing::warn!(
+                "scripts may outlive a vipd that is killed: their guard is gone: {error}"
+            );
+            self.guard = None;
+        }
     }
 }
 
@@ -56,7 +90,7 @@ impl Entry {
         self.group.reap();
         let over = killed && self.group.end().is_some();
         if over {
-            live.remove(&self.group.pid());
+            live.remove(self.group.pid());
         }
         over
     }
@@ -106,7 +140,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(group: Group, live: &Live, runtime: Handle) -> Member {
-        live.lock().insert(group.pid());
+        live.lock().add(group.pid());
         Member { entry: Some(Entry { group, live: live.clone() }), end: None, runtime }
     }
 

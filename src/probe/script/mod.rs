@@ -2,10 +2,12 @@
 //!
 //! Who lives how long: a [`Script`] belongs to one tracker and runs one group at a time. The group
 //! of a run that is over, because its leader ended, its time is up or nobody waits for it any more,
-//! is killed and buried, if need be by a task of its own; the next run waits for that. [`Scripts::kill_all`] ends every group at once when the daemon stops. If the
-//! daemon is killed instead, the kernel kills the leaders.
+//! is killed and buried, if need be by a task of its own; the next run waits for that.
+//! [`Scripts::kill_all`] ends every group at once when the daemon stops; [`guard`] does if the daemon
+//! is killed.
 
 mod group;
+pub mod guard;
 mod prepare;
 mod spawner;
 
@@ -19,12 +21,13 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Deadline, Failure};
+use super::{Deadline, Errand, Failure};
 use crate::config::checks::ScriptCheck;
 use crate::sys::process::End;
 use crate::sys::ready::Watched;
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use group::Burial;
+use prepare::Prepared;
 pub use spawner::Scripts;
 use spawner::Started;
 
@@ -42,6 +45,7 @@ const GRACE: Duration = Duration::from_millis(500);
 pub struct Script {
     check: Arc<ScriptCheck>,
     scripts: Scripts,
+    preparing: Errand<Result<Prepared, Failure>>,
     last: Option<Burial>,
 }
 
@@ -49,7 +53,7 @@ impl Script {
     /// A check that has not run yet.
     #[must_use]
     pub fn new(check: ScriptCheck, scripts: Scripts) -> Script {
-        Script { check: Arc::new(check), scripts, last: None }
+        Script { check: Arc::new(check), scripts, preparing: Errand::default(), last: None }
     }
 
     /// Runs it once. One that has not ended `timeout` after it was started is told to (SIGTERM) and
@@ -79,9 +83,9 @@ impl Script {
         let deadline = Deadline::after(timeout);
         self.finish_last(deadline).await?;
         let check = Arc::clone(&self.check);
-        let prepared = deadline
-            .blocking("looking up the script and its user", move || prepare::prepare(&check))
-            .await??;
+        let look_up = move || prepare::prepare(&check);
+        let what = "looking up the script and its user";
+        let prepared = self.preparing.run(deadline, what, look_up).await??;
         if let Some(weakness) = &prepared.weakness {
             self.scripts.warn_once(weakness);
         }

@@ -9,24 +9,23 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::group::{Live, Member};
+use super::guard::Guard;
 use super::prepare::Prepared;
 use crate::probe::Failure;
-use crate::sys::process::Group;
+use crate::sys::cause;
+use crate::sys::process::{Group, reap_inherited};
 use crate::sys::realtime::treat_this_thread_as_any_other;
 use crate::track::outcome::Cause;
-
-/// How long [`Scripts::kill_all`] waits for what it killed.
-const LAST_RESPECTS: Duration = Duration::from_millis(200);
 
 /// Starts scripts, and ends all of them.
 #[derive(Clone, Debug)]
@@ -57,13 +56,32 @@ impl Scripts {
     /// # Errors
     /// The system's, if it has no thread to give.
     pub fn new() -> io::Result<Scripts> {
-        let runtime = Handle::current();
+        Scripts::begin(None, false)
+    }
+
+    /// The same for a daemon: `program guard` ends the scripts if the daemon cannot. If the process
+    /// was another daemon before (`successor`), its last scripts are laid to rest.
+    ///
+    /// # Errors
+    /// The system's, if it has no thread to give.
+    pub fn guarded(program: PathBuf, successor: bool) -> io::Result<Scripts> {
+        Scripts::begin(Some(program), successor)
+    }
+
+    fn begin(guard: Option<PathBuf>, successor: bool) -> io::Result<Scripts> {
+        let (live, runtime) = (Live::default(), Handle::current());
         let (requests, inbox) = mpsc::channel();
-        let live = Live::default();
         let scripts = Scripts { requests, live: live.clone(), warned: Arc::default() };
         thread::Builder::new().name("scripts".to_owned()).spawn(move || {
             // What it starts is to be ordinary too, even if vipd was started with `chrt`.
             let _ = treat_this_thread_as_any_other();
+            if successor {
+                reap_inherited();
+            }
+            let mut inbox = inbox.into_iter().peekable();
+            if let (Some(guard), Some(_)) = (guard, inbox.peek()) {
+                start_guard(&guard, &live);
+            }
             for request in inbox {
                 serve(request, &live, &runtime);
             }
@@ -71,14 +89,9 @@ impl Scripts {
         Ok(scripts)
     }
 
-    /// Kills every process of every run and waits a moment for their ends: for a daemon that is
-    /// about to end or to become another.
+    /// Kills every process of every run.
     pub fn kill_all(&self) {
-        let until = Instant::now() + LAST_RESPECTS;
         self.live.kill_all();
-        while !self.live.is_empty() && Instant::now() < until {
-            thread::sleep(Duration::from_millis(2));
-        }
     }
 
     /// Starts one. A start that is not awaited any longer does not happen, or is undone.
@@ -102,6 +115,17 @@ impl Scripts {
         if warned.insert(weakness.to_owned()) {
             tracing::warn!("{weakness}");
         }
+    }
+}
+
+fn start_guard(program: &Path, live: &Live) {
+    match Guard::start(program) {
+        Ok(guard) => live.guarded_by(guard),
+        Err(error) => tracing::warn!(
+            "scripts may outlive a vipd that is killed: cannot start their guard {}: {}",
+            program.display(),
+            cause(&error)
+        ),
     }
 }
 
