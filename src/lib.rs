@@ -19,7 +19,7 @@
 //! | [`wire`] | bytes to values and back | types |
 //! | [`config`] | text to a checked configuration | types, import |
 //! | [`import`] | keepalived.conf to the raw configuration | config::{raw, diag}, types |
-//! | [`track`] | what moves a priority | types, config::checks |
+//! | [`track`] | what moves a priority | types, config |
 //! | [`status`] | the one status type | types |
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
 //! | [`pair`] | two nodes' configurations side by side | config, vrrp, wire, types |

@@ -23,6 +23,9 @@ pub struct Snapshot {
     /// Addresses that are there whatever the routers do.
     #[serde(default)]
     pub static_addresses: Vec<AddressStatus>,
+    /// What they track, in the order of the configuration.
+    #[serde(default)]
+    pub trackers: Vec<TrackerStatus>,
     /// Packets that could not be attributed to a router, by reason.
     pub unattributed: BTreeMap<String, u64>,
 }
@@ -121,6 +124,12 @@ pub struct RouterStatus {
     pub base_priority: u8,
     /// Priority in force.
     pub priority: u8,
+    /// The sync group it changes state with.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// What makes the difference, and what could.
+    #[serde(default)]
+    pub tracking: Vec<TrackedStatus>,
     /// Own advertisement interval.
     pub interval_ms: u64,
     /// Interval the timers use: the master's, if VRRPv3 and backup.
@@ -158,6 +167,68 @@ pub struct RouterStatus {
     pub outlook: Option<Outlook>,
     /// What an operator should know or do, in sentences.
     pub hints: Vec<String>,
+}
+
+/// What one tracker does to one router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedStatus {
+    /// The tracker's name, or the interface's.
+    pub name: String,
+    /// `interface`, or the tracker's kind.
+    pub kind: String,
+    /// As configured: `-60`, `2 reverse`; `0` means Fault.
+    pub weight: String,
+    /// Points of priority it adds now.
+    pub adds: i32,
+    /// It keeps the router from serving now.
+    pub fault: bool,
+}
+
+/// One tracker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackerStatus {
+    /// The user's name for it.
+    pub name: String,
+    /// `script`, `file`, `process`, `tcp`, `http`, `patroni`, `haproxy` or `postgres`.
+    pub kind: String,
+    /// What it says.
+    pub standing: Standing,
+    /// Since when.
+    pub standing_age_ms: u64,
+    /// Answers in a row that contradict it,
+    pub against: u32,
+    /// and how many turn it.
+    pub needed: u32,
+    /// The last answer: `passed`, a number, or why it failed; `None`: none yet.
+    pub answer: Option<String>,
+    /// Since it came.
+    pub answer_age_ms: Option<u64>,
+    /// How long the check took.
+    pub took_ms: Option<u64>,
+    /// The particulars of the answer.
+    pub detail: String,
+    /// What a script printed.
+    pub output: String,
+    /// For how long a run has been under way.
+    pub running_ms: Option<u64>,
+    /// From run to run; `None` if it is watched instead.
+    pub interval_ms: Option<u64>,
+    /// The longest a run may take.
+    pub timeout_ms: u64,
+}
+
+/// What a tracker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Nothing yet.
+    Untested,
+    /// All is well.
+    Up,
+    /// It is not.
+    Down,
+    /// The number in a file.
+    Value(i32),
 }
 
 /// What the failure of the master would mean, from what this node knows. The times are counted from

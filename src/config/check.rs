@@ -3,26 +3,34 @@
 mod addresses;
 mod buffer;
 mod cast;
+mod checks;
 mod clashes;
+mod groups;
 mod interfaces;
+mod references;
 mod statics;
+mod trackers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use addresses::most_addresses;
 
-use super::diag::{Diagnostic, Severity, Span, Spanned};
+use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
 use super::model::{AnnounceConfig, Config, Globals, Preempt, RouterConfig, Strict};
 use super::raw::{Raw, RawAnnounce, RawRouter};
 use crate::types::{
     AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
 };
+use groups::Groups;
+use references::{References, resolve};
+use trackers::Trackers;
 
 /// The longest time any setting takes: one day. Longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// Checks everything and explains all that is wrong; a configuration comes out only if nothing is.
+/// Checks everything and explains all that is wrong; a configuration comes out only if that can be
+/// done without.
 pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     let mut found = Vec::new();
     let globals = Globals {
@@ -45,20 +53,28 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         control_group: control_group(&mut found, raw.globals.control_group.as_ref()),
         process: raw.globals.process.check(&mut found),
     };
+    let trackers = Trackers::new(&raw.trackers, &raw.globals, &mut found);
+    let groups = Groups::new(&raw.groups, &raw.routers, &trackers, &mut found);
     let mut routers = Vec::new();
     for raw in &raw.routers {
         let before = found.len();
-        if let Some(router) = (RouterCheck { raw, out: &mut found }).run() {
+        let mut check = RouterCheck { raw, trackers: &trackers, groups: &groups, out: &mut found };
+        if let Some(router) = check.run() {
             routers.push((raw, router));
         }
         found.iter_mut().skip(before).for_each(|d| d.within(&raw.name));
     }
+    let groups = groups.configs(&routers, &mut found);
+    let references = raw.routers.iter().flat_map(|router| &router.track);
+    let references = references.chain(raw.groups.iter().flat_map(|group| &group.track));
+    let used: Vec<_> = references.map(|reference| resolve(reference, &trackers).cloned()).collect();
+    let trackers = trackers.used(&raw.trackers, &used, &mut found);
     clashes::clashes(&raw.routers, &routers, &mut found);
     let static_addresses =
         statics::statics(&raw.static_addresses, &raw.routers, &routers, &mut found);
     let interfaces = interfaces::interfaces(&raw.interfaces, &routers, &mut found);
     let pacing = interfaces::pacing(&raw.pacing, &mut found);
-    let usable = found.iter().all(|d| d.severity != Severity::Error);
+    let usable = found.iter().all(|d| d.severity != Severity::Error || d.reach == Reach::Setting);
     diagnostics.append(&mut found);
     usable.then(|| Config {
         globals,
@@ -66,6 +82,8 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         pacing,
         static_addresses,
         routers: routers.into_iter().map(|(_, router)| Arc::new(router)).collect(),
+        trackers,
+        groups,
     })
 }
 
@@ -100,6 +118,8 @@ pub fn version_of(raw: &RawRouter) -> i64 {
 
 struct RouterCheck<'a> {
     raw: &'a RawRouter,
+    trackers: &'a Trackers<'a>,
+    groups: &'a Groups<'a>,
     out: &'a mut Vec<Diagnostic>,
 }
 
@@ -126,9 +146,14 @@ impl RouterCheck<'_> {
         let down_timer_adverts = self.down_timer_adverts();
         let answer_lower = self.answer_lower();
         let owner_listens = self.owner_listens();
+        let track_iface = raw.track_interface.is_none_or(|v| v.value);
+        let own = raw.interface.as_ref().filter(|_| track_iface).map(|own| own.value.as_str());
+        let mut tracked =
+            References::new(&raw.track, &raw.track_interfaces, own, self.trackers, self.out);
+        self.groups.join(raw, &mut tracked, self.out);
         let interval = interval?;
         let max_learned_interval = self.max_learned_interval(interval);
-        Some(RouterConfig {
+        let router = RouterConfig {
             name: name?,
             iface: iface?,
             vrid: vrid?,
@@ -151,12 +176,16 @@ impl RouterCheck<'_> {
             check_addresses: raw.check_addresses.is_none_or(|v| v.value),
             max_learned_interval,
             expect_owner: raw.expect_owner.is_none_or(|v| v.value),
-            track_iface: raw.track_interface.is_none_or(|v| v.value),
+            track_iface,
             promote_secondaries: raw.promote_secondaries.is_some_and(|v| v.value),
             router_flag: raw.router_flag.map(|f| f.value).unwrap_or_default(),
             release: raw.release.map(|r| r.value).unwrap_or_default(),
             lease: raw.lease.is_none_or(|v| v.value),
-        })
+            track: tracked.track.clone(),
+            track_interfaces: tracked.interfaces.clone(),
+        };
+        tracked.arithmetic(raw, &router, self.out);
+        Some(router)
     }
 
     #[track_caller]

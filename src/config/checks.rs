@@ -42,6 +42,53 @@ pub enum Check {
 }
 
 impl Check {
+    /// What it is, in one word of vipd.toml.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Check::Script(_) => "script",
+            Check::File(_) => "file",
+            Check::Process(_) => "process",
+            Check::Tcp(_) => "tcp",
+            Check::Http(_) => "http",
+            Check::Patroni(_) => "patroni",
+            Check::Haproxy(_) => "haproxy",
+            Check::Postgres(_) => "postgres",
+        }
+    }
+
+    /// What it looks at, in a few words.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Check::Script(check) => match &check.command {
+                Command::Argv { program, args } => {
+                    let words: Vec<&str> =
+                        std::iter::once(program).chain(args).map(String::as_str).collect();
+                    words.join(" ")
+                }
+                Command::Shell(text) => text.clone(),
+            },
+            Check::File(check) => check.path.display().to_string(),
+            Check::Process(check) => match &check.pattern {
+                ProcessPattern::Name(name) => name.clone(),
+                ProcessPattern::CommandLine { program, args, .. } => {
+                    format!("{program} {}", args.join(" ")).trim_end().to_owned()
+                }
+            },
+            Check::Tcp(check) => check.endpoint.to_string(),
+            Check::Postgres(check) => check.endpoint.to_string(),
+            Check::Http(check) => format!("{} {}{}", check.method, check.target, check.path),
+            Check::Patroni(check) => format!("{} {:?}", check.target, check.role),
+            Check::Haproxy(check) => match &check.stats {
+                HaproxyStats::Socket(path) => format!("{} {}", path.display(), check.proxy),
+                HaproxyStats::Page(page) => {
+                    format!("{}{} {}", page.target, page.path, check.proxy)
+                }
+            },
+        }
+    }
+
     /// Whether it reports changes by itself instead of being asked again and again.
     #[must_use]
     pub const fn is_watched(&self) -> bool {
@@ -171,6 +218,13 @@ pub struct HttpTarget {
     /// Further headers. Secret values are marked sensitive ([`HeaderValue::set_sensitive`]) and
     /// never printed.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl fmt::Display for HttpTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.endpoint)
+    }
 }
 
 /// How a TLS server proves who it is, and who we are.

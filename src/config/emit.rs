@@ -7,6 +7,7 @@
 mod globals;
 mod router;
 mod table;
+mod track;
 mod values;
 
 use super::check::check;
@@ -42,7 +43,8 @@ pub enum Inexpressible {
 /// [`Inexpressible`]; no text is better than one that means something else.
 pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     let Loaded { config, raw, warnings, dropped, map, .. } = loaded;
-    let Config { globals, routers, interfaces, pacing, static_addresses } = config;
+    let Config { globals, routers, interfaces, pacing, static_addresses, trackers: _, groups: _ } =
+        config;
     let mut tables = Vec::new();
     tables.extend(globals::globals(globals, &raw.globals, map));
     for (name, interface) in interfaces {
@@ -54,8 +56,12 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     for (own, raw) in static_addresses.iter().zip(&raw.static_addresses) {
         tables.push(globals::static_address(own, raw.address.cidr.span, map));
     }
+    tables.extend(track::trackers(raw, map));
     for (router, raw) in routers.iter().zip(&raw.routers) {
-        tables.push(router::router(router, raw, map)?);
+        tables.push(router::router(router, raw, loaded)?);
+    }
+    for group in &raw.groups {
+        tables.push(track::group(group, loaded));
     }
     let body = tables.join("\n");
     let repeated = read_back(&body, config)?;

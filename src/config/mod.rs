@@ -19,8 +19,9 @@ pub use format::Format;
 pub use lenient::Dropped;
 pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
-    AnnounceConfig, Cast, Config, Globals, InterfaceConfig, PacingGroup, Peer, Preempt,
-    RECEIVE_BUFFER, ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, StaticAddress,
-    Strict, VirtualAddress,
+    AnnounceConfig, Cast, Config, Globals, GroupConfig, InterfaceConfig, Namespace, OnTimeout,
+    PacingGroup, Peer, Preempt, RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm, RouterConfig,
+    RouterFlag, RouterKey, StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig,
+    TrackerKey, VirtualAddress, Weight,
 };
 pub use process::Process;

@@ -3,11 +3,18 @@
 //! Built only by [`super::check`]; every value here has been explained to the user already if it
 //! differs from what the file seems to say.
 
+mod track;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use track::{
+    GroupConfig, Namespace, OnTimeout, Rhythm, TrackRef, TrackedInterface, TrackerConfig,
+    TrackerKey, Weight,
+};
 
 use super::process::Process;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
@@ -25,6 +32,10 @@ pub struct Config {
     pub static_addresses: Vec<Arc<StaticAddress>>,
     /// The virtual routers in the order of the file; their [`RouterKey`]s differ pairwise.
     pub routers: Vec<Arc<RouterConfig>>,
+    /// What some of them track; the [`TrackerKey`]s differ pairwise.
+    pub trackers: Vec<Arc<TrackerConfig>>,
+    /// Which of them change state together.
+    pub groups: Vec<GroupConfig>,
 }
 
 /// The receive buffer of a socket unless the configuration says otherwise, in bytes: room for a stall
@@ -188,6 +199,10 @@ pub struct RouterConfig {
     pub track_iface: bool,
     /// Have the kernel keep the other IPv4 addresses of a network on `iface` when its first one goes.
     pub promote_secondaries: bool,
+    /// Checks that move its priority or stop it, those of its group included; each once.
+    pub track: Vec<TrackRef>,
+    /// Interfaces that do; each once, `iface` not among them.
+    pub track_interfaces: Vec<TrackedInterface>,
     /// The R flag of unsolicited neighbour advertisements.
     pub router_flag: RouterFlag,
     /// When the addresses go at a planned hand-over.

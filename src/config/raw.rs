@@ -4,6 +4,8 @@
 //! about ranges, references or combinations: that is [`super::check`]. Keywords whose meaning
 //! depends on one dialect's habits (keepalived's `state`, its rounding) are resolved before.
 
+mod track;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,6 +15,11 @@ use super::diag::{Span, Spanned};
 use super::model::{Release, RouterFlag, Strict};
 use super::process::RawProcess;
 use crate::types::{Cidr, V3Checksum};
+
+pub use track::{
+    CheckKind, GroupWords, RawGroup, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker,
+    RawWeight, Slot, TrackerWords, keys,
+};
 
 /// Everything all files say together.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +34,10 @@ pub struct Raw {
     pub static_addresses: Vec<RawStatic>,
     /// `[vrrp.NAME]`, `vrrp_instance NAME`, in the order of the files.
     pub routers: Vec<RawRouter>,
+    /// `[track.KIND.NAME]`, `vrrp_script NAME` and their like, in the order of the files.
+    pub trackers: Vec<RawTracker>,
+    /// `[group.NAME]`, `vrrp_sync_group NAME`, in the order of the files.
+    pub groups: Vec<RawGroup>,
 }
 
 /// Settings of the whole daemon.
@@ -44,6 +55,12 @@ pub struct RawGlobals {
     pub control_group: Option<Spanned<String>>,
     /// The process itself.
     pub process: RawProcess,
+    /// As whom scripts run that do not say it themselves: user and group.
+    pub script_user: Option<Spanned<String>>,
+    /// The group, if it is not the user's own.
+    pub script_group: Option<Spanned<String>>,
+    /// Refuse scripts run as root that others could have changed.
+    pub script_security: Option<Spanned<bool>>,
 }
 
 /// How changes of one interface are taken.
@@ -141,6 +158,10 @@ pub struct RawRouter {
     pub track_interface: Option<Spanned<bool>>,
     /// Keep the other addresses of a network when its first one goes.
     pub promote_secondaries: Option<Spanned<bool>>,
+    /// Trackers that move its priority.
+    pub track: Vec<RawTrackRef>,
+    /// Further interfaces that do.
+    pub track_interfaces: Vec<RawTrackedInterface>,
     /// The R flag of neighbour advertisements.
     pub router_flag: Option<Spanned<RouterFlag>>,
     /// When the addresses go at a planned hand-over.
@@ -188,6 +209,8 @@ impl RawRouter {
             expect_owner: None,
             track_interface: None,
             promote_secondaries: None,
+            track: Vec::new(),
+            track_interfaces: Vec::new(),
             router_flag: None,
             release: None,
             lease: None,

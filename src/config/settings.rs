@@ -4,13 +4,15 @@
 //! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::human;
 use super::{
-    AnnounceConfig, Cast, Globals, InterfaceConfig, PacingGroup, Peer, Preempt, Process,
-    ReceiveBuffer, Release, RouterConfig, RouterFlag, StaticAddress, Strict, VirtualAddress,
+    AnnounceConfig, Cast, Globals, GroupConfig, InterfaceConfig, PacingGroup, Peer, Preempt,
+    Process, ReceiveBuffer, Release, Rhythm, RouterConfig, RouterFlag, RouterKey, StaticAddress,
+    Strict, TrackerConfig, VirtualAddress, Weight,
 };
 use crate::types::{AuthV2, Dialect, IfName, V3Checksum};
 
@@ -92,6 +94,52 @@ pub(crate) fn pacing(all: &[PacingGroup]) -> Vec<String> {
     all.iter().map(text).collect()
 }
 
+/// The trackers, one text each.
+pub(crate) fn trackers(all: &[Arc<TrackerConfig>]) -> Vec<String> {
+    let text = |tracker: &Arc<TrackerConfig>| {
+        let TrackerConfig { key, check, rhythm } = &**tracker;
+        let Rhythm {
+            watched,
+            interval,
+            timeout,
+            rise,
+            fall,
+            init_fail,
+            on_timeout,
+            rise_delay,
+            fall_delay,
+        } = rhythm;
+        let mut text = format!("{} {key}: {}", check.kind(), check.subject());
+        if *watched {
+            let (rise, fall) = (human(*rise_delay), human(*fall_delay));
+            let _ = write!(text, ", rise_delay {rise}, fall_delay {fall}");
+        } else {
+            let (interval, timeout) = (human(*interval), human(*timeout));
+            let _ =
+                write!(text, ", interval {interval}, timeout {timeout}, rise {rise}, fall {fall}");
+            let _ = write!(text, ", init_fail {init_fail}, on_timeout {on_timeout:?}");
+        }
+        text
+    };
+    all.iter().map(text).collect()
+}
+
+/// The groups of routers, one text each.
+pub(crate) fn groups(all: &[GroupConfig]) -> Vec<String> {
+    let text = |group: &GroupConfig| {
+        let GroupConfig { name, members } = group;
+        let members: Vec<String> = members
+            .iter()
+            .map(|RouterKey { iface, family, vrid, unicast }| {
+                let cast = if *unicast { " unicast" } else { "" };
+                format!("{iface} {family} {vrid}{cast}")
+            })
+            .collect();
+        format!("{name}: {}", members.join(", "))
+    };
+    all.iter().map(text).collect()
+}
+
 /// Everything of a router but its addresses.
 pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
     let RouterConfig {
@@ -122,7 +170,13 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         owner_listens,
         promote_secondaries,
         receive_buffer,
+        track,
+        track_interfaces,
     } = cfg;
+    let weighted = |name: &dyn fmt::Display, weight: &Weight| format!("{name} weight {weight}");
+    let track: Vec<String> = track.iter().map(|t| weighted(&t.tracker, &t.weight)).collect();
+    let track_interfaces: Vec<String> =
+        track_interfaces.iter().map(|t| weighted(&t.iface, &t.weight)).collect();
     let (auth_pass, checksum) = match dialect {
         Dialect::V2(AuthV2::None) | Dialect::V3Ipv6 => (NONE, NONE),
         // Which password is nobody's business.
@@ -180,6 +234,8 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         ("expect_owner", expect_owner.to_string()),
         ("owner_listens", owner_listens.to_string()),
         ("track_interface", track_iface.to_string()),
+        ("track", listed(&track)),
+        ("track_interfaces", listed(&track_interfaces)),
         ("track_source", track_source.to_string()),
         ("promote_secondaries", promote_secondaries.to_string()),
         ("lease", lease.to_string()),

@@ -4,6 +4,9 @@
 //! stops at the first mistake, and an operator wants to see all of them.
 
 mod host;
+mod track;
+
+pub(super) use track::MATCHES;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
@@ -20,7 +23,7 @@ use super::load::Text;
 use super::model::{Release, RouterFlag, Strict};
 use super::raw::{
     Raw, RawAddress, RawAnnounce, RawPeer, RawPeers, RawReceiveBuffer, RawRouter, Secret, Words,
-    broadcast_of,
+    broadcast_of, keys,
 };
 use crate::types::{Cidr, V3Checksum};
 
@@ -36,9 +39,21 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("announce", ANNOUNCE),
     ("address", ADDRESS),
     ("peer", PEER),
+    ("track.KIND.NAME", keys::WEIGHT),
+    ("track.KIND.NAME", keys::RUNS),
+    ("track.script.NAME", keys::SCRIPT),
+    ("track.file.NAME", keys::FILE),
+    ("track.process.NAME", keys::PROCESS),
+    ("track.tcp.NAME", keys::SERVER),
+    ("track.http.NAME", keys::HTTP),
+    ("track.http.NAME", keys::REQUEST),
+    ("track.patroni.NAME", keys::PATRONI),
+    ("track.haproxy.NAME", keys::HAPROXY),
+    ("an entry", track::REFERENCE),
+    ("group.NAME", track::GROUP),
 ];
 
-const TOP: &[&str] = &["global", "interface", "pacing", "static", "vrrp"];
+const TOP: &[&str] = &["global", "interface", "pacing", "static", "vrrp", "track", "group"];
 
 const GLOBAL: &[&str] = &[
     "router_id",
@@ -55,6 +70,9 @@ const GLOBAL: &[&str] = &[
     "realtime",
     "realtime_priority",
     "lock_memory",
+    "script_user",
+    "script_group",
+    "script_security",
 ];
 
 const ROUTER: &[&str] = &[
@@ -87,6 +105,8 @@ const ROUTER: &[&str] = &[
     "expect_owner",
     "track_interface",
     "promote_secondaries",
+    "track_interfaces",
+    "track",
     "router_flag",
     "lease",
     "release",
@@ -218,7 +238,9 @@ impl Reader<'_> {
                 "pacing" => self.pacing(value, raw),
                 "static" => self.statics(value, raw),
                 "vrrp" => self.routers(value, raw),
-                "listen" | "cluster" | "track" | "status" | "include" => {
+                "track" => self.trackers(value, raw),
+                "group" => self.groups(value, raw),
+                "listen" | "cluster" | "status" | "include" => {
                     let text = format!("`{key}` is not supported by this version");
                     let span = self.span(span);
                     self.out.push(Diagnostic::error(span, text));
@@ -249,6 +271,9 @@ impl Reader<'_> {
                     globals.process.realtime_priority = self.number(value);
                 }
                 "lock_memory" => globals.process.lock_memory = self.boolean(value),
+                "script_user" => globals.script_user = self.text(value),
+                "script_group" => globals.script_group = self.text(value),
+                "script_security" => globals.script_security = self.boolean(value),
                 _ => self.unknown(key, span, GLOBAL, "[global]"),
             }
         }
@@ -297,6 +322,8 @@ impl Reader<'_> {
                 "fault_without_peers" => raw.fault_without_peers = self.boolean(value),
                 "ttl" => raw.ttl = self.number(value),
                 "announce" => raw.announce = self.announce(value),
+                "track" => raw.track = self.references(value),
+                "track_interfaces" => raw.track_interfaces = self.tracked_interfaces(value),
                 "answer_lower" => raw.answer_lower = self.boolean(value),
                 "advert_before_yield" => raw.advert_before_yield = self.boolean(value),
                 "owner_listens" => raw.owner_listens = self.boolean(value),
@@ -621,15 +648,9 @@ impl Reader<'_> {
         None
     }
 
-    fn unknown(
-        &mut self,
-        key: &str,
-        span: Range<usize>,
-        known: &'static [&'static str],
-        place: &str,
-    ) {
+    fn unknown(&mut self, key: &str, span: Range<usize>, known: &[&'static str], place: &str) {
         let span = self.span(span);
-        let home = KEYS.iter().find(|(_, keys)| keys.contains(&key));
+        let home = KEYS.iter().find(|(table, keys)| !table.is_empty() && keys.contains(&key));
         let error = Diagnostic::error(span, format!("unknown key {} in {place}", quoted(key)));
         let near = nearest(key, known.iter().copied());
         self.out.push(match (near, home) {

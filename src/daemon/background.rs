@@ -1,6 +1,7 @@
 //! Everything that may take its time, on two threads that end with the process.
 //!
-//! "effects" runs the control socket's server in a runtime of its own. "notify" talks to the service
+//! "effects" runs the control socket's server and the checks ([`super::probes`]) in a runtime of its
+//! own. "notify" talks to the service
 //! manager, which may not be reading: it gets its notices over a bounded channel, and one that does
 //! not fit is dropped. A status line is outdated by the next anyway.
 
@@ -11,6 +12,7 @@ use std::sync::mpsc as blocking;
 use std::thread;
 
 use sd_notify::NotifyState;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::host::DaemonHost;
@@ -37,6 +39,8 @@ pub(super) enum Notice {
 /// The threads, from outside.
 #[derive(Clone, Debug)]
 pub(super) struct Background {
+    /// Of the "effects" thread.
+    pub(super) effects: Handle,
     notices: blocking::SyncSender<Notice>,
 }
 
@@ -50,6 +54,7 @@ impl Background {
     ) -> io::Result<Background> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let effects = runtime.handle().clone();
         let served = Arc::clone(&host);
         thread::Builder::new().name("effects".to_owned()).spawn(move || {
             runtime.block_on(async move {
@@ -60,6 +65,8 @@ impl Background {
                 if let Err(error) = outcome {
                     tracing::error!("the control socket is dead, `vipd status` too: {error}");
                 }
+                // Checks live here too.
+                std::future::pending::<()>().await;
             });
         })?;
         let (notices, inbox) = blocking::sync_channel(NOTICES);
@@ -72,7 +79,7 @@ impl Background {
                 }
             }
         })?;
-        Ok(Background { notices })
+        Ok(Background { effects, notices })
     }
 
     /// Pass on a notice, unless too many wait already.

@@ -21,6 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Inbox;
 use super::background::{Background, Notice};
+use super::probes::Probes;
 use super::sockets::{Fit, Links, Sockets};
 use crate::config::{Config, RouterFlag, VirtualAddress};
 use crate::engine::{
@@ -54,6 +55,7 @@ pub(super) struct Effects {
     inbox: UnboundedSender<Inbox>,
     background: Background,
     links: Links,
+    probes: Probes,
     forwarding: BTreeMap<IfIndex, (Now, bool)>,
     send_warnings: BTreeMap<IfIndex, Now>,
     states: BTreeMap<RouterId, State>,
@@ -73,6 +75,7 @@ impl Effects {
         frames: FrameSender,
         inbox: UnboundedSender<Inbox>,
         background: Background,
+        probes: Probes,
         realtime: Option<u8>,
     ) -> io::Result<Effects> {
         let (addresses, queue) = unbounded_channel();
@@ -88,6 +91,7 @@ impl Effects {
             inbox,
             background,
             links: Links::new(),
+            probes,
             forwarding: BTreeMap::new(),
             send_warnings: BTreeMap::new(),
             states: BTreeMap::new(),
@@ -161,6 +165,8 @@ impl Effects {
                 let was_open = self.sockets.close(iface, listen);
                 self.done(op, Ok(if was_open { Applied::Changed } else { Applied::Already }));
             }
+            Action::Probe { probe, check, timeout } => self.probes.run(probe, check, timeout),
+            Action::Cancel { probe } => self.probes.cancel(probe),
             Action::Notify(transition) => self.transition(&transition),
             Action::Record(event) => record(&event),
             Action::Exit => return ControlFlow::Break(()),

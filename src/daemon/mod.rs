@@ -14,6 +14,7 @@ mod drains;
 mod effects;
 mod host;
 mod pidfile;
+mod probes;
 mod sockets;
 mod startup;
 mod upgrade;
@@ -36,7 +37,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
 use crate::config::{Config, Dropped, Process};
-use crate::engine::{Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, is_adoptable};
+use crate::engine::{
+    Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, ProbeId, is_adoptable,
+};
 use crate::log::Log;
 use crate::status::Daemon;
 use crate::sys::clock::{self, Clock};
@@ -47,6 +50,7 @@ use crate::sys::packet::FrameSender;
 use crate::sys::rawsock::Batch;
 use crate::sys::timer::Timer;
 use crate::sys::{exec, realtime};
+use crate::track::outcome::Outcome;
 use crate::types::{Cidr, IfIndex, Mac, Now};
 use crate::wire::{arp, ndisc};
 use background::{Background, Notice};
@@ -55,6 +59,7 @@ use drains::Drains;
 use effects::Effects;
 use host::{Access, DaemonHost};
 use pidfile::PidFile;
+use probes::Probes;
 use sockets::Heard;
 use startup::RunDir;
 use upgrade::Legacy;
@@ -231,6 +236,8 @@ enum Inbox {
     Done { op: OpId, result: Result<Applied, OpError> },
     /// The kernel would not lengthen a lease.
     NotRenewed { iface: IfIndex, cidr: Cidr },
+    /// A check has answered.
+    Probed { probe: ProbeId, outcome: Outcome },
     /// The kernel changed something.
     Kernel(Reported),
     /// A signal.
@@ -327,9 +334,17 @@ impl Control {
         tokio::spawn(watch_kernel(monitor, outbox.clone()));
         let process = &config.globals.process;
         let realtime = process.realtime.then_some(process.realtime_priority);
-        let mut effects =
-            Effects::new(config.clone(), frames, outbox.clone(), background.clone(), realtime)
-                .map_err(kernel("open an epoll descriptor"))?;
+        let probes = Probes::start(&background.effects, outbox.clone(), legacy.is_some())
+            .map_err(kernel("start the thread for scripts"))?;
+        let mut effects = Effects::new(
+            config.clone(),
+            frames,
+            outbox.clone(),
+            background.clone(),
+            probes,
+            realtime,
+        )
+        .map_err(kernel("open an epoll descriptor"))?;
         startup::prefer_control_thread(realtime, legacy.is_some());
         if process.lock_memory {
             startup::lock_memory();
@@ -579,6 +594,9 @@ impl Control {
             Inbox::Done { op, result } => self.engine.handle(now, Input::Done { op, result }),
             Inbox::NotRenewed { iface, cidr } => {
                 self.engine.handle(now, Input::NotRenewed { iface, cidr });
+            }
+            Inbox::Probed { probe, outcome } => {
+                self.engine.handle(now, Input::Probed { probe, outcome });
             }
             Inbox::Kernel(Reported::Change(change)) => {
                 self.effects.links_changed(&change);

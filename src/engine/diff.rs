@@ -55,25 +55,33 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
 }
 
 fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
-    let texts = |config: &Config| {
-        let Config { globals, interfaces, pacing, static_addresses, routers: _ } = config;
-        let lists = [
+    let lists = |config: &Config| {
+        let Config {
+            globals: _,
+            interfaces,
+            pacing,
+            static_addresses,
+            routers: _,
+            trackers,
+            groups,
+        } = config;
+        [
             ("interface", settings::interfaces(interfaces)),
             ("pacing", settings::pacing(pacing)),
             ("static", settings::statics(static_addresses)),
-        ];
-        (settings::globals(globals), lists)
+            ("track", settings::trackers(trackers)),
+            ("group", settings::groups(groups)),
+        ]
     };
-    let ((old, old_lists), (new, new_lists)) = (texts(old), texts(new));
-    let mut changes = compare(old, new);
+    let mut changes = compare(settings::globals(&old.globals), settings::globals(&new.globals));
     for change in &mut changes {
         let at_once = ["router_id", "log_unknown_vrids", "control_group"];
         if !at_once.contains(&change.setting.as_str()) {
             AT_START.clone_into(&mut change.note);
         }
     }
-    for ((name, old), (_, new)) in old_lists.iter().zip(&new_lists) {
-        changes.extend(compare_lists(name, old, new));
+    for ((setting, old), (_, new)) in lists(old).iter().zip(lists(new)) {
+        changes.extend(compare_lists(setting, old, &new));
     }
     changes
 }

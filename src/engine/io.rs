@@ -14,14 +14,21 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::config::checks::Check;
 use crate::config::{Config, RouterFlag, VirtualAddress};
 use crate::status::State;
+use crate::track::outcome::Outcome;
 use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
 
 /// One virtual router for as long as the daemon runs; survives reloads, is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RouterId(pub u32);
+
+/// One check for as long as it looks at the same thing; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProbeId(pub u32);
 
 /// Ties an [`Action`] that can fail to its [`Input::Done`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,14 +72,12 @@ pub enum Input<'a> {
         /// Who claims to answer for it.
         mac: Mac,
     },
-    /// What the trackers of a router add up to.
-    Tracked {
-        /// Which router.
-        router: RouterId,
-        /// Sum of all weights in force; the effective priority is clamped to 1..=254 (rule R24).
-        delta: i32,
-        /// A tracker without weight fails: the router cannot serve.
-        failed: bool,
+    /// A check has answered. One that was cancelled may still do so, in vain.
+    Probed {
+        /// Which one.
+        probe: ProbeId,
+        /// What it says.
+        outcome: Outcome,
     },
     /// A new, already checked configuration.
     Reload(Arc<Config>),
@@ -248,6 +253,22 @@ pub enum Action {
         listen: Listen,
         /// Open or closed.
         open: bool,
+    },
+    /// Run a check. Answered by [`Input::Probed`] exactly once and within `timeout`, whatever
+    /// happens; a watched check ([`Check::is_watched`]) answers again whenever its answer changes. It
+    /// is not asked for again before it has answered.
+    Probe {
+        /// Which one.
+        probe: ProbeId,
+        /// What to look at.
+        check: Arc<Check>,
+        /// The longest it may take.
+        timeout: Duration,
+    },
+    /// A check is not wanted any more: a run under way is ended, a watch given up. No answer is owed.
+    Cancel {
+        /// Which one.
+        probe: ProbeId,
     },
     /// A router changed its state.
     Notify(Transition),

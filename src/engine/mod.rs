@@ -5,8 +5,10 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod adopt;
+mod agenda;
 mod debounce;
 mod diff;
+mod groups;
 pub mod io;
 mod links;
 mod receive;
@@ -14,6 +16,7 @@ mod reconfigure;
 mod snapshot;
 mod sockets;
 mod statics;
+mod trackers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -27,17 +30,20 @@ use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Environment, Fault, Port, Router};
 use crate::wire::vrrp::max_addresses;
+use agenda::Agenda;
 
 pub use adopt::is_adoptable;
 use debounce::Debounce;
 pub use diff::diff;
+use groups::Groups;
 pub use io::{
     Action, Applied, Command, Datagram, Event, Input, KernelView, Lease, Level, Link, LinkAddress,
-    LinkChange, Listen, OpError, OpId, Renewal, RouterId, Transition, Want,
+    LinkChange, Listen, OpError, OpId, ProbeId, Renewal, RouterId, Transition, Want,
 };
 use links::LinkTable;
 use sockets::{SocketState, Sockets};
 use statics::Statics;
+use trackers::Trackers;
 
 /// Interface, family, VRID, and whether by unicast: what a packet says about whom it is for.
 type WireKey = (IfIndex, Family, u8, bool);
@@ -58,16 +64,15 @@ pub struct Engine {
     by_wire: BTreeMap<WireKey, RouterId>,
     /// Which routers float an address.
     by_address: BTreeMap<IpAddr, Vec<RouterId>>,
-    /// Routers whose tracker without weight fails.
-    failed: BTreeSet<RouterId>,
+    trackers: Trackers,
+    groups: Groups,
     /// Configured no longer; kept until the kernel has let go of their addresses.
     retired: Vec<Router>,
     /// Links that were told to promote secondary addresses.
     promoted: BTreeSet<IfIndex>,
     /// When leases are lengthened next, while any address is held on one.
     next_renewal: Option<Now>,
-    deadlines: BTreeSet<(Now, RouterId)>,
-    armed: BTreeMap<RouterId, Now>,
+    deadlines: Agenda<RouterId>,
     out: Outbox,
     unattributed: BTreeMap<&'static str, u64>,
     /// When another node's last packet arrived, by interface.
@@ -96,12 +101,12 @@ impl Engine {
             by_key: BTreeMap::new(),
             by_wire: BTreeMap::new(),
             by_address: BTreeMap::new(),
-            failed: BTreeSet::new(),
+            trackers: Trackers::default(),
+            groups: Groups::default(),
             retired: Vec::new(),
             promoted: BTreeSet::new(),
             next_renewal: None,
-            deadlines: BTreeSet::new(),
-            armed: BTreeMap::new(),
+            deadlines: Agenda::default(),
             out: Outbox::default(),
             unattributed: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -129,17 +134,7 @@ impl Engine {
             Input::Done { op, result } => self.op_done(now, op, &result),
             Input::NotRenewed { iface, cidr } => self.not_renewed(now, iface, cidr),
             Input::Announced { iface, vip, mac } => self.announced(now, iface, vip, mac),
-            Input::Tracked { router, delta, failed } => {
-                if failed {
-                    self.failed.insert(router);
-                } else {
-                    self.failed.remove(&router);
-                }
-                if let Some(r) = self.routers.get_mut(&router) {
-                    r.tracked_changed(now, delta, &mut self.out);
-                }
-                self.survey(now, router);
-            }
+            Input::Probed { probe, outcome } => self.probed(now, probe, outcome),
             Input::Reload(config) => {
                 if !self.stopping {
                     self.reconfigure(now, config);
@@ -153,6 +148,7 @@ impl Engine {
             }
             Input::Command(command) => self.command(now, &command),
         }
+        self.settle_groups(now);
         self.schedule_renewal(now);
         self.exit_when_released(now);
     }
@@ -167,29 +163,26 @@ impl Engine {
     /// future.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Now> {
-        let routers = self.deadlines.first().map(|(at, _)| *at);
         let retired = self.retired.iter().filter_map(Router::next_deadline).min();
+        let own = [self.deadlines.first(), self.trackers.deadline(), self.next_renewal];
         let others = [
             self.sockets.deadline(),
             self.debounce.deadline(),
             self.statics.holding.deadline(),
-            self.next_renewal,
+            retired,
         ];
-        others.into_iter().chain([routers, retired]).flatten().min()
+        own.into_iter().chain(others).flatten().min()
     }
 
     fn time_passed(&mut self, now: Now) {
         self.sockets.time_passed(now, &mut self.out);
         self.statics.holding.time_passed(now, &mut self.out);
+        // First of all what decides whether a router may take over, then the routers.
         if self.debounce.time_passed(now) {
             self.survey_all(now);
         }
-        while let Some(&(at, id)) = self.deadlines.first() {
-            if at > now {
-                break;
-            }
-            self.deadlines.pop_first();
-            self.armed.remove(&id);
+        self.checks_due(now);
+        while let Some(id) = self.deadlines.due(now) {
             if let Some(router) = self.routers.get_mut(&id) {
                 router.time_passed(now, &mut self.out);
             }
@@ -245,8 +238,9 @@ impl Engine {
             Command::Drain(which) | Command::Resume(which) | Command::Handover(which) => *which,
             Command::StayHandedOver(id) => Some(*id),
         };
+        let which = which.map(|id| self.in_step_with(id));
         for id in self.order.clone() {
-            if which.is_some_and(|wanted| wanted != id) {
+            if which.as_ref().is_some_and(|wanted| !wanted.contains(&id)) {
                 continue;
             }
             let Some(router) = self.routers.get_mut(&id) else { continue };
@@ -351,6 +345,7 @@ impl Engine {
 
     fn shutdown(&mut self, now: Now) {
         self.stopping = true;
+        self.trackers.stop(&mut self.out);
         for router in self.routers.values_mut() {
             router.stop(now, &mut self.out);
         }
@@ -397,17 +392,25 @@ impl Engine {
     fn survey(&mut self, now: Now, id: RouterId) {
         let Some(router) = self.routers.get(&id) else { return };
         let env = self.environment_of(router);
+        let serves = env.own_fault().is_none();
+        let concerns_others = serves != router.env.own_fault().is_none();
         if env != router.env
             && let Some(router) = self.routers.get_mut(&id)
         {
             router.environment_changed(now, env, &mut self.out);
         }
         self.rearm(id);
+        if concerns_others {
+            for other in self.groups.beside(id).collect::<Vec<_>>() {
+                self.survey(now, other);
+            }
+        }
     }
 
     fn environment_of(&self, router: &Router) -> Environment {
         let cfg = &router.cfg;
         let mut env = Environment::default();
+        self.trackers_of(router, &mut env);
         for (name, tracked) in std::iter::once((&cfg.iface, cfg.track_iface))
             .chain(cfg.addresses.iter().map(|a| (cfg.iface_of(a), a.track)))
         {
@@ -489,12 +492,10 @@ impl Engine {
                 }
             }
         }
-        if self.failed.contains(&router.id) {
-            env.faults.insert(Fault::Tracker);
-        }
         if router.drained && router.state() != State::Leaving {
             env.faults.insert(Fault::Drained);
         }
+        self.group_faults(router.id, &mut env);
         env
     }
 
@@ -576,17 +577,8 @@ impl Engine {
 
     /// Keeps the deadline index in step with one router.
     fn rearm(&mut self, id: RouterId) {
-        let deadline = self.routers.get(&id).and_then(Router::next_deadline);
-        if self.armed.get(&id).copied() == deadline {
-            return;
-        }
-        if let Some(old) = self.armed.remove(&id) {
-            self.deadlines.remove(&(old, id));
-        }
-        if let Some(at) = deadline {
-            self.armed.insert(id, at);
-            self.deadlines.insert((at, id));
-        }
+        self.groups.touched(id);
+        self.deadlines.set(id, self.routers.get(&id).and_then(Router::next_deadline));
     }
 
     fn rearm_all(&mut self) {

@@ -38,10 +38,7 @@ impl Engine {
                 if !router.holding.released() {
                     self.retired.push(router);
                 }
-                self.failed.remove(&id);
-                if let Some(at) = self.armed.remove(&id) {
-                    self.deadlines.remove(&(at, id));
-                }
+                self.deadlines.set(id, None);
             }
         }
         self.order.clear();
@@ -70,6 +67,11 @@ impl Engine {
             }
         }
         self.by_address = by_address;
+        self.trackers.reconfigure(now, &config.trackers, &mut self.out);
+        self.groups.configure(&config.groups, &self.by_key);
+        for router in self.routers.values_mut() {
+            router.grouped = self.groups.contains(router.id);
+        }
         self.config = config;
         self.out.pacing.configure(&self.config.pacing);
         self.debounce.configure(now, &self.config.interfaces, &self.links);
@@ -91,6 +93,7 @@ impl Engine {
                 router.env.ports.extend(env.ports);
                 router.env.source = env.source.or(router.env.source);
                 router.env.destinations = env.destinations;
+                router.env.tracked = env.tracked;
                 router.reconfigured(now, cfg, &mut self.out);
             }
         }
@@ -100,5 +103,6 @@ impl Engine {
             }
         }
         self.survey_all(now);
+        self.checks_due(now);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::io::RouterId;
-use crate::status::{Daemon, Snapshot, State};
+use crate::status::{Daemon, RouterStatus, Snapshot, State};
 use crate::types::{Cidr, IfIndex, Now};
 use crate::vrrp::holding::Holding;
 use crate::vrrp::router::Router;
@@ -43,10 +43,12 @@ impl Engine {
                 .filter_map(|id| self.routers.get(id))
                 .map(|r| {
                     let heard = r.env.iface.and_then(|iface| self.heard.get(&iface).copied());
-                    r.status(now, heard)
+                    let group = self.groups.name_of(r.id).map(str::to_owned);
+                    RouterStatus { group, ..r.status(self.tracking_status(r), now, heard) }
                 })
                 .collect(),
             static_addresses: self.statics.status(now),
+            trackers: self.trackers.status(&self.config.trackers, now),
             unattributed: self
                 .unattributed
                 .iter()

@@ -2,21 +2,22 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::libc::rlim_t;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, killpg};
+use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setsid, setuid};
+use nix::unistd::{Gid, Pid, Uid, getpid, setgid, setgroups, setsid, setuid};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::netns::die_with_spawning_thread;
@@ -61,6 +62,22 @@ pub fn set_apart(command: &mut Command, identity: Option<Identity>) {
     }
     // Last, because a change of user takes it back.
     die_with_spawning_thread(command);
+}
+
+/// Lets the process of a command write its number, four bytes in native order, to `line` before it
+/// runs the program. If nobody listens there, it is not said.
+pub fn announce(command: &mut Command, line: UnixStream) {
+    let say = move || {
+        let number = getpid().as_raw().to_ne_bytes();
+        // Without a listener it must not cost the process its life.
+        let _ = send(line.as_raw_fd(), &number, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes two async-signal-safe system calls and reads
+    // what it owns.
+    unsafe {
+        command.pre_exec(say);
+    }
 }
 
 /// Lets this process have as many descriptors as it may: a check under way takes two.
@@ -220,16 +237,6 @@ pub fn ignore_signals(signals: &[Signal]) {
         // ignored, which the caller does not name.
         let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
     }
-}
-
-/// Reads and writes of this descriptor do not wait.
-///
-/// # Errors
-/// None known.
-pub fn set_nonblocking(descriptor: &impl AsFd) -> io::Result<()> {
-    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL)?);
-    fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-    Ok(())
 }
 
 /// Takes leave of the children of a program that this process was before, which ended with it.

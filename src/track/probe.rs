@@ -8,44 +8,12 @@ use std::time::Duration;
 
 use super::outcome::{Cause, Outcome, Verdict};
 use super::weight::Reading;
+use crate::config::{OnTimeout, Rhythm};
 use crate::types::Now;
 
 /// How much later than its timeout a run may answer before it counts as timed out all the same: the
 /// shell answers on time, so nothing but a hanging shell makes use of it.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// When a check runs and how many answers turn it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rhythm {
-    /// It answers by itself whenever its answer changes, instead of being run again.
-    pub watched: bool,
-    /// From one run's start to the next one's; not zero.
-    pub interval: Duration,
-    /// After this a run has failed; not zero.
-    pub timeout: Duration,
-    /// Successes in a row that end a failure.
-    pub rise: NonZeroU32,
-    /// Failures in a row that end a success.
-    pub fall: NonZeroU32,
-    /// Start as failed; otherwise the first answer decides alone.
-    pub init_fail: bool,
-    /// What a timeout says.
-    pub on_timeout: OnTimeout,
-    /// How long a success must last before it counts.
-    pub rise_delay: Duration,
-    /// How long a failure must last before it counts.
-    pub fall_delay: Duration,
-}
-
-/// What a timeout says about the thing checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnTimeout {
-    /// It failed.
-    #[default]
-    Fail,
-    /// Nothing: a busy machine is no failure. With nothing known yet it still is.
-    Keep,
-}
 
 /// The standing of one check.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! The arithmetic of tracking (R24): what a tracker's reading does to a priority.
 
-use std::fmt;
-
-use crate::types::{OutOfRange, Priority};
+use crate::config::Weight;
+use crate::types::Priority;
 
 /// What a tracker says at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,52 +16,18 @@ pub enum Reading {
     Value(i32),
 }
 
-/// How much a reading counts, -254..=254. Zero does not move the priority: it decides whether the
-/// router can serve at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weight {
-    value: i16,
-    reverse: bool,
-}
-
 impl Weight {
-    /// Failure means Fault.
-    pub const FAULT: Weight = Weight { value: 0, reverse: false };
-    /// The largest, and with a minus sign the smallest, value.
-    pub const MAX: i16 = 254;
-
-    /// Builds a weight.
-    ///
-    /// # Errors
-    /// [`OutOfRange`] beyond ±254.
-    pub fn new(value: i64, reverse: bool) -> Result<Weight, OutOfRange> {
-        match i16::try_from(value) {
-            Ok(value) if value.unsigned_abs() <= Weight::MAX.unsigned_abs() => {
-                Ok(Weight { value, reverse })
-            }
-            _ => {
-                Err(OutOfRange { what: "weight", allowed: "-254 to 254", found: value.to_string() })
-            }
-        }
-    }
-
-    /// Whether it decides between Fault and service instead of moving the priority.
-    #[must_use]
-    pub fn is_fault(self) -> bool {
-        self.value == 0
-    }
-
     /// What keepalived's `weight VALUE [reverse]` does with a reading. A positive weight counts while
     /// the tracker is up, a negative one while it is down, a file's is multiplied by the number;
     /// `reverse` turns the sign of what is added, or the meaning of zero. Untested moves nothing.
     #[must_use]
     pub fn effect(self, reading: Reading) -> Effect {
-        let weight = i32::from(self.value);
+        let (weight, reverse) = (self.value(), self.is_reverse());
         let counts = match reading {
             Reading::Untested => return Effect::Adds(0),
-            Reading::Up if weight == 0 => i32::from(self.reverse),
-            Reading::Down if weight == 0 => i32::from(!self.reverse),
-            Reading::Value(value) if weight == 0 => i32::from((value != 0) != self.reverse),
+            Reading::Up if weight == 0 => i32::from(reverse),
+            Reading::Down if weight == 0 => i32::from(!reverse),
+            Reading::Value(value) if weight == 0 => i32::from((value != 0) != reverse),
             Reading::Up => i32::from(weight > 0),
             Reading::Down => i32::from(weight < 0),
             Reading::Value(value) => value,
@@ -70,24 +35,11 @@ impl Weight {
         if weight == 0 {
             return if counts == 0 { Effect::Adds(0) } else { Effect::Fault };
         }
-        let signed = if self.reverse { -weight } else { weight };
         let most = i32::from(Weight::MAX);
-        match (reading, signed.saturating_mul(counts)) {
+        match (reading, self.signed().saturating_mul(counts)) {
             (Reading::Value(_), added) if added <= -most => Effect::Fault,
             (_, added) => Effect::Adds(added.min(most)),
         }
-    }
-
-    /// The most that a failure can take away, in points of priority; `None` if it means Fault.
-    #[must_use]
-    pub fn swing(self) -> Option<u8> {
-        (self.value != 0).then(|| u8::try_from(self.value.unsigned_abs()).unwrap_or(u8::MAX))
-    }
-}
-
-impl fmt::Display for Weight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.value, if self.reverse { " reverse" } else { "" })
     }
 }
 

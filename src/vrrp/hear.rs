@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::engine::io::Level;
 use crate::types::{Dialect, Now, Priority, V3Checksum};
 use crate::vrrp::outbox::Outbox;
-use crate::vrrp::router::{Followed, Router};
+use crate::vrrp::router::Router;
 use crate::wire::vrrp::{Advert, Claim, Parsed};
 
 impl Router {
@@ -29,7 +29,7 @@ impl Router {
     /// serves instead.
     pub(crate) fn overheard(&mut self, now: Now, source: IpAddr, claim: Claim) {
         if self.drained {
-            self.followed = Some(Followed { address: source, claim, at: now });
+            self.heard_from(now, source, claim, None);
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::Preempt;
-use crate::status::{MasterStatus, RouterStatus, State};
+use crate::status::{MasterStatus, RouterStatus, State, TrackedStatus};
 use crate::types::{Dialect, Now};
 use crate::vrrp::hear::list;
 use crate::vrrp::ledger::{Peer, millis};
@@ -19,7 +19,12 @@ const DISAGREEMENT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Router {
     /// `heard` is when another node's last packet arrived on the router's interface.
-    pub(crate) fn status(&self, now: Now, heard: Option<Now>) -> RouterStatus {
+    pub(crate) fn status(
+        &self,
+        tracking: Vec<TrackedStatus>,
+        now: Now,
+        heard: Option<Now>,
+    ) -> RouterStatus {
         let cfg = &self.cfg;
         let master_interval = match &self.phase {
             Phase::Backup { master_interval, .. } => *master_interval,
@@ -46,6 +51,8 @@ impl Router {
             },
             base_priority: cfg.priority.get(),
             priority: self.effective.get(),
+            group: None,
+            tracking,
             interval_ms: millis(cfg.interval.as_duration()),
             master_interval_ms: millis(master_interval.as_duration()),
             source: self.env.source,
@@ -93,6 +100,8 @@ impl Router {
             hints.extend(self.rival_hint(now, *address, peer));
         }
         hints.extend(self.patience_hint(now));
+        hints.extend(self.untested_hint());
+        hints.extend(self.group_hint());
         hints.extend(self.holding.fights(now).map(|(cidr, readded)| {
             format!(
                 "somebody keeps removing {cidr}, put back {readded} times: look for a network \
@@ -206,6 +215,24 @@ impl Router {
                 left(*master_down)
             ),
         })
+    }
+
+    /// A timer that may end without consequence.
+    fn untested_hint(&self) -> Option<String> {
+        if self.may_take_over() || !matches!(self.phase, Phase::Backup { .. }) {
+            return None;
+        }
+        let names: Vec<&str> = self.env.untested.iter().map(String::as_str).collect();
+        let (have, they) = if names.len() == 1 { ("has", "it has") } else { ("have", "they have") };
+        let names = names.join(", ");
+        Some(format!("{names} {have} not answered yet: until {they}, nothing is taken over"))
+    }
+
+    /// A timer that has ended without consequence.
+    fn group_hint(&self) -> Option<String> {
+        let text = "nobody is master here, but another member of the group waits for its timer or \
+                    follows a better master";
+        self.wants_master().then(|| text.to_owned())
     }
 
     /// Since a peer's last advert that we accepted, unless that was a resignation.

@@ -52,7 +52,6 @@ pub(crate) struct Router {
     pub(crate) reason: String,
     pub(crate) env: Environment,
     pub(crate) effective: Priority,
-    pub(crate) tracked: i32,
     pub(crate) ledger: Ledger,
     pub(crate) holding: Holding,
     /// The master as last heard; our own reign is in `phase`.
@@ -60,6 +59,10 @@ pub(crate) struct Router {
     pub(crate) last_sent: Option<Now>,
     /// End of the start-up delay (R30).
     pub(super) quiet_until: Now,
+    /// Becomes master with its group only.
+    pub(crate) grouped: bool,
+    /// The deadline that has passed and left it waiting for its group.
+    pub(super) waits_since: Option<Now>,
     /// Out of service by the operator's wish.
     pub(crate) drained: bool,
     /// Handed over by the operator's wish: follows its successor as if `nopreempt` were set.
@@ -140,6 +143,8 @@ pub(crate) enum WaitingFor {
 pub(crate) struct Followed {
     pub(crate) address: IpAddr,
     pub(crate) claim: Claim,
+    /// Its interval, where that may matter later.
+    pub(crate) interval: Option<Centis>,
     pub(crate) at: Now,
 }
 
@@ -153,10 +158,21 @@ pub(crate) struct Environment {
     /// Whom adverts go to: the group, or the unicast peers that are not this node.
     pub(crate) destinations: Vec<IpAddr>,
     pub(crate) faults: BTreeSet<Fault>,
+    /// What its trackers add up to.
+    pub(crate) tracked: i32,
+    /// Trackers that have not said anything yet: until they have, it takes nothing over.
+    pub(crate) untested: BTreeSet<String>,
     /// Every link an address of this router lives on.
     pub(crate) ports: BTreeMap<IfName, Port>,
     /// The addresses of an owner that those links have without us.
     pub(crate) native: BTreeSet<(IfIndex, Cidr)>,
+}
+
+impl Environment {
+    /// What keeps this router itself, and so its whole group, from serving.
+    pub(crate) fn own_fault(&self) -> Option<&Fault> {
+        self.faults.iter().find(|fault| !matches!(fault, Fault::Starting | Fault::Group { .. }))
+    }
 }
 
 /// One link.
@@ -196,7 +212,14 @@ pub(crate) enum Fault {
         why: String,
     },
     Socket(String),
-    Tracker,
+    /// What it says.
+    Tracker(String),
+    /// Another member of its group cannot serve.
+    Group {
+        group: String,
+        member: String,
+        why: String,
+    },
     Drained,
 }
 
@@ -237,7 +260,8 @@ impl fmt::Display for Fault {
                 write!(f, "the static address {cidr} is not on {iface}: {why}")
             }
             Fault::Socket(error) => write!(f, "{error}"),
-            Fault::Tracker => write!(f, "a tracker without weight fails"),
+            Fault::Tracker(complaint) => write!(f, "{complaint}"),
+            Fault::Group { group, member, why } => write!(f, "{member} of group {group}: {why}"),
             Fault::Drained => write!(f, "drained by the operator; `vipd resume` ends it"),
         }
     }
@@ -263,12 +287,13 @@ impl Router {
             since: now,
             reason: "starting".to_owned(),
             env: Environment { faults: [Fault::Starting].into(), ..Environment::default() },
-            tracked: 0,
             ledger: Ledger::default(),
             holding: Holding::default(),
             followed: None,
             last_sent: None,
             quiet_until,
+            grouped: false,
+            waits_since: None,
             drained: false,
             yielded: false,
             announced_elsewhere: BTreeMap::new(),
@@ -296,6 +321,7 @@ impl Router {
     pub(crate) fn next_deadline(&self) -> Option<Now> {
         let phase = match &self.phase {
             Phase::Fault => None,
+            Phase::Backup { .. } if !self.may_take_over() || self.wants_master() => None,
             Phase::Backup { master_down, .. } => Some(*master_down),
             Phase::Master { next_advert, announce, .. } => {
                 announce.deadline().map_or(Some(*next_advert), |at| Some(at.min(*next_advert)))
@@ -372,9 +398,13 @@ impl Router {
     /// A deadline may have passed; the caller has fed every packet that waited in the sockets.
     pub(crate) fn time_passed(&mut self, now: Now, out: &mut Outbox) {
         self.holding.time_passed(now, out);
+        let may_take_over = self.may_take_over();
         match &mut self.phase {
             Phase::Fault => {}
-            Phase::Backup { master_down, .. } if *master_down > now => {}
+            Phase::Backup { master_down, .. } if *master_down > now || !may_take_over => {}
+            Phase::Backup { master_down, .. } if self.grouped => {
+                self.waits_since = Some(*master_down);
+            }
             Phase::Backup { .. } => {
                 let reason = self.takeover_reason(now);
                 self.become_master(now, reason, out);
@@ -391,12 +421,6 @@ impl Router {
         self.announce_due(now, out);
     }
 
-    /// The trackers' sum changed (R24).
-    pub(crate) fn tracked_changed(&mut self, now: Now, delta: i32, out: &mut Outbox) {
-        self.tracked = delta;
-        self.priority_changed(now, out);
-    }
-
     /// Links, source address, sockets or trackers changed.
     pub(crate) fn environment_changed(&mut self, now: Now, env: Environment, out: &mut Outbox) {
         if self.stopped {
@@ -405,18 +429,67 @@ impl Router {
         let before = std::mem::replace(&mut self.env, env);
         self.holding.set_native(self.env.native.clone());
         let recreated = before.iface.is_some() && before.iface != self.env.iface;
-        match (&self.phase, self.env.faults.is_empty() && !recreated) {
+        let serves = self.env.faults.is_empty();
+        if serves {
+            self.priority_changed(now, out);
+        }
+        match (&self.phase, serves && !recreated) {
             (Phase::Fault, false) => self.still_in_fault(now, out),
             (Phase::Fault, true) => self.leave_fault(now, out),
             (Phase::Backup { .. } | Phase::Leaving { .. }, true) => {}
             (Phase::Master { .. }, true) => self.follow_links(now, out),
             (Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. }, false) => {
                 self.enter_fault(now, recreated, before.source, out);
-                if self.env.faults.is_empty() {
+                if serves {
                     self.leave_fault(now, out);
                 }
             }
         }
+        if !serves {
+            // In Fault nobody is told.
+            self.priority_changed(now, out);
+        }
+    }
+
+    /// Whether its timer may end its time as a backup: after a start the preferred node must not take
+    /// what it then cannot serve.
+    pub(super) fn may_take_over(&self) -> bool {
+        self.env.untested.is_empty()
+    }
+
+    /// A member of a group whose timer has ended.
+    pub(crate) fn wants_master(&self) -> bool {
+        match self.phase {
+            Phase::Backup { master_down, .. } => {
+                self.grouped && self.may_take_over() && self.waits_since == Some(master_down)
+            }
+            Phase::Fault | Phase::Master { .. } | Phase::Leaving { .. } => false,
+        }
+    }
+
+    /// Its group is, or becomes, master.
+    pub(crate) fn join_masters(&mut self, now: Now, out: &mut Outbox) {
+        let reason = self.takeover_reason(now);
+        self.become_master(now, reason, out);
+        self.announce_installed(now);
+        self.announce_due(now, out);
+    }
+
+    /// Another node is master and must be, or takes over from this one.
+    pub(crate) fn follows_a_better_one(&self) -> bool {
+        match &self.phase {
+            Phase::Backup { waiting_for, .. } => {
+                *waiting_for == WaitingFor::TheMaster && !self.wants_master()
+            }
+            Phase::Leaving { .. } => true,
+            Phase::Fault | Phase::Master { .. } => false,
+        }
+    }
+
+    /// A master whose group goes to backup: the successor comes without being called.
+    pub(crate) fn follow_group(&mut self, now: Now, reason: String, out: &mut Outbox) {
+        let then = self.back_to_backup(now);
+        self.leave(now, then, reason, out);
     }
 
     /// A link was replaced by another of the same name: its addresses move to that one.

@@ -75,13 +75,23 @@ impl Router {
     ) {
         let learned = self.learned(advert.interval);
         let wait = self.master_down_after(learned);
-        self.followed = Some(Followed { address: source, claim: advert.claim, at: now });
+        self.heard_from(now, source, advert.claim, None);
         if let Phase::Backup { master_down, master_interval, hold, waiting_for } = &mut self.phase {
             *master_interval = learned;
             *master_down = now + wait;
             *hold = new_hold;
             *waiting_for = WaitingFor::TheMaster;
         }
+    }
+
+    pub(super) fn heard_from(
+        &mut self,
+        now: Now,
+        address: IpAddr,
+        claim: Claim,
+        interval: Option<Centis>,
+    ) {
+        self.followed = Some(Followed { address, claim, interval, at: now });
     }
 
     /// R11: a lower-priority master is left to its reign until our timer ends.
@@ -93,7 +103,8 @@ impl Router {
         new_hold: Option<Now>,
         out: &mut Outbox,
     ) {
-        self.followed = Some(Followed { address: source, claim: advert.claim, at: now });
+        let interval = advert.interval.min(self.cfg.max_learned_interval);
+        self.heard_from(now, source, advert.claim, Some(interval));
         if let Phase::Backup { hold, waiting_for, .. } = &mut self.phase {
             *hold = new_hold;
             if *waiting_for != WaitingFor::Succession {
@@ -113,7 +124,7 @@ impl Router {
     /// R8, hardened: repeated resignations cannot push the deadline away.
     pub(super) fn resignation_heard(&mut self, now: Now, source: IpAddr, out: &mut Outbox) {
         let strict = self.cfg.strict.is_some();
-        self.followed = Some(Followed { address: source, claim: Claim::Resign, at: now });
+        self.heard_from(now, source, Claim::Resign, None);
         if let Phase::Backup { master_down, master_interval, waiting_for, .. } = &mut self.phase {
             let skew = timing::skew(&self.cfg.dialect, self.effective, *master_interval);
             *master_down = if strict { now + skew } else { (now + skew).min(*master_down) };
@@ -137,7 +148,7 @@ impl Router {
 
     /// R19 with D4: assert ourselves, at a bounded rate.
     pub(super) fn rival_heard(&mut self, now: Now, source: IpAddr, claim: Claim, out: &mut Outbox) {
-        self.followed = Some(Followed { address: source, claim, at: now });
+        self.heard_from(now, source, claim, None);
         if !self.cfg.answer_lower || !self.may_answer(now) {
             return;
         }
@@ -205,7 +216,7 @@ impl Router {
             }
             Some((source, claim, _)) => {
                 self.send(now, self.claim(), out);
-                self.followed = Some(Followed { address: source, claim, at: now });
+                self.heard_from(now, source, claim, None);
                 if let Phase::Master { announce, answered, .. } = &mut self.phase {
                     *answered = Some(now);
                     announce.rival_heard(now, &self.cfg.announce);
@@ -250,7 +261,7 @@ impl Router {
 
     /// The successor's advert: it installs the addresses at this moment.
     pub(super) fn successor_heard(&mut self, now: Now, source: IpAddr, advert: &Advert) {
-        self.followed = Some(Followed { address: source, claim: advert.claim, at: now });
+        self.heard_from(now, source, advert.claim, None);
         let learned = self.learned(advert.interval);
         let wait = self.master_down_after(learned);
         if let Phase::Leaving { until, then, .. } = &mut self.phase {
@@ -316,7 +327,7 @@ impl Router {
         };
         out.record(Level::Info, Some(&self.cfg.name), message);
         let reason = format!("{source} has priority {theirs}, ours is {ours}");
-        self.followed = Some(Followed { address: source, claim, at: now });
+        self.heard_from(now, source, claim, None);
         let then = Then::Backup {
             master_down: now + self.master_down_after(master_interval),
             master_interval,
@@ -416,7 +427,10 @@ impl Router {
             Fault::SourceNotHere(source) => source.is_ipv6(),
             Fault::NoSourceForPeers(_) | Fault::NoPeer | Fault::EmptyPeers => true,
             Fault::Starting | Fault::Socket(_) | Fault::Mtu { .. } => true,
-            Fault::Tracker | Fault::Drained | Fault::StaticAddress { .. } => false,
+            Fault::Tracker(_)
+            | Fault::Group { .. }
+            | Fault::Drained
+            | Fault::StaticAddress { .. } => false,
         };
         let leaving = from == State::Leaving;
         let from = if leaving { State::Master } else { from };
@@ -456,7 +470,8 @@ impl Router {
             self.become_master(now, reason, out);
             return;
         }
-        if self.effective.is_owner() && now >= self.quiet_until {
+        let at_once = now >= self.quiet_until && self.may_take_over() && !self.grouped;
+        if self.effective.is_owner() && at_once {
             self.become_master(now, "owner of the addresses (priority 255)".to_owned(), out);
             return;
         }
@@ -489,7 +504,7 @@ impl Router {
     /// R24: clamp, shift a backup's running deadline by the change of skew, tell the LAN at once
     /// when a master's priority falls.
     pub(super) fn priority_changed(&mut self, now: Now, out: &mut Outbox) {
-        let new = crate::track::effective(self.cfg.priority, self.tracked);
+        let new = crate::track::effective(self.cfg.priority, self.env.tracked);
         let old = std::mem::replace(&mut self.effective, new);
         if new == old {
             return;
@@ -498,9 +513,26 @@ impl Router {
         out.record(Level::Info, Some(&self.cfg.name), message);
         match &mut self.phase {
             Phase::Fault => {}
-            Phase::Backup { master_down, master_interval, .. } => {
+            Phase::Backup { master_down, master_interval, hold, waiting_for } => {
                 let skew = |p| timing::skew(&self.cfg.dialect, p, *master_interval);
                 *master_down = (*master_down + skew(new)).saturating_sub(skew(old));
+                // A master that was to be preempted is the better one now: its last advert counts
+                // after all.
+                if let Some(Followed { claim: Claim::Priority(theirs), interval, at, .. }) =
+                    self.followed
+                    && (new..old).contains(&theirs)
+                {
+                    let interval = interval.unwrap_or(*master_interval);
+                    let wait = timing::master_down(
+                        &self.cfg.dialect,
+                        new,
+                        interval,
+                        self.cfg.down_timer_adverts,
+                    );
+                    *master_down = (*master_down).max(at + wait);
+                    *hold = None;
+                    *waiting_for = WaitingFor::TheMaster;
+                }
             }
             Phase::Master { .. } if new < old => self.send(now, self.claim(), out),
             Phase::Master { .. } | Phase::Leaving { .. } => {}

@@ -73,6 +73,7 @@ fn snapshot() -> Snapshot {
         daemon: Daemon { node: "lb1".into(), ..Daemon::default() },
         routers: vec![],
         static_addresses: vec![],
+        trackers: Vec::new(),
         unattributed: [("unknown_vrid".to_owned(), 3)].into(),
     }
 }

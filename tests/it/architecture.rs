@@ -29,7 +29,7 @@ const SHELL: [&str; 14] = [
 const ARROWS: [(&str, &[&str]); 17] = [
     ("types", &[]),
     ("wire", &["types"]),
-    ("track", &["types", "config::checks"]),
+    ("track", &["types", "config"]),
     ("status", &["types"]),
     ("config", &["types", "import", "wire"]),
     ("import", &["types", "config"]),
@@ -44,7 +44,10 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("lab", &["sys", "types"]),
     (
         "daemon",
-        &["engine", "sys", "probe", "api", "config", "log", "status", "types", "wire", "import"],
+        &[
+            "engine", "sys", "probe", "api", "config", "log", "status", "types", "wire", "import",
+            "track",
+        ],
     ),
     ("log", &["engine", "types"]),
 ];

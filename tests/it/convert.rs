@@ -12,11 +12,13 @@ use vipd::config::emit::emit;
 use vipd::config::load::{Loaded, load};
 use vipd::config::{Config, Format};
 use vipd::engine::{
-    Action, Applied, Datagram, Engine, Input, KernelView, Link, LinkChange, RouterId,
+    Action, Applied, Datagram, Engine, Input, KernelView, Link, LinkChange, ProbeId,
 };
 use vipd::status::Snapshot;
+use vipd::track::outcome::{Cause, Verdict};
 use vipd::types::Now;
 
+use crate::engine::bench::outcome;
 use crate::engine::setup::{self, Heard, ms};
 use crate::expected::{Below, OneFile, expect};
 
@@ -143,6 +145,29 @@ const BLOCKS: &[&[&str]] = &[
     &["garp_group {\ngna_interval 0.001\ninterface eth2.5\n}"],
 ];
 
+/// Every kind of tracker, two of one name among them.
+const TRACKERS: &[&str] = &[
+    "vrrp_script one {\nscript \"/bin/sh -c 'exit 1'\"\ninterval 0.5\nrise 2\nuser nobody nogroup\n}
+     track_file one {\nfile /run/one\nweight -2\n}
+     vrrp_script two {\nscript \"</dev/tcp/127.0.0.1/80\"\ntimeout 3\ninit_fail\nweight 10 reverse\n}
+     vrrp_track_process three {\nprocess haproxy \"a b\"\nparam_match partial\nquorum 2\ndelay 1.5\n}
+     vipd_check four {\npatroni https://10.0.0.9:8008\nrole replica\nmax_lag 16MB\ntag zone a\nheader X-A b\nverify off\n}
+     vipd_check five {\nhaproxy /run/haproxy.sock\nproxy sql\nside backend\nmin_servers 2\non_timeout keep\n}",
+    "vrrp_script two {\nscript /bin/true\n}\nvrrp_script one {\nscript /bin/true\ninterval 3\n}
+     track_file one {\nfile /run/one\n}
+     vrrp_track_process three {\nprocess haproxy\nquorum_max 0\n}
+     vipd_check five {\npostgres db.example\n}
+     vipd_check four {\nhttp http://[::1]:80/x\nstatus 200,301-302\nmethod HEAD\nfall 5\n}",
+];
+
+/// What an instance may track, if there is anything to track.
+const TRACKED: &[&[&str]] = &[
+    &["track_script {\none\ntwo weight 3\n}", "track_script {\ntwo weight -5 reverse\nfour\n}"],
+    &["track_file {\none weight 2\n}", "track_file {\none\n}"],
+    &["track_process {\nthree weight -20\n}"],
+    &["track_script {\nfive weight 0\n}"],
+];
+
 /// What an instance of any version, family and cast may say.
 const ANY: &[&[&str]] = &[
     &["state MASTER", "state BACKUP"],
@@ -172,6 +197,7 @@ const ANY: &[&[&str]] = &[
     &["kernel_rx_buf_size 40000"],
     &["old_unicast_checksum", "old_unicast_checksum never"],
     &["notify_master /bin/true"],
+    &["track_interface {\neth2 weight -7\neth3\n}"],
 ];
 
 const PASSWORDS: &[&str] =
@@ -260,7 +286,7 @@ fn cast(v6: bool) -> impl Strategy<Value = String> {
 }
 
 /// One `vrrp_instance` that can be used, of whatever the honoured keywords can say together.
-fn instance(number: usize) -> impl Strategy<Value = String> {
+fn instance(number: usize, tracked: bool) -> impl Strategy<Value = String> {
     (dialect(), any::<bool>()).prop_flat_map(move |((version, v6), strict)| {
         let intervals: &[&[&str]] = if v6 || version == Some(3) {
             &[&["advert_int 0.01", "advert_int 0.333", "advert_int 1", "advert_int 40.95"]]
@@ -278,9 +304,10 @@ fn instance(number: usize) -> impl Strategy<Value = String> {
             if v6 { format!("fe80::{number}:ffff/64\n") } else { format!("10.{number}.0.255\n") };
         let more = addresses(v6, number, 3);
         let excluded = (addresses(false, number + 100, 2), addresses(true, number + 100, 2));
+        let tracked = if tracked { lines(TRACKED).boxed() } else { Just(String::new()).boxed() };
         let names = proptest::sample::select(vec!["VI", "\"VI of\"", "vi.x", "grün-", "'"]);
-        (names, lines(ANY), lines(intervals), auth, cast, more, excluded).prop_map(
-            move |(name, any, interval, auth, cast, more, (four, six))| {
+        (names, (lines(ANY), tracked), lines(intervals), auth, cast, more, excluded).prop_map(
+            move |(name, (any, tracked), interval, auth, cast, more, (four, six))| {
                 let name = match name.strip_suffix('"') {
                     Some(quoted) => format!("{quoted} {number}\""),
                     None => format!("{name}{number}"),
@@ -289,7 +316,7 @@ fn instance(number: usize) -> impl Strategy<Value = String> {
                 let strict = if strict { "strict_mode on\n" } else { "" };
                 format!(
                     "vrrp_instance {name} {{\ninterface eth{}\nvirtual_router_id {}\n{version}\
-                     {strict}{any}{interval}{auth}{cast}virtual_ipaddress {{\n{first}{more}}}\n\
+                     {strict}{any}{tracked}{interval}{auth}{cast}virtual_ipaddress {{\n{first}{more}}}\n\
                      virtual_ipaddress_excluded {{\n{four}{six}}}\n}}\n\n",
                     number % 2,
                     number + 51,
@@ -300,14 +327,27 @@ fn instance(number: usize) -> impl Strategy<Value = String> {
 }
 
 fn configuration() -> impl Strategy<Value = String> {
-    let routers =
-        prop_oneof![instance(2), (instance(2), instance(3)).prop_map(|(one, two)| one + &two),];
-    (lines(GLOBALS), lines(BLOCKS), any::<bool>(), routers).prop_map(
-        |(globals, blocks, last, routers)| {
-            let globals = format!("global_defs {{\n{globals}}}\n{blocks}");
-            if last { routers + &globals } else { globals + &routers }
-        },
-    )
+    any::<bool>().prop_flat_map(|tracked| {
+        let group = "vrrp_sync_group both {\ngroup {\nVI2 VI3\n}\n}\n";
+        let weights = group.replace("}\n}\n", "}\nsync_group_tracking_weight\n}\n");
+        let groups = proptest::sample::select(vec![String::new(), group.to_owned(), weights]);
+        let routers = prop_oneof![
+            instance(2, tracked),
+            (instance(2, tracked), instance(3, tracked), groups).prop_map(|(one, two, group)| {
+                let grouped =
+                    one.contains("vrrp_instance VI2 ") && two.contains("vrrp_instance VI3 ");
+                one + &two + if grouped { &group } else { "" }
+            }),
+        ];
+        let trackers =
+            if tracked { proptest::sample::select(TRACKERS).boxed() } else { Just("").boxed() };
+        (lines(GLOBALS), lines(BLOCKS), trackers, any::<bool>(), routers).prop_map(
+            |(globals, blocks, trackers, last, routers)| {
+                let globals = format!("global_defs {{\n{globals}}}\n{blocks}{trackers}");
+                if last { routers + &globals } else { globals + &routers }
+            },
+        )
+    })
 }
 
 proptest! {
@@ -333,7 +373,7 @@ proptest! {
 enum Step {
     RunToDeadline,
     Hear(Heard),
-    Track { delta: i32, failed: bool },
+    Answer { probe: u32, passed: bool },
     Carrier(bool),
 }
 
@@ -346,7 +386,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => Just(Step::RunToDeadline),
         4 => hear,
-        1 => (-200..200_i32, any::<bool>()).prop_map(|(delta, failed)| Step::Track { delta, failed }),
+        2 => (0..5_u32, any::<bool>()).prop_map(|(probe, passed)| Step::Answer { probe, passed }),
         1 => any::<bool>().prop_map(Step::Carrier),
     ]
 }
@@ -369,9 +409,13 @@ fn run_engine(config: Config, steps: &[Step]) -> (Vec<Action>, Snapshot) {
                 let datagram = Datagram::V4(&bytes);
                 engine.handle(now, Input::Packet { iface: setup::ETH0, datagram });
             }
-            Step::Track { delta, failed } => {
-                let (router, delta, failed) = (RouterId(0), *delta, *failed);
-                engine.handle(now, Input::Tracked { router, delta, failed });
+            Step::Answer { probe, passed } => {
+                let verdict =
+                    if *passed { Verdict::Passed } else { Verdict::Failed(Cause::Exit(1)) };
+                engine.handle(
+                    now,
+                    Input::Probed { probe: ProbeId(*probe), outcome: outcome(verdict) },
+                );
             }
             Step::Carrier(running) => {
                 let link = Link { running: *running, ..setup::link(setup::ETH0, "eth0") };

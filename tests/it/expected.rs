@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use vipd::cli::sources::FileSystem;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use vipd::config::{
-    AnnounceConfig, Cast, Config, Process, RouterConfig, StaticAddress, Strict, VirtualAddress,
+    AnnounceConfig, Cast, Config, Process, Rhythm, RouterConfig, StaticAddress, Strict,
+    VirtualAddress,
 };
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
@@ -141,6 +142,8 @@ pub(crate) fn dump(config: &Config) -> String {
             router_flag,
             release,
             lease,
+            track,
+            track_interfaces,
         } = &**router;
         writeln!(out, "router {name}: {iface} vrid {vrid} {dialect:?} priority {priority}")
             .unwrap();
@@ -187,6 +190,42 @@ pub(crate) fn dump(config: &Config) -> String {
         for address in addresses {
             writeln!(out, "  {}", address_line(address)).unwrap();
         }
+        for tracked in track {
+            writeln!(out, "  tracks {} {}", tracked.tracker, tracked.weight).unwrap();
+        }
+        for tracked in track_interfaces {
+            writeln!(out, "  tracks interface {} {}", tracked.iface, tracked.weight).unwrap();
+        }
+    }
+    for tracker in &config.trackers {
+        let Rhythm {
+            watched,
+            interval,
+            timeout,
+            rise,
+            fall,
+            init_fail,
+            on_timeout,
+            rise_delay,
+            fall_delay,
+        } = &tracker.rhythm;
+        writeln!(out, "tracker {}: {:?}", tracker.key, tracker.check).unwrap();
+        if !watched {
+            writeln!(
+                out,
+                "  every {interval:?} for {timeout:?}, rise {rise} fall {fall} init_fail \
+                 {init_fail} {on_timeout:?}"
+            )
+            .unwrap();
+        }
+        if !rise_delay.is_zero() || !fall_delay.is_zero() {
+            writeln!(out, "  rise_delay {rise_delay:?} fall_delay {fall_delay:?}").unwrap();
+        }
+    }
+    for group in &config.groups {
+        let names: Vec<String> =
+            group.members.iter().map(|key| format!("{} {}", key.iface, key.vrid)).collect();
+        writeln!(out, "group {}: {}", group.name, names.join(", ")).unwrap();
     }
     out
 }

@@ -51,6 +51,8 @@ fn serving() -> RouterStatus {
         faults: vec![],
         base_priority: 150,
         priority: 150,
+        group: None,
+        tracking: Vec::new(),
         interval_ms: 1000,
         master_interval_ms: 1000,
         source: Some("10.0.0.1".parse().unwrap()),
@@ -174,6 +176,7 @@ fn snapshot() -> Snapshot {
         daemon: daemon(),
         routers: vec![serving(), following(), broken()],
         static_addresses: vec![],
+        trackers: Vec::new(),
         unattributed: BTreeMap::from([("unknown_vrid".into(), 3)]),
     }
 }

@@ -23,6 +23,7 @@ mod managers;
 mod many;
 mod operator;
 mod preprocessor;
+mod probes;
 mod process;
 mod samples;
 mod stalls;

@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod checks;
 mod kernel;
 mod rng;
 mod world;
@@ -82,7 +83,7 @@ fn fate(seed: u64, steps: u64) {
 
 /// Long enough for every timer: start-up and preemption delays, retries, two elections.
 fn settle(world: &mut World) {
-    let wait = world.longest_master_down() * 4 + Duration::from_secs(15);
+    let wait = world.longest_master_down() * 4 + Duration::from_secs(15) + checks::SLOWEST;
     world.run_until(world.time + wait);
 }
 
@@ -125,7 +126,8 @@ fn takeover_comes_at_the_master_down_interval() {
             .filter(|n| *n != master)
             .map(|n| {
                 let cfg = &world.nodes[n].config.routers[0];
-                master_down(&cfg.dialect, cfg.priority, cfg.interval, cfg.down_timer_adverts)
+                let priority = world.priority(n);
+                master_down(&cfg.dialect, priority, cfg.interval, cfg.down_timer_adverts)
             })
             .min()
             .unwrap();

@@ -10,12 +10,13 @@ use vipd::config::{
     VirtualAddress,
 };
 use vipd::engine::{
-    Action, Command, Datagram, Engine, Input, KernelView, LinkChange, RouterId, Want, is_adoptable,
+    Action, Command, Datagram, Engine, Input, KernelView, LinkChange, Want, is_adoptable,
 };
-use vipd::status::State;
+use vipd::status::{Standing, State};
 use vipd::types::{AuthV2, Centis, Cidr, Dialect, Family, Mac, Now, Priority, V3Checksum, Vrid};
 use vipd::vrrp::timing;
 
+use crate::checks::{Checks, trackers};
 use crate::kernel::FakeKernel;
 use crate::rng::Rng;
 
@@ -60,7 +61,7 @@ pub struct Node {
     socket: Vec<Load>,
     /// Since when nobody renews its leases: killed or frozen.
     silent: Option<Duration>,
-    pub failed: bool,
+    pub checks: Checks,
     /// When it sent each advert.
     pub adverts: Vec<Duration>,
     resigned: bool,
@@ -136,7 +137,7 @@ impl World {
                     asleep: None,
                     socket: Vec::new(),
                     silent: None,
-                    failed: false,
+                    checks: Checks::default(),
                     adverts: Vec::new(),
                     resigned: false,
                     owes_resignation: false,
@@ -178,6 +179,13 @@ impl World {
         snapshot.routers.first().map(|r| r.state)
     }
 
+    /// The priority in force.
+    pub fn priority(&self, n: usize) -> Priority {
+        let node = &self.nodes[n];
+        let snapshot = node.engine.as_ref().unwrap().snapshot(node.now(self.time));
+        Priority::try_from(snapshot.routers[0].priority).unwrap()
+    }
+
     /// Runs until `until`, one event at a time; faults strike only while `chaos` is set.
     pub fn run_until(&mut self, until: Duration) {
         while self.step(until) {}
@@ -197,7 +205,12 @@ impl World {
             .filter(|n| self.nodes[*n].asleep.is_none())
             .filter_map(|n| Some((self.nodes[n].kernel.next_expiry()?, n)))
             .min();
-        let times = [delivery, kernel.map(|k| k.0), deadline.map(|d| d.0), expiry.map(|e| e.0)];
+        let answer = (0..self.nodes.len())
+            .filter(|n| !self.nodes[*n].frozen && self.nodes[*n].engine.is_some())
+            .filter_map(|n| Some((self.nodes[n].checks.next()?, n)))
+            .min();
+        let (kernel_at, deadline_at) = (kernel.map(|k| k.0), deadline.map(|d| d.0));
+        let times = [delivery, kernel_at, deadline_at, expiry.map(|e| e.0), answer.map(|a| a.0)];
         let Some(next) = times.into_iter().flatten().min().filter(|t| *t <= until) else {
             return false;
         };
@@ -210,6 +223,10 @@ impl World {
             }
         } else if kernel.is_some_and(|(at, _)| at == next) {
             self.kernel_answers(kernel.unwrap().1);
+        } else if answer.is_some_and(|(at, _)| at <= next) {
+            let n = answer.unwrap().1;
+            let (probe, outcome) = self.nodes[n].checks.answer().unwrap();
+            self.feed(n, Input::Probed { probe, outcome });
         } else if delivery == Some(next) {
             let (_, flight) = self.wire.pop_first().unwrap();
             self.deliver(flight);
@@ -241,10 +258,8 @@ impl World {
             if !self.nodes[n].kernel.running {
                 self.set_running(n, true);
             }
-            if self.nodes[n].failed {
-                self.nodes[n].failed = false;
-                let input = Input::Tracked { router: RouterId(0), delta: 0, failed: false };
-                self.feed(n, input);
+            for (probe, outcome) in self.nodes[n].checks.heal() {
+                self.feed(n, Input::Probed { probe, outcome });
             }
             if self.nodes[n].engine.is_none() {
                 self.boot(n);
@@ -269,7 +284,7 @@ impl World {
         node.asleep = None;
         node.resigned = false;
         node.owes_resignation = false;
-        node.failed = false;
+        node.checks.forget();
         let host = KernelView { links: node.kernel.table(time), uptime: time };
         let engine = Engine::new(Arc::clone(&node.config), host, node.now(time));
         node.engine = Some(engine);
@@ -281,6 +296,7 @@ impl World {
         self.nodes[n].engine = None;
         self.nodes[n].silent = Some(self.time);
         self.nodes[n].kernel.queue.clear();
+        self.nodes[n].checks.forget();
         self.nodes[n].frozen = false;
         self.nodes[n].asleep = None;
     }
@@ -303,7 +319,7 @@ impl World {
 
     fn strike(&mut self) {
         let n = self.rng.index(self.nodes.len());
-        match self.rng.below(17) {
+        match self.rng.below(18) {
             0 => self.lossy = !self.lossy,
             1 => {
                 for side in 0..self.side.len() {
@@ -340,12 +356,13 @@ impl World {
             14 => self.steal(n),
             15 if self.rng.chance(30) => self.stop(n),
             16 => {
-                let delta = i32::try_from(self.rng.below(200)).unwrap() - 100;
-                let failed = self.rng.chance(30);
-                self.nodes[n].failed = failed;
-                let input = Input::Tracked { router: RouterId(0), delta, failed };
-                self.feed(n, input);
+                let services = ["/fatal", "/weighty", "/file"];
+                let (service, ill) = (self.rng.pick(&services), self.rng.chance(60));
+                if let Some((probe, outcome)) = self.nodes[n].checks.turn(service, ill) {
+                    self.feed(n, Input::Probed { probe, outcome });
+                }
             }
+            17 => self.nodes[n].checks.hang = self.rng.chance(50),
             _ => {}
         }
     }
@@ -506,6 +523,9 @@ impl World {
                 node.kernel.accept(time, delay, action);
             }
             Action::Socket { .. } | Action::Renew(_) => node.kernel.accept(time, delay, action),
+            Action::Probe { .. } | Action::Cancel { .. } => {
+                node.checks.take(time, action, &place, &mut self.rng);
+            }
             Action::Exit => {
                 assert!(
                     node.kernel.held.is_empty() || node.kernel.sick,
@@ -574,6 +594,17 @@ impl World {
             }
             let snapshot = engine.snapshot(node.now(self.time));
             let router = &snapshot.routers[0];
+            if router.state == State::Master {
+                let adopted = router.reason.starts_with("restarted");
+                let untested = snapshot.trackers.iter().find(|t| t.standing == Standing::Untested);
+                assert!(
+                    untested.is_none() || adopted,
+                    "{}: node {n} took over before {untested:?} said anything",
+                    self.place()
+                );
+                let fault = router.tracking.iter().find(|tracked| tracked.fault);
+                assert!(fault.is_none(), "{}: node {n} is master with {fault:?}", self.place());
+            }
             let retrying = router.addresses.iter().any(|a| a.error.is_some() || a.readded > 4);
             if retrying || !node.kernel.present {
                 continue;
@@ -649,6 +680,7 @@ fn config(
         };
         Arc::new(VirtualAddress::new(Cidr::host(ip)))
     };
+    let (trackers, track) = trackers(rng);
     let router = RouterConfig {
         name: "VI_1".to_owned(),
         iface: "eth0".parse().unwrap(),
@@ -677,11 +709,14 @@ fn config(
         router_flag: RouterFlag::Forwarding,
         release: if rng.chance(80) { Release::AfterSuccessor } else { Release::Now },
         lease: true,
+        track,
+        track_interfaces: Vec::new(),
     };
     let startup_delay = if rng.chance(10) { Duration::from_secs(2) } else { Duration::ZERO };
     Config {
         globals: Globals { startup_delay, ..Globals::default() },
         routers: vec![Arc::new(router)],
+        trackers: trackers.into_iter().map(Arc::new).collect(),
         ..Config::default()
     }
 }

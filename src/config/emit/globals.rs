@@ -39,6 +39,17 @@ pub(super) fn globals(globals: &Globals, raw: &RawGlobals, map: &SourceMap) -> O
         table.set("control_group", text(group));
     }
     process_settings(&mut table, process, &raw.process);
+    for (key, name) in [("script_user", &raw.script_user), ("script_group", &raw.script_group)] {
+        if let Some(name) = name {
+            table.set(key, text(&name.value));
+        }
+    }
+    table.flag(
+        "script_security",
+        raw.script_security.is_some_and(|on| on.value),
+        false,
+        raw.script_security,
+    );
     (!table.is_empty()).then(|| table.finish())
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::Inexpressible;
 use super::table::Table;
+use super::track;
 use super::values::{address, array, key, length, peer, text};
 use crate::config::check::{check, version_of};
-use crate::config::diag::{SourceMap, Span, Spanned};
+use crate::config::diag::{Span, Spanned};
+use crate::config::load::Loaded;
 use crate::config::model::{AnnounceConfig, Cast, Peer, Preempt, ReceiveBuffer, RouterConfig};
 use crate::config::raw::{Raw, RawAddress, RawAnnounce, RawPeer, RawPeers, RawRouter};
 use crate::config::vipd_toml;
@@ -17,7 +19,7 @@ use crate::wire::vrrp::HOP_LIMIT;
 pub(super) fn router(
     router: &RouterConfig,
     raw: &RawRouter,
-    map: &SourceMap,
+    loaded: &Loaded,
 ) -> Result<String, Inexpressible> {
     let Some(standard) = standard(router, raw.name.span) else {
         return Err(Inexpressible::Differs(format!("{} does not check", router.name)));
@@ -50,9 +52,12 @@ pub(super) fn router(
         lease,
         receive_buffer,
         promote_secondaries,
+        // With those of its group.
+        track: _,
+        track_interfaces: _,
     } = router;
     let heading = format!("[vrrp.{}]", key(name));
-    let mut table = Table::new(heading, map, Some(raw.name.span));
+    let mut table = Table::new(heading, &loaded.map, Some(raw.name.span));
     table.set("interface", text(iface.as_str()));
     table.set("vrid", vrid.to_string());
     let list = |advertised| {
@@ -85,6 +90,7 @@ pub(super) fn router(
     if let Dialect::V2(AuthV2::Pass(padded)) = dialect {
         table.set("auth_pass", password(padded, name)?);
     }
+    track::references(&mut table, &raw.track, &raw.track_interfaces, loaded);
     announcements(&mut table, announce, &standard.announce, &raw.announce);
     if let Some(source) = source {
         table.set("source", text(&source.to_string()));

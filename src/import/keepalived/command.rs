@@ -4,6 +4,23 @@
 //! into its arguments, with the same quotes and escapes both times.
 
 use super::lexer::{Piece, Problem};
+use crate::config::checks::Command;
+
+/// The command a text stands for. One that begins with `<` is for the shell, as in keepalived.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(text: &str) -> Result<Command, &'static str> {
+    if text.starts_with('<') {
+        return Ok(Command::Shell(text.to_owned()));
+    }
+    let mut words = command_line(text)?.into_iter();
+    let program = words.next().filter(|program| !program.is_empty()).ok_or(NO_COMMAND)?;
+    Ok(Command::Argv { program, args: words.collect() })
+}
+
+/// What is wrong with a command that is empty.
+pub const NO_COMMAND: &str = "there is no command";
 
 /// Splits a command into the program and its arguments, to be run without a shell.
 ///

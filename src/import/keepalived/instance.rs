@@ -7,7 +7,7 @@ use super::address;
 use super::keywords::Block;
 use super::lower::{GlobalDefs, announce, is_announce, walk};
 use super::peers;
-use super::tracking::{Kind, Trackers, Uses};
+use super::tracking::references;
 use super::tree::Node;
 use super::values::{boolean, ip, number, number_in, seconds};
 use crate::config::check::{family_of, human, most_addresses, version_of};
@@ -37,7 +37,6 @@ static WORDS: Words = Words {
 pub(crate) fn lower(
     node: &Node,
     globals: &GlobalDefs,
-    trackers: &Trackers,
     out: &mut Vec<Diagnostic>,
 ) -> Option<RawRouter> {
     let name = node.args.first()?;
@@ -50,7 +49,6 @@ pub(crate) fn lower(
         lower_prio_no_advert: globals.lower_prio_no_advert,
         owner_ignores: globals.owner_ignores,
         old_checksum: None,
-        uses: Uses::default(),
     };
     instance.raw.check_addresses = globals.skip_check.map(not);
     instance.raw.advert_before_yield = globals.higher_prio_send_advert;
@@ -73,8 +71,6 @@ pub(crate) fn lower(
     instance.finish_strict(out);
     instance.finish_auth(out);
     instance.finish_interval(out);
-    let own = instance.raw.interface.as_ref().map(|i| i.value.as_str());
-    instance.uses.report(name, own, trackers, out);
     Some(instance.raw)
 }
 
@@ -96,7 +92,6 @@ struct Instance {
     lower_prio_no_advert: Option<Spanned<bool>>,
     owner_ignores: Option<Spanned<bool>>,
     old_checksum: Option<Span>,
-    uses: Uses,
 }
 
 impl Instance {
@@ -163,10 +158,9 @@ impl Instance {
             ("owner_ignore_adverts", _) => self.owner_ignores = boolean(node, out),
             ("accept", _) => {}
             ("authentication", _) => self.authentication(node, out),
-            ("track_script", _) => self.uses.read(Kind::Script, node, out),
-            ("track_interface", _) => self.uses.read(Kind::Interface, node, out),
-            ("track_file", _) => self.uses.read(Kind::File, node, out),
-            ("track_process", _) => self.uses.read(Kind::Process, node, out),
+            ("track_script" | "track_interface" | "track_file" | "track_process", _) => {
+                references(name, node, &mut raw.track, &mut raw.track_interfaces, out);
+            }
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),
         }
     }

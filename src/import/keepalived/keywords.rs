@@ -26,6 +26,8 @@ pub(crate) enum Block {
     SyncGroup,
     /// `vrrp_script`
     Script,
+    /// `vipd_check`
+    Check,
     /// `track_file`
     TrackFile,
     /// `vrrp_track_process`
@@ -53,6 +55,7 @@ impl Block {
         Block::Peer,
         Block::SyncGroup,
         Block::Script,
+        Block::Check,
         Block::TrackFile,
         Block::TrackProcess,
         Block::GarpGroup,
@@ -72,6 +75,7 @@ impl Block {
             Block::Peer => table::PEER,
             Block::SyncGroup => table::SYNC_GROUP,
             Block::Script => table::SCRIPT,
+            Block::Check => table::CHECK,
             Block::TrackFile => table::TRACK_FILE,
             Block::TrackProcess => table::TRACK_PROCESS,
             Block::GarpGroup => table::GARP_GROUP,
@@ -99,6 +103,7 @@ impl fmt::Display for Block {
             Block::Peer => "a peer line",
             Block::SyncGroup => "vrrp_sync_group",
             Block::Script => "vrrp_script",
+            Block::Check => "vipd_check",
             Block::TrackFile => "track_file",
             Block::TrackProcess => "vrrp_track_process",
             Block::GarpGroup => "garp_group",
@@ -149,8 +154,6 @@ pub(crate) enum Body {
 pub(crate) enum Class {
     /// As keepalived does.
     Honoured,
-    /// Values and references are checked, then a warning says what does not happen.
-    Checked,
     /// Nothing, and nothing is lost by it.
     Quiet,
     /// Nothing, and a warning with this text says so.
@@ -166,7 +169,6 @@ impl Class {
     pub(crate) fn status(self) -> &'static str {
         match self {
             Class::Honoured => "yes",
-            Class::Checked => "checked",
             Class::Quiet => "no effect",
             Class::Warned(_) => "not yet",
             Class::Refused(..) | Class::Apart(..) => "refused",
@@ -181,7 +183,7 @@ pub struct CoverageRow {
     pub block: String,
     /// The keyword.
     pub keyword: &'static str,
-    /// `yes`, `checked`, `no effect`, `not yet` or `refused`.
+    /// `yes`, `no effect`, `not yet` or `refused`.
     pub status: &'static str,
     /// What vipd does with it.
     pub text: String,

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::buffers::Policy;
+use super::groups;
 use super::instance;
 use super::keywords::{Block, Body, Class, Keyword};
 use super::lexer::Word;
 use super::process;
 use super::statics::{self, TrackGroups};
-use super::tracking::{self, Trackers};
+use super::tracking::{self, text};
 use super::tree::Node;
 use super::values::{boolean, ip, number_in, seconds};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
@@ -20,28 +21,27 @@ use crate::config::raw::{Raw, RawAnnounce, RawInterface, RawPacing};
 /// Lowers all statements of all files.
 pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
     let mut globals = GlobalDefs::default();
-    let mut trackers = Trackers::default();
     let mut instances = Vec::new();
-    let mut groups = Vec::new();
+    let mut sync_groups = Vec::new();
     let mut statics = Vec::new();
     let mut track_groups = TrackGroups::default();
     walk(Block::Root, nodes, out, |keyword, node, out| match keyword.name {
         "global_defs" => globals.read(node, out),
         "vrrp_instance" => instances.push(node),
-        "vrrp_sync_group" => groups.push(node),
+        "vrrp_sync_group" => sync_groups.push(node),
         "static_ipaddress" => statics.push(node),
         "track_group" => track_groups.define(node, out),
         "garp_group" => raw.pacing.push(garp_group(node, out)),
         "interface_up_down_delays" => interfaces(node, raw, out),
         name if process::set(&mut globals.process, name, node, out) => {}
-        _ => trackers.define(keyword.name, node, out),
+        _ => tracking::define(keyword.name, node, &mut raw.trackers, out),
     });
     if let Some(strict) = globals.strict.filter(|on| on.value) {
         out.push(instance::strict_warning("vrrp_strict", strict.span));
     }
     for node in &instances {
         let before = out.len();
-        if let Some(router) = instance::lower(node, &globals, &trackers, out) {
+        if let Some(router) = instance::lower(node, &globals, out) {
             out.iter_mut().skip(before).for_each(|found| found.within(&router.name));
             raw.routers.push(router);
         }
@@ -51,7 +51,9 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         let interface = globals.default_interface.as_ref();
         raw.static_addresses.extend(statics::lower(node, &track_groups, interface, out));
     }
-    tracking::sync_groups(&groups, &instances, &trackers, out);
+    for node in sync_groups {
+        raw.groups.extend(groups::sync_group(node, &raw.routers, out));
+    }
     globals.finish(raw);
 }
 
@@ -133,14 +135,14 @@ pub(crate) fn walk<'n>(
                 }
                 continue;
             }
-            Class::Honoured | Class::Checked => {}
+            Class::Honoured => {}
         }
         if !shape(keyword, node, out) {
             continue;
         }
-        // `state` has a rule of its own; checks and blocks of addresses and trackers add up.
+        // `state` has a rule of its own; what may be repeated adds up, as blocks do.
         let once = match keyword.name {
-            "state" | "include_check" => false,
+            "state" | "include_check" | "header" | "tag" => false,
             name => keyword.body == Body::No || name == "authentication",
         };
         if once && let Some(first) = seen.insert(keyword.name, node.keyword.span) {
@@ -297,6 +299,9 @@ pub(crate) struct GlobalDefs {
     control_group: Option<Spanned<String>>,
     process: RawProcess,
     pub(crate) buffers: Policy,
+    script_user: Option<Spanned<String>>,
+    script_group: Option<Spanned<String>>,
+    script_security: Option<Spanned<bool>>,
 }
 
 impl GlobalDefs {
@@ -350,6 +355,11 @@ impl GlobalDefs {
             ("random_seed", Some(word)) => {
                 number_in(name, word, (0, u32::MAX.into()), out);
             }
+            ("script_user", Some(word)) => {
+                self.script_user = Some(text(word));
+                self.script_group = node.args.get(1).map(text);
+            }
+            ("enable_script_security", _) => self.script_security = boolean(node, out),
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),
         }
     }
@@ -365,6 +375,9 @@ impl GlobalDefs {
             .or(globals.log_unknown_vrids);
         globals.control_group = self.control_group.or(globals.control_group.take());
         globals.process = self.process.or(std::mem::take(&mut globals.process));
+        globals.script_user = self.script_user.or(globals.script_user.take());
+        globals.script_group = self.script_group.or(globals.script_group.take());
+        globals.script_security = self.script_security.or(globals.script_security);
     }
 
     /// What an instance says about announcements, completed by what holds for all of them.

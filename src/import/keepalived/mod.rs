@@ -7,6 +7,7 @@ mod address;
 mod buffers;
 pub mod command;
 mod explain;
+mod groups;
 mod instance;
 mod keywords;
 mod lexer;

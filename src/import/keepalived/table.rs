@@ -35,15 +35,7 @@ const fn block(name: &'static str, args: usize, text: &'static str) -> Keyword {
 }
 
 /// Read and checked, a setting.
-const fn seen(name: &'static str, least: usize, most: usize, text: &'static str) -> Keyword {
-    keyword(name, (least, most), Body::No, Class::Checked, text)
-}
-
 /// Read and checked, a block.
-const fn seen_block(name: &'static str, args: usize, text: &'static str) -> Keyword {
-    keyword(name, (args, args), Body::Yes, Class::Checked, text)
-}
-
 /// Without effect, and why nothing is lost.
 const fn quiet(name: &'static str, text: &'static str) -> Keyword {
     keyword(name, (0, MANY), Body::Any, Class::Quiet, text)
@@ -81,7 +73,7 @@ const BUFFERS: &str =
     "vipd gives the kernel's events 2 MiB, and reads everything again if that overflows";
 const RELOAD: &str = "a reload always checks the new files first and happens on request only";
 const DUMPS: &str = "no dump files; the status socket serves the same facts";
-const SCRIPTS: &str = "no scripts are run yet, and a warning says so where one is asked for";
+const SCRIPTS: &str = "no such scripts are run yet, and a warning says so where one is asked for";
 const LINK: &str = "the kernel reports every driver's carrier at once; polling would only be later";
 const NOTIFY: &str = "the script is not run yet";
 const NO_BFD: &str = "vipd speaks no BFD, and without it the election would differ";
@@ -95,6 +87,16 @@ const STALL: &str = "with nopreempt: a master that stalled for so long that a pe
      taken over becomes backup; without the keyword it does after four intervals";
 const EXTRA: &str = "`all SECONDS`: announcements, one per address, on other interfaces than the instance's own; without \
      all it is for virtual MACs only, which are refused where they are asked for";
+const INTERVAL: &str = "seconds, 1 if absent; runs never overlap";
+const WEIGHT: &str =
+    "-253 to 253 (a process: 254), optionally reverse; 0, the default, means FAULT on failure";
+const TRACK_SCRIPT: &str = "names of vrrp_script and vipd_check, each with an optional weight of its own; defined anywhere";
+const TRACK_INTERFACE: &str =
+    "up and with carrier; the instance's own interface is tracked without being listed";
+const TRACK_FILE_HERE: &str = "names of track_file, each with an optional weight of its own";
+const TRACK_PROCESS_HERE: &str =
+    "names of vrrp_track_process, each with an optional weight of its own";
+const FOR_EVERY_MEMBER: &str = "as in vrrp_instance, for every member";
 const ANNOUNCE: &str = "as keepalived; the instance's own value wins, wherever global_defs stands";
 
 pub(super) const PREPROCESSOR: &[Keyword] = &[
@@ -137,11 +139,20 @@ pub(super) const ROOT: &[Keyword] = &[
          is 0, which is what keepalived does (its manual says: the first)",
     ),
     block("vrrp_instance", 1, "one virtual router"),
-    seen_block("vrrp_sync_group", 1, "members must exist; they still change state one by one"),
-    seen_block("vrrp_script", 1, "not run yet"),
-    seen_block("track_file", 1, "not followed yet"),
-    seen_block("vrrp_track_file", 1, "old name of track_file"),
-    seen_block("vrrp_track_process", 1, "not followed yet"),
+    block(
+        "vrrp_sync_group",
+        1,
+        "its members change state together; a router belongs to one group at most",
+    ),
+    block("vrrp_script", 1, "a command that is run again and again"),
+    block("track_file", 1, "a file that begins with a number"),
+    block("vrrp_track_file", 1, "old name of track_file"),
+    block("vrrp_track_process", 1, "a number of processes"),
+    block(
+        "vipd_check",
+        1,
+        "vipd only: a check that needs no script; tracked by its name in track_script",
+    ),
     block("garp_group", 0, "interfaces behind one switch, which gets announcements one at a time"),
     block(
         "static_ipaddress",
@@ -275,10 +286,20 @@ pub(super) const GLOBALS: &[Keyword] = &[
     not_yet("shutdown_script", NOTIFY),
     quiet("startup_script_timeout", SCRIPTS),
     quiet("shutdown_script_timeout", SCRIPTS),
-    quiet("script_user", SCRIPTS),
-    quiet("enable_script_security", SCRIPTS),
-    quiet("set_supplementary_groups", SCRIPTS),
-    quiet("use_symlink_paths", SCRIPTS),
+    keyword(
+        "script_user",
+        (1, 2),
+        Body::No,
+        Class::Honoured,
+        "user and group of the scripts that do not say it themselves; without it keepalived_script, \
+         if there is such an account, else as vipd runs",
+    ),
+    flag(
+        "enable_script_security",
+        "a script run as root that others could have changed is not run, and has failed",
+    ),
+    quiet("set_supplementary_groups", "scripts have the one group that is named for them"),
+    quiet("use_symlink_paths", "a script is started by the path that is written"),
     not_yet("notify_fifo", FIFO),
     not_yet("vrrp_notify_fifo", FIFO),
     quiet("lvs_notify_fifo", LVS),
@@ -506,14 +527,10 @@ pub(super) const INSTANCE: &[Keyword] = &[
     ),
     flag("strict_mode", "as vrrp_strict, for this instance"),
     flag("owner_ignore_adverts", OWNER),
-    seen_block("track_script", 0, "the priority does not follow yet"),
-    seen_block(
-        "track_interface",
-        0,
-        "the priority does not follow yet (the instance's own interface is always tracked)",
-    ),
-    seen_block("track_file", 0, "the priority does not follow yet"),
-    seen_block("track_process", 0, "the priority does not follow yet"),
+    block("track_script", 0, TRACK_SCRIPT),
+    block("track_interface", 0, TRACK_INTERFACE),
+    block("track_file", 0, TRACK_FILE_HERE),
+    block("track_process", 0, TRACK_PROCESS_HERE),
     not_yet("notify", NOTIFY),
     not_yet("notify_master", NOTIFY),
     not_yet("notify_backup", NOTIFY),
@@ -624,11 +641,11 @@ pub(super) const PEER: &[Keyword] = &[
 ];
 
 pub(super) const SYNC_GROUP: &[Keyword] = &[
-    seen_block("group", 0, "the members must exist"),
-    seen_block("track_script", 0, "not followed yet"),
-    seen_block("track_interface", 0, "not followed yet"),
-    seen_block("track_file", 0, "not followed yet"),
-    seen_block("track_process", 0, "not followed yet"),
+    block("group", 0, "the members, one or several per line; they must exist"),
+    block("track_script", 0, FOR_EVERY_MEMBER),
+    block("track_interface", 0, FOR_EVERY_MEMBER),
+    block("track_file", 0, FOR_EVERY_MEMBER),
+    block("track_process", 0, FOR_EVERY_MEMBER),
     refused("track_bfd", NO_BFD, "remove it"),
     not_yet("notify", NOTIFY),
     not_yet("notify_master", NOTIFY),
@@ -637,37 +654,124 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     not_yet("notify_stop", NOTIFY),
     not_yet("smtp_alert", MAIL),
     quiet("global_tracking", "deprecated, no effect in keepalived either"),
-    quiet("sync_group_tracking_weight", "nothing is tracked yet, and a warning says so"),
+    flag(
+        "sync_group_tracking_weight",
+        "weights move the priorities of the members; without it only FAULT is followed",
+    ),
     quiet("notify_priority_changes", FIFO),
 ];
 
 pub(super) const SCRIPT: &[Keyword] = &[
-    seen("script", 1, MANY, "must be there; not run yet"),
-    seen("interval", 1, 1, "seconds, 0.001 or more"),
-    seen("timeout", 1, 1, "seconds"),
-    seen("weight", 1, 2, "-253 to 253, optionally reverse"),
-    seen("rise", 1, 1, "1 or more"),
-    seen("fall", 1, 1, "1 or more"),
-    seen("user", 1, 2, "user and group"),
-    seen("init_fail", 0, 0, "start as failed"),
+    keyword(
+        "script",
+        (1, MANY),
+        Body::No,
+        Class::Honoured,
+        "must be there; one quoted command, split into words without a shell; one that begins with \
+         < is given to /bin/sh",
+    ),
+    yes("interval", 1, INTERVAL),
+    yes(
+        "timeout",
+        1,
+        "seconds; the interval if absent or 0; the whole process group is killed then",
+    ),
+    keyword("weight", (1, 2), Body::No, Class::Honoured, WEIGHT),
+    yes("rise", 1, "successes in a row that end a failure; the first answer decides alone"),
+    yes("fall", 1, "failures in a row that end a success; the first answer decides alone"),
+    keyword("user", (1, 2), Body::No, Class::Honoured, "user and group"),
+    flag("init_fail", "start as failed, until rise successes"),
+    yes(
+        "vipd_on_timeout",
+        1,
+        "vipd only: fail (default), or keep: a timeout then changes nothing, unless nothing is \
+         known yet",
+    ),
+];
+
+pub(super) const CHECK: &[Keyword] = &[
+    yes("tcp", 1, "HOST:PORT accepts a connection"),
+    yes("http", 1, "URL (http or https) answers with a status that is expected"),
+    yes("patroni", 1, "URL of Patroni's REST API: the node has the role"),
+    yes("haproxy", 1, "path of HAProxy's stats socket, or URL of its stats page: the proxy serves"),
+    yes("postgres", 1, "HOST:PORT (5432 if absent) speaks PostgreSQL: a server or PgBouncer"),
+    yes("method", 1, "http: GET by default"),
+    yes("status", 1, "http: statuses that are success, as 200,300-399; 200-299 by default"),
+    yes("body", 1, "http: the answer must contain this text"),
+    yes("host", 1, "http, patroni, haproxy: the Host header"),
+    keyword(
+        "header",
+        (2, 2),
+        Body::No,
+        Class::Honoured,
+        "http, patroni, haproxy: one more header, name and value; may be repeated",
+    ),
+    yes("ca", 1, "https: PEM file of the authorities that vouch for the server; the system's"),
+    yes("cert", 1, "https: PEM file with the client's certificate chain"),
+    yes("key", 1, "https: PEM file with its key"),
+    yes("server_name", 1, "https: the name in the server's certificate"),
+    flag("verify", "https: off believes every certificate"),
+    yes(
+        "role",
+        1,
+        "patroni: primary (default), replica, any, sync, async, quorum or standby-leader",
+    ),
+    yes("max_lag", 1, "patroni: how far a standby may be behind, in bytes or as 16MB"),
+    yes("max_lag_time", 1, "patroni: the same in seconds"),
+    keyword(
+        "tag",
+        (2, 2),
+        Body::No,
+        Class::Honoured,
+        "patroni: a tag the node must have, name and value; may be repeated",
+    ),
+    yes("proxy", 1, "haproxy: the frontend, backend or listen section"),
+    yes("side", 1, "haproxy: frontend, backend or every (default)"),
+    yes("min_servers", 1, "haproxy: the fewest servers up of a backend, 1 by default"),
+    yes("interval", 1, INTERVAL),
+    yes("timeout", 1, "seconds; the interval if absent"),
+    keyword("weight", (1, 2), Body::No, Class::Honoured, WEIGHT),
+    yes("rise", 1, "as in vrrp_script"),
+    yes("fall", 1, "as in vrrp_script, but 2 if absent"),
+    flag("init_fail", "as in vrrp_script"),
+    yes("on_timeout", 1, "as vipd_on_timeout in vrrp_script"),
 ];
 
 pub(super) const TRACK_FILE: &[Keyword] = &[
-    seen("file", 1, 1, "must be there; not read yet"),
-    seen("weight", 1, 2, "-254 to 254, optionally reverse"),
-    seen("init_file", 0, 2, "the file is not created"),
+    yes("file", 1, "must be there; a missing or empty file counts as 0"),
+    keyword(
+        "weight",
+        (1, 2),
+        Body::No,
+        Class::Honoured,
+        "-254 to 254, optionally reverse: times the number; 0: any number but 0 means FAULT; 1 if \
+         absent",
+    ),
+    not_yet("init_file", "the file is not created; a missing one counts as 0"),
 ];
 
 pub(super) const TRACK_PROCESS: &[Keyword] = &[
-    seen("process", 1, MANY, "must be there; not looked for yet"),
-    seen("param_match", 0, 1, "initial or partial"),
-    seen("full_command", 0, 0, "compare the whole command line"),
-    seen("weight", 1, 2, "-254 to 254, optionally reverse"),
-    seen("quorum", 1, 1, "1 to 65535"),
-    seen("quorum_max", 1, 1, "0 to 65535"),
-    seen("delay", 1, 1, "seconds up to 3600"),
-    seen("fork_delay", 1, 1, "seconds up to 3600"),
-    seen("terminate_delay", 1, 1, "seconds up to 3600"),
+    keyword(
+        "process",
+        (1, MANY),
+        Body::No,
+        Class::Honoured,
+        "must be there; a name, or with arguments the whole command line",
+    ),
+    keyword(
+        "param_match",
+        (0, 1),
+        Body::No,
+        Class::Honoured,
+        "initial or partial; the arguments are equal if absent",
+    ),
+    flag("full_command", "compare the whole command line"),
+    keyword("weight", (1, 2), Body::No, Class::Honoured, WEIGHT),
+    yes("quorum", 1, "the fewest processes, 1 to 65535"),
+    yes("quorum_max", 1, "the most, 0 to 65535; 0: there must be none"),
+    yes("delay", 1, "seconds up to 3600 that a change must last; fork_delay and terminate_delay"),
+    yes("fork_delay", 1, "the same for a quorum that is gained"),
+    yes("terminate_delay", 1, "the same for one that is lost"),
 ];
 
 pub(super) const GARP_GROUP: &[Keyword] = &[

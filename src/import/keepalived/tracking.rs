@@ -1,344 +1,264 @@
-//! Scripts, files, processes, interfaces and groups. Nothing of it moves a priority yet, so names,
-//! weights and references are checked and a warning says plainly what will not happen.
+//! Scripts, files and processes, `vipd_check`, and what instances track of them.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::command;
 use super::keywords::Block;
 use super::lexer::Word;
 use super::lower::walk;
 use super::tree::Node;
-use super::values::{number, number_in, seconds};
-use crate::config::diag::{Diagnostic, Span, nearest, quoted};
-use crate::types::IfName;
+use super::values::{boolean, number, seconds};
+use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
+use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::model::Namespace;
+use crate::config::raw::{
+    CheckKind, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight, Slot,
+    TrackerWords,
+};
 
-/// What can be tracked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Script,
-    File,
-    Process,
-    Interface,
-}
+const INSTEAD: &str = "ask it: `vipd_check NAME { tcp HOST:PORT }`, or haproxy, http, postgres";
 
-impl Kind {
-    /// The keyword of the block that refers to it.
-    const fn keyword(self) -> &'static str {
-        match self {
-            Kind::Script => "track_script",
-            Kind::File => "track_file",
-            Kind::Process => "track_process",
-            Kind::Interface => "track_interface",
-        }
-    }
+static SCRIPT: TrackerWords = TrackerWords {
+    block: "vrrp_script",
+    settings: &[("command", "script"), ("on_timeout", "vipd_on_timeout")],
+    instead: INSTEAD,
+};
+static FILE: TrackerWords =
+    TrackerWords { block: "track_file", settings: &[("path", "file")], instead: INSTEAD };
+static PROCESS: TrackerWords = TrackerWords {
+    block: "vrrp_track_process",
+    settings: &[
+        ("name", "process"),
+        ("rise_delay", "fork_delay"),
+        ("fall_delay", "terminate_delay"),
+    ],
+    instead: INSTEAD,
+};
+static CHECK: TrackerWords = TrackerWords { block: "vipd_check", settings: &[], instead: INSTEAD };
 
-    /// The keyword of the block that defines it.
-    const fn definition(self) -> &'static str {
-        match self {
-            Kind::Script => "vrrp_script",
-            Kind::File => "track_file",
-            Kind::Process => "vrrp_track_process",
-            Kind::Interface => "interface",
-        }
-    }
-
-    const fn most_weight(self) -> i64 {
-        match self {
-            Kind::Script | Kind::Interface => 253,
-            Kind::File | Kind::Process => 254,
-        }
-    }
-}
-
-/// The definitions, by kind and name.
-#[derive(Debug, Default)]
-pub(crate) struct Trackers {
-    known: BTreeMap<(Kind, String), Definition>,
-}
-
-#[derive(Debug)]
-struct Definition {
-    span: Span,
-    weight: i64,
-    /// The command of a script.
-    command: String,
-}
-
-impl Trackers {
-    /// Reads a defining block.
-    pub(crate) fn define(&mut self, keyword: &str, node: &Node, out: &mut Vec<Diagnostic>) {
-        let (kind, block, mandatory) = match keyword {
-            "vrrp_script" => (Kind::Script, Block::Script, "script"),
-            "track_file" | "vrrp_track_file" => (Kind::File, Block::TrackFile, "file"),
-            _ => (Kind::Process, Block::TrackProcess, "process"),
-        };
-        let Some(name) = node.args.first() else { return };
-        let weight = if kind == Kind::File { 1 } else { 0 };
-        let mut definition = Definition { span: name.span, weight, command: String::new() };
-        let mut complete = false;
-        walk(block, node.block.as_deref().unwrap_or_default(), out, |keyword, node, out| {
-            complete |= keyword.name == mandatory;
-            definition.set(keyword.name, kind, node, out);
-        });
-        if !complete {
-            let text = format!("{keyword} {} has no `{mandatory}`", name.text);
-            out.push(Diagnostic::error(name.span, text).droppable());
-        }
-        if let Some(first) = self.known.get(&(kind, name.text.clone())) {
-            let text = format!("{keyword} {} exists twice", quoted(&name.text));
-            out.push(
-                Diagnostic::error(name.span, text)
-                    .also(first.span, "first one")
-                    .help("give it another name")
-                    .droppable(),
-            );
-        } else {
-            self.known.insert((kind, name.text.clone()), definition);
-        }
-    }
-
-    fn names(&self, kind: Kind) -> impl Iterator<Item = &str> {
-        self.known.keys().filter(move |(k, _)| *k == kind).map(|(_, name)| name.as_str())
-    }
-}
-
-impl Definition {
-    fn set(&mut self, name: &str, kind: Kind, node: &Node, out: &mut Vec<Diagnostic>) {
-        let Some(word) = node.args.first() else { return };
-        match name {
-            "script" => {
-                self.command =
-                    node.args.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ");
-            }
-            "weight" => {
-                if let Some(weight) = weight(word, node.args.get(1), kind, out) {
-                    self.weight = weight;
-                }
-            }
-            "interval" | "timeout" | "delay" | "fork_delay" | "terminate_delay" => {
-                let _ = seconds(word, out);
-            }
-            "rise" | "fall" => drop(number_in(name, word, (1, i64::from(u32::MAX)), out)),
-            "quorum" => drop(number_in(name, word, (1, 65_535), out)),
-            "quorum_max" => drop(number_in(name, word, (0, 65_535), out)),
-            "param_match" if !["initial", "partial"].contains(&word.text.as_str()) => {
-                let text = format!("unknown param_match {}", quoted(&word.text));
-                out.push(Diagnostic::error(word.span, text).help("allowed: initial, partial"));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What one instance or group tracks.
-#[derive(Debug, Default)]
-pub(crate) struct Uses {
-    blocks: Vec<Tracked>,
-}
-
-#[derive(Debug)]
-struct Tracked {
-    kind: Kind,
-    span: Span,
-    /// Name and its own weight.
-    entries: Vec<(Word, Option<i64>)>,
-}
-
-impl Uses {
-    /// Reads a `track_…` block.
-    pub(crate) fn read(&mut self, kind: Kind, node: &Node, out: &mut Vec<Diagnostic>) {
-        let mut entries = Vec::new();
-        for line in node.block.as_deref().unwrap_or_default() {
-            let weight = match line.args.as_slice() {
-                [] => None,
-                [word, value, rest @ ..] if word.text == "weight" && rest.len() <= 1 => {
-                    weight(value, rest.first(), kind, out)
-                }
-                [word, ..] => {
-                    let text =
-                        format!("unknown option {} in {}", quoted(&word.text), kind.keyword());
-                    let help = format!("one per line: `{} weight 2`", line.keyword.text);
-                    out.push(Diagnostic::error(word.span, text).help(help));
-                    None
-                }
-            };
-            entries.push((line.keyword.clone(), weight));
-        }
-        self.blocks.push(Tracked { kind, span: node.keyword.span, entries });
-    }
-
-    /// Checks the references of `owner` and says what does not happen.
-    pub(crate) fn report(
-        &self,
-        owner: &Word,
-        own_interface: Option<&str>,
-        trackers: &Trackers,
-        out: &mut Vec<Diagnostic>,
-    ) {
-        for block in &self.blocks {
-            let mut weighted = Vec::new();
-            let mut fatal = Vec::new();
-            let mut notes = Vec::new();
-            for (name, weight) in &block.entries {
-                let inherited = if block.kind == Kind::Interface {
-                    if let Err(error) = name.text.parse::<IfName>() {
-                        out.push(Diagnostic::error(name.span, error.to_string()));
-                    }
-                    Some(0)
-                } else {
-                    let known = trackers.known.get(&(block.kind, name.text.clone()));
-                    if known.is_none() {
-                        out.push(undefined(name, block.kind, trackers));
-                    }
-                    notes.extend(known.and_then(|d| process_check(&d.command)));
-                    known.map(|d| d.weight)
-                };
-                let Some(weight) = weight.or(inherited) else { continue };
-                if weight != 0 {
-                    weighted.push(name.text.as_str());
-                } else if Some(name.text.as_str()) != own_interface {
-                    // The router's own interface is tracked in any case.
-                    fatal.push(name.text.as_str());
-                }
-            }
-            let mut missing = Vec::new();
-            if !weighted.is_empty() {
-                let names = weighted.join(", ");
-                missing.push(format!("the priority of {} will not follow {names}", owner.text));
-            }
-            if !fatal.is_empty() {
-                let names = fatal.join(", ");
-                missing.push(format!("{} will not go to FAULT when {names} fails", owner.text));
-            }
-            if missing.is_empty() {
-                continue;
-            }
-            let keyword = block.kind.keyword();
-            let text = format!("`{keyword}` is not honoured yet: {}", missing.join("; "));
-            let mut warning = Diagnostic::warning(block.span, text).note(format!(
-                "the addresses stay on a node whose {} fails",
-                [weighted, fatal].concat().join(" or ")
-            ));
-            warning.notes.append(&mut notes);
-            out.push(
-                warning.help(
-                    "until it is, let the service manager stop vipd together with the service",
-                ),
-            );
-        }
-    }
-}
-
-/// A script that only looks for a process says little, and its author should know.
-fn process_check(command: &str) -> Option<String> {
-    let program = command.split_whitespace().next()?;
-    let program = program.rsplit('/').next()?;
-    let looks = ["pidof", "pgrep"].contains(&program)
-        || (["killall", "pkill", "kill"].contains(&program) && command.contains(" -0 "));
-    looks.then(|| {
-        format!("{} only proves that a process exists, not that it answers", quoted(command))
-    })
-}
-
-fn undefined(name: &Word, kind: Kind, trackers: &Trackers) -> Diagnostic {
-    let text = format!("there is no {} {}", kind.definition(), quoted(&name.text));
-    let error = Diagnostic::error(name.span, text)
-        .note("keepalived runs the instance without it: a failure would not be noticed")
-        .droppable();
-    match nearest(&name.text, trackers.names(kind)) {
-        Some(near) => error.suggest(Some(near)),
-        None => error.help(format!("add `{} {} {{ … }}`, anywhere", kind.definition(), name.text)),
-    }
-}
-
-fn weight(
-    word: &Word,
-    direction: Option<&Word>,
-    kind: Kind,
-    out: &mut Vec<Diagnostic>,
-) -> Option<i64> {
-    if let Some(direction) = direction
-        && !["reverse", "noreverse"].contains(&direction.text.as_str())
-    {
-        let text = format!("{} is left over after the weight", quoted(&direction.text));
-        out.push(Diagnostic::error(direction.span, text).help("allowed: reverse, noreverse"));
-    }
-    let value = number(word, out)?.value;
-    let most = kind.most_weight();
-    if (-most..=most).contains(&value) {
-        return Some(value);
-    }
-    let text = format!("weight must be -{most} to {most}, not {value}");
-    out.push(Diagnostic::error(word.span, text));
-    None
-}
-
-/// `vrrp_sync_group`: members and references are checked.
-pub(crate) fn sync_groups(
-    groups: &[&Node],
-    instances: &[&Node],
-    trackers: &Trackers,
+/// Reads a defining block.
+pub(crate) fn define(
+    keyword: &str,
+    node: &Node,
+    trackers: &mut Vec<RawTracker>,
     out: &mut Vec<Diagnostic>,
 ) {
-    let names: Vec<&str> =
-        instances.iter().filter_map(|node| Some(node.args.first()?.text.as_str())).collect();
-    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-    for node in groups {
-        let Some(name) = node.args.first() else { continue };
-        if let Some(first) = seen.insert(&name.text, name.span) {
-            let text = format!("vrrp_sync_group {} exists twice", quoted(&name.text));
-            out.push(Diagnostic::error(name.span, text).also(first, "first one").droppable());
-        }
-        let statements = node.block.as_deref().unwrap_or_default();
-        if let Some(bare) = statements.iter().find(|s| names.contains(&s.keyword.text.as_str())) {
-            let text = format!("the member {} stands outside `group {{ }}`", bare.keyword.text);
-            out.push(
-                Diagnostic::error(bare.keyword.span, text)
-                    .note("keepalived removes such a group as empty")
-                    .help("put the members in a block: `group { … }`")
-                    .droppable(),
-            );
-            continue;
-        }
-        let mut uses = Uses::default();
-        let mut members = Vec::new();
-        walk(Block::SyncGroup, statements, out, |keyword, node, out| match keyword.name {
-            "group" => {
-                let lines = node.block.as_deref().unwrap_or_default();
-                members.extend(lines.iter().flat_map(Node::words));
+    let Some(name) = node.args.first() else { return };
+    let (kind, block, words) = match keyword {
+        "vrrp_script" => (CheckKind::Script, Block::Script, &SCRIPT),
+        "track_file" | "vrrp_track_file" => (CheckKind::File, Block::TrackFile, &FILE),
+        "vrrp_track_process" => (CheckKind::Process, Block::TrackProcess, &PROCESS),
+        _ => return check(name, node, trackers, out),
+    };
+    let mut raw = RawTracker::new(text(name), kind, words);
+    let mut process = Process::default();
+    walk(block, node.block.as_deref().unwrap_or_default(), out, |keyword, node, out| {
+        let settings = &mut raw.settings;
+        let key = words.settings.iter().find(|(_, own)| *own == keyword.name);
+        let key = key.map_or(keyword.name, |(key, _)| key);
+        raw.written.insert(key.to_owned());
+        match (key, node.args.as_slice()) {
+            ("command", args) => settings.command = script(args, out),
+            ("name", args) => process.words = args.to_vec(),
+            ("param_match", args) => process.args_match = param_match(args.first(), out),
+            ("full_command", _) => process.full_command = true,
+            ("delay", [word, ..]) => {
+                settings.rise_delay = seconds(word, out);
+                settings.fall_delay = settings.rise_delay;
             }
-            "track_script" => uses.read(Kind::Script, node, out),
-            "track_interface" => uses.read(Kind::Interface, node, out),
-            "track_file" => uses.read(Kind::File, node, out),
-            _ => uses.read(Kind::Process, node, out),
-        });
-        uses.report(name, None, trackers, out);
-        if members.is_empty() {
-            let text = format!("vrrp_sync_group {} has no members", name.text);
-            out.push(
-                Diagnostic::error(name.span, text)
-                    .help("add `group { … }` with the instances")
-                    .droppable(),
-            );
-            continue;
+            ("init_file", _) => {}
+            _ => set(settings, key, node, out),
         }
-        for member in &members {
-            if !names.contains(&member.text.as_str()) {
-                let text = format!("there is no vrrp_instance {}", quoted(&member.text));
-                out.push(
-                    Diagnostic::error(member.span, text)
-                        .suggest(nearest(&member.text, names.iter().copied()))
-                        .droppable(),
-                );
-            }
-        }
-        let list: Vec<&str> = members.iter().map(|member| member.text.as_str()).collect();
-        let text = format!(
-            "`vrrp_sync_group` is not honoured yet: {} change state one by one",
-            list.join(", ")
-        );
+    });
+    if kind == CheckKind::Script {
+        // keepalived's: one failure is enough.
+        raw.settings.fall.get_or_insert(Spanned::new(1, name.span));
+        raw.settings.interval = raw.settings.interval.map(one_second_for_zero);
+        raw.settings.timeout.take_if(|timeout| timeout.value.is_zero());
+    }
+    raw.settings.processes = process.pattern();
+    trackers.push(raw);
+}
+
+/// `vipd_check`: what is asked stands where a `vrrp_script` has its `script`.
+fn check(name: &Word, node: &Node, trackers: &mut Vec<RawTracker>, out: &mut Vec<Diagnostic>) {
+    let nodes = node.block.as_deref().unwrap_or_default();
+    let kind_of = |node: &Node| CheckKind::by_name(&node.keyword.text);
+    let mut kinds = nodes.iter().filter_map(|node| Some((kind_of(node)?, node)));
+    let Some((kind, first)) = kinds.next() else {
+        let text = format!("vipd_check {} does not say what to ask", name.text);
         out.push(
-            Diagnostic::warning(name.span, text)
-                .note("after a failure the addresses may be split between the nodes"),
+            Diagnostic::error(name.span, text)
+                .help("add `tcp HOST:PORT`, `http URL`, `patroni URL`, `haproxy SOCKET` or `postgres HOST:PORT`"),
+        );
+        return;
+    };
+    if let Some((_, second)) = kinds.next() {
+        out.push(
+            Diagnostic::error(second.keyword.span, "one vipd_check asks one thing")
+                .also(first.keyword.span, "asked first")
+                .help("write a vipd_check for each, and track both"),
         );
     }
+    let mut raw = RawTracker::new(text(name), kind, &CHECK);
+    walk(Block::Check, nodes, out, |keyword, node, out| {
+        let key = match (keyword.name, node.args.first()) {
+            (name, _) if CheckKind::by_name(name).is_none() => match name {
+                "header" => "headers",
+                "tag" => "tags",
+                name => name,
+            },
+            ("tcp" | "postgres", _) => "connect",
+            ("haproxy", Some(target)) if target.text.starts_with('/') => "socket",
+            _ => "url",
+        };
+        raw.written.insert(key.to_owned());
+        if kind.keys().any(|known| known == key) {
+            set(&mut raw.settings, key, node, out);
+        } else {
+            let text = format!("`{}` does not belong to {}", keyword.name, kind.name());
+            out.push(Diagnostic::error(node.keyword.span, text));
+        }
+    });
+    trackers.push(raw);
+}
+
+/// Puts the value of a statement where it belongs.
+fn set(settings: &mut RawSettings, key: &str, node: &Node, out: &mut Vec<Diagnostic>) {
+    match (key, node.args.as_slice()) {
+        ("weight", [value, direction @ ..]) => {
+            settings.weight = weight(value, direction.first(), out);
+            return;
+        }
+        ("user", [user, group @ ..]) => {
+            settings.user = Some(text(user));
+            settings.group = group.first().map(text);
+            return;
+        }
+        _ => {}
+    }
+    match (settings.slot(key), node.args.as_slice()) {
+        (Some(Slot::Text(slot)), [word, ..]) => *slot = Some(text(word)),
+        (Some(Slot::Number(slot)), [word, ..]) => *slot = number(word, out),
+        (Some(Slot::Time(slot)), [word, ..]) => *slot = seconds(word, out),
+        (Some(Slot::Flag(slot)), _) => *slot = boolean(node, out),
+        (Some(Slot::Pairs(slot)), [name, value]) => slot.push((text(name), text(value))),
+        _ => debug_assert!(false, "{key} is in the table but not read"),
+    }
+}
+
+pub(crate) fn text(word: &Word) -> Spanned<String> {
+    Spanned::new(word.text.clone(), word.span)
+}
+
+fn one_second_for_zero(interval: Spanned<Duration>) -> Spanned<Duration> {
+    interval.map(|time| if time.is_zero() { Duration::from_secs(1) } else { time })
+}
+
+/// The command of a script: keepalived splits the line and, a second time, its first word.
+fn script(args: &[Word], out: &mut Vec<Diagnostic>) -> Option<Spanned<Command>> {
+    let (first, last) = (args.first()?, args.last()?);
+    let span = first.span.to(last.span);
+    if args.len() > 1 {
+        let message = format!("keepalived runs {} without what follows", quoted(&first.text));
+        out.push(
+            Diagnostic::warning(span, message)
+                .note("vipd runs the whole line")
+                .help("put the command in double quotes, so that both do"),
+        );
+    }
+    let words: Vec<&str> = args.iter().map(|word| word.text.as_str()).collect();
+    match command::parse(&words.join(" ")) {
+        Ok(command) => Some(Spanned::new(command, span)),
+        Err(error) => {
+            out.push(Diagnostic::error(span, error));
+            None
+        }
+    }
+}
+
+/// `process`, with what decides how it is read.
+#[derive(Default)]
+struct Process {
+    words: Vec<Word>,
+    args_match: Option<ArgsMatch>,
+    full_command: bool,
+}
+
+impl Process {
+    /// Arguments, and everything that compares them, ask for the whole command line.
+    fn pattern(self) -> Option<Spanned<ProcessPattern>> {
+        let (program, args) = self.words.split_first()?;
+        let pattern = if args.is_empty() && !self.full_command && self.args_match.is_none() {
+            ProcessPattern::Name(program.text.clone())
+        } else {
+            ProcessPattern::CommandLine {
+                program: program.text.clone(),
+                args: args.iter().map(|word| word.text.clone()).collect(),
+                args_match: self.args_match.unwrap_or_default(),
+            }
+        };
+        Some(Spanned::new(pattern, program.span))
+    }
+}
+
+fn param_match(word: Option<&Word>, out: &mut Vec<Diagnostic>) -> Option<ArgsMatch> {
+    let Some(word) = word else { return Some(ArgsMatch::Exact) };
+    match word.text.as_str() {
+        "initial" => Some(ArgsMatch::Initial),
+        "partial" => Some(ArgsMatch::Partial),
+        other => {
+            let text = format!("unknown param_match {}", quoted(other));
+            out.push(Diagnostic::error(word.span, text).help("allowed: initial, partial"));
+            None
+        }
+    }
+}
+
+/// Reads a `track_…` block of an instance or a group.
+pub(crate) fn references(
+    keyword: &str,
+    node: &Node,
+    track: &mut Vec<RawTrackRef>,
+    interfaces: &mut Vec<RawTrackedInterface>,
+    out: &mut Vec<Diagnostic>,
+) {
+    let namespace = match keyword {
+        "track_script" => Some(Namespace::Check),
+        "track_file" => Some(Namespace::File),
+        "track_process" => Some(Namespace::Process),
+        _ => None,
+    };
+    for line in node.block.as_deref().unwrap_or_default() {
+        let weight = match line.args.as_slice() {
+            [] => RawWeight::default(),
+            [word, value, rest @ ..] if word.text == "weight" && rest.len() <= 1 => {
+                weight(value, rest.first(), out)
+            }
+            [word, ..] => {
+                let text = format!("unknown option {} in {keyword}", quoted(&word.text));
+                let help = format!("one per line: `{} weight 2`", line.keyword.text);
+                out.push(Diagnostic::error(word.span, text).help(help));
+                RawWeight::default()
+            }
+        };
+        let name = text(&line.keyword);
+        match namespace {
+            Some(_) => track.push(RawTrackRef { name, namespace, weight }),
+            None => interfaces.push(RawTrackedInterface { name, weight }),
+        }
+    }
+}
+
+fn weight(value: &Word, direction: Option<&Word>, out: &mut Vec<Diagnostic>) -> RawWeight {
+    let reverse = direction.and_then(|word| match word.text.as_str() {
+        "reverse" => Some(Spanned::new(true, word.span)),
+        "noreverse" => Some(Spanned::new(false, word.span)),
+        other => {
+            let text = format!("{} is left over after the weight", quoted(other));
+            out.push(Diagnostic::error(word.span, text).help("allowed: reverse, noreverse"));
+            None
+        }
+    });
+    RawWeight { value: number(value, out), reverse }
 }

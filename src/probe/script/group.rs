@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,16 @@ impl Live {
         self.lock().guard = Some(guard);
     }
 
+    /// The guard learns of the process of `command` from itself.
+    pub(super) fn expect(&self, command: &mut Command) {
+        self.lock().tell(|guard| guard.expect(command));
+    }
+
+    /// The command could not be started.
+    pub(super) fn not_started(&self) {
+        self.lock().tell(Guard::not_started);
+    }
+
     /// SIGKILL to every process of every group.
     pub(super) fn kill_all(&self) {
         for group in &self.lock().groups {
@@ -51,17 +62,12 @@ impl Live {
 }
 
 impl Groups {
-    fn add(&mut self, group: Pid) {
-        self.groups.insert(group);
-        self.tell(|guard| guard.add(group));
-    }
-
     fn remove(&mut self, group: Pid) {
         self.groups.remove(&group);
         self.tell(|guard| guard.remove(group));
     }
 
-    fn tell(&mut self, what: impl Fn(&mut Guard) -> io::Result<()>) {
+    fn tell(&mut self, what: impl FnOnce(&mut Guard) -> io::Result<()>) {
         if let Some(guard) = &mut self.guard
             && let Err(error) = what(guard)
         {
@@ -140,7 +146,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(group: Group, live: &Live, runtime: Handle) -> Member {
-        live.lock().add(group.pid());
+        live.lock().groups.insert(group.pid());
         Member { entry: Some(Entry { group, live: live.clone() }), end: None, runtime }
     }
 

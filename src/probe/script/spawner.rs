@@ -134,7 +134,12 @@ fn serve(request: Request, live: &Live, runtime: &Handle) {
     if started.is_closed() {
         return;
     }
-    let result = prepared.command(stdio).spawn().map_err(|error| prepared.explain(&error));
+    let mut command = prepared.command(stdio);
+    live.expect(&mut command);
+    let result = command.spawn().map_err(|error| {
+        live.not_started();
+        prepared.explain(&error)
+    });
     let result = result.and_then(|child| register(&child, live, runtime.clone()));
     // One that nobody waits for any more is killed by being dropped.
     let _ = started.send(result);

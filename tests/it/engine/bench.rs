@@ -9,17 +9,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vipd::config::{Config, RouterConfig};
+use vipd::config::checks::{self, Check, ScriptCheck};
+use vipd::config::{Config, RouterConfig, TrackerConfig};
 use vipd::engine::{
     Action, Applied, Command, Datagram, Engine, Input, KernelView, Lease, Level, Link, LinkAddress,
-    LinkChange, Listen, OpError, OpId, RouterId, Want,
+    LinkChange, Listen, OpError, OpId, ProbeId, Want,
 };
 use vipd::status::{RouterStatus, Snapshot, State};
+use vipd::track::outcome::{Outcome, Verdict};
 use vipd::types::{Cidr, IfIndex, Now};
 use vipd::wire::ipv4::Ipv4Header;
 use vipd::wire::vrrp::{Advert, ChecksumAccept, from_ipv4};
 
-use super::setup::{Heard, T0, V2, V2_PASS, V3, V3_IPV6, address, config, links};
+use super::setup::{
+    Heard, LEVERS, T0, V2, V2_PASS, V3, V3_IPV6, address, config, config_with, links,
+};
 
 /// An advert the engine sent.
 #[derive(Clone, Debug)]
@@ -60,6 +64,13 @@ pub struct Bench {
     asked: VecDeque<(OpId, Asked)>,
     open: BTreeSet<(IfIndex, Listen)>,
     last_op: Option<OpId>,
+    /// By the path of a file, or the program of a script.
+    pub probes: BTreeMap<String, ProbeId>,
+    /// Scripts that have not answered.
+    pub running: BTreeSet<String>,
+    levers: BTreeMap<&'static str, i32>,
+    /// Files that were asked for, and are read at once.
+    read: VecDeque<String>,
     /// Inputs since the clock last moved: an engine that never rests is a hang.
     restless: u32,
 }
@@ -111,6 +122,10 @@ impl Bench {
             asked: VecDeque::new(),
             open: BTreeSet::new(),
             last_op: None,
+            probes: BTreeMap::new(),
+            running: BTreeSet::new(),
+            levers: BTreeMap::new(),
+            read: VecDeque::new(),
             restless: 0,
         };
         bench.drain();
@@ -159,11 +174,13 @@ impl Bench {
     }
 
     pub fn reload(&mut self, routers: Vec<RouterConfig>) {
-        let config = Config {
-            routers: routers.into_iter().map(Arc::new).collect(),
-            ..(*self.config).clone()
-        };
-        self.reload_all(config);
+        let routers = config(routers).routers;
+        self.reload_all(Config { routers, ..(*self.config).clone() });
+    }
+
+    pub fn reload_with(&mut self, routers: Vec<RouterConfig>, trackers: Vec<TrackerConfig>) {
+        let globals = self.config.globals.clone();
+        self.reload_all(Config { globals, ..config_with(routers, trackers) });
     }
 
     pub fn reload_all(&mut self, config: Config) {
@@ -171,14 +188,36 @@ impl Bench {
         self.feed(Input::Reload(Arc::clone(&self.config)));
     }
 
+    /// The trackers of every router add up to `delta`, and one without weight fails or not.
     pub fn track(&mut self, delta: i32, failed: bool) {
-        self.feed(Input::Tracked { router: RouterId(0), delta, failed });
+        // One number alone must not mean Fault.
+        let first = delta.clamp(-253, 253);
+        let values = [first, (delta - first).clamp(-253, 253), i32::from(failed)];
+        for ((path, _), value) in LEVERS.iter().zip(values) {
+            self.levers.insert(path, value);
+            if let Some(probe) = self.probes.get(*path).copied() {
+                self.feed(Input::Probed { probe, outcome: outcome(Verdict::Value(value)) });
+            }
+        }
     }
 
-    pub fn track_all(&mut self, delta: i32, failed: bool) {
-        for n in 0..64 {
-            self.feed(Input::Tracked { router: RouterId(n), delta, failed });
+    /// The script that is being run answers.
+    pub fn answers(&mut self, script: &str, verdict: Verdict) {
+        assert!(self.running.remove(script), "{script} is not running");
+        let probe = self.probes[script];
+        self.feed(Input::Probed { probe, outcome: outcome(verdict) });
+    }
+
+    /// To the moment the script is run.
+    pub fn run_when_due(&mut self, script: &str) {
+        while !self.running.contains(script) {
+            self.run_to_next();
         }
+    }
+
+    pub fn answers_when_due(&mut self, script: &str, verdict: Verdict) {
+        self.run_when_due(script);
+        self.answers(script, verdict);
     }
 
     pub fn shut_down(&mut self) {
@@ -413,6 +452,11 @@ impl Bench {
         while let Some(action) = self.engine.poll_action() {
             self.take(action);
         }
+        while let Some(path) = self.read.pop_front() {
+            let value = self.levers.get(path.as_str()).copied().unwrap_or_default();
+            let probe = self.probes[&path];
+            self.feed(Input::Probed { probe, outcome: outcome(Verdict::Value(value)) });
+        }
         if self.answers == Answers::AtOnce && !self.asked.is_empty() {
             self.answer();
         }
@@ -464,12 +508,38 @@ impl Bench {
                 self.did.push(format!("{verb} {} on {iface}", listen.address()));
                 self.asked.push_back((op, Asked::Socket { iface, listen, open }));
             }
+            Action::Probe { probe, check, .. } => match &*check {
+                Check::File(file) => {
+                    let path = file.path.to_str().unwrap().to_owned();
+                    self.read.push_back(path.clone());
+                    self.probes.insert(path, probe);
+                }
+                Check::Script(ScriptCheck {
+                    command: checks::Command::Argv { program, .. },
+                    ..
+                }) => {
+                    self.did.push(format!("run {program}"));
+                    self.probes.insert(program.clone(), probe);
+                    assert!(self.running.insert(program.clone()), "{program} runs already");
+                }
+                other => panic!("no bench for {other:?}"),
+            },
+            Action::Cancel { probe } => {
+                let (name, _) = self.probes.iter().find(|(_, id)| **id == probe).unwrap();
+                let name = name.clone();
+                self.probes.remove(&name);
+                self.running.remove(&name);
+                if !name.starts_with("/lever") {
+                    self.did.push(format!("cancel {name}"));
+                }
+            }
             Action::Notify(transition) => {
                 let from = transition.from.map_or("START".to_owned(), |s| s.to_string());
                 let several = self.config.routers.len() > 1;
                 let who = if several { format!("{}: ", transition.name) } else { String::new() };
                 self.did.push(format!("{who}{from} to {}", transition.to));
             }
+            Action::Record(event) if event.message.contains("/lever/") => {}
             Action::Record(event) => self.logs.push((event.level, event.message)),
             Action::Exit => self.did.push("exit".to_owned()),
         }
@@ -501,6 +571,11 @@ impl Bench {
         self.did.push(format!("advert {}{vrid}", advert.claim.wire_value()));
         self.sent.push(Sent { at: self.now, iface, source, destination, bytes, advert });
     }
+}
+
+/// What a check says, without particulars.
+pub fn outcome(verdict: Verdict) -> Outcome {
+    Outcome { verdict, detail: String::new(), output: String::new(), took: Duration::ZERO }
 }
 
 /// Asserts that nothing a packet may not touch has moved: state, timers, learnt values, addresses.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vipd::config::{Cast, Preempt, RouterConfig, Strict};
-use vipd::engine::{Datagram, Input, RouterId};
+use vipd::engine::{Datagram, Input};
 use vipd::types::{Dialect, IfIndex};
 
 use super::bench::{Answers, Bench};
@@ -157,12 +157,7 @@ fn take(bench: &mut Bench, nth: usize, step: &Step) {
         Step::OnDemand(on_demand) => {
             bench.answers = if *on_demand { Answers::OnDemand } else { Answers::AtOnce };
         }
-        Step::Track { delta, failed } => {
-            for n in 0..3 {
-                let router = RouterId(n);
-                bench.feed(Input::Tracked { router, delta: *delta, failed: *failed });
-            }
-        }
+        Step::Track { delta, failed } => bench.track(*delta, *failed),
         Step::LinkRunning { eth1, running } => {
             let index = if *eth1 { ETH1 } else { ETH0 };
             if bench.links.contains_key(&index) {
@@ -256,9 +251,9 @@ proptest! {
         }
         bench.answers = Answers::AtOnce;
         bench.answer_all();
-        bench.track_all(0, false);
+        bench.track(0, false);
         bench.reload(routers(1));
-        bench.track_all(0, false);
+        bench.track(0, false);
         // A new eth0, and eth1 with what it holds.
         let mut links = links();
         links[0].0 = link(IfIndex(250), "eth0");

@@ -2,11 +2,14 @@
 //! VRRPv3 over IPv4, VRID 53, 100 cs, priority 100, one address, preemption on.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vipd::config::checks::{Check, Command, FileCheck, RunAs, ScriptCheck};
 use vipd::config::{
-    AnnounceConfig, Cast, Config, Peer, Preempt, Release, RouterConfig, RouterFlag, VirtualAddress,
+    AnnounceConfig, Cast, Config, Namespace, OnTimeout, Peer, Preempt, Release, Rhythm,
+    RouterConfig, RouterFlag, TrackRef, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
 use vipd::engine::{Link, LinkAddress};
 use vipd::types::{
@@ -130,6 +133,8 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         // What the RFCs say; leases and hand-over have tests of their own.
         release: Release::Now,
         lease: false,
+        track: Vec::new(),
+        track_interfaces: Vec::new(),
     };
     change(&mut cfg);
     cfg
@@ -155,8 +160,67 @@ pub fn with_priority(value: u8) -> RouterConfig {
     router(|r| r.priority = priority(value))
 }
 
+/// Files in every configuration, tracked by every router, with which [`Bench::track`] moves
+/// priorities by any amount and stops routers.
+///
+/// [`Bench::track`]: super::bench::Bench::track
+pub const LEVERS: [(&str, i64); 3] = [("/lever/a", 1), ("/lever/b", 1), ("/lever/stop", 0)];
+
 pub fn config(routers: Vec<RouterConfig>) -> Config {
-    Config { routers: routers.into_iter().map(Arc::new).collect(), ..Config::default() }
+    config_with(routers, Vec::new())
+}
+
+pub fn config_with(routers: Vec<RouterConfig>, mut trackers: Vec<TrackerConfig>) -> Config {
+    let mut routers = routers;
+    for (path, weight) in LEVERS {
+        let key = TrackerKey { namespace: Namespace::File, name: path.to_owned() };
+        for router in &mut routers {
+            router.track.push(TrackRef { tracker: key.clone(), weight: points(weight) });
+        }
+        let check = Check::File(FileCheck { path: path.into() });
+        trackers.push(tracker(key, check, |r| r.watched = true));
+    }
+    Config {
+        routers: routers.into_iter().map(Arc::new).collect(),
+        trackers: trackers.into_iter().map(Arc::new).collect(),
+        ..Config::default()
+    }
+}
+
+pub fn points(value: i64) -> Weight {
+    Weight::new(value, false).unwrap()
+}
+
+/// A script of that name, run every second for half a second at most.
+pub fn script(name: &str, change: impl FnOnce(&mut Rhythm)) -> TrackerConfig {
+    let command = Command::Argv { program: name.to_owned(), args: Vec::new() };
+    let check = Check::Script(ScriptCheck { command, run_as: RunAs::Default, security: false });
+    tracker(script_key(name), check, change)
+}
+
+fn script_key(name: &str) -> TrackerKey {
+    TrackerKey { namespace: Namespace::Check, name: name.to_owned() }
+}
+
+fn tracker(key: TrackerKey, check: Check, change: impl FnOnce(&mut Rhythm)) -> TrackerConfig {
+    let mut rhythm = Rhythm {
+        watched: false,
+        interval: secs(1),
+        timeout: ms(500),
+        rise: NonZeroU32::MIN,
+        fall: NonZeroU32::MIN,
+        init_fail: false,
+        on_timeout: OnTimeout::Fail,
+        rise_delay: Duration::ZERO,
+        fall_delay: Duration::ZERO,
+    };
+    change(&mut rhythm);
+    TrackerConfig { key, check: Arc::new(check), rhythm }
+}
+
+/// Tracks the script of that name.
+pub fn tracks(script: &str, weight: i64) -> TrackRef {
+    TrackRef { tracker: script_key(script), weight: points(weight) }
 }
 
 pub fn link(index: IfIndex, named: &str) -> Link {

@@ -1,0 +1,228 @@
+//! Trackers: what is checked, and when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{LONGEST, duration, human};
+use crate::config::checks::{Check, Command};
+use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::model::{Namespace, OnTimeout, Rhythm, TrackerConfig, TrackerKey};
+use crate::config::raw::{RawGlobals, RawSettings, RawTracker};
+
+/// How often a check runs that does not say so itself, and how often a watched one is looked after.
+const STANDARD_INTERVAL: Duration = Duration::from_secs(1);
+/// keepalived's limit for the delays of a process.
+const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+
+/// Every tracker that is written, right or wrong, by its identity.
+pub(super) struct Trackers<'r> {
+    known: BTreeMap<TrackerKey, Defined<'r>>,
+}
+
+struct Defined<'r> {
+    raw: &'r RawTracker,
+    config: Option<Arc<TrackerConfig>>,
+}
+
+impl<'r> Trackers<'r> {
+    pub(super) fn new(
+        trackers: &'r [RawTracker],
+        globals: &RawGlobals,
+        out: &mut Vec<Diagnostic>,
+    ) -> Trackers<'r> {
+        let mut known: BTreeMap<TrackerKey, Defined<'r>> = BTreeMap::new();
+        for raw in trackers {
+            let key = TrackerKey { namespace: raw.kind.namespace(), name: raw.name.value.clone() };
+            let config = TrackerCheck { raw, settings: &raw.settings, globals, out }.run(&key);
+            if let Some(first) = known.get(&key) {
+                let text = format!("{} {} exists twice", raw.words.block, quoted(&key.name));
+                out.push(
+                    Diagnostic::error(raw.name.span, text)
+                        .also(first.raw.name.span, "first one")
+                        .help("give it another name")
+                        .droppable(),
+                );
+            } else {
+                known.insert(key, Defined { raw, config: config.map(Arc::new) });
+            }
+        }
+        Trackers { known }
+    }
+
+    /// The first of each name.
+    fn in_order<'s>(
+        &'s self,
+        trackers: &'s [RawTracker],
+    ) -> impl Iterator<Item = (&'s TrackerKey, &'s Defined<'r>)> {
+        trackers.iter().filter_map(|raw| {
+            let key = TrackerKey { namespace: raw.kind.namespace(), name: raw.name.value.clone() };
+            self.known
+                .get_key_value(&key)
+                .filter(|(_, defined)| defined.raw.name.span == raw.name.span)
+        })
+    }
+
+    /// Whether it can be run at all; what is wrong with it has been said.
+    pub(super) fn is_sound(&self, key: &TrackerKey) -> bool {
+        self.known.get(key).is_some_and(|defined| defined.config.is_some())
+    }
+
+    pub(super) fn get(&self, key: &TrackerKey) -> Option<&'r RawTracker> {
+        self.known.get(key).map(|defined| defined.raw)
+    }
+
+    /// The identities that a name may stand for.
+    pub(super) fn find(&self, name: &str, namespace: Option<Namespace>) -> Vec<&TrackerKey> {
+        let fits = |key: &&TrackerKey| {
+            key.name == name && namespace.is_none_or(|wanted| key.namespace == wanted)
+        };
+        self.known.keys().filter(fits).collect()
+    }
+
+    pub(super) fn names(&self, namespace: Option<Namespace>) -> impl Iterator<Item = &str> {
+        let fits = move |key: &&TrackerKey| namespace.is_none_or(|n| key.namespace == n);
+        self.known.keys().filter(fits).map(|key| key.name.as_str())
+    }
+
+    /// Those that somebody tracks, in the order of the files; the others are said to be idle, unless
+    /// a reference to nothing may be meant for one of them.
+    pub(super) fn used(
+        &self,
+        trackers: &[RawTracker],
+        used: &[Option<TrackerKey>],
+        out: &mut Vec<Diagnostic>,
+    ) -> Vec<Arc<TrackerConfig>> {
+        let mut configs = Vec::new();
+        let complete = used.iter().all(Option::is_some);
+        let used: BTreeSet<&TrackerKey> = used.iter().flatten().collect();
+        for (key, Defined { raw, config }) in self.in_order(trackers) {
+            if used.contains(key) {
+                configs.extend(config.clone());
+            } else if complete && config.is_some() {
+                let text = format!("{} {} is tracked by nobody", raw.words.block, key.name);
+                out.push(Diagnostic::warning(raw.name.span, text).note("it does not run at all"));
+            }
+        }
+        configs
+    }
+}
+
+/// One tracker under examination.
+pub(super) struct TrackerCheck<'a> {
+    pub(super) raw: &'a RawTracker,
+    pub(super) settings: &'a RawSettings,
+    pub(super) globals: &'a RawGlobals,
+    pub(super) out: &'a mut Vec<Diagnostic>,
+}
+
+impl TrackerCheck<'_> {
+    fn run(mut self, key: &TrackerKey) -> Option<TrackerConfig> {
+        let check = self.check();
+        let rhythm = self.rhythm(check.as_ref().is_some_and(Check::is_watched));
+        if let (Some(Check::Script(script)), Some(at)) = (&check, &self.settings.command) {
+            self.out.extend(habits(&script.command, at, self.raw.words.instead));
+        }
+        Some(TrackerConfig { key: key.clone(), check: Arc::new(check?), rhythm })
+    }
+
+    fn rhythm(&mut self, watched: bool) -> Rhythm {
+        let settings = self.settings;
+        let interval = self.time("interval", settings.interval).unwrap_or(STANDARD_INTERVAL);
+        let timeout = self.time("timeout", settings.timeout).unwrap_or(interval);
+        let on_timeout = settings.on_timeout.as_ref().and_then(|text| {
+            self.choice(text, &[("fail", OnTimeout::Fail), ("keep", OnTimeout::Keep)])
+        });
+        Rhythm {
+            watched,
+            interval,
+            timeout,
+            rise: self.answers("rise", settings.rise, 1),
+            // One slow answer of a busy machine is no failure.
+            fall: self.answers("fall", settings.fall, if watched { 1 } else { 2 }),
+            init_fail: settings.init_fail.is_some_and(|on| on.value),
+            on_timeout: on_timeout.unwrap_or_default(),
+            rise_delay: self.delay("rise_delay", settings.rise_delay),
+            fall_delay: self.delay("fall_delay", settings.fall_delay),
+        }
+    }
+
+    fn time(&mut self, key: &'static str, raw: Option<Spanned<Duration>>) -> Option<Duration> {
+        let Spanned { value, span } = raw?;
+        if value.is_zero() || value > LONGEST {
+            let word = self.raw.word(key);
+            let text = format!("{word} must be more than 0 and at most {}", human(LONGEST));
+            self.out.push(Diagnostic::error(span, text));
+            return None;
+        }
+        Some(value)
+    }
+
+    fn delay(&mut self, key: &'static str, raw: Option<Spanned<Duration>>) -> Duration {
+        duration(self.out, raw, self.raw.word(key), LONGEST_DELAY).unwrap_or_default()
+    }
+
+    fn answers(
+        &mut self,
+        key: &'static str,
+        raw: Option<Spanned<i64>>,
+        standard: u16,
+    ) -> NonZeroU32 {
+        let answers = self.within(key, raw, 1, 65_535).unwrap_or(standard);
+        NonZeroU32::new(answers.into()).unwrap_or(NonZeroU32::MIN)
+    }
+
+    pub(super) fn within(
+        &mut self,
+        key: &'static str,
+        raw: Option<Spanned<i64>>,
+        least: u16,
+        most: u16,
+    ) -> Option<u16> {
+        let Spanned { value, span } = raw?;
+        let number = u16::try_from(value).ok().filter(|n| (least..=most).contains(n));
+        if number.is_none() {
+            let word = self.raw.word(key);
+            let text = format!("{word} must be {least} to {most}, not {value}");
+            self.out.push(Diagnostic::error(span, text));
+        }
+        number
+    }
+}
+
+/// What commands do that their authors do not expect.
+fn habits(command: &Command, at: &Spanned<Command>, instead: &str) -> Vec<Diagnostic> {
+    let Command::Argv { program, args } = command else { return Vec::new() };
+    let mut found = Vec::new();
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let words = || std::iter::once(program).chain(args).map(String::as_str).collect::<Vec<_>>();
+    let text = || quoted(&words().join(" "));
+    let looks = ["pidof", "pgrep"].contains(&name)
+        || (["killall", "pkill", "kill"].contains(&name) && args.iter().any(|arg| arg == "-0"));
+    if looks {
+        let message = format!("{} proves that a process exists, not that it answers", text());
+        found.push(Diagnostic::warning(at.span, message).help(instead));
+    }
+    let is_shell = |arg: &String| {
+        ["|", "||", "&", "&&", ";"].contains(&arg.as_str())
+            || arg.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['>', '<'])
+    };
+    if let Some(word) = args.iter().find(|arg| is_shell(arg)) {
+        found.push(
+            Diagnostic::warning(at.span, format!("{} is an argument of {name}", quoted(word)))
+                .note("no shell reads the command, in keepalived neither")
+                .help("move it into a script, or write `/bin/sh -c '…'`"),
+        );
+    }
+    let prints =
+        |arg: &String| arg.contains("echo ") && arg.contains("||") && !arg.contains("exit");
+    if args.iter().any(prints) {
+        found.push(
+            Diagnostic::warning(at.span, "this command prints its answer, and always succeeds")
+                .note("only the exit code counts: 0 is success, anything else failure")
+                .help("write `exit 1` instead of `echo`"),
+        );
+    }
+    found
+}

@@ -1,0 +1,168 @@
+//! What is tracked, and what changes state together.
+//!
+//! Written from the raw configuration: both dialects share its settings, and what a group means for
+//! its members is worked out again when the text is read.
+
+use std::collections::BTreeSet;
+
+use super::table::Table;
+use super::values::{array, key, length, text};
+use crate::config::check::check;
+use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
+use crate::config::diag::{Severity, SourceMap, Spanned};
+use crate::config::load::Loaded;
+use crate::config::model::TrackerKey;
+use crate::config::raw::{
+    CheckKind, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight, Slot,
+};
+use crate::config::vipd_toml::{MATCHES, word_for};
+use crate::import::keepalived::command;
+
+/// The tables of all trackers; those that nobody tracks are written too.
+pub(super) fn trackers(raw: &Raw, map: &SourceMap) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let sound = |tracker: &&RawTracker| {
+        let alone = Raw { trackers: vec![(*tracker).clone()], ..Raw::default() };
+        let mut said = Vec::new();
+        check(&alone, &mut said);
+        said.iter().all(|d| d.severity != Severity::Error)
+    };
+    let first = |tracker: &&RawTracker| seen.insert(key_of(tracker));
+    raw.trackers.iter().filter(sound).filter(first).map(|raw| tracker(raw, map)).collect()
+}
+
+fn key_of(tracker: &RawTracker) -> TrackerKey {
+    TrackerKey { namespace: tracker.kind.namespace(), name: tracker.name.value.clone() }
+}
+
+fn tracker(raw: &RawTracker, map: &SourceMap) -> String {
+    let heading = format!("[track.{}.{}]", raw.kind.name(), key(&raw.name.value));
+    let mut table = Table::new(heading, map, Some(raw.name.span));
+    let mut settings = raw.settings.clone();
+    for name in raw.kind.keys() {
+        let (value, span) = match (raw.kind, name) {
+            (CheckKind::Script, "command") => {
+                let Some(command) = &settings.command else { continue };
+                (words(&command.value), command.span)
+            }
+            (CheckKind::Process, "name" | "command" | "match") => {
+                let Some(pattern) = &settings.processes else { continue };
+                let Some(value) = process(name, &pattern.value) else { continue };
+                (value, pattern.span)
+            }
+            _ => match settings.slot(name) {
+                Some(Slot::Text(Some(at))) => (text(&at.value), at.span),
+                Some(Slot::Number(Some(at))) => (at.value.to_string(), at.span),
+                Some(Slot::Time(Some(at))) => (length(at.value), at.span),
+                Some(Slot::Flag(Some(at))) => (at.value.to_string(), at.span),
+                Some(Slot::Pairs(pairs)) => match pairs.first() {
+                    Some((first, _)) => (inline(pairs), first.span),
+                    None => continue,
+                },
+                Some(
+                    Slot::Text(None) | Slot::Number(None) | Slot::Time(None) | Slot::Flag(None),
+                )
+                | None => continue,
+            },
+        };
+        // What the dialect means without saying it has the place of the block.
+        let written = (span != raw.name.span).then_some(span);
+        table.translated(name, value, written);
+    }
+    table.finish()
+}
+
+/// A command as one text where that reads back as the same words.
+fn words(command: &Command) -> String {
+    let words: Vec<&str> = match command {
+        Command::Shell(line) => return text(line),
+        Command::Argv { program, args } => {
+            std::iter::once(program).chain(args).map(String::as_str).collect()
+        }
+    };
+    let joined = words.join(" ");
+    if command::parse(&joined).as_ref() == Ok(command) {
+        return text(&joined);
+    }
+    let list: Vec<String> = words.into_iter().map(text).collect();
+    format!("[{}]", list.join(", "))
+}
+
+fn process(name: &str, pattern: &ProcessPattern) -> Option<String> {
+    match (name, pattern) {
+        ("name", ProcessPattern::Name(program)) => Some(text(program)),
+        ("command", ProcessPattern::CommandLine { program, args, .. }) => {
+            Some(words(&Command::Argv { program: program.clone(), args: args.clone() }))
+        }
+        ("match", ProcessPattern::CommandLine { args_match, .. })
+            if *args_match != ArgsMatch::default() =>
+        {
+            word_for(MATCHES, args_match).map(text)
+        }
+        _ => None,
+    }
+}
+
+fn inline(pairs: &[(Spanned<String>, Spanned<String>)]) -> String {
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{} = {}", key(&name.value), text(&value.value)))
+        .collect();
+    format!("{{ {} }}", pairs.join(", "))
+}
+
+/// The keys `track` and `track_interfaces` of a router or a group.
+pub(super) fn references(
+    table: &mut Table<'_>,
+    track: &[RawTrackRef],
+    interfaces: &[RawTrackedInterface],
+    loaded: &Loaded,
+) {
+    let track: Vec<String> = track.iter().filter_map(|track| reference(track, loaded)).collect();
+    let interfaces: Vec<String> =
+        interfaces.iter().map(|i| entry(&i.name.value, None, i.weight)).collect();
+    for (key, list) in [("track", track), ("track_interfaces", interfaces)] {
+        if !list.is_empty() {
+            table.set(key, array(key, &list));
+        }
+    }
+}
+
+/// One of `track`, unless lenient reading did without it.
+fn reference(raw: &RawTrackRef, loaded: &Loaded) -> Option<String> {
+    let name = &raw.name.value;
+    let fits = |namespace| raw.namespace.is_none_or(|wanted| wanted == namespace);
+    let mut trackers = loaded.config.trackers.iter().map(|tracker| &tracker.key);
+    trackers.find(|key| key.name == *name && fits(key.namespace))?;
+    let namesakes = loaded.raw.trackers.iter().filter(|tracker| tracker.name.value == *name);
+    let kinds: Vec<CheckKind> = namesakes.map(|tracker| tracker.kind).collect();
+    let several = kinds.iter().any(|kind| !fits(kind.namespace()));
+    let own = kinds.into_iter().find(|kind| several && fits(kind.namespace()));
+    Some(entry(name, own.map(CheckKind::name), raw.weight))
+}
+
+fn entry(name: &str, kind: Option<&str>, weight: RawWeight) -> String {
+    let mut options = Vec::new();
+    options.extend(kind.map(|kind| format!("kind = {}", text(kind))));
+    options.extend(weight.value.map(|weight| format!("weight = {}", weight.value)));
+    options.extend(weight.reverse.map(|reverse| format!("reverse = {}", reverse.value)));
+    if options.is_empty() {
+        return text(name);
+    }
+    format!("{{ name = {}, {} }}", text(name), options.join(", "))
+}
+
+pub(super) fn group(raw: &RawGroup, loaded: &Loaded) -> String {
+    let heading = format!("[group.{}]", key(&raw.name.value));
+    let mut table = Table::new(heading, &loaded.map, Some(raw.name.span));
+    let members = raw.members.iter().map(|member| &member.value);
+    let known =
+        members.filter(|name| loaded.config.routers.iter().any(|router| router.name == **name));
+    let members: Vec<String> = known.map(|name| text(name)).collect();
+    table.set("members", array("members", &members));
+    references(&mut table, &raw.track, &raw.track_interfaces, loaded);
+    if let Some(Spanned { value: true, span }) = raw.weights {
+        table.translated("weights", "true", Some(span));
+    }
+    table.finish()
+}

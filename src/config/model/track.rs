@@ -1,0 +1,173 @@
+//! What moves priorities, and what moves together.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::checks::Check;
+use crate::config::model::RouterKey;
+use crate::types::{IfName, OutOfRange};
+
+/// Where a tracker's name must be unique: keepalived lets a script and a file share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Namespace {
+    /// Scripts and everything that can stand in their place (`track_script`).
+    Check,
+    /// `track_file`
+    File,
+    /// `track_process`
+    Process,
+}
+
+/// What makes two blocks the same tracker, across a reload and for those who refer to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackerKey {
+    /// Where the name is unique.
+    pub namespace: Namespace,
+    /// The user's name for it.
+    pub name: String,
+}
+
+impl fmt::Display for TrackerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Something that is checked again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerConfig {
+    /// Its identity.
+    pub key: TrackerKey,
+    /// What to look at.
+    pub check: Arc<Check>,
+    /// When, and how many answers count.
+    pub rhythm: Rhythm,
+}
+
+/// When a check runs and how many answers turn it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// It answers by itself whenever its answer changes, instead of being run again.
+    pub watched: bool,
+    /// From one run's start to the next one's; not zero.
+    pub interval: Duration,
+    /// After this a run has failed; not zero.
+    pub timeout: Duration,
+    /// Successes in a row that end a failure.
+    pub rise: NonZeroU32,
+    /// Failures in a row that end a success.
+    pub fall: NonZeroU32,
+    /// Start as failed; otherwise the first answer decides alone.
+    pub init_fail: bool,
+    /// What a timeout says.
+    pub on_timeout: OnTimeout,
+    /// How long a success must last before it counts.
+    pub rise_delay: Duration,
+    /// How long a failure must last before it counts.
+    pub fall_delay: Duration,
+}
+
+/// What a timeout says about the thing checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTimeout {
+    /// It failed.
+    #[default]
+    Fail,
+    /// Nothing: a busy machine is no failure. With nothing known yet it still is.
+    Keep,
+}
+
+/// A tracker that moves a router's priority, or stops it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackRef {
+    /// Which; it exists.
+    pub tracker: TrackerKey,
+    /// How much.
+    pub weight: Weight,
+}
+
+/// An interface that does, by being up or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackedInterface {
+    /// Which; it need not exist, and is then down.
+    pub iface: IfName,
+    /// How much.
+    pub weight: Weight,
+}
+
+/// How much a reading counts, -254..=254. Zero does not move the priority: it decides whether the
+/// router can serve at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    value: i16,
+    reverse: bool,
+}
+
+impl Weight {
+    /// Failure means Fault.
+    pub const FAULT: Weight = Weight { value: 0, reverse: false };
+    /// The largest, and with a minus sign the smallest, value.
+    pub const MAX: i16 = 254;
+
+    /// Builds a weight.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] beyond ±254.
+    pub fn new(value: i64, reverse: bool) -> Result<Weight, OutOfRange> {
+        match i16::try_from(value) {
+            Ok(value) if value.unsigned_abs() <= Weight::MAX.unsigned_abs() => {
+                Ok(Weight { value, reverse })
+            }
+            _ => {
+                Err(OutOfRange { what: "weight", allowed: "-254 to 254", found: value.to_string() })
+            }
+        }
+    }
+
+    /// Whether it decides between Fault and service instead of moving the priority.
+    #[must_use]
+    pub fn is_fault(self) -> bool {
+        self.value == 0
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn value(self) -> i32 {
+        self.value.into()
+    }
+
+    /// Whether its direction is turned round.
+    #[must_use]
+    pub fn is_reverse(self) -> bool {
+        self.reverse
+    }
+
+    /// The most an up or down tracker of this weight ever adds.
+    #[must_use]
+    pub fn most_added(self) -> i32 {
+        self.signed().max(0)
+    }
+
+    /// With the sign that counts.
+    #[must_use]
+    pub fn signed(self) -> i32 {
+        if self.reverse { -self.value() } else { self.value() }
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.value, if self.reverse { " reverse" } else { "" })
+    }
+}
+
+/// Routers that change state together (`vrrp_sync_group`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// The user's name for it.
+    pub name: String,
+    /// Each exists and belongs to no other group.
+    pub members: Vec<RouterKey>,
+}

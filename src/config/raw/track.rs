@@ -1,0 +1,372 @@
+//! Trackers as written. All kinds share one struct, so that both dialects share one vocabulary:
+//! [`RawSettings::slot`] says where a setting goes, [`CheckKind::keys`] which ones a kind has.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::config::checks::{Command, ProcessPattern};
+use crate::config::diag::Spanned;
+use crate::config::model::Namespace;
+
+/// The kinds of trackers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckKind {
+    /// A command.
+    Script,
+    /// A number in a file.
+    File,
+    /// How many processes there are.
+    Process,
+    /// A TCP connection.
+    Tcp,
+    /// A web server.
+    Http,
+    /// A Patroni node's role.
+    Patroni,
+    /// Whether a proxy of HAProxy serves.
+    Haproxy,
+    /// Whether PostgreSQL or PgBouncer answers.
+    Postgres,
+}
+
+impl CheckKind {
+    /// Every kind, in the order of the manual.
+    pub const ALL: &'static [CheckKind] = &[
+        CheckKind::Script,
+        CheckKind::File,
+        CheckKind::Process,
+        CheckKind::Tcp,
+        CheckKind::Http,
+        CheckKind::Patroni,
+        CheckKind::Haproxy,
+        CheckKind::Postgres,
+    ];
+
+    /// Its name in both dialects.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            CheckKind::Script => "script",
+            CheckKind::File => "file",
+            CheckKind::Process => "process",
+            CheckKind::Tcp => "tcp",
+            CheckKind::Http => "http",
+            CheckKind::Patroni => "patroni",
+            CheckKind::Haproxy => "haproxy",
+            CheckKind::Postgres => "postgres",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<CheckKind> {
+        CheckKind::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Where its names must be unique.
+    #[must_use]
+    pub const fn namespace(self) -> Namespace {
+        match self {
+            CheckKind::File => Namespace::File,
+            CheckKind::Process => Namespace::Process,
+            CheckKind::Script
+            | CheckKind::Tcp
+            | CheckKind::Http
+            | CheckKind::Patroni
+            | CheckKind::Haproxy
+            | CheckKind::Postgres => Namespace::Check,
+        }
+    }
+
+    /// Every setting it has, by the names of vipd.toml.
+    pub fn keys(self) -> impl Iterator<Item = &'static str> {
+        let lists: &[&[&str]] = match self {
+            CheckKind::Script => &[keys::SCRIPT, keys::WEIGHT, keys::RUNS],
+            CheckKind::File => &[keys::FILE, keys::WEIGHT],
+            CheckKind::Process => &[keys::PROCESS, keys::WEIGHT],
+            CheckKind::Tcp | CheckKind::Postgres => &[keys::SERVER, keys::WEIGHT, keys::RUNS],
+            CheckKind::Http => &[keys::HTTP, keys::REQUEST, keys::WEIGHT, keys::RUNS],
+            CheckKind::Patroni => &[keys::PATRONI, keys::REQUEST, keys::WEIGHT, keys::RUNS],
+            CheckKind::Haproxy => &[keys::HAPROXY, keys::REQUEST, keys::WEIGHT, keys::RUNS],
+        };
+        lists.iter().copied().flatten().copied()
+    }
+}
+
+/// The settings of trackers, by the names of vipd.toml.
+pub mod keys {
+    /// Every tracker's.
+    pub const WEIGHT: &[&str] = &["weight", "reverse"];
+    /// Those of every check that runs again and again.
+    pub const RUNS: &[&str] = &["interval", "timeout", "rise", "fall", "init_fail", "on_timeout"];
+    /// A script's own.
+    pub const SCRIPT: &[&str] = &["command", "user", "group"];
+    /// A file's own.
+    pub const FILE: &[&str] = &["path"];
+    /// A process's own.
+    pub const PROCESS: &[&str] =
+        &["name", "command", "match", "quorum", "quorum_max", "rise_delay", "fall_delay"];
+    /// Those of a server that is only connected to.
+    pub const SERVER: &[&str] = &["connect"];
+    /// A web server's own.
+    pub const HTTP: &[&str] = &["url", "method", "status", "body"];
+    /// Patroni's own.
+    pub const PATRONI: &[&str] = &["url", "role", "max_lag", "max_lag_time", "tags"];
+    /// HAProxy's own.
+    pub const HAPROXY: &[&str] = &["socket", "url", "proxy", "side", "min_servers"];
+    /// Those of everything that is asked by HTTP.
+    pub const REQUEST: &[&str] = &["host", "headers", "ca", "cert", "key", "server_name", "verify"];
+}
+
+/// How a dialect writes a kind of tracker, for messages.
+#[derive(Debug)]
+pub struct TrackerWords {
+    /// Its block: `vrrp_script`.
+    pub block: &'static str,
+    /// Settings that are not called as in vipd.toml: that name, and the dialect's.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// How to ask a service instead of looking for its process, for a help line.
+    pub instead: &'static str,
+}
+
+/// A weight as written; what is missing comes from the tracker, then from the kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawWeight {
+    /// Points of priority.
+    pub value: Option<Spanned<i64>>,
+    /// Whether the direction is turned round.
+    pub reverse: Option<Spanned<bool>>,
+}
+
+/// One tracker.
+#[derive(Clone, Debug)]
+pub struct RawTracker {
+    /// Its name, at the place of the block's header.
+    pub name: Spanned<String>,
+    /// What it looks at.
+    pub kind: CheckKind,
+    /// How the dialect writes it.
+    pub words: &'static TrackerWords,
+    /// The settings that are there at all: one that cannot be read is wrong, not missing.
+    pub written: BTreeSet<String>,
+    /// Those that could be read.
+    pub settings: RawSettings,
+}
+
+impl RawTracker {
+    /// A tracker about which nothing but its name and kind is known.
+    #[must_use]
+    pub fn new(name: Spanned<String>, kind: CheckKind, words: &'static TrackerWords) -> RawTracker {
+        let (written, settings) = (BTreeSet::new(), RawSettings::default());
+        RawTracker { name, kind, words, written, settings }
+    }
+
+    /// What the dialect calls a setting.
+    #[must_use]
+    pub fn word(&self, key: &'static str) -> &'static str {
+        let own = self.words.settings.iter().find(|(known, _)| *known == key);
+        own.map_or(key, |(_, word)| word)
+    }
+}
+
+/// The settings of a tracker; [`CheckKind::keys`] says which a kind has.
+#[derive(Clone, Debug, Default)]
+pub struct RawSettings {
+    /// What it counts for those who do not say otherwise.
+    pub weight: RawWeight,
+    /// From run to run.
+    pub interval: Option<Spanned<Duration>>,
+    /// The longest a run may take.
+    pub timeout: Option<Spanned<Duration>>,
+    /// Successes that end a failure.
+    pub rise: Option<Spanned<i64>>,
+    /// Failures that end a success.
+    pub fall: Option<Spanned<i64>>,
+    /// Start as failed.
+    pub init_fail: Option<Spanned<bool>>,
+    /// `fail` or `keep`.
+    pub on_timeout: Option<Spanned<String>>,
+    /// How long a success must last.
+    pub rise_delay: Option<Spanned<Duration>>,
+    /// How long a failure must last.
+    pub fall_delay: Option<Spanned<Duration>>,
+    /// What a script runs.
+    pub command: Option<Spanned<Command>>,
+    /// As whom.
+    pub user: Option<Spanned<String>>,
+    /// With which group.
+    pub group: Option<Spanned<String>>,
+    /// The file.
+    pub path: Option<Spanned<String>>,
+    /// The processes that count.
+    pub processes: Option<Spanned<ProcessPattern>>,
+    /// The fewest of them.
+    pub quorum: Option<Spanned<i64>>,
+    /// The most.
+    pub quorum_max: Option<Spanned<i64>>,
+    /// `HOST:PORT`
+    pub connect: Option<Spanned<String>>,
+    /// `http://…` or `https://…`
+    pub url: Option<Spanned<String>>,
+    /// The HTTP method.
+    pub method: Option<Spanned<String>>,
+    /// The statuses that are success.
+    pub status: Option<Spanned<String>>,
+    /// A text the body must contain.
+    pub body: Option<Spanned<String>>,
+    /// The Host header.
+    pub host: Option<Spanned<String>>,
+    /// Further headers, name and value.
+    pub headers: Vec<(Spanned<String>, Spanned<String>)>,
+    /// PEM file of the authorities that vouch for the server.
+    pub ca: Option<Spanned<String>>,
+    /// PEM file with the client's certificate chain.
+    pub cert: Option<Spanned<String>>,
+    /// PEM file with its key.
+    pub key: Option<Spanned<String>>,
+    /// The name in the server's certificate.
+    pub server_name: Option<Spanned<String>>,
+    /// Whether the server's certificate is checked.
+    pub verify: Option<Spanned<bool>>,
+    /// The role in a Patroni cluster.
+    pub role: Option<Spanned<String>>,
+    /// How many bytes a standby may be behind.
+    pub max_lag: Option<Spanned<String>>,
+    /// How long it may be behind.
+    pub max_lag_time: Option<Spanned<Duration>>,
+    /// Tags a Patroni node must have, name and value.
+    pub tags: Vec<(Spanned<String>, Spanned<String>)>,
+    /// HAProxy's statistics socket.
+    pub socket: Option<Spanned<String>>,
+    /// The name of a frontend, backend or listen section.
+    pub proxy: Option<Spanned<String>>,
+    /// `frontend`, `backend` or `every`.
+    pub side: Option<Spanned<String>>,
+    /// The fewest servers up.
+    pub min_servers: Option<Spanned<i64>>,
+}
+
+/// Where a setting goes, and what shape it has.
+#[derive(Debug)]
+pub enum Slot<'a> {
+    /// A text.
+    Text(&'a mut Option<Spanned<String>>),
+    /// A whole number.
+    Number(&'a mut Option<Spanned<i64>>),
+    /// A length of time.
+    Time(&'a mut Option<Spanned<Duration>>),
+    /// True or false.
+    Flag(&'a mut Option<Spanned<bool>>),
+    /// Names with values.
+    Pairs(&'a mut Vec<(Spanned<String>, Spanned<String>)>),
+}
+
+impl RawSettings {
+    /// Where the setting of this name goes; `None` for those each dialect writes in its own way
+    /// (`command`, `name`, `match`) and for those there are not.
+    pub fn slot(&mut self, key: &str) -> Option<Slot<'_>> {
+        Some(match key {
+            "weight" => Slot::Number(&mut self.weight.value),
+            "reverse" => Slot::Flag(&mut self.weight.reverse),
+            "interval" => Slot::Time(&mut self.interval),
+            "timeout" => Slot::Time(&mut self.timeout),
+            "rise" => Slot::Number(&mut self.rise),
+            "fall" => Slot::Number(&mut self.fall),
+            "init_fail" => Slot::Flag(&mut self.init_fail),
+            "on_timeout" => Slot::Text(&mut self.on_timeout),
+            "rise_delay" => Slot::Time(&mut self.rise_delay),
+            "fall_delay" => Slot::Time(&mut self.fall_delay),
+            "user" => Slot::Text(&mut self.user),
+            "group" => Slot::Text(&mut self.group),
+            "path" => Slot::Text(&mut self.path),
+            "quorum" => Slot::Number(&mut self.quorum),
+            "quorum_max" => Slot::Number(&mut self.quorum_max),
+            "connect" => Slot::Text(&mut self.connect),
+            "url" => Slot::Text(&mut self.url),
+            "method" => Slot::Text(&mut self.method),
+            "status" => Slot::Text(&mut self.status),
+            "body" => Slot::Text(&mut self.body),
+            "host" => Slot::Text(&mut self.host),
+            "headers" => Slot::Pairs(&mut self.headers),
+            "ca" => Slot::Text(&mut self.ca),
+            "cert" => Slot::Text(&mut self.cert),
+            "key" => Slot::Text(&mut self.key),
+            "server_name" => Slot::Text(&mut self.server_name),
+            "verify" => Slot::Flag(&mut self.verify),
+            "role" => Slot::Text(&mut self.role),
+            "max_lag" => Slot::Text(&mut self.max_lag),
+            "max_lag_time" => Slot::Time(&mut self.max_lag_time),
+            "tags" => Slot::Pairs(&mut self.tags),
+            "socket" => Slot::Text(&mut self.socket),
+            "proxy" => Slot::Text(&mut self.proxy),
+            "side" => Slot::Text(&mut self.side),
+            "min_servers" => Slot::Number(&mut self.min_servers),
+            _ => return None,
+        })
+    }
+}
+
+/// What a router or a group tracks.
+#[derive(Clone, Debug)]
+pub struct RawTrackRef {
+    /// The tracker's name.
+    pub name: Spanned<String>,
+    /// Where to look for it; anywhere if the dialect does not say.
+    pub namespace: Option<Namespace>,
+    /// Its own weight.
+    pub weight: RawWeight,
+}
+
+/// An interface that a router or a group tracks.
+#[derive(Clone, Debug)]
+pub struct RawTrackedInterface {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Its weight.
+    pub weight: RawWeight,
+}
+
+/// How a dialect writes a group, for messages.
+#[derive(Debug)]
+pub struct GroupWords {
+    /// Its block.
+    pub block: &'static str,
+    /// What a member is.
+    pub member: &'static str,
+    /// Its list of members.
+    pub members: &'static str,
+    /// How to follow weights within it.
+    pub weights: &'static str,
+}
+
+/// Routers that change state together.
+#[derive(Clone, Debug)]
+pub struct RawGroup {
+    /// Its name, at the place of the block's header.
+    pub name: Spanned<String>,
+    /// How the dialect writes it.
+    pub words: &'static GroupWords,
+    /// The names of its routers.
+    pub members: Vec<Spanned<String>>,
+    /// What all of them track.
+    pub track: Vec<RawTrackRef>,
+    /// The interfaces they track.
+    pub track_interfaces: Vec<RawTrackedInterface>,
+    /// Follow weights too, and not Fault alone.
+    pub weights: Option<Spanned<bool>>,
+}
+
+impl RawGroup {
+    /// A group about which nothing but its name is known.
+    #[must_use]
+    pub fn new(name: Spanned<String>, words: &'static GroupWords) -> RawGroup {
+        RawGroup {
+            name,
+            words,
+            members: Vec::new(),
+            track: Vec::new(),
+            track_interfaces: Vec::new(),
+            weights: None,
+        }
+    }
+}

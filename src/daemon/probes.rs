@@ -1,0 +1,130 @@
+//! Checks, from the engine's asking to its answer.
+//!
+//! The control thread sends orders over an unbounded channel: it may not wait, and the engine asks
+//! for a check only after it has answered. In the runtime of the "effects" thread one task takes the
+//! orders and one task per check runs it, one run at a time, so an overdue check that is asked again
+//! comes to it when its run is over. Cancelling a check drops its task, which kills the script it
+//! runs; what is left of them ends with the daemon.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+
+use super::Inbox;
+use crate::config::checks::Check;
+use crate::engine::ProbeId;
+use crate::probe::resolve::Resolver;
+use crate::probe::script::Scripts;
+use crate::probe::{Probe, Tools};
+use crate::sys::process::allow_more_descriptors;
+
+/// Always this program, even when another has been installed in its place.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// All checks, from the control thread.
+#[derive(Debug)]
+pub(super) struct Probes {
+    orders: UnboundedSender<Order>,
+    scripts: Scripts,
+}
+
+#[derive(Debug)]
+enum Order {
+    Run { probe: ProbeId, check: Arc<Check>, timeout: Duration },
+    Cancel { probe: ProbeId },
+}
+
+impl Probes {
+    /// Runs checks in `runtime` and sends what they say to `inbox`. `successor`: this process was
+    /// another daemon before.
+    pub(super) fn start(
+        runtime: &Handle,
+        inbox: UnboundedSender<Inbox>,
+        successor: bool,
+    ) -> io::Result<Probes> {
+        allow_more_descriptors()?;
+        let scripts = {
+            let _of_that_thread = runtime.enter();
+            Scripts::guarded(PathBuf::from(OWN_PROGRAM), successor)?
+        };
+        let tools = Tools::with(Resolver::default(), scripts.clone());
+        let (orders, queue) = unbounded_channel();
+        runtime.spawn(obey(queue, tools, inbox));
+        Ok(Probes { orders, scripts })
+    }
+
+    pub(super) fn run(&self, probe: ProbeId, check: Arc<Check>, timeout: Duration) {
+        let _ = self.orders.send(Order::Run { probe, check, timeout });
+    }
+
+    pub(super) fn cancel(&self, probe: ProbeId) {
+        let _ = self.orders.send(Order::Cancel { probe });
+    }
+}
+
+impl Drop for Probes {
+    /// No script outlives the daemon.
+    fn drop(&mut self) {
+        self.scripts.kill_all();
+    }
+}
+
+/// One check under way; dropped, it ends.
+#[derive(Debug)]
+struct Task {
+    runs: UnboundedSender<Duration>,
+    handle: AbortHandle,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
+
+async fn obey(mut orders: UnboundedReceiver<Order>, tools: Tools, inbox: UnboundedSender<Inbox>) {
+    let mut tasks: BTreeMap<ProbeId, Task> = BTreeMap::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Cancel { probe } => drop(tasks.remove(&probe)),
+            Order::Run { probe, check, timeout } => {
+                let task = tasks.entry(probe).or_insert_with(|| {
+                    let (runs, queue) = unbounded_channel();
+                    let attend = attend(probe, Probe::new(&check, &tools), queue, inbox.clone());
+                    Task { runs, handle: tokio::spawn(attend).abort_handle() }
+                });
+                // A task ends only by being dropped.
+                let _ = task.runs.send(timeout);
+            }
+        }
+    }
+}
+
+/// Answers every run, and every change of a watched check once it has run.
+async fn attend(
+    id: ProbeId,
+    mut probe: Probe,
+    mut runs: UnboundedReceiver<Duration>,
+    inbox: UnboundedSender<Inbox>,
+) {
+    let Some(mut timeout) = runs.recv().await else { return };
+    let mut outcome = probe.run(timeout).await;
+    while inbox.send(Inbox::Probed { probe: id, outcome }).is_ok() {
+        // Both are cancel-safe: a run that was asked for stays in the channel, a change that was
+        // not reported is still one.
+        outcome = tokio::select! {
+            asked = runs.recv() => {
+                let Some(asked) = asked else { return };
+                timeout = asked;
+                probe.run(timeout).await
+            }
+            changed = probe.changed(timeout) => changed,
+        };
+    }
+}

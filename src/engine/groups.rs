@@ -1,0 +1,139 @@
+//! Sync groups: routers that change state together (R29).
+//!
+//! A member that cannot serve keeps the others from serving, through their environment. What else
+//! they owe each other is settled after every input: a member that follows a better master takes
+//! the others along, without a resignation; one whose timer has ended waits until all want to be
+//! master, or joins those that are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::{GroupConfig, RouterKey};
+use crate::engine::Engine;
+use crate::engine::io::{Level, RouterId};
+use crate::status::State;
+use crate::types::Now;
+use crate::vrrp::router::{Environment, Fault, Router};
+
+/// The groups of the configuration that have at least two members.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    groups: Vec<Group>,
+    of: BTreeMap<RouterId, usize>,
+    /// Those of which a member may have changed since they were settled.
+    touched: BTreeSet<usize>,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: String,
+    members: Vec<RouterId>,
+}
+
+impl Groups {
+    pub(super) fn configure(
+        &mut self,
+        configs: &[GroupConfig],
+        by_key: &BTreeMap<RouterKey, RouterId>,
+    ) {
+        *self = Groups::default();
+        for config in configs {
+            let members: Vec<RouterId> =
+                config.members.iter().filter_map(|key| by_key.get(key).copied()).collect();
+            if members.len() > 1 {
+                self.of.extend(members.iter().map(|id| (*id, self.groups.len())));
+                self.groups.push(Group { name: config.name.clone(), members });
+            }
+        }
+    }
+
+    pub(super) fn touched(&mut self, id: RouterId) {
+        self.touched.extend(self.of.get(&id));
+    }
+
+    pub(super) fn contains(&self, id: RouterId) -> bool {
+        self.of.contains_key(&id)
+    }
+
+    fn of(&self, id: RouterId) -> Option<&Group> {
+        self.groups.get(*self.of.get(&id)?)
+    }
+
+    /// The others of its group.
+    pub(super) fn beside(&self, id: RouterId) -> impl Iterator<Item = RouterId> + use<'_> {
+        let members = self.of(id).map(|group| group.members.as_slice()).unwrap_or_default();
+        members.iter().copied().filter(move |member| *member != id)
+    }
+
+    pub(super) fn name_of(&self, id: RouterId) -> Option<&str> {
+        self.of(id).map(|group| group.name.as_str())
+    }
+}
+
+impl Engine {
+    /// The routers a command for one of them is for: its whole group.
+    pub(super) fn in_step_with(&self, id: RouterId) -> BTreeSet<RouterId> {
+        std::iter::once(id).chain(self.groups.beside(id)).collect()
+    }
+
+    /// A member that cannot serve keeps `id` from serving.
+    pub(super) fn group_faults(&self, id: RouterId, env: &mut Environment) {
+        let Some(name) = self.groups.name_of(id) else { return };
+        let others = self.groups.beside(id).filter_map(|id| self.routers.get(&id));
+        for other in others {
+            if let Some(fault) = other.env.own_fault() {
+                let (group, member) = (name.to_owned(), other.cfg.name.clone());
+                env.faults.insert(Fault::Group { group, member, why: fault.to_string() });
+            }
+        }
+    }
+
+    /// Brings every group in step of which a member may have changed.
+    pub(super) fn settle_groups(&mut self, now: Now) {
+        for group in std::mem::take(&mut self.groups.touched) {
+            self.settle(now, group);
+        }
+        self.groups.touched.clear();
+    }
+
+    fn settle(&mut self, now: Now, group: usize) {
+        let Some(Group { name, members }) = self.groups.groups.get(group) else { return };
+        let (name, members) = (name.clone(), members.clone());
+        let with = |holds: fn(&Router) -> bool| -> Vec<RouterId> {
+            let held = |id: &RouterId| self.routers.get(id).is_some_and(holds);
+            members.iter().copied().filter(held).collect()
+        };
+        let masters = with(|router| router.state() == State::Master);
+        if let Some(better) = with(Router::follows_a_better_one).first() {
+            let follower = self.routers.get(better).map(|r| r.cfg.name.clone());
+            let reason =
+                format!("{} of group {name} follows another master", follower.unwrap_or_default());
+            for id in &masters {
+                if let Some(router) = self.routers.get_mut(id) {
+                    router.follow_group(now, reason.clone(), &mut self.out);
+                }
+                self.rearm(*id);
+            }
+            if !masters.is_empty() {
+                self.synced(&name, State::Backup);
+            }
+            return;
+        }
+        let willing = with(Router::wants_master);
+        if willing.is_empty() || (masters.is_empty() && willing.len() < members.len()) {
+            return;
+        }
+        for id in willing {
+            if let Some(router) = self.routers.get_mut(&id) {
+                router.join_masters(now, &mut self.out);
+            }
+            self.rearm(id);
+        }
+        self.synced(&name, State::Master);
+    }
+
+    /// keepalived's line.
+    fn synced(&mut self, group: &str, state: State) {
+        let message = format!("VRRP_Group({group}) Syncing instances to {state} state");
+        self.out.record(Level::Info, None, message);
+    }
+}

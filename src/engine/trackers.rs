@@ -1,0 +1,300 @@
+//! Checks: run in time, and what they say handed to the routers that track them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::agenda::Agenda;
+use crate::config::checks::Check;
+use crate::config::{TrackRef, TrackedInterface, TrackerConfig, TrackerKey, Weight};
+use crate::engine::Engine;
+use crate::engine::io::{Action, Level, ProbeId, RouterId};
+use crate::status::{Standing, TrackedStatus, TrackerStatus};
+use crate::track::outcome::{Cause, Outcome, Verdict};
+use crate::track::probe::Probe;
+use crate::track::weight::{Effect, Reading};
+use crate::types::Now;
+use crate::vrrp::ledger::millis;
+use crate::vrrp::outbox::Outbox;
+use crate::vrrp::router::{Environment, Fault, Router};
+
+/// Every check of the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Trackers {
+    by_id: BTreeMap<ProbeId, Tracker>,
+    by_key: BTreeMap<TrackerKey, ProbeId>,
+    agenda: Agenda<ProbeId>,
+    next_id: u32,
+}
+
+#[derive(Debug)]
+struct Tracker {
+    cfg: Arc<TrackerConfig>,
+    probe: Probe,
+}
+
+impl Trackers {
+    /// A check that still looks at the same thing keeps what it knows, and a run under way.
+    pub(super) fn reconfigure(
+        &mut self,
+        now: Now,
+        configs: &[Arc<TrackerConfig>],
+        out: &mut Outbox,
+    ) {
+        let stays = |tracker: &Tracker| {
+            configs.iter().find(|c| c.key == tracker.cfg.key && c.check == tracker.cfg.check)
+        };
+        let mut gone = Vec::new();
+        for (id, tracker) in &mut self.by_id {
+            match stays(tracker) {
+                None => gone.push(*id),
+                Some(cfg) if *cfg == tracker.cfg => {}
+                Some(cfg) => {
+                    tracker.cfg = Arc::clone(cfg);
+                    tracker.probe.reconfigured(now, cfg.rhythm.clone());
+                    self.agenda.set(*id, tracker.probe.deadline());
+                }
+            }
+        }
+        for id in gone {
+            self.cancel(id, out);
+        }
+        for cfg in configs {
+            if self.by_key.contains_key(&cfg.key) {
+                continue;
+            }
+            let id = ProbeId(self.next_id);
+            let probe = Probe::new(self.next_id, cfg.rhythm.clone(), now);
+            self.next_id += 1;
+            self.agenda.set(id, probe.deadline());
+            self.by_key.insert(cfg.key.clone(), id);
+            self.by_id.insert(id, Tracker { cfg: Arc::clone(cfg), probe });
+        }
+    }
+
+    /// Nothing is asked any more.
+    pub(super) fn stop(&mut self, out: &mut Outbox) {
+        while let Some(id) = self.by_id.keys().next().copied() {
+            self.cancel(id, out);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Now> {
+        self.agenda.first()
+    }
+
+    /// In the order of the configuration.
+    pub(super) fn status(&self, configs: &[Arc<TrackerConfig>], now: Now) -> Vec<TrackerStatus> {
+        configs.iter().filter_map(|cfg| Some(self.get(&cfg.key)?.status(now))).collect()
+    }
+
+    fn get(&self, key: &TrackerKey) -> Option<&Tracker> {
+        self.by_id.get(self.by_key.get(key)?)
+    }
+
+    fn cancel(&mut self, id: ProbeId, out: &mut Outbox) {
+        if let Some(tracker) = self.by_id.remove(&id) {
+            self.by_key.remove(&tracker.cfg.key);
+            self.agenda.set(id, None);
+            out.push(Action::Cancel { probe: id });
+        }
+    }
+}
+
+impl Engine {
+    /// Runs the checks whose time has come.
+    pub(super) fn checks_due(&mut self, now: Now) {
+        while let Some(id) = self.trackers.agenda.due(now) {
+            let Some(tracker) = self.trackers.by_id.get_mut(&id) else { continue };
+            let due = tracker.probe.time_passed(now);
+            self.trackers.agenda.set(id, tracker.probe.deadline());
+            if due.start {
+                let (check, timeout) = (Arc::clone(&tracker.cfg.check), tracker.cfg.rhythm.timeout);
+                self.out.push(Action::Probe { probe: id, check, timeout });
+            }
+            if due.turned {
+                self.turned(now, id);
+            }
+        }
+    }
+
+    pub(super) fn probed(&mut self, now: Now, id: ProbeId, outcome: Outcome) {
+        let Some(tracker) = self.trackers.by_id.get_mut(&id) else { return };
+        let turned = tracker.probe.answered(now, outcome);
+        self.trackers.agenda.set(id, tracker.probe.deadline());
+        if turned {
+            self.turned(now, id);
+        }
+    }
+
+    /// A reading changed: it is said once, and felt by every router that tracks it.
+    fn turned(&mut self, now: Now, id: ProbeId) {
+        let Some(tracker) = self.trackers.by_id.get(&id) else { return };
+        let key = tracker.cfg.key.clone();
+        let (level, message) = tracker.news();
+        self.out.record(level, None, message);
+        let tracks = |router: &Router| router.cfg.track.iter().any(|t| t.tracker == key);
+        let concerned: Vec<RouterId> =
+            self.routers.values().filter(|router| tracks(router)).map(|router| router.id).collect();
+        for id in concerned {
+            self.survey(now, id);
+        }
+    }
+
+    /// What all trackers of a router mean for it.
+    pub(super) fn trackers_of(&self, router: &Router, env: &mut Environment) {
+        for tracked in &router.cfg.track {
+            let Some(tracker) = self.trackers.get(&tracked.tracker) else { continue };
+            if tracker.probe.is_untested() {
+                env.untested.insert(tracked.tracker.name.clone());
+            }
+            match tracker.effect(tracked) {
+                Effect::Adds(points) => env.tracked += points,
+                Effect::Fault => {
+                    env.faults.insert(Fault::Tracker(tracker.complaint()));
+                }
+            }
+        }
+        for tracked in &router.cfg.track_interfaces {
+            let reading = self.interface_reading(tracked);
+            match (tracked.weight.effect(reading), reading) {
+                (Effect::Adds(points), _) => env.tracked += points,
+                (Effect::Fault, Reading::Up) => {
+                    let text = format!("interface {} is up", tracked.iface);
+                    env.faults.insert(Fault::Tracker(text));
+                }
+                (Effect::Fault, _) => {
+                    env.faults.insert(Fault::LinkDown(tracked.iface.clone()));
+                }
+            }
+        }
+    }
+
+    /// The parts of a router's priority.
+    pub(super) fn tracking_status(&self, router: &Router) -> Vec<TrackedStatus> {
+        let part = |name: &dyn fmt::Display, kind: &str, weight: Weight, effect| TrackedStatus {
+            name: name.to_string(),
+            kind: kind.to_owned(),
+            weight: weight.to_string(),
+            adds: match effect {
+                Effect::Adds(points) => points,
+                Effect::Fault => 0,
+            },
+            fault: effect == Effect::Fault,
+        };
+        let checks = router.cfg.track.iter().filter_map(|tracked| {
+            let tracker = self.trackers.get(&tracked.tracker)?;
+            let kind = tracker.cfg.check.kind();
+            Some(part(&tracked.tracker, kind, tracked.weight, tracker.effect(tracked)))
+        });
+        let interfaces = router.cfg.track_interfaces.iter().map(|tracked| {
+            let effect = tracked.weight.effect(self.interface_reading(tracked));
+            part(&tracked.iface, "interface", tracked.weight, effect)
+        });
+        checks.chain(interfaces).collect()
+    }
+
+    fn interface_reading(&self, tracked: &TrackedInterface) -> Reading {
+        let name = &tracked.iface;
+        let link = self.links.by_name(name);
+        let up = link.is_some_and(|link| self.debounce.is_running(name, link.running));
+        if up { Reading::Up } else { Reading::Down }
+    }
+}
+
+impl Tracker {
+    fn effect(&self, tracked: &TrackRef) -> Effect {
+        match (&*self.cfg.check, self.probe.reading()) {
+            // A number that cannot be read is no number: the router must not serve on a guess.
+            (Check::File(_), Reading::Down) => Effect::Fault,
+            (_, reading) => tracked.weight.effect(reading),
+        }
+    }
+
+    /// Why it keeps a router from serving.
+    fn complaint(&self) -> String {
+        let name = &self.cfg.key;
+        let last = self.probe.last().map(|(_, outcome)| outcome);
+        match (self.probe.reading(), last) {
+            (Reading::Value(value), _) => format!("{name} says {value}"),
+            (Reading::Up, _) => format!("{name} succeeds, which means FAULT here"),
+            (_, Some(Outcome { verdict: Verdict::Failed(cause), detail, .. })) => {
+                format!("{name} failed: {}", with_detail(&cause.to_string(), detail))
+            }
+            (_, Some(_)) => format!("{name} has not succeeded often enough yet"),
+            (_, None) => format!("{name} has not succeeded yet"),
+        }
+    }
+
+    /// The line of the log when the reading changes; keepalived's words for what it knows too.
+    fn news(&self) -> (Level, String) {
+        let name = &self.cfg.key;
+        let reading = self.probe.reading();
+        let last = self.probe.last().map(|(_, outcome)| outcome);
+        let detail = last.map_or("", |outcome| outcome.detail.as_str());
+        let verdict = last.map_or(Verdict::Passed, |outcome| outcome.verdict);
+        let message = match (&*self.cfg.check, reading, verdict) {
+            (_, Reading::Value(value), _) => {
+                format!("Tracked file {name} says {}", with_detail(&value.to_string(), detail))
+            }
+            (Check::Process(_), Reading::Up, _) => {
+                format!("Quorum gained for tracked process {name}")
+            }
+            (Check::Process(_), _, _) => format!("Quorum lost for tracked process {name}"),
+            (Check::Script(_), Reading::Up, _) => format!("VRRP_Script({name}) succeeded"),
+            (Check::Script(_), _, Verdict::Failed(Cause::Exit(code))) => {
+                format!("VRRP_Script({name}) failed (exited with status {code})")
+            }
+            (Check::Script(_), _, Verdict::Failed(Cause::Signal(signal))) => {
+                format!("VRRP_Script({name}) failed (due to signal {signal})")
+            }
+            (Check::Script(_), _, Verdict::Failed(Cause::TimedOut)) => {
+                format!("VRRP_Script({name}) timed_out")
+            }
+            (_, Reading::Up, _) => format!("Check {name} succeeded"),
+            (_, _, Verdict::Failed(cause)) => {
+                format!("Check {name} failed: {}", with_detail(&cause.to_string(), detail))
+            }
+            (_, _, Verdict::Passed | Verdict::Value(_)) => format!("Check {name} failed"),
+        };
+        (if reading == Reading::Down { Level::Warn } else { Level::Info }, message)
+    }
+
+    fn status(&self, now: Now) -> TrackerStatus {
+        let probe = &self.probe;
+        let last = probe.last();
+        let outcome = last.map(|(_, outcome)| outcome);
+        let (against, needed) = probe.against();
+        let rhythm = probe.rhythm();
+        let text = |text: fn(&Outcome) -> &String| outcome.map(text).cloned().unwrap_or_default();
+        TrackerStatus {
+            name: self.cfg.key.name.clone(),
+            kind: self.cfg.check.kind().to_owned(),
+            standing: match probe.reading() {
+                Reading::Untested => Standing::Untested,
+                Reading::Up => Standing::Up,
+                Reading::Down => Standing::Down,
+                Reading::Value(value) => Standing::Value(value),
+            },
+            standing_age_ms: millis(now.since(probe.since())),
+            against,
+            needed: needed.get(),
+            answer: outcome.map(|outcome| match outcome.verdict {
+                Verdict::Passed => "passed".to_owned(),
+                Verdict::Failed(cause) => cause.to_string(),
+                Verdict::Value(value) => value.to_string(),
+            }),
+            answer_age_ms: last.map(|(at, _)| millis(now.since(*at))),
+            took_ms: outcome.map(|outcome| millis(outcome.took)),
+            detail: text(|outcome| &outcome.detail),
+            output: text(|outcome| &outcome.output),
+            running_ms: probe.running_since().map(|since| millis(now.since(since))),
+            interval_ms: (!rhythm.watched).then(|| millis(rhythm.interval)),
+            timeout_ms: millis(rhythm.timeout),
+        }
+    }
+}
+
+fn with_detail(what: &str, detail: &str) -> String {
+    if detail.is_empty() { what.to_owned() } else { format!("{what} ({detail})") }
+}
