@@ -3,6 +3,7 @@
 //! Judged by packets on the wire, the kernel's addresses, the switch's table, the client's neighbour
 //! cache and what a pinging client gets; never by our own log.
 
+mod groups;
 mod ipv6;
 mod lifecycle;
 mod mismatch;
@@ -12,4 +13,5 @@ mod published;
 mod reload;
 mod stall;
 mod tiebreak;
+mod tracking;
 mod unicast;
