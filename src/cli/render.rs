@@ -11,6 +11,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 
 use super::fold::{fold, fold_under};
+use crate::engine::allow_vrrp;
 use crate::status::{
     AddressStatus, Daemon, MasterStatus, Outlook, PeerStatus, RouterStatus, Snapshot, Span, State,
     Successor, TransitionStatus,
@@ -164,6 +165,9 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     if let Some(lasts) = router.outlook.as_ref().and_then(|outlook| outlook.release) {
         let lasts = span(lasts);
         line("lease", &format!("if only vipd dies, the kernel removes its addresses in {lasts}"));
+    }
+    if router.state == State::Master && router.last_heard_ms.is_none() {
+        line("heard", &never_heard(router));
     }
     for hint in &router.hints {
         line("hint", hint);
@@ -385,6 +389,17 @@ fn next_failure(router: &RouterStatus) -> Option<String> {
             )
         }
     })
+}
+
+/// Nobody heard is normal for one master and the sign of a filter for two.
+fn never_heard(router: &RouterStatus) -> String {
+    let RouterStatus { interface, family, .. } = router;
+    let allow = allow_vrrp(*family);
+    format!(
+        "no other node on {interface} since the start: backups are silent, so this is as it should \
+         be if no other node says MASTER. If one does, IP protocol 112 is filtered between you: on \
+         both hosts, {allow} lets VRRP in"
+    )
 }
 
 /// "2.4 to 3.4 s", "609 ms".

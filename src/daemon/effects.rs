@@ -167,6 +167,15 @@ impl Effects {
             }
             Action::Probe { probe, check, timeout } => self.probes.run(probe, check, timeout),
             Action::Cancel { probe } => self.probes.cancel(probe),
+            Action::Overhear { iface, listen, open: true } => {
+                let fit = Fit::of(&self.config, self.links.get(&iface), listen);
+                if let Err(error) = self.sockets.overhear(iface, listen, &fit) {
+                    tracing::debug!("listen for misconfigured peers: {error}");
+                }
+            }
+            Action::Overhear { iface, listen, open: false } => {
+                self.sockets.overhear_no_more(iface, listen);
+            }
             Action::Notify(transition) => self.transition(&transition),
             Action::Record(event) => record(&event),
             Action::Exit => return ControlFlow::Break(()),

@@ -1,17 +1,29 @@
 //! The daemon's side of the control socket: who may do what, and what only files and the wall clock
 //! know. Runs on the effects thread.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use nix::net::if_::if_nametoindex;
 use nix::unistd::{Group, getegid, geteuid};
 
 use super::drains::Drains;
 use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
-use crate::status::Snapshot;
+use crate::engine::allow_vrrp;
+use crate::status::{RouterStatus, Snapshot, State};
+use crate::sys::echo::{self, Place};
+use crate::types::{Family, IfIndex};
+
+/// How long a packet may take from this host to itself.
+const ECHO_WITHIN: Duration = Duration::from_millis(50);
+/// For how long it is believed that a host does not hear itself.
+const DEAF_FOR: Duration = Duration::from_secs(5);
 
 /// What the server asks.
 pub(super) struct DaemonHost {
@@ -21,6 +33,8 @@ pub(super) struct DaemonHost {
     pub(super) drains: Drains,
     /// Who may command.
     pub(super) access: Access,
+    /// Whether the host hears itself.
+    pub(super) ears: Ears,
 }
 
 impl Host for DaemonHost {
@@ -33,6 +47,7 @@ impl Host for DaemonHost {
                 router.drained_sticky = drained.sticky;
             }
         }
+        self.ears.complete(snapshot);
     }
 
     fn permits(&self, client: Client, request: &Request) -> Result<(), String> {
@@ -62,6 +77,56 @@ impl Host for DaemonHost {
             _ => response,
         }
     }
+}
+
+/// Where routers that have never heard anybody listen, the host looks whether it could.
+#[derive(Default)]
+pub(super) struct Ears {
+    deaf: Mutex<Option<(Instant, BTreeSet<Place>)>>,
+}
+
+impl Ears {
+    fn complete(&self, snapshot: &mut Snapshot) {
+        let place = |router: &RouterStatus| {
+            let listens = router.state != State::Fault && router.last_heard_ms.is_none();
+            let group = router.destinations.iter().find(|to| listens && to.is_multicast())?;
+            let index = if_nametoindex(router.interface.as_str()).ok()?;
+            Some((IfIndex(index), *group))
+        };
+        let places: BTreeSet<Place> = snapshot.routers.iter().filter_map(place).collect();
+        if places.is_empty() {
+            return;
+        }
+        let deaf = self.deaf_at(&places);
+        for router in &mut snapshot.routers {
+            if let Some((_, group)) = place(router).filter(|place| deaf.contains(place)) {
+                router.hints.insert(0, deaf_hint(router, group));
+            }
+        }
+    }
+
+    /// That the host hears itself is asked again each time: it is told at once.
+    fn deaf_at(&self, places: &BTreeSet<Place>) -> BTreeSet<Place> {
+        let mut known = self.deaf.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((at, deaf)) if at.elapsed() < DEAF_FOR && !deaf.is_empty() => deaf.clone(),
+            Some(_) | None => {
+                let places: Vec<Place> = places.iter().copied().collect();
+                let deaf: BTreeSet<Place> = echo::deaf(&places, ECHO_WITHIN).into_iter().collect();
+                *known = Some((Instant::now(), deaf.clone()));
+                deaf
+            }
+        }
+    }
+}
+
+fn deaf_hint(router: &RouterStatus, group: IpAddr) -> String {
+    let (interface, allow) = (&router.interface, allow_vrrp(Family::of(group)));
+    format!(
+        "no advert of another node was ever received on {interface} since the start, and a packet of \
+         IP protocol 112 that this host sends to {group} there does not come back to it either: its \
+         own packet filter drops them. {allow} lets VRRP in"
+    )
 }
 
 fn wall_clock() -> String {

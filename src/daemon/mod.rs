@@ -57,7 +57,7 @@ use background::{Background, Notice};
 use commands::{Answer, Plan, Prepared, Successor};
 use drains::Drains;
 use effects::Effects;
-use host::{Access, DaemonHost};
+use host::{Access, DaemonHost, Ears};
 use pidfile::PidFile;
 use probes::Probes;
 use sockets::Heard;
@@ -209,6 +209,7 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
         lost: Box::new(log.lost()),
         drains,
         access: Access::new(options.run_dir.join(SOCKET_NAME)),
+        ears: Ears::default(),
     };
     let group = options.config.globals.control_group.clone();
     let background = Background::start(listener, asks_tx, Arc::new(host), group)

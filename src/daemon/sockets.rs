@@ -13,10 +13,16 @@ use crate::sys::rawsock::{Receiver, Sender};
 use crate::sys::ready::ReadySet;
 use crate::types::{Family, IfIndex, IfName};
 
+/// Bytes of the receive buffer where only misconfigured peers are heard: what is lost there is only
+/// another of the same.
+const OVERHEARING_BUFFER: usize = 1 << 16;
+
 /// Open sockets, found by where they listen (to send) and by token (to receive).
 pub(super) struct Sockets {
     ready: ReadySet,
     endpoints: BTreeMap<(IfIndex, Listen), Endpoint>,
+    /// Where only misconfigured peers are heard, with their tokens.
+    overheard: BTreeMap<(IfIndex, Listen), (Receiver, u64)>,
     tokens: BTreeMap<u64, (IfIndex, Listen, Hears)>,
     next_token: u64,
 }
@@ -33,6 +39,7 @@ struct Endpoint {
 enum Hears {
     Adverts,
     Announcements,
+    Misconfigured,
 }
 
 /// A socket that has something to read.
@@ -56,6 +63,7 @@ impl Sockets {
         Ok(Sockets {
             ready: ReadySet::new()?,
             endpoints: BTreeMap::new(),
+            overheard: BTreeMap::new(),
             tokens: BTreeMap::new(),
             next_token: 0,
         })
@@ -76,20 +84,39 @@ impl Sockets {
                 operation: format!("listen for announcements on {}", name_of(iface)),
                 cause: crate::sys::cause(&error),
             })?;
-        let watch = |error: io::Error| OpError {
-            operation: "watch a raw socket".to_owned(),
-            cause: crate::sys::cause(&error),
-        };
         let tokens = [self.next_token, self.next_token + 1];
         self.next_token += 2;
         let [adverts, announced] = tokens;
-        self.ready.add(&receiver, adverts).map_err(watch)?;
-        self.ready.add(&announcements, announced).map_err(watch)?;
+        self.ready.add(&receiver, adverts).map_err(|error| watch(&error))?;
+        self.ready.add(&announcements, announced).map_err(|error| watch(&error))?;
         self.tokens.insert(adverts, (iface, listen, Hears::Adverts));
         self.tokens.insert(announced, (iface, listen, Hears::Announcements));
         let endpoint = Endpoint { receiver, sender, announcements, tokens };
         self.endpoints.insert((iface, listen), endpoint);
         Ok(())
+    }
+
+    /// Receive there too, and never send.
+    pub(super) fn overhear(
+        &mut self,
+        iface: IfIndex,
+        listen: Listen,
+        fit: &Fit,
+    ) -> Result<(), OpError> {
+        let vrids = fit.vrids.as_deref();
+        let receiver = Receiver::open(iface, listen, vrids, OVERHEARING_BUFFER)?;
+        let token = self.next_token;
+        self.next_token += 1;
+        self.ready.add(&receiver, token).map_err(|error| watch(&error))?;
+        self.tokens.insert(token, (iface, listen, Hears::Misconfigured));
+        self.overheard.insert((iface, listen), (receiver, token));
+        Ok(())
+    }
+
+    pub(super) fn overhear_no_more(&mut self, iface: IfIndex, listen: Listen) {
+        if let Some((_, token)) = self.overheard.remove(&(iface, listen)) {
+            self.tokens.remove(&token);
+        }
     }
 
     /// Close them; returns whether they were open.
@@ -140,10 +167,11 @@ impl Sockets {
     /// A socket, unless it was closed since its token was reported.
     pub(super) fn heard(&self, token: u64) -> Option<(IfIndex, Heard<'_>)> {
         let &(iface, listen, hears) = self.tokens.get(&token)?;
-        let endpoint = self.endpoints.get(&(iface, listen))?;
+        let endpoint = self.endpoints.get(&(iface, listen));
         let heard = match hears {
-            Hears::Adverts => Heard::Adverts(&endpoint.receiver),
-            Hears::Announcements => Heard::Announcements(&endpoint.announcements),
+            Hears::Adverts => Heard::Adverts(&endpoint?.receiver),
+            Hears::Announcements => Heard::Announcements(&endpoint?.announcements),
+            Hears::Misconfigured => Heard::Adverts(&self.overheard.get(&(iface, listen))?.0),
         };
         Some((iface, heard))
     }
@@ -151,14 +179,24 @@ impl Sockets {
     /// Fit every socket to a new configuration or a changed interface. A filter that cannot be
     /// replaced is left: the engine drops what it does not know anyway.
     pub(super) fn refit(&self, config: &Config, links: &Links) {
-        for (&(iface, listen), endpoint) in &self.endpoints {
-            let fit = Fit::of(config, links.get(&iface), listen);
-            if let Err(error) = endpoint.receiver.set_filter(fit.vrids.as_deref()) {
+        let refilter = |receiver: &Receiver, iface: IfIndex, fit: &Fit| {
+            if let Err(error) = receiver.set_filter(fit.vrids.as_deref()) {
                 tracing::debug!("replace the packet filter of interface {iface}: {error}");
             }
+        };
+        for (&(iface, listen), endpoint) in &self.endpoints {
+            let fit = Fit::of(config, links.get(&iface), listen);
+            refilter(&endpoint.receiver, iface, &fit);
             endpoint.receiver.set_buffer(fit.buffer);
         }
+        for (&(iface, listen), (receiver, _)) in &self.overheard {
+            refilter(receiver, iface, &Fit::of(config, links.get(&iface), listen));
+        }
     }
+}
+
+fn watch(error: &io::Error) -> OpError {
+    OpError { operation: "watch a raw socket".to_owned(), cause: crate::sys::cause(error) }
 }
 
 /// Name and MTU of every interface.

@@ -270,6 +270,17 @@ pub enum Action {
         /// Which one.
         probe: ProbeId,
     },
+    /// Also receive, or no longer, where peers would send that use multicast with our unicast
+    /// routers or the other way round: refused, they explain why two nodes are master. Not answered;
+    /// failing does no harm.
+    Overhear {
+        /// On which interface.
+        iface: IfIndex,
+        /// What is received; never where an [`Action::Socket`] receives.
+        listen: Listen,
+        /// Open or closed.
+        open: bool,
+    },
     /// A router changed its state.
     Notify(Transition),
     /// Something an operator may want to read in the log.

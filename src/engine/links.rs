@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::engine::io::{Link, LinkAddress, LinkChange};
-use crate::types::{Cidr, Family, IfIndex, IfName};
+use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
 
 /// Every link with its addresses, in the order the kernel reported them.
 #[derive(Debug, Default)]
@@ -72,6 +72,11 @@ impl LinkTable {
 
     pub(crate) fn carries(&self, index: IfIndex, address: IpAddr) -> bool {
         self.addresses(index).iter().any(|a| a.cidr.address() == address)
+    }
+
+    /// Some link of this host has this Ethernet address.
+    pub(crate) fn has_mac(&self, mac: Mac) -> bool {
+        self.links.values().any(|e| e.link.mac == Some(mac))
     }
 
     /// The link has this address without our doing: a peer of that address is this node.

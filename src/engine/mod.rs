@@ -32,6 +32,7 @@ use crate::vrrp::router::{Environment, Fault, Port, Router};
 use crate::wire::vrrp::max_addresses;
 use agenda::Agenda;
 
+pub use crate::vrrp::hints::allow_vrrp;
 pub use adopt::is_adoptable;
 use debounce::Debounce;
 pub use diff::diff;
@@ -219,16 +220,20 @@ impl Engine {
     }
 
     fn announced(&mut self, now: Now, iface: IfIndex, vip: IpAddr, mac: Mac) {
+        if self.links.has_mac(mac) {
+            // Our own, through another interface on the same network.
+            return;
+        }
         for id in self.by_address.get(&vip).cloned().unwrap_or_default() {
             if let Some(router) = self.routers.get_mut(&id)
                 && router.env.ports.values().any(|p| p.index == iface && p.mac != Some(mac))
             {
-                router.announced_elsewhere(now, vip, &mut self.out);
+                router.announced_elsewhere(now, vip, mac, &mut self.out);
             }
             self.survey(now, id);
         }
         for router in &mut self.retired {
-            router.announced_elsewhere(now, vip, &mut self.out);
+            router.announced_elsewhere(now, vip, mac, &mut self.out);
         }
     }
 
@@ -540,16 +545,19 @@ impl Engine {
     }
 
     fn require_sockets(&mut self) {
-        let needed = self
-            .config
-            .routers
-            .iter()
-            .filter_map(|cfg| {
-                let iface = self.links.by_name(&cfg.iface)?.index;
-                Some((iface, self.listen_of(cfg, iface)?))
-            })
-            .collect();
-        self.sockets.require(&needed, &mut self.out);
+        let (mut needed, mut overheard) = (BTreeSet::new(), BTreeSet::new());
+        for cfg in &self.config.routers {
+            let Some(iface) = self.links.by_name(&cfg.iface).map(|link| link.index) else {
+                continue;
+            };
+            needed.extend(self.listen_of(cfg, iface).map(|listen| (iface, listen)));
+            let other = match &cfg.cast {
+                Cast::Multicast { .. } => self.source_of(cfg, iface).map(Listen::Local),
+                Cast::Unicast { .. } => Some(Listen::Group(cfg.dialect.family().vrrp_group())),
+            };
+            overheard.extend(other.map(|listen| (iface, listen)));
+        }
+        self.sockets.require(&needed, &overheard, &mut self.out);
     }
 
     /// A link that is created again begins with the system's default.

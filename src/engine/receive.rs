@@ -66,6 +66,10 @@ impl Engine {
 
         // V3
         let own = self.links.carries(iface, carrier.source);
+        if own && vrid == Some(0) {
+            // Nobody sends that: the shell asks itself whether it hears itself.
+            return None;
+        }
         if own || carrier.source.is_multicast() || carrier.source.is_unspecified() {
             self.unattributed("own_source");
             if let Some(router) = id.and_then(|id| self.routers.get_mut(&id))

@@ -22,6 +22,8 @@ pub(crate) enum SocketState {
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     sockets: BTreeMap<SocketKey, SocketState>,
+    /// Where only misconfigured peers are heard.
+    overheard: BTreeSet<SocketKey>,
 }
 
 impl Sockets {
@@ -29,8 +31,26 @@ impl Sockets {
         self.sockets.get(&key)
     }
 
-    /// Opens what is needed and closes what is not.
-    pub(crate) fn require(&mut self, needed: &BTreeSet<SocketKey>, out: &mut Outbox) {
+    /// Opens what is needed and closes what is not; `overheard` likewise, as far as it is not needed
+    /// anyway.
+    pub(crate) fn require(
+        &mut self,
+        needed: &BTreeSet<SocketKey>,
+        overheard: &BTreeSet<SocketKey>,
+        out: &mut Outbox,
+    ) {
+        let overheard: BTreeSet<_> = overheard.difference(needed).copied().collect();
+        for &(iface, listen) in self.overheard.difference(&overheard) {
+            out.push(Action::Overhear { iface, listen, open: false });
+        }
+        self.open_and_close(needed, out);
+        for &(iface, listen) in overheard.difference(&self.overheard) {
+            out.push(Action::Overhear { iface, listen, open: true });
+        }
+        self.overheard = overheard;
+    }
+
+    fn open_and_close(&mut self, needed: &BTreeSet<SocketKey>, out: &mut Outbox) {
         let surplus: Vec<_> =
             self.sockets.keys().filter(|k| !needed.contains(*k)).copied().collect();
         for key in surplus {

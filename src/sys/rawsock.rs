@@ -22,7 +22,7 @@ use crate::engine::{Datagram, Listen, OpError};
 use crate::types::{Family, IfIndex};
 
 /// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
-const VRRP: i32 = 112;
+pub(super) const VRRP: i32 = 112;
 
 /// The largest packet possible: 24 octets of IPv4 options or AH aside, VRRPv3 with 255 IPv6
 /// addresses is 8 + 255 * 16 = 4088 octets.
@@ -377,7 +377,7 @@ impl Sender {
     }
 }
 
-fn raw_socket(family: Family, protocol: i32) -> io::Result<Socket> {
+pub(super) fn raw_socket(family: Family, protocol: i32) -> io::Result<Socket> {
     let domain = match family {
         Family::Ipv4 => Domain::IPV4,
         Family::Ipv6 => Domain::IPV6,
@@ -400,7 +400,7 @@ fn discard_queued(socket: &Socket) {
 }
 
 /// IP_MULTICAST_IF by index; socket2 knows the variant by address only.
-fn multicast_via(socket: &Socket, iface: IfIndex) -> io::Result<()> {
+pub(super) fn multicast_via(socket: &Socket, iface: IfIndex) -> io::Result<()> {
     let any = libc::in_addr { s_addr: 0 };
     let request = libc::ip_mreqn {
         imr_multiaddr: any,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::io::Level;
 use crate::status::{Counters, PeerStatus, State, TransitionStatus};
-use crate::types::{Now, V3Checksum};
+use crate::types::{Mac, Now, V3Checksum};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::refusal::Refusal;
 use crate::wire::vrrp::Claim;
@@ -23,6 +23,8 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Ledger {
     pub(crate) counters: Counters,
     peers: BTreeMap<IpAddr, Peer>,
+    /// Our addresses that somebody else announced while we were master.
+    claims: BTreeMap<IpAddr, Rival>,
     transitions: VecDeque<(Now, Option<State>, State, String)>,
     quiet: BTreeMap<&'static str, Quiet>,
 }
@@ -33,12 +35,23 @@ pub(crate) struct Peer {
     pub(crate) last_seen: Now,
     pub(crate) claim: Option<Claim>,
     pub(crate) last_accepted: Option<Now>,
+    /// The one before.
+    pub(crate) accepted_before: Option<Now>,
     accepted: u64,
     refused: BTreeMap<&'static str, u64>,
     pub(crate) last_refusal: Option<(Now, Refusal)>,
     pub(crate) checksum: Option<V3Checksum>,
     /// The address list of its last advert, if it differs from ours.
     pub(crate) other_list: Option<Vec<IpAddr>>,
+}
+
+/// Who announced an address of ours while we were master.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rival {
+    pub(crate) mac: Mac,
+    pub(crate) at: Now,
+    /// We have announced it since, so that the others know better.
+    pub(crate) answered: bool,
 }
 
 /// A reason that was logged, and how often it occurred since.
@@ -126,11 +139,30 @@ impl Ledger {
         let peer = self.peer(now, source);
         peer.accepted += 1;
         peer.claim = Some(claim);
-        peer.last_accepted = Some(now);
+        peer.accepted_before = peer.last_accepted.replace(now);
         peer.checksum = checksum;
     }
 
+    /// Somebody else announced an address of ours although we are master.
+    pub(crate) fn claimed(&mut self, now: Now, vip: IpAddr, mac: Mac) {
+        self.claims.insert(vip, Rival { mac, at: now, answered: false });
+    }
+
+    /// We announced an address ourselves.
+    pub(crate) fn announced(&mut self, vip: IpAddr) {
+        self.counters.announcements_sent += 1;
+        if let Some(rival) = self.claims.get_mut(&vip) {
+            rival.answered = true;
+        }
+    }
+
+    /// Addresses of ours that somebody else announced since we became master.
+    pub(crate) fn rivals(&self) -> impl Iterator<Item = (IpAddr, Rival)> {
+        self.claims.iter().map(|(vip, rival)| (*vip, *rival))
+    }
+
     pub(crate) fn transition(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
+        self.claims.clear();
         if self.transitions.len() == MAX_TRANSITIONS {
             self.transitions.pop_front();
         }
@@ -141,6 +173,11 @@ impl Ledger {
         if from == Some(State::Master) {
             self.counters.release_master += 1;
         }
+    }
+
+    /// The state has changed since the start.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.transitions.iter().any(|(_, from, ..)| from.is_some())
     }
 
     /// Our side of what must agree has changed: earlier disagreements may be settled.
@@ -167,6 +204,7 @@ impl Ledger {
             last_seen: now,
             claim: None,
             last_accepted: None,
+            accepted_before: None,
             accepted: 0,
             refused: BTreeMap::new(),
             last_refusal: None,

@@ -3,6 +3,7 @@
 
 pub(crate) mod announce;
 pub(crate) mod hear;
+pub mod hints;
 pub(crate) mod holding;
 pub(crate) mod ledger;
 pub(crate) mod outbox;

@@ -521,14 +521,23 @@ impl Router {
     }
 
     /// Another node announced one of our addresses: the moment to let go of it, if we are leaving.
-    pub(crate) fn announced_elsewhere(&mut self, now: Now, vip: IpAddr, out: &mut Outbox) {
+    pub(crate) fn announced_elsewhere(
+        &mut self,
+        now: Now,
+        vip: IpAddr,
+        mac: Mac,
+        out: &mut Outbox,
+    ) {
         match self.phase {
             Phase::Leaving { .. } => {
                 self.holding.release(now, vip, out);
                 self.left_if_empty(now, out);
             }
             // Perhaps a better node's, whose advert still waits in the other socket.
-            Phase::Master { .. } => drop(self.announced_elsewhere.insert(vip, now)),
+            Phase::Master { .. } => {
+                self.announced_elsewhere.insert(vip, now);
+                self.ledger.claimed(now, vip, mac);
+            }
             Phase::Fault | Phase::Backup { .. } => {}
         }
     }

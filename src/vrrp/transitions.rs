@@ -492,7 +492,7 @@ impl Router {
         else {
             return;
         };
-        self.ledger.counters.announcements_sent += 1;
+        self.ledger.announced(vip);
         let (iface, mac, router_flag) = (*index, *mac, self.cfg.router_flag);
         out.push(Action::Announce { iface, mac, vip, router_flag });
     }
@@ -586,7 +586,7 @@ impl Router {
             let Some((iface, _, port, cidr)) = place(index) else { continue };
             let vip = cidr.address();
             let Port { mac: Some(mac), announces: true, .. } = port else { continue };
-            self.ledger.counters.announcements_sent += 1;
+            self.ledger.announced(vip);
             out.push(Action::Announce { iface, mac: *mac, vip, router_flag: self.cfg.router_flag });
         }
     }

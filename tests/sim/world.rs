@@ -488,6 +488,10 @@ impl World {
     }
 
     fn perform(&mut self, n: usize, action: &Action) {
+        if let Action::Overhear { .. } = action {
+            // Nobody here is misconfigured.
+            return;
+        }
         let delay = self.rng.duration(Duration::ZERO, MAX_OP);
         let place = self.place();
         let time = self.time;
@@ -534,7 +538,10 @@ impl World {
                 node.engine = None;
                 node.silent = Some(time);
             }
-            Action::Notify(_) | Action::Record(_) | Action::PromoteSecondaries { .. } => {}
+            Action::Notify(_)
+            | Action::Record(_)
+            | Action::Overhear { .. }
+            | Action::PromoteSecondaries { .. } => {}
         }
     }
 

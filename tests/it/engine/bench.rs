@@ -63,6 +63,9 @@ pub struct Bench {
     did: Vec<String>,
     asked: VecDeque<(OpId, Asked)>,
     open: BTreeSet<(IfIndex, Listen)>,
+    /// Asked to be open, whatever became of it.
+    wanted: BTreeSet<(IfIndex, Listen)>,
+    overheard: BTreeSet<(IfIndex, Listen)>,
     last_op: Option<OpId>,
     /// By the path of a file, or the program of a script.
     pub probes: BTreeMap<String, ProbeId>,
@@ -121,6 +124,8 @@ impl Bench {
             did: Vec::new(),
             asked: VecDeque::new(),
             open: BTreeSet::new(),
+            wanted: BTreeSet::new(),
+            overheard: BTreeSet::new(),
             last_op: None,
             probes: BTreeMap::new(),
             running: BTreeSet::new(),
@@ -373,6 +378,11 @@ impl Bench {
         &self.open
     }
 
+    /// Where only misconfigured peers are heard.
+    pub fn overheard(&self) -> &BTreeSet<(IfIndex, Listen)> {
+        &self.overheard
+    }
+
     // The kernel.
 
     pub fn asked_something(&self) -> bool {
@@ -506,6 +516,9 @@ impl Bench {
                 self.new_op(op);
                 let verb = if open { "open" } else { "close" };
                 self.did.push(format!("{verb} {} on {iface}", listen.address()));
+                let key = (iface, listen);
+                let _ = if open { self.wanted.insert(key) } else { self.wanted.remove(&key) };
+                assert!(!open || !self.overheard.contains(&key), "{key:?} would be heard twice");
                 self.asked.push_back((op, Asked::Socket { iface, listen, open }));
             }
             Action::Probe { probe, check, .. } => match &*check {
@@ -532,6 +545,16 @@ impl Bench {
                 if !name.starts_with("/lever") {
                     self.did.push(format!("cancel {name}"));
                 }
+            }
+            Action::Overhear { iface, listen, open } => {
+                let there = self.wanted.contains(&(iface, listen));
+                assert!(!open || !there, "{} on {iface} would be heard twice", listen.address());
+                let changed = if open {
+                    self.overheard.insert((iface, listen))
+                } else {
+                    self.overheard.remove(&(iface, listen))
+                };
+                assert!(changed, "{} on {iface}: asked again", listen.address());
             }
             Action::Notify(transition) => {
                 let from = transition.from.map_or("START".to_owned(), |s| s.to_string());

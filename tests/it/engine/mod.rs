@@ -6,6 +6,7 @@ mod floods;
 pub mod generate;
 mod groups;
 mod handover;
+mod hints;
 mod instances;
 mod kernel;
 mod leases;

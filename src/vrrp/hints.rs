@@ -1,0 +1,346 @@
+//! What an operator should know at 3 a.m., and do about it: a sentence each, with the other node's
+//! address and the remedy.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::config::Preempt;
+use crate::status::State;
+use crate::types::{Dialect, Family, Mac, Now};
+use crate::vrrp::hear::list;
+use crate::vrrp::ledger::{Peer, Rival};
+use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
+use crate::wire::vrrp::Claim;
+
+/// A stray packet older than this no longer explains the present.
+const RECENT: Duration = Duration::from_secs(60);
+/// Two configurations that differ do so until somebody changes one, and a keepalived that refuses us
+/// holds the addresses without another word: what it said once is remembered for this long.
+const DISAGREEMENT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The first five octets of a virtual router's own MAC (RFC 9568 section 7.3).
+const VIRTUAL_MACS: [[u8; 5]; 2] = [[0, 0, 0x5e, 0, 1], [0, 0, 0x5e, 0, 2]];
+
+/// How a host's packet filter is told to let VRRP in.
+#[must_use]
+pub fn allow_vrrp(family: Family) -> String {
+    let iptables = match family {
+        Family::Ipv4 => "iptables",
+        Family::Ipv6 => "ip6tables",
+    };
+    format!(
+        "`nft insert rule inet filter input meta l4proto 112 accept` or `{iptables} -I INPUT -p 112 \
+         -j ACCEPT`"
+    )
+}
+
+impl Router {
+    /// The most urgent first. `heard` is when another node's last packet arrived on the interface.
+    pub(crate) fn hints(&self, now: Now, heard: Option<Now>) -> Vec<String> {
+        let mut hints = Vec::new();
+        for (address, peer) in self.ledger.peers() {
+            hints.extend(self.refusal_hint(now, *address, peer));
+            hints.extend(self.list_hint(now, *address, peer));
+            hints.extend(self.rival_hint(now, *address, peer));
+        }
+        hints.extend(self.two_masters_hint(now));
+        hints.extend(self.announcer_hint(now, heard));
+        hints.extend(self.patience_hint(now));
+        hints.extend(self.first_wait_hint(now));
+        hints.extend(self.untested_hint());
+        hints.extend(self.group_hint());
+        hints.extend(self.holding.fights(now).map(|(cidr, readded)| {
+            format!(
+                "somebody keeps removing {cidr}, put back {readded} times: look for a network \
+                 manager or another VRRP daemon on this host"
+            )
+        }));
+        if self.ledger.counters.duplicate_source > 0 {
+            hints.push(
+                "adverts arrive from our own address: a loop in the network, or another node uses \
+                 this address"
+                    .to_owned(),
+            );
+        }
+        hints
+    }
+
+    /// A peer we cannot understand, and what would make both agree.
+    fn refusal_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
+        let (at, refusal) = peer.last_refusal.as_ref()?;
+        let (remedy, remembered) = match refusal.counter() {
+            "version_errors" => ("set the same `version` on both nodes", DISAGREEMENT),
+            "invalid_auth_type" | "auth_type_mismatch" | "auth_failures" => {
+                ("set the same `authentication` on both nodes", DISAGREEMENT)
+            }
+            "interval_errors" => ("set the same `advert_int` on both nodes", DISAGREEMENT),
+            "packet_length_errors" => {
+                ("does it sign its adverts (auth_hmac) or differ in version?", DISAGREEMENT)
+            }
+            "wrong_cast" => {
+                ("use unicast with the same peers on all nodes, or on none", DISAGREEMENT)
+            }
+            "unknown_peer" => ("add it to the list of peers", DISAGREEMENT),
+            "ip_ttl_errors" if self.cfg.is_unicast() => {
+                ("set its `min_ttl` if a router is between you", DISAGREEMENT)
+            }
+            "ip_ttl_errors" => ("find the router or tunnel between you, or the forger", RECENT),
+            "unexpected_owner" => {
+                ("take priority 255 away from it, or set `expect_owner = true`", DISAGREEMENT)
+            }
+            "owner_conflict" => ("give one of them a priority below 255", DISAGREEMENT),
+            "checksum_errors" if self.cfg.strict.is_some() => {
+                ("have it send the checksum of RFC 9568, or turn `strict` off here", DISAGREEMENT)
+            }
+            "checksum_errors" => ("its packets are damaged on the way, or forged", RECENT),
+            "addr_count_zero" => ("give it an address", DISAGREEMENT),
+            "address_list_errors" => ("make the address lists equal", DISAGREEMENT),
+            "src_not_ll" | "first_addr_not_ll" => {
+                ("give it a link-local address, or turn `strict` off here", DISAGREEMENT)
+            }
+            _ => ("see `vipd status NAME` for the counters", RECENT),
+        };
+        if now.since(*at) > remembered || peer.last_accepted.is_some_and(|heard| heard > *at) {
+            return None;
+        }
+        let vrid = self.cfg.vrid;
+        let silence = self.silence(now, peer);
+        Some(format!(
+            "{address} speaks for VRID {vrid} too, but we refuse it: {refusal}. Both nodes may be \
+             master{silence}: {remedy}, or another `virtual_router_id` if it is no peer of ours"
+        ))
+    }
+
+    /// A stranger with our VRID; or a peer that keepalived before 2.3.3 would refuse, or that refuses
+    /// us for the same reason. It is told as a backup already: once both are master it is too late.
+    fn list_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
+        let theirs = peer.other_list.as_ref()?;
+        if self.last_advert_age(now, peer)? > DISAGREEMENT {
+            return None;
+        }
+        let ours: Vec<IpAddr> = self.cfg.advertised().collect();
+        let without = |all: &[IpAddr], others: &[IpAddr]| {
+            all.iter().filter(|a| !others.contains(a)).copied().collect::<Vec<_>>()
+        };
+        let (missing, extra) = (without(&ours, theirs), without(theirs, &ours));
+        if missing.len() == ours.len() && extra.len() == theirs.len() && !extra.is_empty() {
+            let vrid = self.cfg.vrid;
+            let following = self.state() == State::Backup
+                && self.followed.is_some_and(|followed| followed.address == address);
+            let effect = if following {
+                format!("we follow it, so nobody serves {}", list(&ours))
+            } else {
+                "the better of us silences the other".to_owned()
+            };
+            return Some(format!(
+                "{address} uses VRID {vrid} too, for {}: two clusters share the number, and \
+                 {effect}. Give one of them another `virtual_router_id`; or make the lists equal, \
+                 if it is a peer",
+                list(&extra)
+            ));
+        }
+        let mut differences = Vec::new();
+        if !extra.is_empty() {
+            differences.push(format!("lists {}, which we do not", list(&extra)));
+        }
+        if !missing.is_empty() {
+            differences.push(format!("does not list our {}", list(&missing)));
+        }
+        let silence = self.silence(now, peer);
+        Some(format!(
+            "{address} {}: keepalived before 2.3.3 refuses such adverts, and then both nodes are \
+             master{silence}: make the lists equal",
+            differences.join(" and ")
+        ))
+    }
+
+    /// A peer that goes on advertising although we are master, and whose list is not the reason.
+    fn rival_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
+        let Some(Claim::Priority(theirs)) = peer.claim else { return None };
+        // Once is no more than a node that has just come up and not yet heard our answer.
+        let again = peer.accepted_before.is_some_and(|at| now.since(at) <= self.patience() * 2);
+        let advertising = again && self.last_advert_age(now, peer)? <= self.patience();
+        let reigning = self.state() == State::Master && now.since(self.since) > self.patience();
+        if !advertising || !reigning || peer.other_list.is_some() {
+            return None;
+        }
+        let cause = if let (Dialect::V3Ipv4(ours), Some(theirs)) = (self.cfg.dialect, peer.checksum)
+            && ours != theirs
+        {
+            "it uses the other VRRPv3 checksum form and probably refuses our adverts: set \
+             v3_checksum_as_v2 on one side"
+                .to_owned()
+        } else {
+            format!(
+                "it does not hear or does not accept our adverts: compare its configuration, and \
+                 look for a filter on IP protocol 112, on it or between you; there, {} lets VRRP in",
+                allow_vrrp(self.cfg.dialect.family())
+            )
+        };
+        Some(format!("{address} is master too, with priority {theirs}: {cause}"))
+    }
+
+    /// Two others that advertise in turns: each of them was heard between two adverts of the other.
+    fn two_masters_hint(&self, now: Now) -> Option<String> {
+        if self.state() != State::Backup {
+            return None;
+        }
+        let reigning = self.ledger.peers().filter_map(|(address, peer)| {
+            let Claim::Priority(priority) = peer.claim? else { return None };
+            let (last, before) = (peer.last_accepted?, peer.accepted_before?);
+            (now.since(last) <= self.patience()).then_some((priority, *address, last, before))
+        });
+        let mut reigning: Vec<_> = reigning.collect();
+        reigning.sort_by_key(|(priority, address, ..)| std::cmp::Reverse((*priority, *address)));
+        let [(high, best, last, before), (low, rival, other_last, other_before), ..] =
+            &reigning[..]
+        else {
+            return None;
+        };
+        (last > other_before && other_last > before).then(|| {
+            format!(
+                "{best} (priority {high}) and {rival} (priority {low}) are both master: {rival} does \
+                 not hear or does not accept the other's adverts: compare its configuration, and \
+                 look for a filter on IP protocol 112 on it"
+            )
+        })
+    }
+
+    /// Somebody announces an address of ours while we are master: that is how a second master is
+    /// noticed where VRRP does not get through.
+    fn announcer_hint(&self, now: Now, heard: Option<Now>) -> Option<String> {
+        // Where nothing else is heard, an answer proves nothing: the rival may not listen.
+        let counts = |rival: &Rival| {
+            now.since(rival.at) <= DISAGREEMENT && (heard.is_none() || !rival.answered)
+        };
+        let rivals = self.ledger.rivals().filter(|(_, rival)| counts(rival));
+        let (vip, rival) = rivals.max_by_key(|(_, rival)| rival.at)?;
+        let told = format!("{} announced {vip} {}", owner(rival.mac), ago(now.since(rival.at)));
+        let iface = &self.cfg.iface;
+        if heard.is_none() {
+            let network = if self.cfg.is_unicast() {
+                "compare the peers on both nodes"
+            } else {
+                "if the network drops multicast, use unicast (`peers`, `unicast_peer`)"
+            };
+            let allow = allow_vrrp(self.cfg.dialect.family());
+            return Some(format!(
+                "no advert of another node was ever received on {iface} since the start, but {told}: \
+                 it is master too, and IP protocol 112 is filtered between you. On both hosts, \
+                 {allow} lets VRRP in; {network}"
+            ));
+        }
+        let protocol = match self.cfg.dialect.family() {
+            Family::Ipv4 => "ARP",
+            Family::Ipv6 => "neighbour discovery",
+        };
+        Some(format!(
+            "another node answers {protocol} for an address of ours on {iface}: {told}, and we have \
+             not since, so hosts send their traffic there. Find it (`ip neigh`, the switch's table \
+             of MACs): a second master, or a host that has the address by mistake"
+        ))
+    }
+
+    /// How long a worse master is left alone, and why.
+    fn patience_hint(&self, now: Now) -> Option<String> {
+        let Phase::Backup { hold, master_down, .. } = &self.phase else { return None };
+        let Followed { address, claim: Claim::Priority(theirs), .. } = self.followed? else {
+            return None;
+        };
+        let ours = self.effective;
+        if theirs >= ours {
+            return None;
+        }
+        let left = |until: Now| until.since(now).as_secs_f64();
+        Some(match (self.cfg.preempt, hold) {
+            (Preempt::Never, _) => format!(
+                "{address} stays master with priority {theirs}, ours is {ours}: nopreempt is set"
+            ),
+            (Preempt::After(_), Some(until)) if *until > now => format!(
+                "{address} stays master with priority {theirs}, ours is {ours}: preempt_delay has \
+                 {:.1} s left",
+                left(*until)
+            ),
+            (Preempt::After(_), _) => format!(
+                "{address} is about to be preempted: it has priority {theirs}, ours is {ours}; \
+                 {:.1} s left",
+                left(*master_down)
+            ),
+        })
+    }
+
+    /// Whoever has just started the preferred node wonders why it says BACKUP.
+    fn first_wait_hint(&self, now: Now) -> Option<String> {
+        let Phase::Backup { master_down, waiting_for: WaitingFor::AnyMaster, .. } = &self.phase
+        else {
+            return None;
+        };
+        let waits = self.may_take_over() && !self.wants_master();
+        (waits && !self.ledger.has_changed() && !self.effective.is_owner()).then(|| {
+            format!(
+                "just started: every router begins as BACKUP and listens whether somebody serves; it \
+                 becomes master in {:.1} s if nobody does",
+                master_down.since(now).as_secs_f64()
+            )
+        })
+    }
+
+    /// A timer that may end without consequence.
+    fn untested_hint(&self) -> Option<String> {
+        if self.may_take_over() || !matches!(self.phase, Phase::Backup { .. }) {
+            return None;
+        }
+        let names: Vec<&str> = self.env.untested.iter().map(String::as_str).collect();
+        let (have, they) = if names.len() == 1 { ("has", "it has") } else { ("have", "they have") };
+        let names = names.join(", ");
+        Some(format!("{names} {have} not answered yet: until {they}, nothing is taken over"))
+    }
+
+    /// A timer that has ended without consequence.
+    fn group_hint(&self) -> Option<String> {
+        let text = "nobody is master here, but another member of the group waits for its timer or \
+                    follows a better master";
+        self.wants_master().then(|| text.to_owned())
+    }
+
+    /// Since a peer's last advert that we accepted, unless that was a resignation.
+    fn last_advert_age(&self, now: Now, peer: &Peer) -> Option<Duration> {
+        match peer.claim? {
+            Claim::Resign => None,
+            Claim::Priority(_) => Some(now.since(peer.last_accepted?)),
+        }
+    }
+
+    /// A master that refuses what it hears may be quiet: keepalived's advert timer starts again with
+    /// every packet it receives, and ours come first.
+    fn silence(&self, now: Now, peer: &Peer) -> &'static str {
+        if self.state() == State::Master && now.since(peer.last_seen) > self.patience() {
+            " (it is silent now, but may still hold the addresses)"
+        } else {
+            ""
+        }
+    }
+
+    /// A master that is still there has advertised within this time.
+    fn patience(&self) -> Duration {
+        self.cfg.interval.as_duration() * 3
+    }
+}
+
+fn ago(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60) {
+        (0, 0) => format!("{seconds} s ago"),
+        (0, minutes) => format!("{minutes} min ago"),
+        (hours, _) => format!("{hours} h ago"),
+    }
+}
+
+/// Who announced: a MAC, and whose kind it is if that can be seen.
+fn owner(mac: Mac) -> String {
+    let [prefix @ .., vrid] = mac.0;
+    if VIRTUAL_MACS.contains(&prefix) {
+        format!("{mac} (the virtual MAC of VRID {vrid}: a router with use_vmac)")
+    } else {
+        mac.to_string()
+    }
+}
