@@ -23,6 +23,9 @@ const RECENT_MS: u64 = 24 * 60 * 60 * 1000;
 /// State changes shown per router unless one router is asked for.
 const FEW: usize = 3;
 
+/// State changes shown for all routers together.
+const CHANGES: usize = 10;
+
 /// With more routers than this, only those with something to say get lines of their own.
 const MANY_ROUTERS: usize = 8;
 
@@ -53,6 +56,34 @@ pub fn overview(snapshot: &Snapshot, width: u16) -> String {
         }
         about(&mut out, width, router, &notes);
     }
+    out
+}
+
+/// The same for a screen that is drawn again and again: the state changes of all routers together,
+/// the latest first and by their age.
+#[must_use]
+pub fn live(snapshot: &Snapshot, width: u16) -> String {
+    let clock = WallClock::at(&snapshot.daemon.taken_at);
+    let mut out = heads(snapshot, width);
+    let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
+    for router in &snapshot.routers {
+        let mut notes = router_notes(router, &clock);
+        if few_routers {
+            notes.extend(next_failure(router));
+        }
+        about(&mut out, width, router, &notes);
+    }
+    let changes = snapshot
+        .routers
+        .iter()
+        .flat_map(|router| router.transitions.iter().map(|change| (&router.name, change)));
+    let mut changes: Vec<_> = changes.filter(|(_, change)| change.age_ms <= RECENT_MS).collect();
+    changes.sort_by_key(|(_, change)| change.age_ms);
+    let lines = changes.iter().take(CHANGES).map(|(name, change)| {
+        let ago = format!("{} ago", age(change.age_ms));
+        format!("{ago:<12} {name}  {}", change_text(change))
+    });
+    section(&mut out, width, "state changes", lines);
     out
 }
 

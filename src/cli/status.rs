@@ -1,10 +1,12 @@
-//! `vipd status`: ask the daemon, show the answer.
+//! `vipd status`: ask the daemon, show the answer, once or again and again.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{RUN_DIR, no_router, print, render, strange, unavailable};
-use crate::api::client;
+use super::{RUN_DIR, no_router, print, render, strange, unavailable, watch};
+use crate::api::client::{self, AskError};
 use crate::api::protocol::{Request, Response};
+use crate::status::Snapshot;
 
 /// Width of the table where standard output is no terminal.
 const DEFAULT_WIDTH: u16 = 80;
@@ -14,6 +16,17 @@ const DEFAULT_WIDTH: u16 = 80;
 pub struct Args {
     /// Show everything about this virtual router instead of a table of all
     name: Option<String>,
+    /// Show it again and again, every second or as often as said
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1",
+        value_parser = seconds
+    )]
+    watch: Option<Duration>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -22,25 +35,73 @@ pub struct Args {
     run_dir: PathBuf,
 }
 
+/// Why there is nothing to show.
+#[derive(Debug)]
+pub(super) enum NoStatus {
+    /// The daemon gave none.
+    Unavailable(AskError),
+    /// It gave something else.
+    Strange(Response),
+    /// It has no router of that name, but these.
+    Unknown(Vec<String>),
+}
+
 pub(super) fn run(args: &Args) -> u8 {
-    let snapshot = match client::ask(&args.run_dir, &Request::Status) {
-        Ok(Response::Status(snapshot)) => snapshot,
-        Ok(other) => return strange(&other),
-        Err(error) => return unavailable(&error),
-    };
-    let text = match (&args.name, args.json) {
-        (None, true) => json(&*snapshot),
-        (None, false) => Some(render::overview(&snapshot, width())),
-        (Some(name), true) => {
-            snapshot.routers.iter().find(|router| router.name == *name).and_then(json)
+    if let Some(every) = args.watch {
+        return watch::run(args, every);
+    }
+    match args.ask().and_then(|snapshot| args.text(&snapshot, width(), render::overview)) {
+        Ok(text) => print(&text),
+        Err(why) => args.complain(why),
+    }
+}
+
+impl Args {
+    pub(super) fn ask(&self) -> Result<Snapshot, NoStatus> {
+        match client::ask(&self.run_dir, &Request::Status) {
+            Ok(Response::Status(snapshot)) => Ok(*snapshot),
+            Ok(other) => Err(NoStatus::Strange(other)),
+            Err(error) => Err(NoStatus::Unavailable(error)),
         }
-        (Some(name), false) => render::router(&snapshot, name, width()),
-    };
-    match text {
-        Some(text) => print(&text),
-        None => {
-            let names: Vec<_> = snapshot.routers.iter().map(|router| router.name.clone()).collect();
-            no_router(args.name.as_deref().unwrap_or_default(), &names)
+    }
+
+    /// What was asked for in at most `width` columns; `all` draws every router.
+    pub(super) fn text(
+        &self,
+        snapshot: &Snapshot,
+        width: u16,
+        all: fn(&Snapshot, u16) -> String,
+    ) -> Result<String, NoStatus> {
+        let unknown = || {
+            NoStatus::Unknown(snapshot.routers.iter().map(|router| router.name.clone()).collect())
+        };
+        let Some(name) = &self.name else {
+            return Ok(if self.json { self.json(snapshot) } else { all(snapshot, width) });
+        };
+        if !self.json {
+            return render::router(snapshot, name, width).ok_or_else(unknown);
+        }
+        let router = snapshot.routers.iter().find(|router| router.name == *name);
+        router.map(|router| self.json(router)).ok_or_else(unknown)
+    }
+
+    /// Indented, or in one line where one follows another.
+    fn json(&self, value: &impl serde::Serialize) -> String {
+        if self.watch.is_none() {
+            return json(value).unwrap_or_default();
+        }
+        serde_json::to_string(value).map(|text| text + "\n").unwrap_or_default()
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn complain(&self, why: NoStatus) -> u8 {
+        match why {
+            NoStatus::Unavailable(error) => unavailable(&error),
+            NoStatus::Strange(answer) => strange(&answer),
+            NoStatus::Unknown(names) => no_router(self.name.as_deref().unwrap_or_default(), &names),
         }
     }
 }
@@ -52,4 +113,13 @@ pub(super) fn json(value: &impl serde::Serialize) -> Option<String> {
 /// Columns to write for.
 pub(super) fn width() -> u16 {
     crate::sys::terminal_width().unwrap_or(DEFAULT_WIDTH)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let time: Option<f64> = text.parse().ok();
+    match time.filter(|seconds| (0.1..=3600.0).contains(seconds)) {
+        Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
+        None if time.is_some() => Err("0.1 to 3600 seconds are possible".to_owned()),
+        None => Err("it is no number of seconds".to_owned()),
+    }
 }

@@ -16,9 +16,8 @@ pub mod realtime;
 pub mod splice;
 pub mod tcp;
 pub mod timer;
-mod tty;
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use nix::errno::Errno;
 use nix::net::if_::if_indextoname;
@@ -55,5 +54,6 @@ pub fn interface_name(iface: IfIndex) -> io::Result<String> {
 /// Columns of the terminal standard output is, if it is one.
 #[must_use]
 pub fn terminal_width() -> Option<u16> {
-    tty::width()
+    let (columns, _) = io::stdout().is_terminal().then(crossterm::terminal::size)?.ok()?;
+    (columns > 0).then_some(columns)
 }
