@@ -70,10 +70,13 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     let used: Vec<_> = references.map(|reference| resolve(reference, &trackers).cloned()).collect();
     let trackers = trackers.used(&raw.trackers, &used, &mut found);
     clashes::clashes(&raw.routers, &routers, &mut found);
+    let before = found.len();
     let static_addresses =
         statics::statics(&raw.static_addresses, &raw.routers, &routers, &mut found);
     let interfaces = interfaces::interfaces(&raw.interfaces, &routers, &mut found);
     let pacing = interfaces::pacing(&raw.pacing, &mut found);
+    // What is wrong about the host alone has been left out: the routers can do without.
+    found.iter_mut().skip(before).for_each(Diagnostic::alone);
     let usable = found.iter().all(|d| d.severity != Severity::Error || d.reach == Reach::Setting);
     diagnostics.append(&mut found);
     usable.then(|| Config {

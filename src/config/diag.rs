@@ -191,6 +191,13 @@ impl Diagnostic {
         self
     }
 
+    /// This error, unless it is about less, is about one setting that can be done without.
+    pub(crate) fn alone(&mut self) {
+        if self.reach == Reach::Everything {
+            self.reach = Reach::Setting;
+        }
+    }
+
     /// This error, unless it is about less, is about this router.
     pub(crate) fn within(&mut self, router: &Spanned<String>) {
         if self.reach == Reach::Everything {

@@ -53,8 +53,16 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     for (number, group) in (1..).zip(pacing) {
         tables.push(globals::pacing(number, group, map));
     }
-    for (own, raw) in static_addresses.iter().zip(&raw.static_addresses) {
-        tables.push(globals::static_address(own, raw.address.cidr.span, map));
+    for own in static_addresses {
+        // A lenient reading may have left out some of those that are written.
+        let is_own = |raw: &&RawStatic| {
+            let RawAddress { cidr, dev, .. } = &raw.address;
+            let dev = dev.as_ref().map(|dev| dev.value.as_str());
+            cidr.value == own.address.cidr && dev == Some(own.iface.as_str())
+        };
+        if let Some(raw) = raw.static_addresses.iter().find(is_own) {
+            tables.push(globals::static_address(own, raw.address.cidr.span, map));
+        }
     }
     tables.extend(track::trackers(raw, map));
     for (router, raw) in routers.iter().zip(&raw.routers) {

@@ -34,6 +34,11 @@ pub(super) fn check_rest(raw: &mut Raw, out: &mut Vec<Diagnostic>) -> Option<Con
     loop {
         let lost: BTreeSet<_> = out.iter().filter_map(router_of).collect();
         raw.routers.retain(|r| !lost.contains(&(r.name.value.as_str(), r.name.span)));
+        for address in &mut raw.static_addresses {
+            let stays = |name: &str| raw.routers.iter().any(|r| r.name.value == name);
+            let lost = |name: &str| lost.iter().any(|(lost, _)| *lost == name);
+            address.required_by.retain(|r| stays(&r.value) || !lost(&r.value));
+        }
         let mut found = Vec::new();
         let config = check(raw, &mut found);
         if !found.iter().any(|d| router_of(d).is_some()) {

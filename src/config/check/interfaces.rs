@@ -81,6 +81,7 @@ pub(super) fn pacing(list: &[RawPacing], out: &mut Vec<Diagnostic>) -> Vec<Pacin
             if let Some(first) = places.insert(name.clone(), *span) {
                 let text = format!("{name} is listed twice, and has one clock only");
                 out.push(Diagnostic::error(*span, text).also(first, "listed before"));
+                continue;
             }
             interfaces.insert(name);
         }
@@ -90,11 +91,11 @@ pub(super) fn pacing(list: &[RawPacing], out: &mut Vec<Diagnostic>) -> Vec<Pacin
                     .help("list the interfaces that share a switch"),
             );
         }
-        groups.push(PacingGroup {
-            interfaces,
-            garp_interval: pause(out, raw.garp_interval),
-            gna_interval: pause(out, raw.gna_interval),
-        });
+        let garp_interval = pause(out, raw.garp_interval);
+        let gna_interval = pause(out, raw.gna_interval);
+        if !interfaces.is_empty() {
+            groups.push(PacingGroup { interfaces, garp_interval, gna_interval });
+        }
     }
     groups
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::addresses::{Kind, address};
-use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::diag::{Diagnostic, Severity, Span, Spanned, nearest, quoted};
 use crate::config::model::{RouterConfig, StaticAddress};
 use crate::config::raw::{RawRouter, RawStatic};
 use crate::types::IfName;
@@ -20,6 +20,7 @@ pub(super) fn statics(
     let mut statics = Vec::new();
     let mut places: BTreeMap<(IfName, IpAddr), Span> = BTreeMap::new();
     for raw in list {
+        let before = out.len();
         let required_by = required_by(&raw.required_by, all, out);
         let Spanned { value: cidr, span } = raw.address.cidr;
         let Some(dev) = &raw.address.dev else {
@@ -57,6 +58,9 @@ pub(super) fn statics(
             }
         }
         let Some(address) = checked else { continue };
+        if out.iter().skip(before).any(|d| d.severity == Severity::Error) {
+            continue;
+        }
         statics.push(Arc::new(StaticAddress { iface, address: Arc::new(address), required_by }));
     }
     statics

@@ -60,6 +60,7 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
 /// `interface_up_down_delays`: `IF DOWN [UP]`, one per line.
 fn interfaces(node: &Node, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
     for line in node.block.as_deref().unwrap_or_default() {
+        let before = out.len();
         let name = Spanned::new(line.keyword.text.clone(), line.keyword.span);
         match (line.args.as_slice(), &line.block) {
             ([down, up @ ..], None) if up.len() <= 1 => raw.interfaces.push(RawInterface {
@@ -75,6 +76,15 @@ fn interfaces(node: &Node, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
                 );
             }
         }
+        can_go(line, before, out);
+    }
+}
+
+/// What a line about the host alone got wrong is no reason to serve nobody, unless a brace is missing
+/// and it is another block's line.
+pub(crate) fn can_go(line: &Node, before: usize, out: &mut [Diagnostic]) {
+    if line.block.is_none() && Block::Root.find(&line.keyword.text).is_none() {
+        out.iter_mut().skip(before).for_each(Diagnostic::alone);
     }
 }
 
@@ -89,6 +99,7 @@ fn garp_group(node: &Node, out: &mut Vec<Diagnostic>) -> RawPacing {
     let name = |word: &Word| Spanned::new(word.text.clone(), word.span);
     let nodes = node.block.as_deref().unwrap_or_default();
     walk(Block::GarpGroup, nodes, out, |keyword, node, out| {
+        let before = out.len();
         match (keyword.name, node.args.first()) {
             ("garp_interval", Some(word)) => group.garp_interval = seconds(word, out),
             ("gna_interval", Some(word)) => group.gna_interval = seconds(word, out),
@@ -99,6 +110,7 @@ fn garp_group(node: &Node, out: &mut Vec<Diagnostic>) -> RawPacing {
             }
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),
         }
+        out.iter_mut().skip(before).for_each(Diagnostic::alone);
     });
     group
 }

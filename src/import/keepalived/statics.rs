@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::address;
 use super::keywords::Block;
 use super::lexer::Word;
-use super::lower::walk;
+use super::lower::{can_go, walk};
 use super::tree::Node;
-use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
+use crate::config::diag::{Diagnostic, Severity, Spanned, nearest, quoted};
 use crate::config::raw::RawStatic;
 
 /// keepalived's `default_interface` where nobody names one.
@@ -31,7 +31,7 @@ impl<'n> TrackGroups<'n> {
         let (first, _) = self.known.entry(&name.text).or_insert((name, members));
         if first.span != name.span {
             let text = format!("track_group {} exists twice", quoted(&name.text));
-            out.push(Diagnostic::error(name.span, text).also(first.span, "first one"));
+            out.push(Diagnostic::error(name.span, text).also(first.span, "first one").droppable());
         }
     }
 
@@ -45,7 +45,7 @@ impl<'n> TrackGroups<'n> {
                 if !known {
                     let text = format!("there is no vrrp_instance {}", quoted(&member.text));
                     let near = nearest(&member.text, names.iter().copied());
-                    out.push(Diagnostic::error(member.span, text).suggest(near));
+                    out.push(Diagnostic::error(member.span, text).suggest(near).droppable());
                 }
                 known
             });
@@ -56,7 +56,7 @@ impl<'n> TrackGroups<'n> {
         let Some((_, members)) = self.known.get(group.text.as_str()) else {
             let text = format!("there is no track_group {}", quoted(&group.text));
             let near = nearest(&group.text, self.known.keys().copied());
-            let error = Diagnostic::error(group.span, text);
+            let error = Diagnostic::error(group.span, text).droppable();
             out.push(match near {
                 Some(near) => error.suggest(Some(near)),
                 None => {
@@ -79,7 +79,11 @@ pub(crate) fn lower(
 ) -> Vec<RawStatic> {
     let mut statics = Vec::new();
     for line in node.block.as_deref().unwrap_or_default() {
-        let Some((mut address, group)) = address::entry(line, out) else { continue };
+        let before = out.len();
+        let entry = address::entry(line, out);
+        let wrong = out.iter().skip(before).any(|d| d.severity == Severity::Error);
+        can_go(line, before, out);
+        let Some((mut address, group)) = entry.filter(|_| !wrong) else { continue };
         if address.dev.is_none() {
             let fallback = Spanned::new(DEFAULT_INTERFACE.to_owned(), address.cidr.span);
             if default_interface.is_none() {
