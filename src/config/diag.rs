@@ -88,15 +88,19 @@ pub enum Severity {
     Error,
     /// It can be used, but does something the reader may not expect.
     Warning,
+    /// Nothing is wrong; for those who want to know everything.
+    #[schemars(skip)]
+    Remark,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Remark => "remark",
         }
     }
 }
@@ -161,6 +165,12 @@ impl Diagnostic {
     #[track_caller]
     pub fn warning(span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Warning, Some(span), message.into())
+    }
+
+    /// A remark about `span`; [`crate::config::load::Loaded::remarks`] has them.
+    #[track_caller]
+    pub(crate) fn remark(span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Severity::Remark, Some(span), message.into())
     }
 
     /// An error that no place in a file is to blame for.
@@ -250,6 +260,7 @@ impl Diagnostic {
         let mut group = Group::with_level(match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Remark => Level::INFO,
         });
         for snippet in self.snippets(map) {
             group = group.element(snippet);
@@ -301,6 +312,7 @@ impl Diagnostic {
             let shade = match self.severity {
                 Severity::Error => AnsiColor::BrightRed,
                 Severity::Warning => AnsiColor::Yellow,
+                Severity::Remark => AnsiColor::BrightBlue,
             };
             let style = shade.on_default().effects(Effects::BOLD);
             let _ = write!(out, "{style}{word}{style:#}: ");

@@ -16,7 +16,7 @@ use super::format::{Format, recognise};
 use super::lenient::Dropped;
 use super::load::{Loaded, Text};
 use super::model::{Config, RouterConfig};
-use super::raw::Raw;
+use super::raw::{Raw, RawAddress, RawStatic};
 use super::vipd_toml;
 use crate::types::{AuthV2, Dialect};
 
@@ -42,7 +42,7 @@ pub enum Inexpressible {
 /// # Errors
 /// [`Inexpressible`]; no text is better than one that means something else.
 pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
-    let Loaded { config, raw, warnings, dropped, map, .. } = loaded;
+    let Loaded { config, raw, warnings, remarks, dropped, map, .. } = loaded;
     let Config { globals, routers, interfaces, pacing, static_addresses, trackers: _, groups: _ } =
         config;
     let mut tables = Vec::new();
@@ -74,8 +74,14 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     let body = tables.join("\n");
     let repeated = read_back(&body, config)?;
     let is_new = |d: &&Diagnostic| repeated.iter().all(|again| again.message != d.message);
-    let remarks: Vec<&Diagnostic> = warnings.iter().filter(is_new).collect();
-    Ok(head(config, *dropped == Dropped::default(), &remarks, map) + &body)
+    let mut lines = head(config, *dropped == Dropped::default(), map);
+    if lines.is_empty() {
+        return Ok(body);
+    }
+    lines.extend(list("What reads differently now:", warnings.iter().filter(is_new), map));
+    lines.extend(list("Left out, because it does nothing here:", remarks.iter(), map));
+    let comment = |line: &String| format!("# {}", printable(line)).trim_end().to_owned() + "\n";
+    Ok(lines.iter().map(comment).collect::<String>() + "\n" + &body)
 }
 
 /// What `check` says about the text, if it means `config`.
@@ -96,11 +102,11 @@ fn read_back(body: &str, config: &Config) -> Result<Vec<Diagnostic>, Inexpressib
 }
 
 /// What stands above the first table, unless the source was a vipd.toml already.
-fn head(config: &Config, complete: bool, remarks: &[&Diagnostic], map: &SourceMap) -> String {
-    let names: Vec<String> =
-        map.files().filter(|f| !is_toml(&f.text)).map(|f| printable(&f.name)).collect();
+fn head(config: &Config, complete: bool, map: &SourceMap) -> Vec<String> {
+    let names: Vec<&str> =
+        map.files().filter(|f| !is_toml(&f.text)).map(|f| f.name.as_str()).collect();
     if names.is_empty() && complete {
-        return String::new();
+        return Vec::new();
     }
     let names = names.join(", ");
     let mut lines = vec![if complete {
@@ -113,17 +119,31 @@ fn head(config: &Config, complete: bool, remarks: &[&Diagnostic], map: &SourceMa
     if config.routers.iter().any(|router| secret(router)) {
         lines.push("A password stands in clear text here: chmod 640.".to_owned());
     }
-    if !remarks.is_empty() {
-        lines.push(String::new());
-        lines.push("What reads differently now, or was left out:".to_owned());
+    lines
+}
+
+/// What was said, each once, with the first place and how many more there are.
+fn list<'d>(
+    title: &str,
+    said: impl Iterator<Item = &'d Diagnostic>,
+    map: &SourceMap,
+) -> Vec<String> {
+    let mut found: Vec<(&Diagnostic, usize)> = Vec::new();
+    for diagnostic in said {
+        match found.iter_mut().find(|(first, _)| first.message == diagnostic.message) {
+            Some((_, more)) => *more += 1,
+            None => found.push((diagnostic, 0)),
+        }
     }
-    for remark in remarks {
-        let place = remark.span.map(|span| map.place(span) + ": ").unwrap_or_default();
-        let notes: String = remark.notes.iter().map(|note| format!("; {note}")).collect();
-        lines.push(format!("  {place}{}{notes}", remark.message));
-    }
-    let comments = lines.iter().map(|line| format!("# {}", printable(line)).trim_end().to_owned());
-    comments.collect::<Vec<_>>().join("\n") + "\n\n"
+    let line = |(first, more): (&Diagnostic, usize)| {
+        let place = first.span.map(|span| map.place(span)).unwrap_or_default();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let notes: String = first.notes.iter().map(|note| format!("; {note}")).collect();
+        format!("  {place}{more}: {}{notes}", first.message)
+    };
+    let lines: Vec<String> = found.into_iter().map(line).collect();
+    let title = [String::new(), title.to_owned()];
+    if lines.is_empty() { lines } else { title.into_iter().chain(lines).collect() }
 }
 
 fn is_toml(text: &str) -> bool {

@@ -89,6 +89,8 @@ pub struct Loaded {
     pub raw: Raw,
     /// What the user should know nevertheless.
     pub warnings: Vec<Diagnostic>,
+    /// What is there without effect and does no harm, in the order of the files.
+    pub remarks: Vec<Diagnostic>,
     /// What a lenient reading did without.
     pub dropped: Dropped,
     /// What becomes of each statement of a keepalived.conf, if that was asked for.
@@ -219,6 +221,7 @@ fn finish(
     let dropped = if lenient { pass_over(&mut out, &map) } else { Dropped::default() };
     let mut said = BTreeSet::new();
     out.retain(|d| said.insert((d.span, d.message.clone())));
+    let remarks = out.extract_if(.., |d| d.severity == Severity::Remark).collect();
     let mut failed = out.iter().any(|d| d.severity == Severity::Error);
     if let Some(rest) = out.len().checked_sub(MOST_SHOWN).filter(|rest| *rest > 0) {
         out.truncate(MOST_SHOWN);
@@ -238,7 +241,7 @@ fn finish(
     }
     match config {
         Some(config) if !failed => {
-            Ok(Loaded { config, raw, warnings: out, dropped, statements, map })
+            Ok(Loaded { config, raw, warnings: out, remarks, dropped, statements, map })
         }
         _ => Err(Failed { diagnostics: out, statements, map, unreadable }),
     }

@@ -39,7 +39,7 @@ fn shown() -> BTreeSet<Place> {
     let mut places = BTreeSet::new();
     let mut note = |outcome: Result<Loaded, Failed>| {
         let said = match outcome {
-            Ok(loaded) => loaded.warnings,
+            Ok(loaded) => [loaded.warnings, loaded.remarks].concat(),
             Err(failed) => failed.diagnostics,
         };
         places.extend(said.iter().map(|d| (d.origin.0.file().to_owned(), d.origin.0.line())));
@@ -75,6 +75,7 @@ fn made() -> BTreeSet<Place> {
             let makes = [
                 "Diagnostic::error(",
                 "Diagnostic::warning(",
+                "Diagnostic::remark(",
                 "Diagnostic::general(",
                 "self.error(",
             ];

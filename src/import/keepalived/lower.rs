@@ -131,7 +131,11 @@ pub(crate) fn walk<'n>(
             continue;
         };
         match keyword.class {
-            Class::Quiet => continue,
+            Class::Quiet => {
+                let text = format!("`{}`: {}", keyword.name, keyword.text);
+                out.push(Diagnostic::remark(node.keyword.span, text));
+                continue;
+            }
             Class::Refused(why, instead) | Class::Apart(why, instead) => {
                 let text = format!("`{}` is not supported", keyword.name);
                 let error = Diagnostic::error(node.keyword.span, text).note(why).help(instead);
