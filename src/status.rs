@@ -182,6 +182,8 @@ pub struct TrackedStatus {
     pub adds: i32,
     /// It keeps the router from serving now.
     pub fault: bool,
+    /// What it says.
+    pub standing: Standing,
 }
 
 /// One tracker.

@@ -2,6 +2,8 @@
 //!
 //! Pure, so that what an operator sees can be tested to the letter.
 
+mod tracking;
+
 use std::fmt::Write;
 
 use comfy_table::presets::NOTHING;
@@ -48,7 +50,7 @@ pub fn overview(snapshot: &Snapshot, width: u16) -> String {
     let mut out = heads(snapshot, width);
     let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
     for router in &snapshot.routers {
-        let mut notes = router_notes(router, &clock);
+        let mut notes = router_notes(snapshot, router, &clock);
         if few_routers || !notes.is_empty() {
             notes.extend(next_failure(router));
             let recent = router.transitions.iter().filter(|change| change.age_ms <= RECENT_MS);
@@ -67,7 +69,7 @@ pub fn live(snapshot: &Snapshot, width: u16) -> String {
     let mut out = heads(snapshot, width);
     let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
     for router in &snapshot.routers {
-        let mut notes = router_notes(router, &clock);
+        let mut notes = router_notes(snapshot, router, &clock);
         if few_routers {
             notes.extend(next_failure(router));
         }
@@ -161,7 +163,10 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     for fault in &router.faults {
         line("fault", fault);
     }
-    line("priority", &format!("{} (configured {})", router.priority, router.base_priority));
+    if let Some(group) = &router.group {
+        line("group", group);
+    }
+    line("priority", &tracking::priority_line(snapshot, router));
     let mut interval = format!("{} ms", router.interval_ms);
     if router.master_interval_ms != router.interval_ms {
         let _ = write!(interval, ", the master's {} ms", router.master_interval_ms);
@@ -205,6 +210,7 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     }
 
     section(&mut out, width, "addresses", router.addresses.iter().map(address_line));
+    section(&mut out, width, "tracks", tracking::tracked_lines(snapshot, router).into_iter());
     section(&mut out, width, "peers", router.peers.iter().map(|peer| peer_line(peer, true)));
     section(
         &mut out,
@@ -302,12 +308,13 @@ pub(super) fn missing(settings: &[String], routers: &[String]) -> Option<String>
 }
 
 /// What an operator should read about a router, most urgent first.
-fn router_notes(router: &RouterStatus, clock: &WallClock) -> Vec<String> {
+fn router_notes(snapshot: &Snapshot, router: &RouterStatus, clock: &WallClock) -> Vec<String> {
     let mut notes: Vec<String> = drained(router, clock).into_iter().collect();
     // The drain itself is said already.
     let faults =
         router.faults.iter().filter(|fault| !(router.drained && fault.contains("drained")));
     notes.extend(faults.map(|fault| format!("fault: {fault}")));
+    notes.extend(tracking::priority_note(snapshot, router));
     notes.extend(router.hints.iter().map(|hint| format!("hint: {hint}")));
     notes.extend(
         router

@@ -172,24 +172,28 @@ impl Engine {
 
     /// The parts of a router's priority.
     pub(super) fn tracking_status(&self, router: &Router) -> Vec<TrackedStatus> {
-        let part = |name: &dyn fmt::Display, kind: &str, weight: Weight, effect| TrackedStatus {
-            name: name.to_string(),
-            kind: kind.to_owned(),
-            weight: weight.to_string(),
-            adds: match effect {
-                Effect::Adds(points) => points,
-                Effect::Fault => 0,
-            },
-            fault: effect == Effect::Fault,
-        };
+        let part =
+            |name: &dyn fmt::Display, kind: &str, weight: Weight, effect, reading| TrackedStatus {
+                name: name.to_string(),
+                kind: kind.to_owned(),
+                weight: weight.to_string(),
+                adds: match effect {
+                    Effect::Adds(points) => points,
+                    Effect::Fault => 0,
+                },
+                fault: effect == Effect::Fault,
+                standing: standing(reading),
+            };
         let checks = router.cfg.track.iter().filter_map(|tracked| {
             let tracker = self.trackers.get(&tracked.tracker)?;
             let kind = tracker.cfg.check.kind();
-            Some(part(&tracked.tracker, kind, tracked.weight, tracker.effect(tracked)))
+            let (effect, reading) = (tracker.effect(tracked), tracker.probe.reading());
+            Some(part(&tracked.tracker, kind, tracked.weight, effect, reading))
         });
         let interfaces = router.cfg.track_interfaces.iter().map(|tracked| {
-            let effect = tracked.weight.effect(self.interface_reading(tracked));
-            part(&tracked.iface, "interface", tracked.weight, effect)
+            let reading = self.interface_reading(tracked);
+            let effect = tracked.weight.effect(reading);
+            part(&tracked.iface, "interface", tracked.weight, effect, reading)
         });
         checks.chain(interfaces).collect()
     }
@@ -270,12 +274,7 @@ impl Tracker {
         TrackerStatus {
             name: self.cfg.key.name.clone(),
             kind: self.cfg.check.kind().to_owned(),
-            standing: match probe.reading() {
-                Reading::Untested => Standing::Untested,
-                Reading::Up => Standing::Up,
-                Reading::Down => Standing::Down,
-                Reading::Value(value) => Standing::Value(value),
-            },
+            standing: standing(probe.reading()),
             standing_age_ms: millis(now.since(probe.since())),
             against,
             needed: needed.get(),
@@ -292,6 +291,15 @@ impl Tracker {
             interval_ms: (!rhythm.watched).then(|| millis(rhythm.interval)),
             timeout_ms: millis(rhythm.timeout),
         }
+    }
+}
+
+fn standing(reading: Reading) -> Standing {
+    match reading {
+        Reading::Untested => Standing::Untested,
+        Reading::Up => Standing::Up,
+        Reading::Down => Standing::Down,
+        Reading::Value(value) => Standing::Value(value),
     }
 }
 

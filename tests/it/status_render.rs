@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vipd::cli::render;
 use vipd::status::{
     AddressStatus, Counters, Daemon, MasterStatus, Outlook, PeerStatus, RouterStatus, Snapshot,
-    Span, State, Successor, TransitionStatus,
+    Span, Standing, State, Successor, TrackedStatus, TrackerStatus, TransitionStatus,
 };
 use vipd::types::Family;
 
@@ -186,6 +186,98 @@ fn the_overview_fits_80_columns_and_shows_what_is_wrong() {
     let text = render::overview(&snapshot(), 80);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     insta::assert_snapshot!(text);
+}
+
+fn tracked(name: &str, kind: &str, weight: &str, adds: i32, standing: Standing) -> TrackedStatus {
+    let (name, kind, weight) = (name.into(), kind.into(), weight.into());
+    TrackedStatus { name, kind, weight, adds, fault: false, standing }
+}
+
+fn tracker(
+    name: &str,
+    kind: &str,
+    standing: Standing,
+    answer: &str,
+    detail: &str,
+) -> TrackerStatus {
+    TrackerStatus {
+        name: name.into(),
+        kind: kind.into(),
+        standing,
+        standing_age_ms: 12_000,
+        against: 0,
+        needed: 3,
+        answer: (!answer.is_empty()).then(|| answer.into()),
+        answer_age_ms: (!answer.is_empty()).then_some(400),
+        took_ms: Some(7),
+        detail: detail.into(),
+        output: String::new(),
+        running_ms: None,
+        interval_ms: Some(1000),
+        timeout_ms: 1000,
+    }
+}
+
+/// A master whose checks cost it the address, and a backup that waits for an answer.
+fn tracking() -> Snapshot {
+    let mut losing = serving();
+    losing.group = Some("edge".into());
+    losing.priority = 91;
+    losing.tracking = vec![
+        tracked("chk_haproxy", "script", "-60", -60, Standing::Down),
+        tracked("leader", "patroni", "20", 0, Standing::Down),
+        tracked("maintenance", "file", "1", -3, Standing::Value(-3)),
+        tracked("postgres", "process", "-5", 0, Standing::Up),
+        tracked("eth1", "interface", "4", 4, Standing::Up),
+    ];
+    let successor = Successor {
+        address: "10.0.0.12".parse().unwrap(),
+        priority: 100,
+        is_self: false,
+        last_heard_ms: Some(90_000),
+    };
+    losing.outlook = losing.outlook.map(|o| Outlook { successor: Some(successor), ..o });
+    let mut waiting = following();
+    waiting.tracking = vec![tracked("chk_slow", "script", "2", 0, Standing::Untested)];
+    waiting.peers.clear();
+    let slow = TrackerStatus {
+        running_ms: Some(2_100),
+        ..tracker("chk_slow", "script", Standing::Untested, "", "")
+    };
+    let printing = TrackerStatus {
+        output: "backend sql is down\nsecond line".into(),
+        ..tracker("chk_haproxy", "script", Standing::Down, "exit 1", "")
+    };
+    let refused = "connection refused";
+    let half =
+        TrackerStatus { against: 1, ..tracker("leader", "patroni", Standing::Down, "passed", "") };
+    let trackers = vec![
+        slow,
+        printing,
+        half,
+        tracker("maintenance", "file", Standing::Value(-3), "-3", ""),
+        tracker("postgres", "process", Standing::Up, "passed", "1 running"),
+        tracker("other", "tcp", Standing::Down, refused, "127.0.0.1:1"),
+    ];
+    Snapshot {
+        routers: vec![losing, waiting],
+        trackers,
+        unattributed: BTreeMap::new(),
+        ..snapshot()
+    }
+}
+
+#[test]
+fn the_overview_does_the_sum_of_a_priority_and_says_what_follows() {
+    let text = render::overview(&tracking(), 80);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_page_shows_every_check_with_its_last_answer() {
+    let pages = ["VI_1", "VI_2"].map(|name| render::router(&tracking(), name, 80).unwrap());
+    insta::assert_snapshot!(pages.join("\n"));
 }
 
 #[test]
