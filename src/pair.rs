@@ -8,6 +8,7 @@ mod hearing;
 mod lists;
 mod outcomes;
 mod roles;
+mod weights;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -85,7 +86,7 @@ pub struct Pairing {
     pub version: u8,
     /// The interfaces that carry the adverts.
     pub interfaces: [IfName; 2],
-    /// The priorities.
+    /// The priorities, with every tracker content.
     pub priorities: [u8; 2],
     /// Who serves when.
     pub outcomes: Vec<Outcome>,
@@ -120,13 +121,14 @@ pub fn compare(a: Node<'_>, b: Node<'_>) -> Comparison {
         hearing::check(&mut couple, &mut diagnostics);
         lists::check(&couple, &mut diagnostics);
         roles::check(&couple, &mut diagnostics);
+        weights::check(&couple, &mut diagnostics);
         routers.push(Pairing {
             names: [own.router.name.clone(), other.router.name.clone()],
             vrid: own.router.vrid,
             family: own.router.dialect.family(),
             version: own.router.dialect.version(),
             interfaces: [own.router.iface.clone(), other.router.iface.clone()],
-            priorities: [own.router.priority.get(), other.router.priority.get()],
+            priorities: [own.priority().get(), other.priority().get()],
             outcomes: outcomes::of(&couple),
         });
     }

@@ -185,6 +185,9 @@ impl Pair {
                 format!("{} dies or loses {link}", name(side))
             }
             Event::LosesLink(side, link) => format!("{} loses {link}", name(side)),
+            Event::Fails(side, check) => {
+                format!("{} fails on {}", printable(check), name(side))
+            }
             Event::Stops(side) => format!("{} is stopped", name(side)),
             Event::Returns(side) => format!("{} comes back", name(side)),
             Event::Split => "they cannot hear each other".to_owned(),
@@ -238,13 +241,22 @@ impl Pair {
     }
 
     fn json_outcome<'p>(&'p self, outcome: &'p Outcome) -> JsonOutcome<'p> {
-        let (event, node, link) = match &outcome.event {
-            Event::Rest => ("rest", None, None),
-            Event::Dies(side) => ("dies", Some(*side), None),
-            Event::LosesLink(side, link) => ("loses_link", Some(*side), Some(link.as_str())),
-            Event::Stops(side) => ("stops", Some(*side), None),
-            Event::Returns(side) => ("returns", Some(*side), None),
-            Event::Split => ("split", None, None),
+        let (event, node) = match &outcome.event {
+            Event::Rest => ("rest", None),
+            Event::Dies(side) => ("dies", Some(*side)),
+            Event::LosesLink(side, _) => ("loses_link", Some(*side)),
+            Event::Fails(side, _) => ("fails", Some(*side)),
+            Event::Stops(side) => ("stops", Some(*side)),
+            Event::Returns(side) => ("returns", Some(*side)),
+            Event::Split => ("split", None),
+        };
+        let link = match &outcome.event {
+            Event::LosesLink(_, link) => Some(link.as_str()),
+            _ => None,
+        };
+        let tracker = match &outcome.event {
+            Event::Fails(_, check) => Some(check.as_str()),
+            _ => None,
         };
         let serving = match outcome.serving {
             Serving::One(side) => vec![self.name(side)],
@@ -252,7 +264,8 @@ impl Pair {
             Serving::Incumbent(_) => Vec::new(),
         };
         let after_ms = outcome.after.map(|range| range.map(|length| length.as_millis()));
-        JsonOutcome { event, node: node.map(|side| self.name(side)), link, serving, after_ms }
+        let node = node.map(|side| self.name(side));
+        JsonOutcome { event, node, link, tracker, serving, after_ms }
     }
 }
 
@@ -301,13 +314,16 @@ struct JsonRouter<'p> {
 
 #[derive(JsonSchema, Serialize)]
 struct JsonOutcome<'p> {
-    /// `rest`, `dies`, `loses_link`, `stops`, `returns` or `split`.
+    /// `rest`, `dies`, `loses_link`, `fails`, `stops`, `returns` or `split`.
     event: &'static str,
     /// To which node; absent if to none in particular.
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<&'p str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<&'p str>,
+    /// What fails, by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracker: Option<&'p str>,
     /// Who serves then; nobody in particular if it depends on the past.
     serving: Vec<&'p str>,
     /// Milliseconds until then, least and most; absent if nobody takes over.

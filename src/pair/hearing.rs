@@ -142,7 +142,7 @@ pub(super) fn learned(half: &Half<'_>, advertised: Centis) -> Centis {
 pub(super) fn patience(half: &Half<'_>, advertised: Centis) -> Duration {
     timing::master_down(
         &half.router.dialect,
-        half.router.priority,
+        half.priority(),
         learned(half, advertised),
         half.router.down_timer_adverts,
     )

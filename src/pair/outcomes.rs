@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::hearing::{learned, patience};
 use super::roles::{better, preempts};
+use super::weights::{Failure, Tracked};
 use super::{Couple, Half, Side};
 use crate::config::{Cast, Preempt};
 use crate::types::IfName;
@@ -18,8 +19,10 @@ pub enum Event {
     Rest,
     /// The serving node loses its power, or the link that carries its adverts.
     Dies(Side),
-    /// The serving node loses another link that carries an address.
+    /// The serving node loses another link that carries an address or is tracked.
     LosesLink(Side, IfName),
+    /// A check of the serving node fails; counted from the moment it has failed often enough.
+    Fails(Side, String),
     /// The serving node's daemon is stopped.
     Stops(Side),
     /// The node starts while the other one serves.
@@ -99,6 +102,7 @@ pub(super) fn of(couple: &Couple<'_>) -> Vec<Outcome> {
             let after = resigned.map(|range| range.map(|length| noticed + length));
             table.push(Outcome { event, serving: next, after });
         }
+        table.extend(failures(couple, side));
         table.push(Outcome { event: Event::Stops(side), serving: next, after: resigned });
         table.push(match preferred {
             Some(_) => {
@@ -113,6 +117,29 @@ pub(super) fn of(couple: &Couple<'_>) -> Vec<Outcome> {
     }
     table.push(still(Event::Split, Serving::Both));
     table
+}
+
+/// What each tracker of the master means.
+fn failures(couple: &Couple<'_>, master: Side) -> Vec<Outcome> {
+    let (own, other) = (couple.half(master), couple.half(master.other()));
+    let carries = other_links(own);
+    let outcome = |failure: Failure<'_>| {
+        let (event, noticed) = match failure.tracked {
+            Tracked::Check(name) => (Event::Fails(master, name.to_owned()), Duration::ZERO),
+            // The address it carries decides.
+            Tracked::Link(link) if carries.contains_key(link) => return None,
+            Tracked::Link(link) => (Event::LosesLink(master, link.clone()), down_delay(own, link)),
+        };
+        let range = match failure.priority {
+            None => Some(after_resignation(couple, master)),
+            Some(left) if left < other.priority() => after_lower_priority(couple, master),
+            Some(_) => None,
+        };
+        let after = range.map(|range| range.map(|length| noticed + length));
+        let serving = Serving::One(if after.is_some() { master.other() } else { master });
+        Some(Outcome { event, serving, after })
+    };
+    own.failures().into_iter().filter_map(outcome).collect()
 }
 
 /// The node that serves first if both start together.
@@ -143,8 +170,12 @@ fn has_nobody(half: &Half<'_>) -> bool {
 fn other_links(half: &Half<'_>) -> BTreeMap<IfName, Duration> {
     let addresses = half.router.addresses.iter().filter(|address| address.track);
     let links = addresses.filter_map(|address| address.iface.clone());
-    let delay = |link: &IfName| half.config.interfaces.get(link).map(|config| config.down_delay);
-    links.map(|link| (link.clone(), delay(&link).unwrap_or_default())).collect()
+    links.map(|link| (link.clone(), down_delay(half, &link))).collect()
+}
+
+/// How long a link must be down before it counts.
+fn down_delay(half: &Half<'_>, link: &IfName) -> Duration {
+    half.config.interfaces.get(link).map(|config| config.down_delay).unwrap_or_default()
 }
 
 /// How long a node only listens after its start, at least and at most: it may just have been booted.
@@ -164,9 +195,26 @@ fn after_silence(couple: &Couple<'_>, master: Side) -> [Duration; 2] {
 fn after_resignation(couple: &Couple<'_>, master: Side) -> [Duration; 2] {
     let backup = couple.half(master.other());
     let interval = learned(backup, couple.half(master).router.interval);
-    let skew = timing::skew(&backup.router.dialect, backup.router.priority, interval);
+    let skew = timing::skew(&backup.router.dialect, backup.priority(), interval);
     let [least, _] = after_silence(couple, master);
     [skew.min(least), skew]
+}
+
+/// A master that advertises too low a priority is not followed any longer: the backup's timer runs
+/// on from the advert before. `None`: the backup follows any master.
+fn after_lower_priority(couple: &Couple<'_>, master: Side) -> Option<[Duration; 2]> {
+    let backup = couple.half(master.other());
+    match backup.router.preempt {
+        _ if backup.router.priority.is_owner() => Some(after_silence(couple, master)),
+        Preempt::Never => None,
+        Preempt::After(delay) if delay.is_zero() => Some(after_silence(couple, master)),
+        // It follows every advert within the delay, and waits after the last one.
+        Preempt::After(delay) => {
+            let interval = couple.half(master).router.interval;
+            let wait = patience(backup, interval);
+            Some([delay.saturating_sub(interval.as_duration()) + wait, delay + wait])
+        }
+    }
 }
 
 /// From its start until the better node has taken over.

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::weights::Failure;
 use super::{Couple, Half, Side};
 use crate::config::Preempt;
 use crate::config::check::human;
@@ -9,12 +10,11 @@ use crate::config::diag::Diagnostic;
 
 /// The side an election prefers; `None` if only their addresses on the day decide.
 pub(super) fn better(couple: &Couple<'_>) -> Option<Side> {
-    let (a, b) = (couple.a.router, couple.b.router);
-    let by_address = match (a.source, b.source) {
+    let by_address = match (couple.a.router.source, couple.b.router.source) {
         (Some(a), Some(b)) => a.cmp(&b),
         _ => Ordering::Equal,
     };
-    match a.priority.cmp(&b.priority).then(by_address) {
+    match couple.a.priority().cmp(&couple.b.priority()).then(by_address) {
         Ordering::Greater => Some(Side::A),
         Ordering::Less => Some(Side::B),
         Ordering::Equal => None,
@@ -24,8 +24,9 @@ pub(super) fn better(couple: &Couple<'_>) -> Option<Side> {
 /// The node that takes the addresses back from the other one, if there is one.
 pub(super) fn preempts(couple: &Couple<'_>) -> Option<Side> {
     let side = better(couple)?;
-    let (own, other) = (couple.half(side).router, couple.half(side.other()).router);
-    (own.priority != other.priority && own.preempt != Preempt::Never).then_some(side)
+    let (own, other) = (couple.half(side), couple.half(side.other()));
+    let preempts = own.router.preempt != Preempt::Never;
+    (own.priority() != other.priority() && preempts).then_some(side)
 }
 
 pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
@@ -35,12 +36,12 @@ pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
 
 fn priorities(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
     let (a, b) = (&couple.a, &couple.b);
-    let (ours, theirs) = (a.router.priority, b.router.priority);
-    if ours != theirs {
+    let ours = a.priority();
+    if ours != b.priority() {
         return;
     }
-    let places = || (a.at(a.raw.priority.as_ref(), ours), b.at(b.raw.priority.as_ref(), theirs));
-    let (here, there) = places();
+    let here = a.at(a.raw.priority.as_ref(), a.priority_words());
+    let there = b.at(b.raw.priority.as_ref(), b.priority_words());
     if ours.is_owner() {
         out.push(
             couple
@@ -69,13 +70,16 @@ fn preemption(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
     let vain = |what: &str, half: &Half<'_>, at| {
         let text = format!("{}: {what} has no effect on {}", couple.name(), half.node);
         let (better, better_at) =
-            (own.node, own.at(own.raw.priority.as_ref(), own.router.priority));
+            (own.node, own.at(own.raw.priority.as_ref(), own.priority_words()));
         Diagnostic::warning(at, text).also(better_at.0, better_at.1).note(format!(
             "only the node with the higher priority preempts, and {better} does so: it takes the \
              addresses back"
         ))
     };
+    let falls = |failure: &Failure<'_>| failure.priority.is_some_and(|p| p < other.priority());
     match (other.router.preempt, &other.raw.preempt, &other.raw.preempt_delay) {
+        // It then has the effect that a failing check changes nothing, which is said elsewhere.
+        (Preempt::Never, _, _) if own.failures().iter().any(falls) => {}
         (Preempt::Never, Some(at), _) => {
             let word = other.raw.words.no_preempt;
             out.push(

@@ -42,6 +42,13 @@ const AUTH: &str =
     "    authentication {\n        auth_type PASS\n        auth_pass secret\n    }\n";
 const V3: (&str, &str) = (AUTH, "    version 3\n");
 
+const SCRIPT: (&str, &str) = (
+    "vrrp_instance",
+    "vrrp_script chk {\n    script \"/bin/true\"\n    weight -20\n}\nvrrp_instance",
+);
+const TRACKED: (&str, &str) =
+    ("advert_int 1", "advert_int 1\n    track_script {\n        chk\n    }");
+
 /// A name, what is changed on both nodes, and what on the second only.
 type Case = (
     &'static str,
@@ -130,6 +137,45 @@ const CASES: &[Case] = &[
     ("nopreempt-higher", &[], &[("priority 100", "priority 200\n    nopreempt")]),
     ("preempt-delay", &[("advert_int 1", "advert_int 1\n    preempt_delay 60")], &[]),
     ("preempt-delay-lower", &[], &[("advert_int 1", "advert_int 1\n    preempt_delay 60")]),
+    ("check-small", &[SCRIPT, TRACKED], &[]),
+    ("check-large", &[SCRIPT, TRACKED, ("weight -20", "weight -51")], &[]),
+    ("check-exactly-the-gap", &[SCRIPT, TRACKED, ("weight -20", "weight -50")], &[]),
+    ("check-fault", &[SCRIPT, TRACKED, ("    weight -20\n", "")], &[]),
+    (
+        "check-adds",
+        &[SCRIPT, TRACKED, ("weight -20", "weight 2"), ("priority 150", "priority 101")],
+        &[("priority 101", "priority 100")],
+    ),
+    (
+        "check-adds-too-little",
+        &[SCRIPT, TRACKED, ("weight -20", "weight 2"), ("priority 150", "priority 105")],
+        &[("priority 105", "priority 100")],
+    ),
+    (
+        "check-peer-without-preemption",
+        &[SCRIPT, TRACKED, ("weight -20", "weight -60")],
+        &[("state BACKUP", "state BACKUP\n    nopreempt")],
+    ),
+    (
+        "check-two-together",
+        &[
+            SCRIPT,
+            (
+                "vrrp_script",
+                "vrrp_script two {\n    script /bin/true\n    weight -40\n}\nvrrp_script",
+            ),
+            ("advert_int 1", "advert_int 1\n    track_script {\n        chk\n        two\n    }"),
+        ],
+        &[],
+    ),
+    (
+        "link-weights",
+        &[(
+            "advert_int 1",
+            "advert_int 1\n    track_interface {\n        eth2 weight -60\n        eth3 weight -5\n    }",
+        )],
+        &[],
+    ),
     ("other-interface", &[], &[("interface eth0", "interface ens3")]),
     ("renamed", &[], &[("VI_1", "WEB")]),
     ("only-here", &[], &[("VI_1", "WEB"), ("10.0.", "10.9."), ("router_id 51", "router_id 52")]),

@@ -15,7 +15,7 @@ use vipd::engine::{
 };
 use vipd::pair::{Comparison, Event, Node, Outcome, Serving, Side, compare};
 use vipd::status::State;
-use vipd::types::Now;
+use vipd::types::{IfIndex, Now};
 
 use crate::engine::setup::{ETH0, ETH1, address, link, ms, secs};
 use crate::expected::OneFile;
@@ -50,8 +50,10 @@ fn links(node: usize) -> Vec<(Link, Vec<LinkAddress>)> {
         address(&format!("{other}/24")),
         address(&format!("{v6}/64")),
     ];
-    vec![(link(ETH0, "eth0"), eth0), (link(ETH1, "eth1"), vec![])]
+    vec![(link(ETH0, "eth0"), eth0), (link(ETH1, "eth1"), vec![]), (link(ETH2, "eth2"), vec![])]
 }
+
+const ETH2: IfIndex = IfIndex(4);
 
 fn index(side: Side) -> usize {
     usize::from(side == Side::B)
@@ -183,9 +185,10 @@ fn holds(configs: &[Arc<Config>; 2], rest: Serving, outcome: &Outcome, phase: Du
     let first = |side: Side| matches!(rest, Serving::Incumbent(_)).then_some(side);
     let mut world = match event {
         Event::Rest | Event::Split => settled(configs, None, phase),
-        Event::Dies(side) | Event::LosesLink(side, _) | Event::Stops(side) => {
-            settled(configs, first(*side), phase)
-        }
+        Event::Dies(side)
+        | Event::LosesLink(side, _)
+        | Event::Fails(side, _)
+        | Event::Stops(side) => settled(configs, first(*side), phase),
         Event::Returns(side) => {
             let mut world = World::new(configs);
             world.start(index(side.other()), AGES);
@@ -212,11 +215,12 @@ fn holds(configs: &[Arc<Config>; 2], rest: Serving, outcome: &Outcome, phase: Du
         }
         Event::Dies(side) => world.engines[index(*side)] = None,
         Event::LosesLink(side, name) => {
-            assert_eq!(name.as_str(), "eth1");
-            let link = Link { running: false, ..link(ETH1, "eth1") };
+            let index_of = if name.as_str() == "eth1" { ETH1 } else { ETH2 };
+            let link = Link { running: false, ..link(index_of, name.as_str()) };
             world.feed(index(*side), Input::Link(LinkChange::Link(link)));
             world.deliver();
         }
+        Event::Fails(..) => panic!("nothing is checked here"),
         Event::Stops(side) => {
             world.feed(index(*side), Input::Command(Command::Shutdown));
             world.deliver();
@@ -236,7 +240,8 @@ fn holds(configs: &[Arc<Config>; 2], rest: Serving, outcome: &Outcome, phase: Du
         }
     }
     world.run(AGES);
-    let dead = matches!(event, Event::Dies(_) | Event::Stops(_) | Event::LosesLink(..));
+    let dead =
+        matches!(event, Event::Dies(_) | Event::Stops(_) | Event::LosesLink(..)) && after.is_some();
     assert!(world.is_master(index(*next)), "{outcome:?}");
     assert!(dead || !world.is_master(index(next.other())), "{outcome:?}");
 }
@@ -286,9 +291,15 @@ fn common() -> impl Strategy<Value = Settings> {
     )
 }
 
+const LINK_NONE: &str = "[]";
+const LINK_FAULT: &str = "[\"eth2\"]";
+const LINK_LESS: &str = "[{ name = \"eth2\", weight = -60 }]";
+const LINK_MORE: &str = "[{ name = \"eth2\", weight = 60 }]";
+
 /// What each node may say for itself.
 fn own() -> impl Strategy<Value = Settings> {
-    let choices: [(&'static str, &'static [&'static str]); 7] = [
+    let choices: [(&'static str, &'static [&'static str]); 8] = [
+        ("track_interfaces", &[LINK_NONE, LINK_NONE, LINK_FAULT, LINK_LESS, LINK_MORE]),
         ("priority", &["100", "100", "50", "150", "254", "255"]),
         ("preempt", &["true", "true", "false"]),
         ("preempt_delay", &["\"0s\"", "\"0s\"", "\"2s\"", "\"2500ms\""]),

@@ -1,0 +1,158 @@
+//! What trackers do to the priorities of a pair: with all of them content, and with one failing.
+
+use super::roles::preempts;
+use super::{Couple, Half, Side};
+use crate::config::diag::{Diagnostic, Span};
+use crate::config::{Namespace, Preempt, Weight};
+use crate::track::weight::{Effect, Reading, effective};
+use crate::types::{IfName, Priority};
+
+/// What a tracker is called and how its failure is felt.
+pub(super) enum Tracked<'a> {
+    /// A check.
+    Check(&'a str),
+    /// An interface.
+    Link(&'a IfName),
+}
+
+/// A tracker's effect while all is well, and while it is not.
+struct Swing<'a> {
+    tracked: Tracked<'a>,
+    well: i32,
+    unwell: Effect,
+}
+
+/// What becomes of a router when one of its trackers fails.
+pub(super) struct Failure<'a> {
+    pub(super) tracked: Tracked<'a>,
+    /// `None`: Fault.
+    pub(super) priority: Option<Priority>,
+}
+
+impl<'a> Half<'a> {
+    /// The priority while every tracker is content.
+    pub(super) fn priority(&self) -> Priority {
+        effective(self.router.priority, self.swings().map(|swing| swing.well).sum())
+    }
+
+    /// The same as a sum, if trackers add to it.
+    pub(super) fn priority_words(&self) -> String {
+        let (base, sum) = (self.router.priority, self.priority());
+        if base == sum {
+            return base.to_string();
+        }
+        format!("{base} {:+} = {sum}", i32::from(sum.get()) - i32::from(base.get()))
+    }
+
+    /// Every tracker that makes a difference, with that difference.
+    pub(super) fn failures(&self) -> Vec<Failure<'a>> {
+        let base = self.router.priority;
+        let well: i32 = self.swings().map(|swing| swing.well).sum();
+        let failure = |swing: Swing<'a>| Failure {
+            tracked: swing.tracked,
+            priority: match swing.unwell {
+                Effect::Fault => None,
+                Effect::Adds(points) => Some(effective(base, well - swing.well + points)),
+            },
+        };
+        let now = Some(self.priority());
+        self.swings().map(failure).filter(|failure| failure.priority != now).collect()
+    }
+
+    /// The priority with everything unwell that moves it.
+    fn worst(&self) -> Priority {
+        let worst = self.swings().map(|swing| match swing.unwell {
+            Effect::Adds(points) => points.min(swing.well),
+            Effect::Fault => swing.well,
+        });
+        effective(self.router.priority, worst.sum())
+    }
+
+    /// What a file says is up to whoever writes it.
+    fn swings(&self) -> impl Iterator<Item = Swing<'a>> + use<'a> {
+        let router = self.router;
+        let checks = router.track.iter().filter(|t| t.tracker.namespace != Namespace::File);
+        let checks = checks.map(|t| (Tracked::Check(&t.tracker.name), t.weight));
+        let links = router.track_interfaces.iter().map(|t| (Tracked::Link(&t.iface), t.weight));
+        checks.chain(links).map(|(tracked, weight)| swing(tracked, weight))
+    }
+
+    fn span_of(&self, tracked: &Tracked<'_>) -> Span {
+        let written = match tracked {
+            Tracked::Check(name) => {
+                self.raw.track.iter().map(|t| &t.name).find(|n| n.value == **name)
+            }
+            Tracked::Link(link) => {
+                let links = self.raw.track_interfaces.iter().map(|t| &t.name);
+                links.into_iter().find(|n| n.value == link.as_str())
+            }
+        };
+        // Its group may track it.
+        written.map_or(self.raw.name.span, |name| name.span)
+    }
+}
+
+/// Whichever reading is the better one is the one that is meant to last.
+fn swing(tracked: Tracked<'_>, weight: Weight) -> Swing<'_> {
+    match (weight.effect(Reading::Up), weight.effect(Reading::Down)) {
+        (Effect::Adds(up), Effect::Adds(down)) if up < down => {
+            Swing { tracked, well: down, unwell: Effect::Adds(up) }
+        }
+        (Effect::Adds(up), down) => Swing { tracked, well: up, unwell: down },
+        (Effect::Fault, Effect::Adds(down)) => Swing { tracked, well: down, unwell: Effect::Fault },
+        (Effect::Fault, Effect::Fault) => Swing { tracked, well: 0, unwell: Effect::Fault },
+    }
+}
+
+/// Says which weights move nothing.
+pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+    if !(couple.a_hears && couple.b_hears) || couple.flaps {
+        return;
+    }
+    let masters = match preempts(couple) {
+        Some(side) => vec![side],
+        None => vec![Side::A, Side::B],
+    };
+    for side in masters {
+        let (own, other) = (couple.half(side), couple.half(side.other()));
+        let theirs = other.priority();
+        for failure in own.failures() {
+            let Some(left) = failure.priority else { continue };
+            let (name, node) = (couple.name(), own.node);
+            let what = match failure.tracked {
+                Tracked::Check(check) => format!("{check} fails on {node}"),
+                Tracked::Link(link) => format!("{node} loses {link}"),
+            };
+            let text = format!("{name}: if {what}, {node} serves on");
+            let warning = Diagnostic::warning(own.span_of(&failure.tracked), text);
+            let there = other.at(other.raw.priority.as_ref(), other.priority_words());
+            if left < theirs && other.router.preempt == Preempt::Never {
+                let at = other.raw.preempt.map_or(other.raw.name.span, |at| at.span);
+                out.push(
+                    warning
+                        .also(at, "preemption is off here")
+                        .note(format!(
+                            "its priority falls to {left}, but {}, which has {theirs}, takes nothing \
+                             over from a master",
+                            other.node
+                        ))
+                        .help("use weight 0: a failure then means FAULT"),
+                );
+            } else if left >= theirs && own.worst() >= theirs {
+                let gap = i32::from(own.priority().get()) - i32::from(theirs.get());
+                out.push(
+                    warning
+                        .also(there.0, there.1)
+                        .note(format!(
+                            "its priority falls from {} to {left}, and only less than {theirs} hands \
+                             over",
+                            own.priority()
+                        ))
+                        .help(format!(
+                            "use a weight of more than {gap}, or 0: a failure then means FAULT"
+                        )),
+                );
+            }
+        }
+    }
+}
