@@ -13,8 +13,14 @@ fn project_file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-const EXAMPLES: [&str; 4] =
-    ["vipd.toml", "keepalived-edge.conf", "vipd-unicast.toml", "keepalived-unicast.conf"];
+const EXAMPLES: [&str; 6] = [
+    "vipd.toml",
+    "keepalived-edge.conf",
+    "vipd-unicast.toml",
+    "keepalived-unicast.conf",
+    "vipd-trackers.toml",
+    "keepalived-trackers.conf",
+];
 
 #[test]
 fn examples_load_without_a_warning() {
