@@ -3,7 +3,7 @@ RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SEEDS ?= 10000
 STEPS ?= 2000
 
-.PHONY: help demo test check deny sim setup rust bench-failover bench-reload bench-checks bench-config
+.PHONY: help demo test check deny sim setup rust bench-failover bench-reload bench-checks bench-config bench-proxy
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,3 +48,6 @@ bench-checks: setup ## what built-in checks cost beside curl scripts (half a min
 bench-config: rust ## how long vipd check takes for a keepalived.conf of 10,000 lines
 	@cargo build --release --quiet
 	@cargo run --release --quiet --example bench-config
+
+bench-proxy: rust ## how soon 2,000 sessions of a lost primary end, and what an idle one costs
+	@cargo run --release --quiet --example bench-proxy

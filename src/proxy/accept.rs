@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Door {
     socket: OwnedFd,
-    listener: ListenerId,
+    gate: Arc<Gate>,
     state: State,
     /// The next pause; shorter means that the last ones are over.
     pause: Duration,
@@ -80,13 +80,15 @@ fn classify(error: &io::Error) -> Failure {
 }
 
 impl Worker {
-    pub(super) fn add_door(&mut self, listener: ListenerId, socket: OwnedFd) {
+    pub(super) fn add_door(&mut self, gate: &Arc<Gate>, socket: OwnedFd) {
         let place = self.doors.iter().position(Option::is_none).unwrap_or(self.doors.len());
         if let Err(error) = self.poller.add(&socket, Token::Door(place).pack(), Ready::IN) {
             tracing::error!("watch a listening socket: {}", cause(&error));
             return;
         }
-        let door = Some(Door { socket, listener, state: State::Open, pause: PAUSE });
+        gate.doors.fetch_add(1, Ordering::Relaxed);
+        let gate = Arc::clone(gate);
+        let door = Some(Door { socket, gate, state: State::Open, pause: PAUSE });
         match self.doors.get_mut(place) {
             Some(free) => *free = door,
             None => self.doors.push(door),
@@ -97,11 +99,17 @@ impl Worker {
     /// it.
     pub(super) fn close_doors(&mut self, listener: ListenerId) {
         for number in 0..self.doors.len() {
-            if self.door(number).is_some_and(|door| door.listener == listener) {
+            if self.door(number).is_some_and(|door| door.gate.id == listener) {
                 self.accept(number);
-                self.doors[number] = None;
+                self.close_door(number);
                 self.timers.retain(|(_, timer)| *timer != Timer::Door(number));
             }
+        }
+    }
+
+    fn close_door(&mut self, number: usize) {
+        if let Some(door) = self.doors.get_mut(number).and_then(Option::take) {
+            door.gate.doors.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -115,8 +123,7 @@ impl Worker {
             if door.state != State::Open {
                 return;
             }
-            let Some(local) = self.locals.get(&door.listener) else { return };
-            let gate = Arc::clone(&local.gate);
+            let gate = Arc::clone(&door.gate);
             let Some(seat) = gate.enter() else {
                 gate.full.store(true, Ordering::Release);
                 // Room made between the two looks is not told of.
@@ -138,8 +145,7 @@ impl Worker {
                     Failure::Broken => {
                         let name = &gate.settings.name;
                         tracing::error!("{name}: a listening socket is dead: {}", cause(&error));
-                        self.doors[number] = None;
-                        return;
+                        return self.close_door(number);
                     }
                 },
             }
@@ -175,7 +181,7 @@ impl Worker {
         for number in 0..self.doors.len() {
             let full = self
                 .door(number)
-                .is_some_and(|door| door.listener == listener && door.state == State::Full);
+                .is_some_and(|door| door.gate.id == listener && door.state == State::Full);
             if full {
                 self.watch(number, State::Open);
             }

@@ -16,6 +16,8 @@ pub(super) struct Gate {
     pub(super) settings: Listener,
     /// Clients that wait for a server.
     pub(super) waiting: AtomicU32,
+    /// Listening sockets of all workers that have not failed.
+    pub(super) doors: AtomicU32,
     /// Set by a worker that leaves connections in the kernel's queue.
     pub(super) full: AtomicBool,
     connections: AtomicU32,
@@ -28,6 +30,7 @@ impl Gate {
             id,
             settings,
             waiting: AtomicU32::new(0),
+            doors: AtomicU32::new(0),
             full: AtomicBool::new(false),
             connections: AtomicU32::new(0),
             lanes: (0..workers).map(|_| Lane::default()).collect(),

@@ -19,6 +19,7 @@
 mod accept;
 mod cancel;
 mod counters;
+mod ending;
 mod gate;
 mod hold;
 mod opening;
@@ -143,6 +144,8 @@ pub struct ListenerState {
     pub connections: u32,
     /// Those that wait for a server.
     pub waiting: u32,
+    /// Listening sockets that work: one for each worker and address, or some have failed.
+    pub sockets: u32,
     /// What has been counted since it was opened.
     pub counters: Counters,
 }
@@ -215,7 +218,7 @@ impl Proxy {
     }
 
     /// Listen, and return where: the ports of addresses with port 0 are chosen now. Clients wait
-    /// until the first view is published.
+    /// until the first view is published. The number must not be that of a listener there is.
     ///
     /// # Errors
     /// The first address that cannot be listened on; then none is.
@@ -288,6 +291,7 @@ impl Proxy {
         Some(ListenerState {
             connections: gate.connections(),
             waiting: gate.waiting.load(Ordering::Relaxed),
+            sockets: gate.doors.load(Ordering::Relaxed),
             counters: gate.counters(),
         })
     }

@@ -174,8 +174,7 @@ impl Worker {
         let added = self.poller.add(&server.fd, Token::Server(key).pack(), interest);
         session.server = Some(server);
         if let Err(error) = added {
-            session.server = None;
-            session.claim = None;
+            session.leave_server();
             if let Some(opening) = &mut session.opening {
                 opening.failure = Some(format!("this host: {}", cause(&error)));
             }
@@ -340,9 +339,7 @@ impl Worker {
             Hint::Refused | Hint::Unreachable => lane.connect_failures.one(),
             Hint::GaveUp | Hint::NotNow | Hint::Ended => lane.replayed.one(),
         }
-        session.server = None;
-        session.up.bytes = 0;
-        let claim = session.claim.take();
+        let claim = session.leave_server();
         let Some(opening) = &mut session.opening else { return };
         opening.stage = Stage::Seeking;
         if let Some(claim) = &claim {

@@ -40,6 +40,15 @@ pub(super) struct Session {
     pub(super) active: u32,
 }
 
+impl Session {
+    /// Close the connection to a server that has not taken the client, and give its place back.
+    pub(super) fn leave_server(&mut self) -> Option<Claim> {
+        self.server = None;
+        self.up.bytes = 0;
+        self.claim.take()
+    }
+}
+
 /// A session that has no server yet, or one that has not taken the client.
 #[derive(Debug)]
 pub(super) struct Opening {

@@ -20,12 +20,12 @@ use super::session::{End, Entry, Hint, Session, Stage};
 use super::settings::{ListenerId, Splice};
 use super::slab::{Key, Slab};
 use super::{HintSink, Hinted, Phase, Remaining, SessionInfo};
-use crate::pool::{Cause, Fate, ServerId, Turns, fate};
+use crate::pool::{Fate, ServerId, Turns, fate};
 use crate::sys::epoll::{Poller, Ready, Waker};
 use crate::sys::tcp;
 
 /// How often idle sessions are looked for.
-const SWEEP: Duration = Duration::from_secs(1);
+pub(super) const SWEEP: Duration = Duration::from_secs(1);
 
 /// What others ask of a worker.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Token {
 pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) poller: Poller,
-    wakers: Arc<[Waker]>,
+    pub(super) wakers: Arc<[Waker]>,
     inbox: Receiver<Order>,
     hints: HintSink,
     noticed: BTreeMap<(ListenerId, ServerId, Hint), u32>,
@@ -114,13 +114,13 @@ pub(super) struct Worker {
     /// Listeners whose waiting clients may have a server now.
     pub(super) hopeful: BTreeSet<ListenerId>,
     /// Servers' sockets to reset once all clients have been told.
-    resets: Vec<OwnedFd>,
+    pub(super) resets: Vec<OwnedFd>,
     pub(super) means: Means,
     pub(super) now: Instant,
     start: Instant,
     /// Milliseconds since `start` at the last turn.
     turned: Arc<AtomicU64>,
-    sweeping: bool,
+    pub(super) sweeping: bool,
 }
 
 impl Worker {
@@ -255,7 +255,7 @@ impl Worker {
     fn open_listener(&mut self, gate: Arc<Gate>, sockets: Vec<OwnedFd>) {
         let id = gate.id;
         for socket in sockets {
-            self.add_door(id, socket);
+            self.add_door(&gate, socket);
         }
         let workers = self.wakers.len();
         let queue = Queue::new(gate.settings.hold, workers, self.now);
@@ -288,8 +288,7 @@ impl Worker {
         });
         for key in seekers {
             if let Some(Entry::Session(session)) = self.entries.get_mut(key) {
-                session.server = None;
-                session.claim = None;
+                session.leave_server();
                 if let Some(opening) = &mut session.opening {
                     opening.stage = Stage::Seeking;
                 }
@@ -310,26 +309,7 @@ impl Worker {
         }
     }
 
-    fn leave(&mut self, addresses: &[IpAddr]) {
-        self.end_all(|session| {
-            let here = tcp::local(&session.client.fd).map(|address| address.ip().to_canonical());
-            here.is_some_and(|here| addresses.contains(&here)).then_some(End::Here)
-        });
-    }
-
-    /// End all sessions the test says so of: the clients first, then the servers.
-    fn end_all(&mut self, ends: impl Fn(&Session) -> Option<End>) {
-        let ended: Vec<(Key, End)> =
-            self.sessions().filter_map(|(key, session)| Some((key, ends(session)?))).collect();
-        for (key, end) in ended {
-            if let Some(Entry::Session(session)) = self.entries.lift(key) {
-                self.end(key, session, end);
-            }
-        }
-        self.reset_servers();
-    }
-
-    fn sessions(&self) -> impl Iterator<Item = (Key, &Session)> {
+    pub(super) fn sessions(&self) -> impl Iterator<Item = (Key, &Session)> {
         self.entries.iter().filter_map(|(key, entry)| match entry {
             Entry::Session(session) => Some((key, session)),
             Entry::Canceller(_) | Entry::Cancel(_) => None,
@@ -467,85 +447,6 @@ impl Worker {
         None
     }
 
-    /// Close a session's sockets and forget it.
-    pub(super) fn end(&mut self, key: Key, mut session: Session, end: End) {
-        self.set_due(key, &mut session, None);
-        self.dequeue(key, &mut session);
-        session.up.release(&mut self.means.pipes);
-        session.down.release(&mut self.means.pipes);
-        self.entries.free(key);
-        let gate = Arc::clone(session.seat.gate());
-        let lane = gate.lane(self.number);
-        let counter = match &end {
-            End::Over => None,
-            End::Idle => Some(&lane.idle),
-            End::Silent => Some(&lane.silent),
-            End::Abandoned => Some(&lane.abandoned),
-            End::ClientBroke => Some(&lane.reset_by_client),
-            End::ServerBroke => Some(&lane.reset_by_server),
-            End::Disagreed | End::Unserved => Some(&lane.unserved),
-            End::Overflow => Some(&lane.overflowed),
-            End::Cancel(_) => Some(&lane.cancels),
-            End::Fate(Cause::Down) => Some(&lane.ended_down),
-            End::Fate(Cause::RoleLost) => Some(&lane.ended_role),
-            End::Fate(Cause::Removed) => Some(&lane.ended_removed),
-            End::Here => Some(&lane.ended_here),
-        };
-        if let Some(counter) = counter {
-            counter.one();
-        }
-        let Session { seat, client, server, claim, opening, .. } = session;
-        match end {
-            End::Over | End::Idle | End::Silent | End::Abandoned => {}
-            End::Cancel(request) => {
-                self.cancel(seat, client, request);
-                return;
-            }
-            End::Unserved | End::Overflow => self.turn_away(&gate, client, opening, &end),
-            End::ClientBroke | End::ServerBroke | End::Disagreed | End::Fate(_) | End::Here => {
-                tcp::reset(client.fd);
-                self.resets.extend(server.map(|server| server.fd));
-            }
-        }
-        drop((claim, seat));
-        self.made_room(&gate);
-    }
-
-    fn reset_servers(&mut self) {
-        self.resets.drain(..).for_each(tcp::reset);
-    }
-
-    /// A place became free: somebody may wait for it, here or at another worker.
-    pub(super) fn made_room(&mut self, gate: &Gate) {
-        let mut others = gate.full.swap(false, Ordering::AcqRel);
-        if others {
-            self.reopen_full(gate.id);
-        }
-        let waiting = gate.waiting.load(Ordering::Acquire);
-        if waiting > 0 {
-            let here = self.locals.get(&gate.id).map_or(0, |local| local.queue.waiting.len());
-            if here > 0 {
-                self.hopeful.insert(gate.id);
-            }
-            others |= u32::try_from(here).is_ok_and(|here| here < waiting);
-        }
-        if others {
-            let me = self.number;
-            let wakers = self.wakers.iter().enumerate().filter(|(number, _)| *number != me);
-            wakers.for_each(|(_, waker)| waker.wake());
-        }
-    }
-
-    fn others_made_room(&mut self) {
-        let ids: Vec<ListenerId> = self.locals.keys().copied().collect();
-        for id in ids {
-            self.reopen_full(id);
-            if self.locals.get(&id).is_some_and(|local| !local.queue.waiting.is_empty()) {
-                self.hopeful.insert(id);
-            }
-        }
-    }
-
     /// Remember what a session noticed about its server, to be told once a turn.
     pub(super) fn notice(&mut self, session: &Session, hint: Hint) {
         if let Some(claim) = &session.claim {
@@ -577,40 +478,6 @@ impl Worker {
             let at = self.now + RETRY;
             local.queue.retry = Some(at);
             self.timers.insert((at, Timer::Retry(listener)));
-        }
-    }
-
-    pub(super) fn sweep_soon(&mut self) {
-        if !self.sweeping {
-            self.sweeping = true;
-            self.timers.insert((self.now + SWEEP, Timer::Sweep));
-        }
-    }
-
-    /// Close what has been idle for too long.
-    fn sweep(&mut self) {
-        self.sweeping = false;
-        let seconds = self.seconds();
-        let mut more = false;
-        let mut idle = Vec::new();
-        for (key, session) in self.sessions() {
-            let settings = &session.seat.gate().settings;
-            let half = (session.up.done != session.down.done).then_some(settings.half_closed);
-            let limits = [settings.idle, half.flatten()];
-            let Some(limit) = limits.into_iter().flatten().min() else { continue };
-            more = true;
-            let silence = u64::from(seconds.saturating_sub(session.active));
-            if session.opening.is_none() && Duration::from_secs(silence) >= limit {
-                idle.push(key);
-            }
-        }
-        for key in idle {
-            if let Some(Entry::Session(session)) = self.entries.lift(key) {
-                self.end(key, session, End::Idle);
-            }
-        }
-        if more || self.locals.values().any(|local| local.gate.settings.idle.is_some()) {
-            self.sweep_soon();
         }
     }
 }

@@ -204,3 +204,34 @@ fn tune(socket: &OwnedFd, liveness: Liveness) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_notice_a_peer_that_is_gone_and_send_small_messages_at_once() {
+        let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let liveness = Liveness {
+            keepalive: Some(Keepalive {
+                idle: Duration::from_secs(7),
+                interval: Duration::from_secs(2),
+                count: 4,
+            }),
+            unacknowledged: Some(Duration::from_millis(12_345)),
+        };
+        let listener = listen(&loopback.into(), 8, liveness).unwrap();
+        let client = connect(local(&listener).unwrap(), liveness).unwrap();
+        // On the loopback interface the handshake is over at once.
+        let accepted = accept(&listener).unwrap();
+        assert_eq!(peer(&accepted), local(&client));
+        for socket in [client, accepted] {
+            assert!(sockopt::tcp_nodelay(&socket).unwrap());
+            assert!(sockopt::socket_keepalive(&socket).unwrap());
+            assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), Duration::from_secs(7));
+            assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), Duration::from_secs(2));
+            assert_eq!(sockopt::tcp_keepcnt(&socket).unwrap(), 4);
+            assert_eq!(sockopt::tcp_user_timeout(&socket).unwrap(), 12_345);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod accept;
 mod bench;
+mod chaos;
 mod ends;
 mod hold;
 mod postgres;

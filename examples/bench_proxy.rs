@@ -1,0 +1,96 @@
+//! What the data plane costs, on the loopback interface: the time until 2,000 sessions of a server
+//! that lost its role have ended, and the memory of an idle session.
+//!
+//! `make bench-proxy`
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use vipd::pool::{Admission, Balance, PoolView, Role, Server, ServerId, Wants, Weight};
+use vipd::proxy::{HintSink, Listener, ListenerId, Options, Protocol, Proxy};
+use vipd::sys::epoll::{Poller, Ready};
+
+const ID: ListenerId = ListenerId(1);
+const ROUNDS: usize = 5;
+
+fn main() -> Result<()> {
+    let sessions: usize = std::env::args().nth(1).map_or(Ok(2000), |n| n.parse())?;
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = TcpListener::bind(loopback)?;
+    let sink = HintSink(Arc::new(|_| {}));
+    let mut proxy = Proxy::start(Options::default(), &sink)?;
+    let listener = Listener::new("bench", Protocol::Tcp, vec![loopback.into()]);
+    let address = *proxy.open(ID, listener)?.first().context("an address")?;
+    let mut view = PoolView {
+        wants: Wants::Writer,
+        fallback: false,
+        balance: Balance::RoundRobin,
+        all_backups: false,
+        servers: vec![Server {
+            id: ServerId(1),
+            name: "pg-1".into(),
+            address: server.local_addr()?,
+            role: Role::Primary,
+            admission: Admission::Usable,
+            weight: Weight::ONE,
+            maxconn: None,
+            backup: false,
+        }],
+    };
+    for round in 1..=ROUNDS {
+        set_role(&mut proxy, &mut view, Role::Primary);
+        let before = resident()?;
+        let mut clients = Vec::new();
+        let mut servers = Vec::new();
+        for _ in 0..sessions {
+            let mut client = TcpStream::connect(address)?;
+            client.write_all(b"x")?;
+            let (mut accepted, _) = server.accept()?;
+            accepted.read_exact(&mut [0])?;
+            clients.push(client);
+            servers.push(accepted);
+        }
+        let idle = resident()?.saturating_sub(before);
+        let poller = Poller::new()?;
+        for client in &clients {
+            poller.add(client, 0, Ready::RDHUP | Ready::ET)?;
+        }
+        let published = Instant::now();
+        set_role(&mut proxy, &mut view, Role::Replica);
+        let mut events = Vec::new();
+        let mut ended = 0;
+        while ended < sessions {
+            ensure!(published.elapsed() < Duration::from_secs(10), "{ended} of {sessions} ended");
+            events.clear();
+            poller.wait(Duration::from_secs(1), &mut events)?;
+            ended += events.len();
+        }
+        let clients_told = published.elapsed();
+        while proxy.listener(ID).is_some_and(|state| state.connections > 0) {
+            std::hint::spin_loop();
+        }
+        println!(
+            "round {round}: {sessions} clients saw the reset after {:.1} ms; {idle} KiB more \
+             resident while they were idle",
+            clients_told.as_secs_f64() * 1000.0,
+        );
+    }
+    proxy.stop();
+    Ok(())
+}
+
+fn set_role(proxy: &mut Proxy, view: &mut PoolView, role: Role) {
+    for server in &mut view.servers {
+        server.role = role;
+    }
+    proxy.publish(ID, Arc::new(view.clone()));
+}
+
+/// KiB of this process in memory.
+fn resident() -> Result<u64> {
+    let status = procfs::process::Process::myself()?.status()?;
+    status.vmrss.context("VmRSS")
+}
