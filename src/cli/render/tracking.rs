@@ -125,7 +125,7 @@ fn everything(tracker: &TrackerStatus) -> String {
         text.push_str(&format!("; running for {}", age(running)));
     }
     let printed = tracker.output.lines().next().unwrap_or_default();
-    if !printed.is_empty() {
+    if !printed.is_empty() && !tracker.detail.contains(printed) {
         text.push_str(&format!("; printed \"{printed}\""));
     }
     text
