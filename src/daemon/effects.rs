@@ -25,8 +25,8 @@ use super::probes::Probes;
 use super::sockets::{Fit, Links, Sockets};
 use crate::config::{Config, RouterFlag, VirtualAddress};
 use crate::engine::{
-    Action, Applied, Event, Level, Link, LinkChange, OpError, OpId, Renewal, RouterId, Transition,
-    Want,
+    Action, Applied, Event, Kind, Level, Link, LinkChange, News, Notice as Told, OpError, OpId,
+    Renewal, Want,
 };
 use crate::status::State;
 use crate::sys::netlink::leases::Leases;
@@ -58,7 +58,7 @@ pub(super) struct Effects {
     probes: Probes,
     forwarding: BTreeMap<IfIndex, (Now, bool)>,
     send_warnings: BTreeMap<IfIndex, Now>,
-    states: BTreeMap<RouterId, State>,
+    states: BTreeMap<String, State>,
 }
 
 enum AddressOp {
@@ -176,7 +176,7 @@ impl Effects {
             Action::Overhear { iface, listen, open: false } => {
                 self.sockets.overhear_no_more(iface, listen);
             }
-            Action::Notify(transition) => self.transition(&transition),
+            Action::Notify(told) => self.told(&told),
             Action::Record(event) => record(&event),
             Action::Exit => return ControlFlow::Break(()),
         }
@@ -215,14 +215,27 @@ impl Effects {
         }
     }
 
-    fn transition(&mut self, transition: &Transition) {
-        self.states.insert(transition.router, transition.to);
+    fn told(&mut self, told: &Told) {
+        if told.kind == Kind::Group {
+            return;
+        }
+        let now = match told.news {
+            News::Entered { to, .. } => {
+                self.states.insert(told.name.clone(), to);
+                to.to_string()
+            }
+            News::Deleted => {
+                self.states.remove(&told.name);
+                "removed".to_owned()
+            }
+            News::Stopped | News::LowerPriorityHeard | News::PriorityChanged { .. } => return,
+        };
         let count = |state| self.states.values().filter(|&&s| s == state).count();
         let (masters, backups, faults) =
             (count(State::Master), count(State::Backup), count(State::Fault));
         self.background.notify(Notice::Status(format!(
-            "{masters} master, {backups} backup, {faults} fault; last: {} {}",
-            transition.name, transition.to
+            "{masters} master, {backups} backup, {faults} fault; last: {} {now}",
+            told.name
         )));
     }
 }

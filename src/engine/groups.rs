@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{GroupConfig, RouterKey};
 use crate::engine::Engine;
-use crate::engine::io::{Level, RouterId};
+use crate::engine::io::{Action, Kind, Level, News, Notice, RouterId};
 use crate::status::State;
 use crate::types::Now;
 use crate::vrrp::router::{Environment, Fault, Router};
@@ -27,6 +27,8 @@ pub(super) struct Groups {
 struct Group {
     name: String,
     members: Vec<RouterId>,
+    /// The state those who follow it were told last.
+    told: Option<State>,
 }
 
 impl Groups {
@@ -35,13 +37,15 @@ impl Groups {
         configs: &[GroupConfig],
         by_key: &BTreeMap<RouterKey, RouterId>,
     ) {
-        *self = Groups::default();
+        let before = std::mem::take(self);
+        let told = |name: &str| before.groups.iter().find(|g| g.name == name).and_then(|g| g.told);
         for config in configs {
             let members: Vec<RouterId> =
                 config.members.iter().filter_map(|key| by_key.get(key).copied()).collect();
             if members.len() > 1 {
                 self.of.extend(members.iter().map(|id| (*id, self.groups.len())));
-                self.groups.push(Group { name: config.name.clone(), members });
+                let (name, told) = (config.name.clone(), told(&config.name));
+                self.groups.push(Group { name, members, told });
             }
         }
     }
@@ -91,12 +95,13 @@ impl Engine {
     pub(super) fn settle_groups(&mut self, now: Now) {
         for group in std::mem::take(&mut self.groups.touched) {
             self.settle(now, group);
+            self.tell_of(group);
         }
         self.groups.touched.clear();
     }
 
     fn settle(&mut self, now: Now, group: usize) {
-        let Some(Group { name, members }) = self.groups.groups.get(group) else { return };
+        let Some(Group { name, members, .. }) = self.groups.groups.get(group) else { return };
         let (name, members) = (name.clone(), members.clone());
         let with = |holds: fn(&Router) -> bool| -> Vec<RouterId> {
             let held = |id: &RouterId| self.routers.get(id).is_some_and(holds);
@@ -129,6 +134,32 @@ impl Engine {
             self.rearm(id);
         }
         self.synced(&name, State::Master);
+    }
+
+    /// A group is where all of its members were told to be; while they differ, where it was.
+    fn tell_of(&mut self, group: usize) {
+        let Some(Group { name, members, told }) = self.groups.groups.get_mut(group) else { return };
+        let mut states = members.iter().map(|id| self.routers.get(id).and_then(Router::told_state));
+        let Some(to) = states.next().flatten() else { return };
+        if *told == Some(to) || !states.all(|state| state == Some(to)) {
+            return;
+        }
+        let from = told.replace(to);
+        let last = members.iter().filter_map(|id| self.routers.get(id)).max_by_key(|r| r.since);
+        let reason = last.map_or_else(String::new, |r| format!("{}: {}", r.cfg.name, r.reason));
+        let (kind, name) = (Kind::Group, name.clone());
+        let news = News::Entered { from, to };
+        self.out.push(Action::Notify(Notice { kind, name, news, reason, priority: 0 }));
+    }
+
+    /// The daemon ends.
+    pub(super) fn tell_groups_of_stop(&mut self) {
+        for Group { name, .. } in &self.groups.groups {
+            let (kind, name) = (Kind::Group, name.clone());
+            let reason = "the daemon stops".to_owned();
+            let stop = Notice { kind, name, news: News::Stopped, reason, priority: 0 };
+            self.out.push(Action::Notify(stop));
+        }
     }
 
     /// keepalived's line.

@@ -281,8 +281,9 @@ pub enum Action {
         /// Open or closed.
         open: bool,
     },
-    /// A router changed its state.
-    Notify(Transition),
+    /// Tell those who follow a router. Performed when the address operations before it are done: who
+    /// is told of a master finds its addresses in place.
+    Notify(Notice),
     /// Something an operator may want to read in the log.
     Record(Event),
     /// Shutdown is complete: every router resigned, every address is gone.
@@ -371,21 +372,51 @@ pub struct OpError {
     pub cause: String,
 }
 
-/// A state change of one router.
+/// Something that those who follow a router or group are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transition {
-    /// Which router.
-    pub router: RouterId,
+pub struct Notice {
+    /// Of what.
+    pub kind: Kind,
     /// Its name in the configuration.
     pub name: String,
-    /// Where it came from; `None` at start-up.
-    pub from: Option<State>,
-    /// Where it went.
-    pub to: State,
+    /// What happened.
+    pub news: News,
     /// Why, in a few words for a human.
     pub reason: String,
-    /// Effective priority at that moment.
+    /// Effective priority at that moment; 0 of a group.
     pub priority: u8,
+}
+
+/// What a name belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// A virtual router.
+    Router,
+    /// Routers that change state together.
+    Group,
+}
+
+/// What can happen to a router or group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It changed its state.
+    Entered {
+        /// Where it came from; `None` at start-up.
+        from: Option<State>,
+        /// Where it went.
+        to: State,
+    },
+    /// The daemon ends; every address is gone.
+    Stopped,
+    /// It is configured no longer; every address is gone.
+    Deleted,
+    /// A master has heard a master with a lower priority. At most twice a second.
+    LowerPriorityHeard,
+    /// Its effective priority changed.
+    PriorityChanged {
+        /// It is master, or still answers for its addresses.
+        master: bool,
+    },
 }
 
 /// Something worth a log line. At most one per reason, router and minute where a stranger's packet

@@ -38,8 +38,8 @@ use debounce::Debounce;
 pub use diff::diff;
 use groups::Groups;
 pub use io::{
-    Action, Applied, Command, Datagram, Event, Input, KernelView, Lease, Level, Link, LinkAddress,
-    LinkChange, Listen, OpError, OpId, ProbeId, Renewal, RouterId, Transition, Want,
+    Action, Applied, Command, Datagram, Event, Input, KernelView, Kind, Lease, Level, Link,
+    LinkAddress, LinkChange, Listen, News, Notice, OpError, OpId, ProbeId, Renewal, RouterId, Want,
 };
 use links::LinkTable;
 use sockets::{SocketState, Sockets};
@@ -82,6 +82,8 @@ pub struct Engine {
     quiet_until: Now,
     next_id: u32,
     stopping: bool,
+    /// The routers' end was told.
+    told_stop: bool,
     exited: bool,
 }
 
@@ -114,6 +116,7 @@ impl Engine {
             strangers: Ledger::default(),
             next_id: 0,
             stopping: false,
+            told_stop: false,
             exited: false,
         };
         engine.reconfigure(now, config);
@@ -281,7 +284,7 @@ impl Engine {
                 router.holding.link_gone(iface);
             }
         }
-        self.retired.retain(|r| !r.holding.released());
+        self.bury_retired();
         if !concerns_only_ours {
             self.survey_all(now);
         }
@@ -343,8 +346,16 @@ impl Engine {
                 for router in &mut self.retired {
                     router.op_done(now, op, result, &mut self.out);
                 }
-                self.retired.retain(|r| !r.holding.released());
+                self.bury_retired();
             }
+        }
+    }
+
+    /// Those whose addresses are gone are told of and forgotten.
+    fn bury_retired(&mut self) {
+        let released = |r: &mut Router| r.holding.released();
+        for router in self.retired.extract_if(.., released) {
+            router.deleted(&self.config, &mut self.out);
         }
     }
 
@@ -362,6 +373,12 @@ impl Engine {
         let mut routers = self.routers.values().chain(&self.retired);
         if !self.stopping || self.exited || !routers.all(|r| r.holding.released()) {
             return;
+        }
+        if !std::mem::replace(&mut self.told_stop, true) {
+            for router in self.order.iter().filter_map(|id| self.routers.get(id)) {
+                router.notify(News::Stopped, "the daemon stops".to_owned(), &mut self.out);
+            }
+            self.tell_groups_of_stop();
         }
         self.statics.stop(now, &mut self.out);
         if self.statics.holding.released() {

@@ -37,6 +37,9 @@ use crate::wire::vrrp::{Advert, Claim};
 /// At most one answer to lower-priority or resigning senders in this time (D4, R17): a stream of
 /// them must not turn the master into an amplifier.
 pub(super) const ANSWER_EVERY: Duration = Duration::from_millis(100);
+/// At most one notice of lower-priority masters in this time: a stream of them must not start a stream
+/// of scripts.
+pub(super) const TELL_OF_RIVALS_EVERY: Duration = Duration::from_millis(500);
 /// How long an address outlives the successor's first advert if its announcement is not heard.
 pub(super) const AFTER_ADVERT: Duration = Duration::from_millis(20);
 /// Senders remembered while a stalled master sorts out what waited in its socket.
@@ -74,6 +77,8 @@ pub(crate) struct Router {
     /// Has reported a state yet; the moment between start and the first socket is not one.
     pub(super) announced_state: bool,
     stopped: bool,
+    /// When the last notice of a lower-priority master was given.
+    pub(super) told_of_rival: Option<Now>,
     pub(super) ip_id: u16,
 }
 
@@ -300,6 +305,7 @@ impl Router {
             adoptable: false,
             announced_state: false,
             stopped: false,
+            told_of_rival: None,
             ip_id: 0,
         }
     }
@@ -311,6 +317,12 @@ impl Router {
             Phase::Master { .. } => State::Master,
             Phase::Leaving { .. } => State::Leaving,
         }
+    }
+
+    /// The state those who follow it were told last; `None` if it is on its way to another.
+    pub(crate) fn told_state(&self) -> Option<State> {
+        let state = self.state();
+        (self.announced_state && !self.stopped && state != State::Leaving).then_some(state)
     }
 
     pub(crate) fn is_quiet(&self, now: Now) -> bool {

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{Cast, Preempt, Release, RouterConfig};
-use crate::engine::io::{Action, Level, Transition};
+use crate::config::{Cast, Config, Preempt, Release, RouterConfig};
+use crate::engine::io::{Action, Kind, Level, News, Notice};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Family, Now};
 use crate::vrrp::announce::Announce;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{
-    AFTER_ADVERT, ANSWER_EVERY, Fault, Followed, Phase, Port, Router, Standing, Then, WaitingFor,
-    beats_us,
+    AFTER_ADVERT, ANSWER_EVERY, Fault, Followed, Phase, Port, Router, Standing,
+    TELL_OF_RIVALS_EVERY, Then, WaitingFor, beats_us,
 };
 use crate::vrrp::timing;
 use crate::wire::vrrp::{Advert, Claim};
@@ -149,6 +149,12 @@ impl Router {
     /// R19 with D4: assert ourselves, at a bounded rate.
     pub(super) fn rival_heard(&mut self, now: Now, source: IpAddr, claim: Claim, out: &mut Outbox) {
         self.heard_from(now, source, claim, None);
+        if self.told_of_rival.is_none_or(|at| now.since(at) >= TELL_OF_RIVALS_EVERY) {
+            self.told_of_rival = Some(now);
+            let reason =
+                format!("{source} claims to be master with priority {}", claim.wire_value());
+            self.notify(News::LowerPriorityHeard, reason, out);
+        }
         if !self.cfg.answer_lower || !self.may_answer(now) {
             return;
         }
@@ -510,7 +516,9 @@ impl Router {
             return;
         }
         let message = format!("Changing effective priority from {old} to {new}");
-        out.record(Level::Info, Some(&self.cfg.name), message);
+        out.record(Level::Info, Some(&self.cfg.name), message.clone());
+        let master = matches!(self.phase, Phase::Master { .. } | Phase::Leaving { .. });
+        self.notify(News::PriorityChanged { master }, message, out);
         match &mut self.phase {
             Phase::Fault => {}
             Phase::Backup { master_down, master_interval, hold, waiting_for } => {
@@ -551,15 +559,22 @@ impl Router {
             Some(&self.cfg.name),
             format!("Entering {to} STATE{suffix}: {reason}"),
         );
-        out.push(Action::Notify(Transition {
-            router: self.id,
-            name: self.cfg.name.clone(),
-            from,
-            to,
-            reason: reason.clone(),
-            priority: self.effective.get(),
-        }));
+        self.notify(News::Entered { from, to }, reason.clone(), out);
         self.reason = reason;
+    }
+
+    pub(crate) fn notify(&self, news: News, reason: String, out: &mut Outbox) {
+        let (name, priority) = (self.cfg.name.clone(), self.effective.get());
+        out.push(Action::Notify(Notice { kind: Kind::Router, name, news, reason, priority }));
+    }
+
+    /// Removed from the configuration, its addresses gone. Another router may have its name by now:
+    /// that one's news come after.
+    pub(crate) fn deleted(&self, config: &Config, out: &mut Outbox) {
+        if config.routers.iter().any(|router| router.name == self.cfg.name) {
+            return;
+        }
+        self.notify(News::Deleted, "removed from the configuration".to_owned(), out);
     }
 
     pub(super) fn announce_due(&mut self, now: Now, out: &mut Outbox) {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use vipd::config::checks::{self, Check, ScriptCheck};
 use vipd::config::{Config, RouterConfig, TrackerConfig};
 use vipd::engine::{
-    Action, Applied, Command, Datagram, Engine, Input, KernelView, Lease, Level, Link, LinkAddress,
-    LinkChange, Listen, OpError, OpId, ProbeId, Want,
+    Action, Applied, Command, Datagram, Engine, Input, KernelView, Kind, Lease, Level, Link,
+    LinkAddress, LinkChange, Listen, News, Notice, OpError, OpId, ProbeId, Want,
 };
 use vipd::status::{RouterStatus, Snapshot, State};
 use vipd::track::outcome::{Outcome, Verdict};
@@ -59,6 +59,10 @@ pub struct Bench {
     pub sent: Vec<Sent>,
     /// Log lines, loudest information first: level and text.
     pub logs: Vec<(Level, String)>,
+    /// What those who follow the routers are told.
+    pub told: Vec<Notice>,
+    /// The state each name was told to be in since the last reload.
+    known: BTreeMap<String, State>,
     config: Arc<Config>,
     did: Vec<String>,
     asked: VecDeque<(OpId, Asked)>,
@@ -120,6 +124,8 @@ impl Bench {
             links: links.into_iter().map(|(l, a)| (l.index, (l, a))).collect(),
             sent: Vec::new(),
             logs: Vec::new(),
+            told: Vec::new(),
+            known: BTreeMap::new(),
             config,
             did: Vec::new(),
             asked: VecDeque::new(),
@@ -189,6 +195,8 @@ impl Bench {
     }
 
     pub fn reload_all(&mut self, config: Config) {
+        // A name may be another router's from here on.
+        self.known.clear();
         self.config = Arc::new(config);
         self.feed(Input::Reload(Arc::clone(&self.config)));
     }
@@ -556,16 +564,29 @@ impl Bench {
                 };
                 assert!(changed, "{} on {iface}: asked again", listen.address());
             }
-            Action::Notify(transition) => {
-                let from = transition.from.map_or("START".to_owned(), |s| s.to_string());
-                let several = self.config.routers.len() > 1;
-                let who = if several { format!("{}: ", transition.name) } else { String::new() };
-                self.did.push(format!("{who}{from} to {}", transition.to));
+            Action::Notify(notice) => {
+                if let (Kind::Router, News::Entered { from, to }) = (notice.kind, notice.news) {
+                    self.follows_the_last(&notice.name, from, to);
+                    let from = from.map_or("START".to_owned(), |s| s.to_string());
+                    let several = self.config.routers.len() > 1;
+                    let who = if several { format!("{}: ", notice.name) } else { String::new() };
+                    self.did.push(format!("{who}{from} to {to}"));
+                }
+                self.told.push(notice);
             }
             Action::Record(event) if event.message.contains("/lever/") => {}
             Action::Record(event) => self.logs.push((event.level, event.message)),
             Action::Exit => self.did.push("exit".to_owned()),
         }
+    }
+
+    /// Whoever follows a router by what it is told knows where it was.
+    fn follows_the_last(&mut self, name: &str, from: Option<State>, to: State) {
+        let last = self.known.insert(name.to_owned(), to);
+        assert!(
+            from.is_none() || last.is_none() || last == from,
+            "{name}: {last:?}, then {from:?}"
+        );
     }
 
     fn new_op(&mut self, op: OpId) {

@@ -10,6 +10,7 @@ mod hints;
 mod instances;
 mod kernel;
 mod leases;
+mod notices;
 mod outlook;
 mod properties;
 mod reload;
