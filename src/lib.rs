@@ -22,12 +22,14 @@
 //! | [`track`] | what moves a priority | types, config |
 //! | [`status`] | the one status type | types |
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
+//! | [`notify`] | who is told what, in which words and order | config, status, types, engine::io |
 //! | [`pair`] | two nodes' configurations side by side | config, vrrp, wire, types |
 //! | [`pool`] | which server takes a connection | types |
 //! | [`engine`] | all routers, links and sockets together | the above but pool |
 //! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
 //! | [`probe`] | one run of one check | sys, config::checks, track, types |
 //! | [`proxy`] | TCP connections to the servers of a pool | sys, pool, types |
+//! | [`hook`] | commands, FIFOs and mail that tell people | probe, sys, notify, engine, config, status, track, types |
 //! | [`api`] | the status socket | status, types |
 //! | [`daemon`] | the control loop and its helpers | all of the above |
 //! | [`lab`] | networks made of namespaces | sys, types |
@@ -45,9 +47,11 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod engine;
+pub mod hook;
 pub mod import;
 pub mod lab;
 pub mod log;
+pub mod notify;
 pub mod pair;
 pub mod pool;
 pub mod probe;

@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod changes;
+mod told;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Family, IfName};
 pub use changes::{Change, Changes, RouterChange, SettingChange};
+pub use told::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 
 /// Everything `vipd status` knows, at one moment. Ages and delays are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,15 @@ pub struct Snapshot {
     /// What they track, in the order of the configuration.
     #[serde(default)]
     pub trackers: Vec<TrackerStatus>,
+    /// The commands that were told of groups, by the group's name; filled by the shell.
+    #[serde(default)]
+    pub groups: BTreeMap<String, NotifyStatus>,
+    /// The FIFOs events are written to; filled by the shell.
+    #[serde(default)]
+    pub fifos: Vec<FifoStatus>,
+    /// The mail, if any is sent; filled by the shell.
+    #[serde(default)]
+    pub mail: Option<MailStatus>,
     /// Packets that could not be attributed to a router, by reason.
     pub unattributed: BTreeMap<String, u64>,
 }
@@ -165,6 +176,9 @@ pub struct RouterStatus {
     /// What the next failure would mean; `None` if no master is known that could fail.
     #[serde(default)]
     pub outlook: Option<Outlook>,
+    /// The commands that were told of it; filled by the shell.
+    #[serde(default)]
+    pub notify: NotifyStatus,
     /// What an operator should know or do, in sentences.
     pub hints: Vec<String>,
 }

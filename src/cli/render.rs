@@ -15,8 +15,8 @@ use jiff::fmt::temporal::Pieces;
 use super::fold::{fold, fold_under};
 use crate::engine::allow_vrrp;
 use crate::status::{
-    AddressStatus, Daemon, MasterStatus, Outlook, PeerStatus, RouterStatus, Snapshot, Span, State,
-    Successor, TransitionStatus,
+    AddressStatus, Daemon, MasterStatus, NotifyStatus, Outlook, PeerStatus, RouterStatus,
+    RunStatus, RunningStatus, Snapshot, Span, State, Successor, TransitionStatus,
 };
 
 /// State changes of at most this age are worth showing unasked.
@@ -166,6 +166,9 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     if let Some(group) = &router.group {
         line("group", group);
     }
+    for told in told(&router.notify) {
+        line("notify", &told);
+    }
     line("priority", &tracking::priority_line(snapshot, router));
     let mut interval = format!("{} ms", router.interval_ms);
     if router.master_interval_ms != router.interval_ms {
@@ -290,6 +293,29 @@ fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
     for address in snapshot.static_addresses.iter().filter(trouble) {
         notes.push(format!("static address {}", whereabouts(address, "")));
     }
+    for (name, group) in &snapshot.groups {
+        notes.extend(untold(group).map(|told| format!("group {name}: notify {told}")));
+    }
+    for fifo in &snapshot.fifos {
+        let path = fifo.path.display();
+        if let Some(error) = &fifo.error {
+            notes.push(format!("FIFO {path}: {error}"));
+        }
+        if fifo.lost > 0 {
+            notes.push(format!(
+                "FIFO {path}: {} lines were lost, nobody reads fast enough",
+                fifo.lost
+            ));
+        }
+    }
+    if let Some(mail) = &snapshot.mail {
+        if let Some(error) = &mail.error {
+            notes.push(format!("mail to {}: {} wait: {error}", mail.server, mail.waiting));
+        }
+        if mail.failed + mail.lost > 0 {
+            notes.push(format!("mail to {}: {} never sent", mail.server, mail.failed + mail.lost));
+        }
+    }
     for (reason, count) in snapshot.unattributed.iter().filter(|(_, count)| **count > 0) {
         notes.push(format!("{count} packets of no virtual router here: {reason}"));
     }
@@ -316,6 +342,7 @@ fn router_notes(snapshot: &Snapshot, router: &RouterStatus, clock: &WallClock) -
     notes.extend(faults.map(|fault| format!("fault: {fault}")));
     notes.extend(tracking::priority_note(snapshot, router));
     notes.extend(router.hints.iter().map(|hint| format!("hint: {hint}")));
+    notes.extend(untold(&router.notify).map(|told| format!("notify {told}")));
     notes.extend(
         router
             .addresses
@@ -335,6 +362,43 @@ fn router_notes(snapshot: &Snapshot, router: &RouterStatus, clock: &WallClock) -
         format!("peer {}", peer_line(peer, !explained))
     }));
     notes
+}
+
+/// Every command that was run for a router.
+fn told(notify: &NotifyStatus) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(running) = &notify.running {
+        let (RunningStatus { hook, about, age_ms }, waiting) = (running, notify.waiting);
+        let more = if waiting > 0 { format!(", {waiting} wait") } else { String::new() };
+        lines.push(format!("{hook} {about} runs, for {}{more}", age(*age_ms)));
+    }
+    if let Some(ensured) = notify.ensured {
+        let what = if ensured { "succeeded" } else { "has not succeeded yet" };
+        lines.push(format!("while_master {what}"));
+    }
+    lines.extend(notify.runs.iter().map(run));
+    if notify.skipped > 0 {
+        lines.push(format!("{} states were overtaken before they were told", notify.skipped));
+    }
+    lines
+}
+
+/// The commands whose last run failed.
+fn untold(notify: &NotifyStatus) -> impl Iterator<Item = String> + '_ {
+    let is_last = |n: usize, last: &RunStatus| {
+        notify.runs.iter().take(n).all(|later| later.hook != last.hook)
+    };
+    let failed =
+        notify.runs.iter().enumerate().filter(move |(n, r)| !r.succeeded && is_last(*n, r));
+    failed.map(|(_, failed)| run(failed))
+}
+
+fn run(run: &RunStatus) -> String {
+    let RunStatus { hook, about, succeeded, outcome, took_ms, age_ms } = run;
+    let how = if *succeeded { "succeeded" } else { "failed" };
+    let took = SignedDuration::from_millis(i64::try_from(*took_ms).unwrap_or(i64::MAX));
+    let took = took.as_secs_f64();
+    format!("{hook} {about} {how} {} ago: {outcome}, after {took:.2} s", age(*age_ms))
 }
 
 fn state(router: &RouterStatus) -> &'static str {

@@ -7,6 +7,7 @@ mod checks;
 mod clashes;
 mod groups;
 mod interfaces;
+mod notify;
 mod references;
 mod statics;
 mod trackers;
@@ -18,7 +19,7 @@ pub use addresses::most_addresses;
 
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
 use super::model::{AnnounceConfig, Config, Globals, Preempt, RouterConfig, Strict};
-use super::raw::{Raw, RawAnnounce, RawRouter};
+use super::raw::{Raw, RawAnnounce, RawGlobals, RawRouter};
 use crate::types::{
     AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
 };
@@ -56,15 +57,23 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     let trackers = Trackers::new(&raw.trackers, &raw.globals, &mut found);
     let groups = Groups::new(&raw.groups, &raw.routers, &trackers, &mut found);
     let mut routers = Vec::new();
-    for raw in &raw.routers {
+    for router in &raw.routers {
         let before = found.len();
-        let mut check = RouterCheck { raw, trackers: &trackers, groups: &groups, out: &mut found };
-        if let Some(router) = check.run() {
-            routers.push((raw, router));
+        let mut check = RouterCheck {
+            raw: router,
+            globals: &raw.globals,
+            trackers: &trackers,
+            groups: &groups,
+            out: &mut found,
+        };
+        if let Some(checked) = check.run() {
+            routers.push((router, checked));
         }
-        found.iter_mut().skip(before).for_each(|d| d.within(&raw.name));
+        found.iter_mut().skip(before).for_each(|d| d.within(&router.name));
     }
-    let groups = groups.configs(&routers, &mut found);
+    let groups = groups.configs(&routers, &raw.globals, &mut found);
+    let fifos = notify::fifos(raw, &mut found);
+    let mail = notify::mail(raw, &mut found);
     let references = raw.routers.iter().flat_map(|router| &router.track);
     let references = references.chain(raw.groups.iter().flat_map(|group| &group.track));
     let used: Vec<_> = references.map(|reference| resolve(reference, &trackers).cloned()).collect();
@@ -87,6 +96,8 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         routers: routers.into_iter().map(|(_, router)| Arc::new(router)).collect(),
         trackers,
         groups,
+        fifos,
+        mail,
     })
 }
 
@@ -121,6 +132,7 @@ pub fn version_of(raw: &RawRouter) -> i64 {
 
 struct RouterCheck<'a> {
     raw: &'a RawRouter,
+    globals: &'a RawGlobals,
     trackers: &'a Trackers<'a>,
     groups: &'a Groups<'a>,
     out: &'a mut Vec<Diagnostic>,
@@ -184,6 +196,7 @@ impl RouterCheck<'_> {
             router_flag: raw.router_flag.map(|f| f.value).unwrap_or_default(),
             release: raw.release.map(|r| r.value).unwrap_or_default(),
             lease: raw.lease.is_none_or(|v| v.value),
+            notify: notify::notify(&raw.notify, self.globals, self.out),
             track: tracked.track.clone(),
             track_interfaces: tracked.interfaces.clone(),
         };

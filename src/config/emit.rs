@@ -5,6 +5,7 @@
 //! spelling is not recognisable any more, and list what was said about the rest.
 
 mod globals;
+mod notify;
 mod router;
 mod table;
 mod track;
@@ -19,6 +20,7 @@ use super::model::{Config, RouterConfig};
 use super::raw::{Raw, RawAddress, RawStatic};
 use super::vipd_toml;
 use crate::types::{AuthV2, Dialect};
+use values::key;
 
 /// What vipd.toml has no words for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +45,17 @@ pub enum Inexpressible {
 /// [`Inexpressible`]; no text is better than one that means something else.
 pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     let Loaded { config, raw, warnings, remarks, dropped, map, .. } = loaded;
-    let Config { globals, routers, interfaces, pacing, static_addresses, trackers: _, groups: _ } =
-        config;
+    let Config {
+        globals,
+        routers,
+        interfaces,
+        pacing,
+        static_addresses,
+        trackers: _,
+        groups: _,
+        fifos: _,
+        mail: _,
+    } = config;
     let mut tables = Vec::new();
     tables.extend(globals::globals(globals, &raw.globals, map));
     for (name, interface) in interfaces {
@@ -67,10 +78,16 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     tables.extend(track::trackers(raw, map));
     for (router, raw) in routers.iter().zip(&raw.routers) {
         tables.push(router::router(router, raw, loaded)?);
+        let heading = format!("[vrrp.{}.notify]", key(&router.name));
+        tables.extend(notify::notify(heading, &raw.notify, map));
     }
     for group in &raw.groups {
         tables.push(track::group(group, loaded));
+        let heading = format!("[group.{}.notify]", key(&group.name.value));
+        tables.extend(notify::notify(heading, &group.notify, map));
     }
+    tables.extend(raw.fifos.iter().map(|fifo| notify::fifo(fifo, map)));
+    tables.extend(raw.mail.as_ref().map(|mail| notify::mail(mail, map)));
     let body = tables.join("\n");
     let repeated = read_back(&body, config)?;
     let is_new = |d: &&Diagnostic| repeated.iter().all(|again| again.message != d.message);

@@ -10,6 +10,7 @@ pub mod format;
 pub mod lenient;
 pub mod load;
 pub mod model;
+pub mod notify;
 pub mod process;
 pub mod raw;
 pub(crate) mod settings;
@@ -24,4 +25,5 @@ pub use model::{
     RouterFlag, RouterKey, StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig,
     TrackerKey, VirtualAddress, Weight,
 };
+pub use notify::{EnsureConfig, FifoConfig, MailConfig, Moment, NotifyConfig};
 pub use process::Process;

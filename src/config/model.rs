@@ -16,6 +16,7 @@ pub use track::{
     TrackerKey, Weight,
 };
 
+use super::notify::{FifoConfig, MailConfig, NotifyConfig};
 use super::process::Process;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
@@ -36,6 +37,10 @@ pub struct Config {
     pub trackers: Vec<Arc<TrackerConfig>>,
     /// Which of them change state together.
     pub groups: Vec<GroupConfig>,
+    /// Named pipes that get a line per event; their paths differ.
+    pub fifos: Vec<FifoConfig>,
+    /// Where mail goes, if it goes anywhere.
+    pub mail: Option<MailConfig>,
 }
 
 /// The receive buffer of a socket unless the configuration says otherwise, in bytes: room for a stall
@@ -209,6 +214,8 @@ pub struct RouterConfig {
     pub release: Release,
     /// Install the addresses with a lease the kernel ends by itself.
     pub lease: bool,
+    /// Who is told what happens to it.
+    pub notify: NotifyConfig,
 }
 
 /// How much the kernel keeps for a router while the daemon does not read.

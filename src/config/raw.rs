@@ -4,6 +4,7 @@
 //! about ranges, references or combinations: that is [`super::check`]. Keywords whose meaning
 //! depends on one dialect's habits (keepalived's `state`, its rounding) are resolved before.
 
+mod notify;
 mod track;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use super::model::{Release, RouterFlag, Strict};
 use super::process::RawProcess;
 use crate::types::{Cidr, V3Checksum};
 
+pub use notify::{RawCommand, RawFifo, RawMail, RawNotify};
 pub use track::{
     CheckKind, GroupWords, RawGroup, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker,
     RawWeight, Slot, TrackerWords, keys,
@@ -38,6 +40,10 @@ pub struct Raw {
     pub trackers: Vec<RawTracker>,
     /// `[group.NAME]`, `vrrp_sync_group NAME`, in the order of the files.
     pub groups: Vec<RawGroup>,
+    /// `[[fifo]]`, `notify_fifo` and `vrrp_notify_fifo`.
+    pub fifos: Vec<RawFifo>,
+    /// `[mail]`, and what `global_defs` says about mail.
+    pub mail: Option<RawMail>,
 }
 
 /// Settings of the whole daemon.
@@ -168,6 +174,8 @@ pub struct RawRouter {
     pub release: Option<Spanned<Release>>,
     /// Whether the kernel ends an address nobody renews.
     pub lease: Option<Spanned<bool>>,
+    /// Who is told what.
+    pub notify: RawNotify,
 }
 
 impl RawRouter {
@@ -214,6 +222,7 @@ impl RawRouter {
             router_flag: None,
             release: None,
             lease: None,
+            notify: RawNotify::default(),
         }
     }
 }

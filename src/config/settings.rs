@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::human;
+use super::checks::{Check, RunAs, ScriptCheck};
 use super::{
-    AnnounceConfig, Cast, Globals, GroupConfig, InterfaceConfig, PacingGroup, Peer, Preempt,
-    Process, ReceiveBuffer, Release, Rhythm, RouterConfig, RouterFlag, RouterKey, StaticAddress,
-    Strict, TrackerConfig, VirtualAddress, Weight,
+    AnnounceConfig, Cast, EnsureConfig, FifoConfig, Globals, GroupConfig, InterfaceConfig,
+    MailConfig, NotifyConfig, PacingGroup, Peer, Preempt, Process, ReceiveBuffer, Release, Rhythm,
+    RouterConfig, RouterFlag, RouterKey, StaticAddress, Strict, TrackerConfig, VirtualAddress,
+    Weight,
 };
 use crate::types::{AuthV2, Dialect, IfName, V3Checksum};
 
@@ -127,7 +129,7 @@ pub(crate) fn trackers(all: &[Arc<TrackerConfig>]) -> Vec<String> {
 /// The groups of routers, one text each.
 pub(crate) fn groups(all: &[GroupConfig]) -> Vec<String> {
     let text = |group: &GroupConfig| {
-        let GroupConfig { name, members } = group;
+        let GroupConfig { name, members, notify } = group;
         let members: Vec<String> = members
             .iter()
             .map(|RouterKey { iface, family, vrid, unicast }| {
@@ -135,9 +137,84 @@ pub(crate) fn groups(all: &[GroupConfig]) -> Vec<String> {
                 format!("{iface} {family} {vrid}{cast}")
             })
             .collect();
-        format!("{name}: {}", members.join(", "))
+        let told = told(notify);
+        let told = if told == NONE { String::new() } else { format!(" notify {told}") };
+        format!("{name}: {}{told}", members.join(", "))
     };
     all.iter().map(text).collect()
+}
+
+/// The FIFOs, one text each.
+pub(crate) fn fifos(all: &[FifoConfig]) -> Vec<String> {
+    let text = |fifo: &FifoConfig| {
+        let FifoConfig { path, user, group, reader, states_on_reload } = fifo;
+        let mut text = path.display().to_string();
+        for (key, value) in [("user", user), ("group", group)] {
+            if let Some(value) = value {
+                text = format!("{text} {key} {value}");
+            }
+        }
+        if let Some(reader) = reader {
+            text = format!("{text} reader {}", command(reader));
+        }
+        if *states_on_reload {
+            text.push_str(" states_on_reload");
+        }
+        text
+    };
+    all.iter().map(text).collect()
+}
+
+/// The mail, as a list of one text at most.
+pub(crate) fn mail(mail: Option<&MailConfig>) -> Vec<String> {
+    let text = |mail: &MailConfig| {
+        let MailConfig { to, from, server, helo, timeout, faults } = mail;
+        let (from, helo) = (optional(from.as_ref()), optional(helo.as_ref()));
+        format!(
+            "to {} from {from} server {server} helo {helo} timeout {} faults {faults}",
+            to.join(", "),
+            human(*timeout)
+        )
+    };
+    mail.iter().map(|mail| text(mail)).collect()
+}
+
+/// Who is told what, in one line.
+fn told(notify: &NotifyConfig) -> String {
+    let standard = NotifyConfig::default();
+    let NotifyConfig { commands, timeout, deleted, priority_changes, mail, ensure } = notify;
+    let mut parts: Vec<String> = commands
+        .iter()
+        .map(|(moment, check)| format!("{} {}", moment.key(), command(check)))
+        .collect();
+    if let Some(EnsureConfig { command: check, every }) = ensure {
+        parts.push(format!("while_master {} every {}", command(check), human(*every)));
+    }
+    if *timeout != standard.timeout {
+        parts.push(format!("timeout {}", human(*timeout)));
+    }
+    for (name, on) in
+        [("say_deleted", deleted), ("priority_changes", priority_changes), ("mail", mail)]
+    {
+        if *on {
+            parts.push(name.to_owned());
+        }
+    }
+    if parts.is_empty() { NONE.to_owned() } else { parts.join("; ") }
+}
+
+/// A command and as whom it runs.
+fn command(check: &ScriptCheck) -> String {
+    let ScriptCheck { command: _, run_as, security } = check;
+    let mut text = format!("`{}`", Check::Script(check.clone()).subject());
+    if let RunAs::User { user, group } = run_as {
+        let group = group.as_ref().map_or_else(String::new, |group| format!(":{group}"));
+        text = format!("{text} as {user}{group}");
+    }
+    if *security {
+        text.push_str(" securely");
+    }
+    text
 }
 
 /// Everything of a router but its addresses.
@@ -172,6 +249,7 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         receive_buffer,
         track,
         track_interfaces,
+        notify,
     } = cfg;
     let weighted = |name: &dyn fmt::Display, weight: &Weight| format!("{name} weight {weight}");
     let track: Vec<String> = track.iter().map(|t| weighted(&t.tracker, &t.weight)).collect();
@@ -250,6 +328,7 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         ("receive_buffer", receive_buffer),
         ("router_flag", router_flag.to_owned()),
         ("strict", strict.to_owned()),
+        ("notify", told(notify)),
     ];
     settings.extend(announcements(announce));
     settings

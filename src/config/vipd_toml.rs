@@ -4,6 +4,7 @@
 //! stops at the first mistake, and an operator wants to see all of them.
 
 mod host;
+mod notify;
 mod track;
 
 pub(super) use track::MATCHES;
@@ -37,6 +38,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("static", STATIC),
     ("vrrp.NAME", ROUTER),
     ("announce", ANNOUNCE),
+    ("vrrp.NAME.notify", notify::NOTIFY),
+    ("command", notify::COMMAND),
+    ("fifo", notify::FIFO),
+    ("mail", notify::MAIL),
     ("address", ADDRESS),
     ("peer", PEER),
     ("track.KIND.NAME", keys::WEIGHT),
@@ -53,7 +58,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("group.NAME", track::GROUP),
 ];
 
-const TOP: &[&str] = &["global", "interface", "pacing", "static", "vrrp", "track", "group"];
+const TOP: &[&str] =
+    &["global", "interface", "pacing", "static", "vrrp", "track", "group", "fifo", "mail"];
 
 const GLOBAL: &[&str] = &[
     "router_id",
@@ -108,6 +114,7 @@ const ROUTER: &[&str] = &[
     "track_interfaces",
     "track",
     "router_flag",
+    "notify",
     "lease",
     "release",
     "receive_buffer",
@@ -237,6 +244,8 @@ impl Reader<'_> {
                 "interface" => self.interfaces(value, raw),
                 "pacing" => self.pacing(value, raw),
                 "static" => self.statics(value, raw),
+                "fifo" => self.fifos(value, raw),
+                "mail" => self.mail(value, raw),
                 "vrrp" => self.routers(value, raw),
                 "track" => self.trackers(value, raw),
                 "group" => self.groups(value, raw),
@@ -346,6 +355,9 @@ impl Reader<'_> {
                 "excluded" => raw.excluded = self.addresses(value),
                 "strict" => raw.strict = self.choice(value, STRICT),
                 "checksum" => raw.checksum = self.choice(value, CHECKSUMS),
+                "notify" => {
+                    raw.notify = self.notify(value, &format!("[vrrp.{}.notify]", raw.name.value));
+                }
                 "lease" => raw.lease = self.boolean(value),
                 "release" => raw.release = self.choice(value, RELEASES),
                 "receive_buffer" => raw.receive_buffer = self.receive_buffer(value),

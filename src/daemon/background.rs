@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::host::DaemonHost;
 use crate::api::server::{self, Ask};
+use crate::hook::Hooks;
 
 /// Notices waiting for a service manager that does not read.
 const NOTICES: usize = 64;
@@ -37,10 +38,11 @@ pub(super) enum Notice {
 }
 
 /// The threads, from outside.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Background {
     /// Of the "effects" thread.
     pub(super) effects: Handle,
+    host: Arc<DaemonHost>,
     notices: blocking::SyncSender<Notice>,
 }
 
@@ -69,6 +71,7 @@ impl Background {
                 std::future::pending::<()>().await;
             });
         })?;
+        let asked = Arc::clone(&host);
         let (notices, inbox) = blocking::sync_channel(NOTICES);
         thread::Builder::new().name("notify".to_owned()).spawn(move || {
             host.access.grant(group.as_deref());
@@ -79,7 +82,12 @@ impl Background {
                 }
             }
         })?;
-        Ok(Background { effects, notices })
+        Ok(Background { effects, host: asked, notices })
+    }
+
+    /// From here on the status says how those who are told are doing.
+    pub(super) fn hooks(&self, hooks: Hooks) {
+        let _ = self.host.hooks.set(hooks);
     }
 
     /// Pass on a notice, unless too many wait already.

@@ -316,7 +316,9 @@ impl Control {
         if self.stopping {
             return self.refuse_upgrade("the daemon is shutting down", successor.answer);
         }
-        if !self.engine.is_settled() || self.reload != Reloading::Idle {
+        // A command that takes its time is run again by the successor.
+        let telling = !self.hooks.is_idle() && successor.looks < SETTLE_LOOKS;
+        if telling || !self.engine.is_settled() || self.reload != Reloading::Idle {
             successor.looks += 1;
             if successor.looks > SETTLE_LOOKS {
                 let why = "a hand-over, an address or a reload does not come to its end";
@@ -335,6 +337,7 @@ impl Control {
             version: self.daemon.version.clone(),
             held: self.engine.held().map(|(iface, cidr)| (iface.0, cidr.address())).collect(),
             handed_over: self.engine.handed_over().map(str::to_owned).collect(),
+            told: self.hooks.told(),
         };
         let Err(error) = legacy.pass_on(&self.options.run_dir, &binary);
         let why = format!("cannot execute {}: {}", binary.display(), crate::sys::cause(&error));

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use nix::libc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::Inbox;
 use super::background::{Background, Notice};
@@ -28,6 +30,7 @@ use crate::engine::{
     Action, Applied, Event, Kind, Level, Link, LinkChange, News, Notice as Told, OpError, OpId,
     Renewal, Want,
 };
+use crate::hook::{Hooks, LAST_WORDS};
 use crate::status::State;
 use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
@@ -55,6 +58,7 @@ pub(super) struct Effects {
     inbox: UnboundedSender<Inbox>,
     background: Background,
     links: Links,
+    hooks: Hooks,
     probes: Probes,
     forwarding: BTreeMap<IfIndex, (Now, bool)>,
     send_warnings: BTreeMap<IfIndex, Now>,
@@ -62,7 +66,16 @@ pub(super) struct Effects {
 }
 
 enum AddressOp {
-    Set { op: OpId, iface: IfIndex, address: Arc<VirtualAddress>, want: Want },
+    /// Says when everything before it is done.
+    Finish(oneshot::Sender<()>),
+    /// Whoever is told finds everything before it done.
+    Tell(Told),
+    Set {
+        op: OpId,
+        iface: IfIndex,
+        address: Arc<VirtualAddress>,
+        want: Want,
+    },
     Renew(Vec<Renewal>),
     PromoteSecondaries(IfIndex),
 }
@@ -76,11 +89,13 @@ impl Effects {
         inbox: UnboundedSender<Inbox>,
         background: Background,
         probes: Probes,
+        hooks: Hooks,
         realtime: Option<u8>,
     ) -> io::Result<Effects> {
         let (addresses, queue) = unbounded_channel();
         let renewing = Arc::new(AtomicBool::new(false));
-        address_thread(queue, inbox.clone(), Arc::clone(&renewing), realtime)?;
+        let told = hooks.clone();
+        address_thread(queue, inbox.clone(), told, Arc::clone(&renewing), realtime)?;
         Ok(Effects {
             sockets: Sockets::new()?,
             config,
@@ -91,6 +106,7 @@ impl Effects {
             inbox,
             background,
             links: Links::new(),
+            hooks,
             probes,
             forwarding: BTreeMap::new(),
             send_warnings: BTreeMap::new(),
@@ -120,6 +136,7 @@ impl Effects {
 
     /// Use a new configuration.
     pub(super) fn reconfigure(&mut self, config: Arc<Config>) {
+        self.hooks.reconfigure(Arc::clone(&config));
         self.config = config;
         self.sockets.refit(&self.config, &self.links);
     }
@@ -176,7 +193,10 @@ impl Effects {
             Action::Overhear { iface, listen, open: false } => {
                 self.sockets.overhear_no_more(iface, listen);
             }
-            Action::Notify(told) => self.told(&told),
+            Action::Notify(told) => {
+                self.told(&told);
+                let _ = self.addresses.send(AddressOp::Tell(told));
+            }
             Action::Record(event) => record(&event),
             Action::Exit => return ControlFlow::Break(()),
         }
@@ -185,6 +205,15 @@ impl Effects {
 
     fn done(&self, op: OpId, result: Result<Applied, OpError>) {
         let _ = self.inbox.send(Inbox::Done { op, result });
+    }
+
+    /// The daemon ends: whoever wants to know is told, within a limit.
+    pub(super) async fn finish(&self) {
+        let (over, when_over) = oneshot::channel();
+        let _ = self.addresses.send(AddressOp::Finish(over));
+        // An address thread that hangs keeps nobody from ending.
+        let _ = timeout(LAST_WORDS, when_over).await;
+        self.hooks.finish().await;
     }
 
     /// A full queue is counted only; anything else is also said, now and then.
@@ -243,6 +272,7 @@ impl Effects {
 fn address_thread(
     queue: UnboundedReceiver<AddressOp>,
     inbox: UnboundedSender<Inbox>,
+    hooks: Hooks,
     renewing: Arc<AtomicBool>,
     realtime: Option<u8>,
 ) -> io::Result<()> {
@@ -257,7 +287,7 @@ fn address_thread(
             // The control thread says it if this is not permitted.
             let _ = prefer_this_thread(priority);
         }
-        runtime.block_on(perform_addresses(netlink, leases, queue, inbox, renewing));
+        runtime.block_on(perform_addresses(netlink, leases, queue, inbox, hooks, renewing));
     })?;
     Ok(())
 }
@@ -269,6 +299,7 @@ async fn perform_addresses(
     mut leases: Leases,
     mut queue: UnboundedReceiver<AddressOp>,
     inbox: UnboundedSender<Inbox>,
+    hooks: Hooks,
     renewing: Arc<AtomicBool>,
 ) {
     while let Some(operation) = queue.recv().await {
@@ -281,6 +312,10 @@ async fn perform_addresses(
                 if inbox.send(Inbox::Done { op, result }).is_err() {
                     return;
                 }
+            }
+            AddressOp::Tell(told) => hooks.tell(told),
+            AddressOp::Finish(over) => {
+                let _ = over.send(());
             }
             AddressOp::PromoteSecondaries(iface) => {
                 if let Err(error) = netlink.promote_secondaries(iface).await {

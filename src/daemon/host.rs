@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::net::if_::if_nametoindex;
@@ -15,7 +15,8 @@ use nix::unistd::{Group, getegid, geteuid};
 use super::drains::Drains;
 use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
-use crate::engine::allow_vrrp;
+use crate::engine::{Kind, allow_vrrp};
+use crate::hook::Hooks;
 use crate::status::{RouterStatus, Snapshot, State};
 use crate::sys::echo::{self, Place};
 use crate::types::{Family, IfIndex};
@@ -35,12 +36,22 @@ pub(super) struct DaemonHost {
     pub(super) access: Access,
     /// Whether the host hears itself.
     pub(super) ears: Ears,
+    /// Whoever is told what happens; there from the start of the loop on.
+    pub(super) hooks: OnceLock<Hooks>,
 }
 
 impl Host for DaemonHost {
     fn complete(&self, snapshot: &mut Snapshot) {
         snapshot.daemon.taken_at = wall_clock();
         snapshot.daemon.log_lines_lost = (self.lost)();
+        if let Some(hooks) = self.hooks.get() {
+            for router in &mut snapshot.routers {
+                router.notify = hooks.status(Kind::Router, &router.name);
+            }
+            snapshot.groups = hooks.groups();
+            snapshot.fifos = hooks.fifos();
+            snapshot.mail = hooks.mail();
+        }
         for router in snapshot.routers.iter_mut().filter(|router| router.drained) {
             if let Some(drained) = self.drains.get(&router.name) {
                 router.drained_since = Some(drained.since);

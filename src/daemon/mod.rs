@@ -24,8 +24,8 @@ use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -40,6 +40,7 @@ use crate::config::{Config, Dropped, Process};
 use crate::engine::{
     Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, ProbeId, is_adoptable,
 };
+use crate::hook::Hooks;
 use crate::log::Log;
 use crate::status::Daemon;
 use crate::sys::clock::{self, Clock};
@@ -210,6 +211,7 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
         drains,
         access: Access::new(options.run_dir.join(SOCKET_NAME)),
         ears: Ears::default(),
+        hooks: OnceLock::new(),
     };
     let group = options.config.globals.control_group.clone();
     let background = Background::start(listener, asks_tx, Arc::new(host), group)
@@ -260,6 +262,7 @@ struct Control {
     clock: Clock,
     timer: Timer,
     effects: Effects,
+    hooks: Hooks,
     batch: Batch,
     /// Sockets that were reported ready and have not been armed again.
     reported: Vec<u64>,
@@ -337,12 +340,22 @@ impl Control {
         let realtime = process.realtime.then_some(process.realtime_priority);
         let probes = Probes::start(&background.effects, outbox.clone(), legacy.is_some())
             .map_err(kernel("start the thread for scripts"))?;
+        let told = legacy.as_ref().map(|legacy| legacy.told.clone()).unwrap_or_default();
+        let hooks = Hooks::start(
+            &background.effects,
+            probes.scripts(),
+            config.clone(),
+            options.host_name.clone(),
+            told,
+        );
+        background.hooks(hooks.clone());
         let mut effects = Effects::new(
             config.clone(),
             frames,
             outbox.clone(),
             background.clone(),
             probes,
+            hooks.clone(),
             realtime,
         )
         .map_err(kernel("open an epoll descriptor"))?;
@@ -378,6 +391,7 @@ impl Control {
             clock,
             timer: Timer::new().map_err(kernel("open a timer"))?,
             effects,
+            hooks,
             batch: Batch::new(),
             reported: Vec::new(),
             last_packet: Now::ZERO,
@@ -448,6 +462,7 @@ impl Control {
                 watchdog.round_done(self.clock.now());
             }
         }
+        self.effects.finish().await;
         tracing::info!("stopped");
     }
 

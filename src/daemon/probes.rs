@@ -59,6 +59,11 @@ impl Probes {
         Ok(Probes { orders, scripts })
     }
 
+    /// Whoever else runs scripts: their ends are watched in one place.
+    pub(super) fn scripts(&self) -> Scripts {
+        self.scripts.clone()
+    }
+
     pub(super) fn run(&self, probe: ProbeId, check: Arc<Check>, timeout: Duration) {
         let _ = self.orders.send(Order::Run { probe, check, timeout });
     }

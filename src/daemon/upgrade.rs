@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Link, LinkAddress};
+use crate::hook::Key;
+use crate::status::State;
 use crate::sys::exec;
 use crate::types::IfIndex;
 
@@ -30,6 +32,9 @@ pub(super) struct Legacy {
     /// Routers it was told to hand over, which stay backups.
     #[serde(default)]
     pub(super) handed_over: Vec<String>,
+    /// The states of routers and groups that were told.
+    #[serde(default)]
+    pub(super) told: Vec<(Key, State)>,
 }
 
 impl Legacy {

@@ -64,6 +64,8 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             routers: _,
             trackers,
             groups,
+            fifos,
+            mail,
         } = config;
         [
             ("interface", settings::interfaces(interfaces)),
@@ -71,6 +73,8 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             ("static", settings::statics(static_addresses)),
             ("track", settings::trackers(trackers)),
             ("group", settings::groups(groups)),
+            ("fifo", settings::fifos(fifos)),
+            ("mail", settings::mail(mail.as_ref())),
         ]
     };
     let mut changes = compare(settings::globals(&old.globals), settings::globals(&new.globals));

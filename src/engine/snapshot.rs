@@ -1,5 +1,7 @@
 //! The engine's part of the status.
 
+use std::collections::BTreeMap;
+
 use crate::engine::Engine;
 use crate::engine::io::RouterId;
 use crate::status::{Daemon, RouterStatus, Snapshot, State};
@@ -49,6 +51,9 @@ impl Engine {
                 .collect(),
             static_addresses: self.statics.status(now),
             trackers: self.trackers.status(&self.config.trackers, now),
+            groups: BTreeMap::new(),
+            fifos: Vec::new(),
+            mail: None,
             unattributed: self
                 .unattributed
                 .iter()

@@ -1,6 +1,6 @@
 //! One router's part of the status.
 
-use crate::status::{MasterStatus, RouterStatus, TrackedStatus};
+use crate::status::{MasterStatus, NotifyStatus, RouterStatus, TrackedStatus};
 use crate::types::Now;
 use crate::vrrp::ledger::millis;
 use crate::vrrp::router::{Fault, Phase, Router};
@@ -56,6 +56,7 @@ impl Router {
             drained_sticky: false,
             last_heard_ms: heard.map(|at| millis(now.since(at))),
             outlook: self.outlook(now),
+            notify: NotifyStatus::default(),
             hints: self.hints(now, heard),
         }
     }

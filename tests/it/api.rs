@@ -74,6 +74,9 @@ fn snapshot() -> Snapshot {
         routers: vec![],
         static_addresses: vec![],
         trackers: Vec::new(),
+        groups: [].into(),
+        fifos: vec![],
+        mail: None,
         unattributed: [("unknown_vrid".to_owned(), 3)].into(),
     }
 }

@@ -4,8 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PURE: [&str; 10] =
-    ["types", "wire", "vrrp", "track", "engine", "config", "import", "pair", "pool", "status"];
+const PURE: [&str; 11] = [
+    "types", "wire", "vrrp", "track", "engine", "config", "import", "notify", "pair", "pool",
+    "status",
+];
 
 /// What only the shell may name. The pure modules get time, files and packets as arguments.
 const SHELL: [&str; 14] = [
@@ -26,7 +28,7 @@ const SHELL: [&str; 14] = [
 ];
 
 /// Who may use whom; everything else is an arrow pointing upwards.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("types", &[]),
     ("wire", &["types"]),
     ("track", &["types", "config"]),
@@ -35,18 +37,20 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("import", &["types", "config"]),
     ("vrrp", &["wire", "track", "config", "status", "types", "engine::io"]),
     ("engine", &["vrrp", "track", "config", "status", "wire", "types"]),
+    ("notify", &["config", "status", "types", "engine::io"]),
     ("pair", &["config", "vrrp", "wire", "types"]),
     ("pool", &["types"]),
     ("sys", &["wire", "types", "engine", "config"]),
     ("probe", &["sys", "config::checks", "track", "types"]),
     ("proxy", &["sys", "pool", "types"]),
+    ("hook", &["probe", "sys", "notify", "engine", "config", "status", "track", "types"]),
     ("api", &["status", "types"]),
     ("lab", &["sys", "types"]),
     (
         "daemon",
         &[
-            "engine", "sys", "probe", "api", "config", "log", "status", "types", "wire", "import",
-            "track",
+            "engine", "sys", "probe", "hook", "api", "config", "log", "status", "types", "wire",
+            "import", "track",
         ],
     ),
     ("log", &["engine", "types"]),

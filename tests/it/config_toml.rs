@@ -13,13 +13,15 @@ fn project_file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-const EXAMPLES: [&str; 6] = [
+const EXAMPLES: [&str; 8] = [
     "vipd.toml",
     "keepalived-edge.conf",
     "vipd-unicast.toml",
     "keepalived-unicast.conf",
     "vipd-trackers.toml",
     "keepalived-trackers.conf",
+    "keepalived-notify.conf",
+    "vipd-notify.toml",
 ];
 
 #[test]

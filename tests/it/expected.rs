@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use vipd::cli::sources::FileSystem;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use vipd::config::{
-    AnnounceConfig, Cast, Config, Process, Rhythm, RouterConfig, StaticAddress, Strict,
-    VirtualAddress,
+    AnnounceConfig, Cast, Config, NotifyConfig, Process, Rhythm, RouterConfig, StaticAddress,
+    Strict, VirtualAddress,
 };
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
@@ -144,6 +144,7 @@ pub(crate) fn dump(config: &Config) -> String {
             lease,
             track,
             track_interfaces,
+            notify,
         } = &**router;
         writeln!(out, "router {name}: {iface} vrid {vrid} {dialect:?} priority {priority}")
             .unwrap();
@@ -196,6 +197,9 @@ pub(crate) fn dump(config: &Config) -> String {
         for tracked in track_interfaces {
             writeln!(out, "  tracks interface {} {}", tracked.iface, tracked.weight).unwrap();
         }
+        if *notify != NotifyConfig::default() {
+            writeln!(out, "  {notify:?}").unwrap();
+        }
     }
     for tracker in &config.trackers {
         let Rhythm {
@@ -226,6 +230,15 @@ pub(crate) fn dump(config: &Config) -> String {
         let names: Vec<String> =
             group.members.iter().map(|key| format!("{} {}", key.iface, key.vrid)).collect();
         writeln!(out, "group {}: {}", group.name, names.join(", ")).unwrap();
+        if group.notify != NotifyConfig::default() {
+            writeln!(out, "  {:?}", group.notify).unwrap();
+        }
+    }
+    for fifo in &config.fifos {
+        writeln!(out, "{fifo:?}").unwrap();
+    }
+    if let Some(mail) = &config.mail {
+        writeln!(out, "{mail:?}").unwrap();
     }
     out
 }

@@ -15,6 +15,7 @@ mod engine;
 mod expected;
 mod explain;
 mod golden;
+mod hook;
 mod lenient;
 mod manual;
 mod pair;

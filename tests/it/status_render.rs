@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AddressStatus, Counters, Daemon, MasterStatus, Outlook, PeerStatus, RouterStatus, Snapshot,
-    Span, Standing, State, Successor, TrackedStatus, TrackerStatus, TransitionStatus,
+    AddressStatus, Counters, Daemon, MasterStatus, NotifyStatus, Outlook, PeerStatus, RouterStatus,
+    Snapshot, Span, Standing, State, Successor, TrackedStatus, TrackerStatus, TransitionStatus,
 };
 use vipd::types::Family;
 
@@ -81,6 +81,7 @@ fn serving() -> RouterStatus {
             resignation: Span { least_ms: 7, most_ms: 997 },
             release: Some(Span { least_ms: 1500, most_ms: 3500 }),
         }),
+        notify: NotifyStatus::default(),
         hints: vec![],
     }
 }
@@ -177,6 +178,9 @@ fn snapshot() -> Snapshot {
         routers: vec![serving(), following(), broken()],
         static_addresses: vec![],
         trackers: Vec::new(),
+        groups: BTreeMap::new(),
+        fifos: vec![],
+        mail: None,
         unattributed: BTreeMap::from([("unknown_vrid".into(), 3)]),
     }
 }

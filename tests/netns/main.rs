@@ -21,6 +21,7 @@ mod leases;
 mod links;
 mod managers;
 mod many;
+mod notify;
 mod operator;
 mod preprocessor;
 mod probes;

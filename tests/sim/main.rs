@@ -11,6 +11,7 @@
 )]
 
 mod checks;
+mod follower;
 mod kernel;
 mod rng;
 mod world;
@@ -94,6 +95,12 @@ fn check_quiet(world: &mut World) {
     for (n, node) in world.nodes.iter().enumerate() {
         let expected = if n == master { node.config.routers[0].addresses.len() } else { 0 };
         assert_eq!(node.kernel.held.len(), expected, "{place}: node {n} of master {master}");
+    }
+    for n in 0..world.nodes.len() {
+        let Some(state) = world.state(n).map(|state| state.to_string()) else { continue };
+        let follower = &mut world.nodes[n].follower;
+        follower.catch_up();
+        assert_eq!(follower.heard, Some(state.as_str()), "{place}: the script of node {n}");
     }
     let before: Vec<usize> = world.nodes.iter().map(|n| n.adverts.len()).collect();
     let interval = world.interval();

@@ -17,6 +17,7 @@ use vipd::types::{AuthV2, Centis, Cidr, Dialect, Family, Mac, Now, Priority, V3C
 use vipd::vrrp::timing;
 
 use crate::checks::{Checks, trackers};
+use crate::follower::Follower;
 use crate::kernel::FakeKernel;
 use crate::rng::Rng;
 
@@ -62,6 +63,7 @@ pub struct Node {
     /// Since when nobody renews its leases: killed or frozen.
     silent: Option<Duration>,
     pub checks: Checks,
+    pub follower: Follower,
     /// When it sent each advert.
     pub adverts: Vec<Duration>,
     resigned: bool,
@@ -138,6 +140,7 @@ impl World {
                     socket: Vec::new(),
                     silent: None,
                     checks: Checks::default(),
+                    follower: Follower::default(),
                     adverts: Vec::new(),
                     resigned: false,
                     owes_resignation: false,
@@ -285,6 +288,7 @@ impl World {
         node.resigned = false;
         node.owes_resignation = false;
         node.checks.forget();
+        node.follower = Follower::default();
         let host = KernelView { links: node.kernel.table(time), uptime: time };
         let engine = Engine::new(Arc::clone(&node.config), host, node.now(time));
         node.engine = Some(engine);
@@ -538,10 +542,8 @@ impl World {
                 node.engine = None;
                 node.silent = Some(time);
             }
-            Action::Notify(_)
-            | Action::Record(_)
-            | Action::Overhear { .. }
-            | Action::PromoteSecondaries { .. } => {}
+            Action::Notify(notice) => node.follower.told(notice, &place),
+            Action::Record(_) | Action::Overhear { .. } | Action::PromoteSecondaries { .. } => {}
         }
     }
 
@@ -709,6 +711,7 @@ fn config(
         advert_before_yield: rng.chance(10),
         owner_listens: true,
         check_addresses: true,
+        notify: Default::default(),
         max_learned_interval: Centis::try_from((interval * 3).max(300)).unwrap(),
         expect_owner: true,
         track_iface: true,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::notify::of_group;
 use super::references::References;
 use super::trackers::Trackers;
 use crate::config::diag::{Diagnostic, Span, nearest, quoted};
 use crate::config::model::{GroupConfig, Namespace, RouterConfig, Weight};
-use crate::config::raw::{RawGroup, RawRouter};
+use crate::config::raw::{RawGlobals, RawGroup, RawRouter};
 
 /// Every group with what it tracks, and the group of each member.
 pub(super) struct Groups<'r> {
@@ -133,6 +134,7 @@ impl<'r> Groups<'r> {
     pub(super) fn configs(
         &self,
         routers: &[(&RawRouter, RouterConfig)],
+        globals: &RawGlobals,
         out: &mut Vec<Diagnostic>,
     ) -> Vec<GroupConfig> {
         let mut configs = Vec::new();
@@ -152,7 +154,8 @@ impl<'r> Groups<'r> {
                 );
             }
             let members = members.iter().map(|router| router.key()).collect();
-            configs.push(GroupConfig { name: raw.name.value.clone(), members });
+            let notify = of_group(&raw.notify, globals, out);
+            configs.push(GroupConfig { name: raw.name.value.clone(), members, notify });
         }
         configs
     }

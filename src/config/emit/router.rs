@@ -55,6 +55,7 @@ pub(super) fn router(
         // With those of its group.
         track: _,
         track_interfaces: _,
+        notify: _,
     } = router;
     let heading = format!("[vrrp.{}]", key(name));
     let mut table = Table::new(heading, &loaded.map, Some(raw.name.span));

@@ -73,7 +73,7 @@ fn tracker(raw: &RawTracker, map: &SourceMap) -> String {
 }
 
 /// A command as one text where that reads back as the same words.
-fn words(command: &Command) -> String {
+pub(super) fn words(command: &Command) -> String {
     let words: Vec<&str> = match command {
         Command::Shell(line) => return text(line),
         Command::Argv { program, args } => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::checks::Check;
 use crate::config::model::RouterKey;
+use crate::config::notify::NotifyConfig;
 use crate::types::{IfName, OutOfRange};
 
 /// Where a tracker's name must be unique: keepalived lets a script and a file share one.
@@ -170,4 +171,6 @@ pub struct GroupConfig {
     pub name: String,
     /// Each exists and belongs to no other group.
     pub members: Vec<RouterKey>,
+    /// Who is told what happens to it.
+    pub notify: NotifyConfig,
 }

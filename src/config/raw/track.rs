@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::config::checks::{Command, ProcessPattern};
 use crate::config::diag::Spanned;
 use crate::config::model::Namespace;
+use crate::config::raw::RawNotify;
 
 /// The kinds of trackers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,6 +355,8 @@ pub struct RawGroup {
     pub track_interfaces: Vec<RawTrackedInterface>,
     /// Follow weights too, and not Fault alone.
     pub weights: Option<Spanned<bool>>,
+    /// Who is told what.
+    pub notify: RawNotify,
 }
 
 impl RawGroup {
@@ -367,6 +370,7 @@ impl RawGroup {
             track: Vec::new(),
             track_interfaces: Vec::new(),
             weights: None,
+            notify: RawNotify::default(),
         }
     }
 }

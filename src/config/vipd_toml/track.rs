@@ -23,7 +23,7 @@ pub(in crate::config) const MATCHES: &[(&str, ArgsMatch)] = &[
 ];
 
 /// The keys of a group.
-pub(super) const GROUP: &[&str] = &["members", "track", "track_interfaces", "weights"];
+pub(super) const GROUP: &[&str] = &["members", "track", "track_interfaces", "weights", "notify"];
 
 static GROUP_WORDS: GroupWords = GroupWords {
     block: "group",
@@ -107,7 +107,7 @@ impl Reader<'_> {
     }
 
     /// `"killall -0 x"`, or `["killall", "-0", "x"]`.
-    fn command(&mut self, value: &Value<'_>) -> Option<Spanned<Command>> {
+    pub(super) fn command(&mut self, value: &Value<'_>) -> Option<Spanned<Command>> {
         let span = self.span(value.span());
         let Some(array) = value.get_ref().as_array() else {
             let text = self.text(value)?;
@@ -179,6 +179,10 @@ impl Reader<'_> {
                     "track" => group.track = self.references(value),
                     "track_interfaces" => group.track_interfaces = self.tracked_interfaces(value),
                     "weights" => group.weights = self.boolean(value),
+                    "notify" => {
+                        let place = format!("[group.{}.notify]", group.name.value);
+                        group.notify = self.notify(value, &place);
+                    }
                     _ => self.unknown(key, span, GROUP, &place),
                 }
             }

@@ -1,7 +1,8 @@
 //! `vrrp_sync_group`
 
 use super::keywords::Block;
-use super::lower::walk;
+use super::lower::{GlobalDefs, walk};
+use super::notify;
 use super::tracking::{references, text};
 use super::tree::Node;
 use super::values::boolean;
@@ -19,6 +20,7 @@ static WORDS: GroupWords = GroupWords {
 pub(crate) fn sync_group(
     node: &Node,
     routers: &[RawRouter],
+    globals: &GlobalDefs,
     out: &mut Vec<Diagnostic>,
 ) -> Option<RawGroup> {
     let name = node.args.first()?;
@@ -41,7 +43,11 @@ pub(crate) fn sync_group(
             raw.members.extend(lines.iter().flat_map(Node::words).map(text));
         }
         "sync_group_tracking_weight" => raw.weights = boolean(node, out),
+        name if notify::set(&mut raw.notify, name, node, out) => {}
         track => references(track, node, &mut raw.track, &mut raw.track_interfaces, out),
     });
+    globals.tellers.complete(&mut raw.notify);
+    // It has no priority that could change.
+    raw.notify.priority_changes = None;
     Some(raw)
 }

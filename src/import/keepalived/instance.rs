@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address;
 use super::keywords::Block;
 use super::lower::{GlobalDefs, announce, is_announce, walk};
+use super::notify;
 use super::peers;
 use super::tracking::references;
 use super::tree::Node;
@@ -71,6 +72,7 @@ pub(crate) fn lower(
     instance.finish_strict(out);
     instance.finish_auth(out);
     instance.finish_interval(out);
+    globals.tellers.complete(&mut instance.raw.notify);
     Some(instance.raw)
 }
 
@@ -100,6 +102,9 @@ impl Instance {
         let raw = &mut self.raw;
         if is_announce(name) {
             return announce(name, node, &mut raw.announce, out);
+        }
+        if notify::set(&mut raw.notify, name, node, out) {
+            return;
         }
         match (name, node.args.first()) {
             ("state", Some(_)) => self.set_state(node, out),

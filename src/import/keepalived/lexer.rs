@@ -170,5 +170,8 @@ pub(crate) fn is_password(line: &str) -> bool {
 
 /// Keywords whose first argument is a command, with the quotes and escapes of one.
 fn takes_command(keyword: &str) -> bool {
-    keyword == "script" || keyword.starts_with("notify") || keyword.ends_with("_script")
+    keyword == "script"
+        || keyword.starts_with("notify")
+        || keyword.ends_with("_script")
+        || keyword == "vipd_while_master"
 }

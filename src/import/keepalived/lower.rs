@@ -9,6 +9,7 @@ use super::groups;
 use super::instance;
 use super::keywords::{Block, Body, Class, Keyword};
 use super::lexer::Word;
+use super::notify::Tellers;
 use super::process;
 use super::statics::{self, TrackGroups};
 use super::tracking::{self, text};
@@ -52,9 +53,9 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         raw.static_addresses.extend(statics::lower(node, &track_groups, interface, out));
     }
     for node in sync_groups {
-        raw.groups.extend(groups::sync_group(node, &raw.routers, out));
+        raw.groups.extend(groups::sync_group(node, &raw.routers, &globals, out));
     }
-    globals.finish(raw);
+    globals.finish(raw, out);
 }
 
 /// `interface_up_down_delays`: `IF DOWN [UP]`, one per line.
@@ -315,6 +316,7 @@ pub(crate) struct GlobalDefs {
     control_group: Option<Spanned<String>>,
     process: RawProcess,
     pub(crate) buffers: Policy,
+    pub(crate) tellers: Tellers,
     script_user: Option<Spanned<String>>,
     script_group: Option<Spanned<String>>,
     script_security: Option<Spanned<bool>>,
@@ -331,7 +333,10 @@ impl GlobalDefs {
         if let Some(short) = name.strip_prefix("vrrp_").filter(|s| is_announce(s)) {
             return announce(short, node, &mut self.announce, out);
         }
-        if process::set(&mut self.process, name, node, out) || self.buffers.set(name, node, out) {
+        if process::set(&mut self.process, name, node, out)
+            || self.buffers.set(name, node, out)
+            || self.tellers.set(name, node, out)
+        {
             return;
         }
         match (name, node.args.first()) {
@@ -380,7 +385,8 @@ impl GlobalDefs {
         }
     }
 
-    fn finish(self, raw: &mut Raw) {
+    fn finish(self, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
+        self.tellers.finish(raw, out);
         let globals = &mut raw.globals;
         globals.router_id = self.router_id.or(globals.router_id.take());
         globals.startup_delay = self.startup_delay.or(globals.startup_delay);

@@ -13,6 +13,7 @@ mod keywords;
 mod lexer;
 mod lower;
 mod manual;
+mod notify;
 mod peers;
 mod preprocess;
 mod process;

@@ -29,6 +29,11 @@ const fn flag(name: &'static str, text: &'static str) -> Keyword {
     keyword(name, (0, 1), Body::No, Class::Honoured, text)
 }
 
+/// Honoured, a command or path with whom it belongs to.
+const fn told(name: &'static str, least: usize, most: usize, text: &'static str) -> Keyword {
+    keyword(name, (least, most), Body::No, Class::Honoured, text)
+}
+
 /// Honoured, a block.
 const fn block(name: &'static str, args: usize, text: &'static str) -> Keyword {
     keyword(name, (args, args), Body::Yes, Class::Honoured, text)
@@ -56,8 +61,10 @@ const fn apart(name: &'static str, why: &'static str, instead: &'static str) -> 
     keyword(name, (0, MANY), Body::Any, Class::Apart(why, instead), "")
 }
 
-const MAIL: &str = "no mail is sent yet";
-const FIFO: &str = "no FIFO is written yet";
+const COMMAND: &str = "`\"COMMAND\" [USER [GROUP]]`, with keepalived's words; commands of one instance or \
+                       group run one after the other, each with a time limit";
+const ALERT: &str = "changes of state are mailed; false means false";
+const PRIORITIES: &str = "FIFOs get a line when the priority changes; false means false";
 const SNMP: &str = "no SNMP agent; the status socket serves the same numbers";
 const DBUS: &str = "no D-Bus service; the status socket serves the same facts";
 const ONE_PROCESS: &str = "for a process vipd does not have; the vrrp_ setting is for its only one";
@@ -273,15 +280,15 @@ pub(super) const GLOBALS: &[Keyword] = &[
          socket without it",
     ),
     yes("vrrp_rx_bufs_multiplier", 1, "how many MTUs or adverts, 3 by default"),
-    not_yet("notification_email", MAIL),
-    not_yet("notification_email_from", MAIL),
-    not_yet("smtp_server", MAIL),
-    not_yet("smtp_helo_name", MAIL),
-    not_yet("smtp_connect_timeout", MAIL),
-    not_yet("smtp_alert", MAIL),
-    not_yet("smtp_alert_vrrp", MAIL),
+    block("notification_email", 0, "the recipients; without one, or without smtp_server, no mail"),
+    yes("notification_email_from", 1, "vipd@HOST without it"),
+    told("smtp_server", 1, 2, "`HOST [PORT]`; a name is looked up when mail is sent"),
+    yes("smtp_helo_name", 1, "the host's name without it"),
+    yes("smtp_connect_timeout", 1, "30 without it; for every answer, not only the connection"),
+    flag("smtp_alert", "the default of instances and groups; smtp_alert_vrrp wins"),
+    flag("smtp_alert_vrrp", "the default of instances and groups"),
     quiet("smtp_alert_checker", LVS),
-    not_yet("no_email_faults", MAIL),
+    yes("no_email_faults", 0, "changes to FAULT are not mailed"),
     not_yet("startup_script", NOTIFY),
     not_yet("shutdown_script", NOTIFY),
     quiet("startup_script_timeout", SCRIPTS),
@@ -300,14 +307,19 @@ pub(super) const GLOBALS: &[Keyword] = &[
     ),
     quiet("set_supplementary_groups", "scripts have the one group that is named for them"),
     quiet("use_symlink_paths", "a script is started by the path that is written"),
-    not_yet("notify_fifo", FIFO),
-    not_yet("vrrp_notify_fifo", FIFO),
+    told(
+        "notify_fifo",
+        1,
+        3,
+        "`PATH [USER [GROUP]]`; kept open through a reload, losses are counted",
+    ),
+    told("vrrp_notify_fifo", 1, 3, "as notify_fifo, beside it"),
     quiet("lvs_notify_fifo", LVS),
-    not_yet("notify_fifo_script", FIFO),
-    not_yet("vrrp_notify_fifo_script", FIFO),
+    told("notify_fifo_script", 1, 3, "reads notify_fifo; started again if it ends"),
+    told("vrrp_notify_fifo_script", 1, 3, "the same for vrrp_notify_fifo"),
     quiet("lvs_notify_fifo_script", LVS),
-    quiet("vrrp_notify_priority_changes", FIFO),
-    quiet("fifo_write_vrrp_states_on_reload", FIFO),
+    flag("vrrp_notify_priority_changes", "the default of instances"),
+    yes("fifo_write_vrrp_states_on_reload", 0, "a reload writes every state to the FIFOs again"),
     quiet("max_auto_priority", FROM_THE_START),
     quiet("min_auto_priority_delay", FROM_THE_START),
     yes("vrrp_priority", 1, "the niceness of the daemon, -20 to 19"),
@@ -531,15 +543,32 @@ pub(super) const INSTANCE: &[Keyword] = &[
     block("track_interface", 0, TRACK_INTERFACE),
     block("track_file", 0, TRACK_FILE_HERE),
     block("track_process", 0, TRACK_PROCESS_HERE),
-    not_yet("notify", NOTIFY),
-    not_yet("notify_master", NOTIFY),
-    not_yet("notify_backup", NOTIFY),
-    not_yet("notify_fault", NOTIFY),
-    not_yet("notify_stop", NOTIFY),
-    not_yet("notify_deleted", NOTIFY),
-    not_yet("notify_master_rx_lower_pri", NOTIFY),
-    quiet("notify_priority_changes", FIFO),
-    not_yet("smtp_alert", MAIL),
+    told("notify", 1, 3, COMMAND),
+    told("notify_master", 1, 3, "once the addresses are in place"),
+    told("notify_backup", 1, 3, "also at the start"),
+    told("notify_fault", 1, 3, "also at the start"),
+    told("notify_stop", 1, 3, "once the addresses are gone; the daemon waits up to 5 s"),
+    told(
+        "notify_deleted",
+        0,
+        3,
+        "a removal is told as DELETED; without it as FAULT, and without notify_fault, as in keepalived",
+    ),
+    told("notify_master_rx_lower_pri", 1, 3, "at most twice a second"),
+    flag("notify_priority_changes", PRIORITIES),
+    flag("smtp_alert", ALERT),
+    told(
+        "vipd_while_master",
+        1,
+        3,
+        "vipd's own: a command that is run while master until it succeeds, and again now and then",
+    ),
+    yes(
+        "vipd_while_master_interval",
+        1,
+        "vipd's own: seconds from a success to the next run, 30 without it",
+    ),
+    yes("vipd_notify_timeout", 1, "vipd's own: the most seconds a command may take, 60 without it"),
     refused(
         "no_accept",
         "vipd does not filter traffic to the addresses",
@@ -647,18 +676,33 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     block("track_file", 0, FOR_EVERY_MEMBER),
     block("track_process", 0, FOR_EVERY_MEMBER),
     refused("track_bfd", NO_BFD, "remove it"),
-    not_yet("notify", NOTIFY),
-    not_yet("notify_master", NOTIFY),
-    not_yet("notify_backup", NOTIFY),
-    not_yet("notify_fault", NOTIFY),
-    not_yet("notify_stop", NOTIFY),
-    not_yet("smtp_alert", MAIL),
+    told("notify", 1, 3, COMMAND),
+    told("notify_master", 1, 3, "once the addresses are in place"),
+    told("notify_backup", 1, 3, "also at the start"),
+    told("notify_fault", 1, 3, "also at the start"),
+    told("notify_stop", 1, 3, "once the addresses are gone; the daemon waits up to 5 s"),
+    flag("smtp_alert", ALERT),
+    told(
+        "vipd_while_master",
+        1,
+        3,
+        "vipd's own: a command that is run while master until it succeeds, and again now and then",
+    ),
+    yes(
+        "vipd_while_master_interval",
+        1,
+        "vipd's own: seconds from a success to the next run, 30 without it",
+    ),
+    yes("vipd_notify_timeout", 1, "vipd's own: the most seconds a command may take, 60 without it"),
     quiet("global_tracking", "deprecated, no effect in keepalived either"),
     flag(
         "sync_group_tracking_weight",
         "weights move the priorities of the members; without it only FAULT is followed",
     ),
-    quiet("notify_priority_changes", FIFO),
+    quiet(
+        "notify_priority_changes",
+        "a group has no priority of its own; keepalived writes no line either",
+    ),
 ];
 
 pub(super) const SCRIPT: &[Keyword] = &[

@@ -125,6 +125,14 @@ impl Entry {
         self.reap_orphans().await;
     }
 
+    /// Reaps those who live on, as they end.
+    async fn outlive(mut self) {
+        while !self.group.is_gone() {
+            sleep(LAST_PAUSE * 10).await;
+            self.group.reap();
+        }
+    }
+
     /// If we are the first process of a container, those who have lost their parent are ours.
     async fn reap_orphans(mut self) {
         let mut pause = FIRST_PAUSE;
@@ -173,6 +181,22 @@ impl Member {
         Some(Burial { pid, hurry, when_over })
     }
 
+    /// Takes leave of the leader, which has ended. What it leaves behind lives on.
+    pub(super) fn let_go(&mut self) -> Option<End> {
+        let mut entry = self.entry.take()?;
+        {
+            let mut live = entry.live.lock();
+            entry.group.reap();
+            live.remove(entry.group.pid());
+        }
+        self.end = entry.group.end();
+        // As the first process of a container we are the parent of everyone who has lost theirs.
+        if std::process::id() == 1 && !entry.group.is_gone() {
+            self.runtime.spawn(entry.outlive());
+        }
+        self.end
+    }
+
     /// How the leader ended, if that was known when the group was buried.
     pub(super) fn end(&self) -> Option<End> {
         self.end
@@ -198,6 +222,11 @@ impl Burial {
     /// Without further grace, until no process of the group will ever run again. Cancel-safe.
     pub(super) async fn finish(&mut self) {
         self.hurry.notify_one();
+        self.over().await;
+    }
+
+    /// The same, with the grace it was given. Cancel-safe.
+    pub(super) async fn over(&mut self) {
         // An error means that the runtime is shutting down.
         let _ = (&mut self.when_over).await;
     }

@@ -10,6 +10,7 @@ mod group;
 pub mod guard;
 mod prepare;
 mod spawner;
+mod tell;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -28,6 +29,7 @@ use crate::sys::ready::Watched;
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use group::Burial;
 use prepare::Prepared;
+pub(crate) use prepare::owner;
 pub use spawner::Scripts;
 use spawner::Started;
 
@@ -67,16 +69,7 @@ impl Script {
         let began = Instant::now();
         let mut output = Vec::new();
         let result = self.run_once(timeout, &mut output).await;
-        let output = printable(&output);
-        let (verdict, detail) = match result {
-            Ok(End::Exit(0)) => (Verdict::Passed, String::new()),
-            Ok(End::Exit(code)) => (Verdict::Failed(Cause::Exit(code)), first_line(&output)),
-            Ok(End::Signal(signal)) => {
-                (Verdict::Failed(Cause::Signal(signal as i32)), signal.as_str().to_owned())
-            }
-            Err(failure) => (Verdict::Failed(failure.cause), failure.detail),
-        };
-        Outcome { verdict, detail, output, took: began.elapsed() }
+        outcome(began, result, printable(&output))
     }
 
     async fn run_once(&mut self, timeout: Duration, output: &mut Vec<u8>) -> Result<End, Failure> {
@@ -123,6 +116,18 @@ impl Script {
             Err(_) => Err(Failure::new(Cause::CannotRun, left)),
         }
     }
+}
+
+fn outcome(began: Instant, result: Result<End, Failure>, output: String) -> Outcome {
+    let (verdict, detail) = match result {
+        Ok(End::Exit(0)) => (Verdict::Passed, String::new()),
+        Ok(End::Exit(code)) => (Verdict::Failed(Cause::Exit(code)), first_line(&output)),
+        Ok(End::Signal(signal)) => {
+            (Verdict::Failed(Cause::Signal(signal as i32)), signal.as_str().to_owned())
+        }
+        Err(failure) => (Verdict::Failed(failure.cause), failure.detail),
+    };
+    Outcome { verdict, detail, output, took: began.elapsed() }
 }
 
 /// Until the leader ends (true) or the time is up (false), collecting what the group prints. More

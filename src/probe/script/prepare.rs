@@ -41,6 +41,8 @@ pub(super) struct Prepared {
     program: PathBuf,
     args: Vec<String>,
     account: Option<Account>,
+    /// Further variables of its environment.
+    pub(super) environment: Vec<(&'static str, String)>,
     /// What somebody else could change although the script runs as root, as a sentence.
     pub(super) weakness: Option<String>,
 }
@@ -72,7 +74,7 @@ pub(super) fn prepare(check: &ScriptCheck) -> Result<Prepared, Failure> {
             format!("{shown} is run as root, but {weak}; enable_script_security would refuse it")
         }),
     };
-    Ok(Prepared { program, args, account, weakness })
+    Ok(Prepared { program, args, account, environment: Vec::new(), weakness })
 }
 
 impl Prepared {
@@ -89,6 +91,7 @@ impl Prepared {
         if let Some(Account { name, home, shell, .. }) = &self.account {
             command.env("USER", name).env("LOGNAME", name).env("HOME", home).env("SHELL", shell);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         set_apart(&mut command, self.account.as_ref().map(|account| account.identity.clone()));
         command
     }
@@ -196,6 +199,21 @@ fn find_group(name: &str) -> Result<Gid, Failure> {
     let group =
         found.ok_or_else(|| Failure::new(Cause::CannotRun, format!("there is no group {name}")))?;
     Ok(group.gid)
+}
+
+/// Whose a file shall be: of a user alone also the primary group. May block.
+///
+/// # Errors
+/// There is no such user or group, or nobody knows.
+pub(crate) fn owner(
+    user: Option<&str>,
+    group: Option<&str>,
+) -> io::Result<(Option<Uid>, Option<Gid>)> {
+    let unknown = |failure: Failure| io::Error::other(failure.detail);
+    let user = user.map(find_user).transpose().map_err(unknown)?;
+    let group = group.map(find_group).transpose().map_err(unknown)?;
+    let group = group.or_else(|| user.as_ref().map(|user| user.gid));
+    Ok((user.map(|user| user.uid), group))
 }
 
 /// The file of a program, which need not be executable, but must be there.

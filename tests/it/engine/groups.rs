@@ -23,7 +23,7 @@ fn members() -> Vec<RouterConfig> {
 
 fn grouped(routers: Vec<RouterConfig>) -> Config {
     let members = routers.iter().map(RouterConfig::key).collect();
-    let groups = vec![GroupConfig { name: "VG".to_owned(), members }];
+    let groups = vec![GroupConfig { name: "VG".to_owned(), members, notify: Default::default() }];
     Config { groups, ..config(routers) }
 }
 
@@ -131,7 +131,7 @@ fn a_tracker_of_one_member_stops_all() {
     let mut routers = members();
     routers[1].track = vec![tracks("chk", 0)];
     let members = routers.iter().map(RouterConfig::key).collect();
-    let groups = vec![GroupConfig { name: "VG".to_owned(), members }];
+    let groups = vec![GroupConfig { name: "VG".to_owned(), members, notify: Default::default() }];
     let config = config_with(routers, vec![script("chk", |r| r.timeout = secs(10))]);
     let mut bench = Bench::start(Config { groups, ..config });
     bench.run_for(secs(5));

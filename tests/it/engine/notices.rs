@@ -129,7 +129,7 @@ fn a_group_is_told_of_once_its_members_agree() {
     });
     let routers = vec![with_priority(100), second];
     let members = routers.iter().map(RouterConfig::key).collect();
-    let group = GroupConfig { name: "VG".to_owned(), members };
+    let group = GroupConfig { name: "VG".to_owned(), members, notify: Default::default() };
     let mut bench = Bench::start(Config { groups: vec![group], ..config(routers) });
     bench.run_for(secs(20));
     bench.link_running(ETH0, false);

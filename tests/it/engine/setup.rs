@@ -133,6 +133,7 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         // What the RFCs say; leases and hand-over have tests of their own.
         release: Release::Now,
         lease: false,
+        notify: Default::default(),
         track: Vec::new(),
         track_interfaces: Vec::new(),
     };

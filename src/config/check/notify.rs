@@ -1,0 +1,179 @@
+//! Who is told what: commands, FIFOs and mail.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lettre::Address;
+
+use super::{LONGEST, duration};
+use crate::config::checks::{Endpoint, RunAs, ScriptCheck};
+use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::notify::{EnsureConfig, FifoConfig, MailConfig, Moment, NotifyConfig};
+use crate::config::raw::{Raw, RawCommand, RawFifo, RawGlobals, RawMail, RawNotify};
+
+/// What one router or group tells.
+pub(super) fn notify(
+    raw: &RawNotify,
+    globals: &RawGlobals,
+    out: &mut Vec<Diagnostic>,
+) -> NotifyConfig {
+    let commands: BTreeMap<Moment, ScriptCheck> =
+        raw.commands.iter().map(|(moment, raw)| (*moment, script(raw, globals, out))).collect();
+    let timeout = some_time(out, raw.timeout, "the timeout").unwrap_or(NotifyConfig::TIMEOUT);
+    let every = some_time(out, raw.while_master_every, "the time between two runs");
+    if let (None, Some(at)) = (&raw.while_master, raw.while_master_every) {
+        let text = "there is nothing to ensure while master";
+        out.push(Diagnostic::error(at.span, text).help("add the command, or remove this"));
+    }
+    let ensure = raw.while_master.as_ref().map(|raw| EnsureConfig {
+        command: script(raw, globals, out),
+        every: every.unwrap_or(EnsureConfig::EVERY),
+    });
+    let is_on = |flag: Option<Spanned<bool>>| flag.is_some_and(|on| on.value);
+    NotifyConfig {
+        deleted: is_on(raw.say_deleted) || commands.contains_key(&Moment::Deleted),
+        commands,
+        timeout,
+        priority_changes: is_on(raw.priority_changes),
+        mail: is_on(raw.mail),
+        ensure,
+    }
+}
+
+/// What a group tells: it has a state, but no priority, and no end but the daemon's.
+pub(super) fn of_group(
+    raw: &RawNotify,
+    globals: &RawGlobals,
+    out: &mut Vec<Diagnostic>,
+) -> NotifyConfig {
+    let of_members = [Moment::Deleted, Moment::LowerPriority];
+    let commands = of_members.iter().filter_map(|moment| raw.commands.get(moment));
+    let commands = commands.map(|command| command.command.span);
+    let flags = [raw.say_deleted, raw.priority_changes].into_iter().flatten();
+    for span in commands.chain(flags.map(|flag| flag.span)) {
+        out.push(
+            Diagnostic::error(span, "nothing of this kind happens to a group")
+                .help("write it below `[vrrp.NAME.notify]` of its members"),
+        );
+    }
+    notify(raw, globals, out)
+}
+
+fn script(raw: &RawCommand, globals: &RawGlobals, out: &mut Vec<Diagnostic>) -> ScriptCheck {
+    let (user, group) = match &raw.user {
+        Some(user) => (Some(user), raw.group.as_ref()),
+        None => (globals.script_user.as_ref(), globals.script_group.as_ref()),
+    };
+    if let (None, Some(group)) = (&raw.user, &raw.group) {
+        out.push(Diagnostic::error(group.span, "a group without a user").help("add `user`"));
+    }
+    let group = group.map(|group| group.value.clone());
+    let run_as =
+        user.map_or(RunAs::Default, |user| RunAs::User { user: user.value.clone(), group });
+    let security = globals.script_security.is_some_and(|on| on.value);
+    ScriptCheck { command: raw.command.value.clone(), run_as, security }
+}
+
+/// A length of time that is not zero.
+fn some_time(
+    out: &mut Vec<Diagnostic>,
+    raw: Option<Spanned<Duration>>,
+    what: &str,
+) -> Option<Duration> {
+    let time = duration(out, raw, what, LONGEST)?;
+    if time.is_zero()
+        && let Some(at) = raw
+    {
+        out.push(Diagnostic::error(at.span, format!("{what} must not be zero")));
+    }
+    Some(time)
+}
+
+/// The FIFOs, each path once.
+pub(super) fn fifos(raw: &Raw, out: &mut Vec<Diagnostic>) -> Vec<FifoConfig> {
+    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut fifos = Vec::new();
+    for fifo in &raw.fifos {
+        let RawFifo { path, user, group, reader, states_on_reload } = fifo;
+        if !path.value.starts_with('/') {
+            let text = format!("the path of a FIFO begins with `/`: {}", quoted(&path.value));
+            out.push(Diagnostic::error(path.span, text));
+        }
+        if let Some(first) = seen.insert(&path.value, path.span) {
+            let text = format!("{} is a FIFO already", quoted(&path.value));
+            out.push(
+                Diagnostic::error(path.span, text)
+                    .also(first, "first one")
+                    .help("every event would be written to it twice: remove one"),
+            );
+        }
+        let name = |name: &Option<Spanned<String>>| name.as_ref().map(|name| name.value.clone());
+        fifos.push(FifoConfig {
+            path: PathBuf::from(&path.value),
+            user: name(user),
+            group: name(group),
+            reader: reader.as_ref().map(|reader| script(reader, &raw.globals, out)),
+            states_on_reload: states_on_reload.is_some_and(|on| on.value),
+        });
+    }
+    fifos
+}
+
+/// Where mail goes, and whether what is mailed goes anywhere.
+pub(super) fn mail(raw: &Raw, out: &mut Vec<Diagnostic>) -> Option<MailConfig> {
+    let own = raw.routers.iter().map(|router| &router.notify);
+    let asked = own.chain(raw.groups.iter().map(|group| &group.notify));
+    let mut asked = asked.filter_map(|notify| notify.mail.filter(|on| on.value));
+    let Some(mail) = &raw.mail else {
+        if let Some(asked) = asked.next() {
+            out.push(
+                Diagnostic::warning(asked.span, "no mail is sent: nothing says where it goes")
+                    .note("as in keepalived, which sends none without recipients and a server")
+                    .help(
+                        "name recipients and server: `[mail]` in vipd.toml, notification_email and \
+                         smtp_server in global_defs",
+                    ),
+            );
+        }
+        return None;
+    };
+    let RawMail { span, to, from, server, helo, timeout, faults } = mail;
+    if to.is_empty() {
+        out.push(
+            Diagnostic::error(*span, "mail to nobody").help("add `to = [\"you@example.org\"]`"),
+        );
+    }
+    for address in to.iter().chain(from) {
+        if address.value.parse::<Address>().is_err() {
+            let text = format!("{} is no mail address", quoted(&address.value));
+            out.push(Diagnostic::error(address.span, text).help("for example `ops@example.org`"));
+        }
+    }
+    let server = match server {
+        None => {
+            out.push(
+                Diagnostic::error(*span, "no server takes the mail")
+                    .help("add `server = \"mail.example.org\"`, or \"HOST:PORT\""),
+            );
+            None
+        }
+        Some(server) => match Endpoint::parse(&server.value, NonZeroU16::new(25)) {
+            Ok(endpoint) => Some(endpoint),
+            Err(error) => {
+                out.push(Diagnostic::error(server.span, error.to_string()));
+                None
+            }
+        },
+    };
+    let timeout = some_time(out, *timeout, "the timeout").unwrap_or(MailConfig::TIMEOUT);
+    Some(MailConfig {
+        to: to.iter().map(|to| to.value.clone()).collect(),
+        from: from.as_ref().map(|from| from.value.clone()),
+        server: server?,
+        helo: helo.as_ref().map(|helo| helo.value.clone()),
+        timeout,
+        faults: faults.is_none_or(|on| on.value),
+    })
+}

@@ -1,0 +1,191 @@
+//! Telling: runs the commands, writes the FIFOs and sends the mail that [`crate::notify`] words.
+//!
+//! All of it lives in the runtime of the "effects" thread. One task ([`serve`]) takes the notices in
+//! their order and knows what runs; each command under way, each FIFO, each FIFO's reader and the
+//! mail is a task of its own, so none of them holds up another. The control thread sends over a
+//! bounded channel: a notice that does not fit is dropped, counted and said. The tasks end with the
+//! runtime; [`Hooks::finish`] gives them a moment to come to an end first.
+
+mod fifo;
+mod mail;
+mod teller;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::config::Config;
+use crate::engine::{Kind, Notice};
+use crate::probe::script::Scripts;
+use crate::status::{FifoStatus, MailStatus, NotifyStatus, State};
+use teller::Teller;
+
+/// Notices on their way: many more than any network can cause in the time of one task.
+const NOTICES: usize = 4096;
+
+/// How long commands, readers and mail have when the daemon ends.
+pub const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Between two looks whether everything has come to its end.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Whoever is told, from outside.
+#[derive(Clone, Debug)]
+pub struct Hooks {
+    orders: mpsc::Sender<Order>,
+    teller: Arc<Mutex<Teller>>,
+    lost: Arc<AtomicU64>,
+}
+
+/// What the task is asked to do.
+#[derive(Debug)]
+enum Order {
+    Tell(Notice),
+    Configure(Arc<Config>),
+    Finish(oneshot::Sender<()>),
+}
+
+/// A router's or group's name.
+pub type Key = (Kind, String);
+
+impl Hooks {
+    /// Tells what `config` says in `runtime`. `node` is the host's name; `known` the states that
+    /// have been told already, by the daemon this one continues.
+    #[must_use]
+    pub fn start(
+        runtime: &Handle,
+        scripts: Scripts,
+        config: Arc<Config>,
+        node: String,
+        known: impl IntoIterator<Item = (Key, State)>,
+    ) -> Hooks {
+        let _of_that_thread = runtime.enter();
+        let (orders, inbox) = mpsc::channel(NOTICES);
+        let (ended, ends) = mpsc::unbounded_channel();
+        let known = known.into_iter().collect();
+        let teller = Arc::new(Mutex::new(Teller::new(scripts, config, node, known, ended)));
+        runtime.spawn(serve(inbox, ends, Arc::clone(&teller)));
+        Hooks { orders, teller, lost: Arc::default() }
+    }
+
+    /// Tells whoever wants to know, without waiting.
+    pub fn tell(&self, notice: Notice) {
+        self.order(Order::Tell(notice));
+    }
+
+    /// Goes on with another configuration.
+    pub fn reconfigure(&self, config: Arc<Config>) {
+        self.order(Order::Configure(config));
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.try_send(order).is_err() {
+            let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!("{lost} notices were lost: the effects thread does not keep up");
+        }
+    }
+
+    /// Comes to an end: everyone is told of the stop, and what runs has [`LAST_WORDS`].
+    pub async fn finish(&self) {
+        let (over, when_over) = oneshot::channel();
+        let end = async {
+            if self.orders.send(Order::Finish(over)).await.is_ok() {
+                let _ = when_over.await;
+            }
+        };
+        if timeout(LAST_WORDS, end).await.is_err() {
+            let limit = LAST_WORDS.as_secs();
+            tracing::warn!("not everyone was told of the stop within {limit} s");
+        }
+        self.teller().close();
+    }
+
+    /// Whether no command runs and none waits.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.orders.capacity() == NOTICES && self.teller().is_idle()
+    }
+
+    /// The states that were told completely.
+    #[must_use]
+    pub fn told(&self) -> Vec<(Key, State)> {
+        self.teller().told()
+    }
+
+    /// How the commands of a router or group went.
+    #[must_use]
+    pub fn status(&self, kind: Kind, name: &str) -> NotifyStatus {
+        self.teller().status(kind, name)
+    }
+
+    /// How the commands of the groups went, by name.
+    #[must_use]
+    pub fn groups(&self) -> BTreeMap<String, NotifyStatus> {
+        self.teller().groups()
+    }
+
+    /// The FIFOs.
+    #[must_use]
+    pub fn fifos(&self) -> Vec<FifoStatus> {
+        self.teller().fifos()
+    }
+
+    /// The mail, if there is any.
+    #[must_use]
+    pub fn mail(&self) -> Option<MailStatus> {
+        self.teller().mail()
+    }
+
+    fn teller(&self) -> MutexGuard<'_, Teller> {
+        lock(&self.teller)
+    }
+}
+
+/// Until the last [`Hooks`] is gone. The lock is never held while anything is awaited.
+async fn serve(
+    mut orders: mpsc::Receiver<Order>,
+    mut ends: mpsc::UnboundedReceiver<teller::Ended>,
+    teller: Arc<Mutex<Teller>>,
+) {
+    let mut finishing: Option<oneshot::Sender<()>> = None;
+    loop {
+        let (due, finished) = {
+            let mut teller = lock(&teller);
+            teller.start();
+            (teller.next_due(), teller.is_finished())
+        };
+        if finished && let Some(over) = finishing.take() {
+            let _ = over.send(());
+        }
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Tell(notice)) => lock(&teller).tell(&notice),
+                Some(Order::Configure(config)) => lock(&teller).reconfigure(config),
+                Some(Order::Finish(over)) => {
+                    lock(&teller).finish();
+                    finishing = Some(over);
+                }
+                None => return,
+            },
+            Some(ended) = ends.recv() => lock(&teller).ended(ended),
+            () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {}
+            // FIFOs, readers and mail come to their ends without a word.
+            () = sleep(LOOK_AGAIN), if finishing.is_some() => {}
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A path as text, for the last word of a command.
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,409 @@
+//! Who is told what next, and how it went.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Key;
+use super::fifo::Fifo;
+use super::mail::Mailer;
+use crate::config::{Config, NotifyConfig};
+use crate::engine::{Kind, News, Notice};
+use crate::notify::ensure::Ensure;
+use crate::notify::queue::Queue;
+use crate::notify::{self, Job};
+use crate::probe::script::Scripts;
+use crate::status::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus, State};
+use crate::track::outcome::{Outcome, Verdict};
+use crate::types::Now;
+
+/// Runs remembered per router.
+const MAX_RUNS: usize = 8;
+
+/// When the daemon ends, a command under way and one that is started then have this long each.
+const LAST_RUN: Duration = Duration::from_millis(1500);
+
+/// A command is over.
+#[derive(Debug)]
+pub(super) struct Ended {
+    key: Key,
+    outcome: Outcome,
+}
+
+/// Everything that is told.
+#[derive(Debug)]
+pub(super) struct Teller {
+    scripts: Scripts,
+    config: Arc<Config>,
+    /// The host's name.
+    host: String,
+    began: Instant,
+    subjects: BTreeMap<Key, Subject>,
+    /// States an earlier daemon has told.
+    known: BTreeMap<Key, State>,
+    fifos: Vec<Fifo>,
+    mailer: Option<Mailer>,
+    ended: UnboundedSender<Ended>,
+    finishing: bool,
+}
+
+/// One router or group.
+#[derive(Debug, Default)]
+struct Subject {
+    config: NotifyConfig,
+    queue: Queue,
+    ensure: Ensure,
+    running: Option<Running>,
+    runs: VecDeque<Run>,
+    /// The last change of state.
+    last: Option<Notice>,
+    /// What the last mail said.
+    mailed: Option<&'static str>,
+    /// It will be told nothing more.
+    over: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    hook: &'static str,
+    about: &'static str,
+    since: Instant,
+    /// It makes true what has to be.
+    ensures: bool,
+    deadline: watch::Sender<Instant>,
+}
+
+#[derive(Debug)]
+struct Run {
+    hook: &'static str,
+    about: &'static str,
+    outcome: Outcome,
+    at: Instant,
+}
+
+impl Teller {
+    pub(super) fn new(
+        scripts: Scripts,
+        config: Arc<Config>,
+        host: String,
+        known: BTreeMap<Key, State>,
+        ended: UnboundedSender<Ended>,
+    ) -> Teller {
+        let mut teller = Teller {
+            scripts,
+            config: Arc::default(),
+            host,
+            began: Instant::now(),
+            subjects: BTreeMap::new(),
+            known,
+            fifos: Vec::new(),
+            mailer: None,
+            ended,
+            finishing: false,
+        };
+        teller.configure(config);
+        teller
+    }
+
+    /// What runs goes on, FIFOs and their readers too unless they are changed themselves.
+    pub(super) fn reconfigure(&mut self, config: Arc<Config>) {
+        self.configure(config);
+        for fifo in self.fifos.iter().filter(|fifo| fifo.repeats_states()) {
+            for subject in self.subjects.values().filter(|subject| !subject.over) {
+                let again =
+                    subject.last.as_ref().and_then(|last| notify::line(last, &subject.config));
+                fifo.write(again);
+            }
+        }
+    }
+
+    fn configure(&mut self, config: Arc<Config>) {
+        let mut old = std::mem::take(&mut self.fifos);
+        for wanted in &config.fifos {
+            let known = old.iter().position(|fifo| fifo.is(wanted));
+            let mut fifo = match known {
+                Some(at) => old.swap_remove(at),
+                None => Fifo::start(wanted),
+            };
+            fifo.configure(wanted, &self.scripts);
+            self.fifos.push(fifo);
+        }
+        if config.mail != self.config.mail {
+            let last = self.mailer.take();
+            self.mailer = config.mail.clone().map(|mail| Mailer::start(mail, &self.host, last));
+        }
+        let now = self.now();
+        for (key, subject) in &mut self.subjects {
+            match settings(&config, key) {
+                Some(notify) => subject.config = notify.clone(),
+                // Nothing is told of a group that is gone; a router's end is yet to come.
+                None if key.0 == Kind::Group => {
+                    subject.over = true;
+                    subject.ensure.master(now, false);
+                    subject.end_what_is_not_wanted();
+                }
+                None => {}
+            }
+        }
+        self.config = config;
+    }
+
+    pub(super) fn tell(&mut self, notice: &Notice) {
+        let key = (notice.kind, notice.name.clone());
+        let now = self.now();
+        let Teller { subjects, config, known, .. } = self;
+        let subject = subjects.entry(key.clone()).or_insert_with(|| Subject {
+            config: settings(config, &key).cloned().unwrap_or_default(),
+            ..Subject::default()
+        });
+        // A router of this name is there, perhaps again.
+        subject.over = false;
+        let mut told_before = false;
+        let last = subject.last.as_ref().and_then(|last| match last.news {
+            News::Entered { to, .. } => Some(to),
+            _ => None,
+        });
+        let jobs = notify::jobs(notice, last, &subject.config);
+        match notice.news {
+            News::Entered { from, to } => {
+                told_before = from.is_none() && known.remove(&key) == Some(to);
+                subject.last = Some(notice.clone());
+                subject.ensure.master(now, to == State::Master);
+                if !told_before {
+                    subject.queue.state(jobs);
+                }
+            }
+            News::Stopped | News::Deleted => {
+                subject.over = true;
+                subject.ensure.master(now, false);
+                subject.queue.state(jobs);
+            }
+            News::LowerPriorityHeard => subject.queue.event(jobs),
+            News::PriorityChanged { .. } => {
+                if let Some(last) = &mut subject.last {
+                    last.priority = notice.priority;
+                }
+            }
+        }
+        subject.end_what_is_not_wanted();
+        if told_before {
+            return;
+        }
+        let line = notify::line(notice, &subject.config);
+        for fifo in &self.fifos {
+            fifo.write(line.clone());
+        }
+        if let (Some(mailer), Some(mail)) = (&self.mailer, &self.config.mail) {
+            let node = self.config.globals.router_id.as_ref().unwrap_or(&self.host);
+            let letter =
+                notify::mail::letter(notice, &subject.config, mail, node, &mut subject.mailed);
+            mailer.post(letter);
+        }
+    }
+
+    /// Starts whatever may run now.
+    pub(super) fn start(&mut self) {
+        let now = self.now();
+        let Teller { subjects, scripts, ended, finishing, .. } = self;
+        for (key, subject) in subjects.iter_mut().filter(|(_, subject)| subject.running.is_none()) {
+            let due = subject.ensure.due().is_some_and(|due| due <= now);
+            let (job, ensures) =
+                match (subject.queue.begin(), &subject.config.ensure, &subject.last) {
+                    (Some(job), ..) => (job, false),
+                    (None, Some(ensure), Some(last)) if due && !*finishing => {
+                        let mut job = notify::ensuring(last, &ensure.command);
+                        let attempt = subject.ensure.begin().to_string();
+                        job.environment.push(("VIPD_ATTEMPT", attempt));
+                        (job, true)
+                    }
+                    _ => continue,
+                };
+            let limit = subject.config.timeout;
+            let limit = if *finishing { limit.min(LAST_RUN) } else { limit };
+            let (deadline, until) = watch::channel(Instant::now() + limit);
+            let Job { hook, about, check, environment } = job;
+            let running = Running { hook, about, since: Instant::now(), ensures, deadline };
+            subject.running = Some(running);
+            let (scripts, ended, key) = (scripts.clone(), ended.clone(), key.clone());
+            tokio::spawn(async move {
+                let outcome = scripts.tell(check, environment, until).await;
+                let _ = ended.send(Ended { key, outcome });
+            });
+        }
+        subjects.retain(|_, s| !(s.over && s.running.is_none() && s.queue.is_idle()) || *finishing);
+    }
+
+    pub(super) fn ended(&mut self, Ended { key, outcome }: Ended) {
+        let now = self.now();
+        let Some(subject) = self.subjects.get_mut(&key) else { return };
+        let Some(Running { hook, about, ensures, .. }) = subject.running.take() else { return };
+        let succeeded = outcome.verdict == Verdict::Passed;
+        let took = outcome.took.as_secs_f32();
+        let (_, name) = &key;
+        if succeeded {
+            tracing::debug!(router = name, "told {hook} of {about} in {took:.2} s");
+        } else if !ensures || subject.ensure.is_wanted() {
+            let said = said(&outcome);
+            tracing::warn!(router = name, "{hook} of {about} failed after {took:.2} s: {said}");
+        }
+        if ensures {
+            let every = subject.config.ensure.as_ref().map_or(Duration::MAX, |ensure| ensure.every);
+            subject.ensure.done(now, succeeded, every);
+        } else {
+            subject.queue.done();
+        }
+        subject.runs.truncate(MAX_RUNS - 1);
+        subject.runs.push_front(Run { hook, about, outcome, at: Instant::now() });
+    }
+
+    /// When something has to be made true next.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let due = self
+            .subjects
+            .values()
+            .filter(|s| s.config.ensure.is_some() && s.running.is_none() && s.last.is_some())
+            .filter_map(|s| s.ensure.due())
+            .min()?;
+        (!self.finishing).then(|| self.began + due.since_start())
+    }
+
+    /// The daemon ends: whoever was not told of it yet is, and nothing takes long any more.
+    pub(super) fn finish(&mut self) {
+        self.finishing = true;
+        let left = self.subjects.values().filter(|subject| !subject.over);
+        let notices: Vec<Notice> = left.filter_map(|subject| subject.last.clone()).collect();
+        for last in notices {
+            let reason = "the daemon stops".to_owned();
+            self.tell(&Notice { news: News::Stopped, reason, ..last });
+        }
+        let latest = Instant::now() + LAST_RUN;
+        for running in self.subjects.values().filter_map(|subject| subject.running.as_ref()) {
+            running.deadline.send_if_modified(|deadline| {
+                let later = *deadline > latest;
+                if later {
+                    *deadline = latest;
+                }
+                later
+            });
+        }
+        for fifo in &mut self.fifos {
+            fifo.finish();
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finishing
+            && self.is_idle()
+            && self.fifos.iter().all(Fifo::is_over)
+            && self.mailer.as_ref().is_none_or(Mailer::is_idle)
+    }
+
+    /// Leaves nothing behind.
+    pub(super) fn close(&mut self) {
+        self.fifos.clear();
+        self.mailer = None;
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.subjects
+            .values()
+            .all(|s| s.running.as_ref().is_none_or(|r| r.ensures) && s.queue.is_idle())
+    }
+
+    pub(super) fn told(&self) -> Vec<(Key, State)> {
+        let told = |(key, subject): (&Key, &Subject)| match subject.last.as_ref()?.news {
+            News::Entered { to, .. } if subject.queue.is_idle() => Some((key.clone(), to)),
+            _ => None,
+        };
+        self.subjects.iter().filter_map(told).collect()
+    }
+
+    pub(super) fn status(&self, kind: Kind, name: &str) -> NotifyStatus {
+        let Some(subject) = self.subjects.get(&(kind, name.to_owned())) else {
+            return NotifyStatus::default();
+        };
+        let Subject { queue, ensure, config, running, runs, .. } = subject;
+        let running = running.as_ref().map(|running| RunningStatus {
+            hook: running.hook.to_owned(),
+            about: running.about.to_owned(),
+            age_ms: millis(running.since.elapsed()),
+        });
+        let ensured =
+            (config.ensure.is_some() && ensure.is_wanted()).then(|| ensure.has_succeeded());
+        NotifyStatus {
+            running,
+            waiting: u64::try_from(queue.waiting()).unwrap_or(u64::MAX),
+            skipped: queue.skipped(),
+            runs: runs.iter().map(Run::status).collect(),
+            ensured,
+        }
+    }
+
+    pub(super) fn groups(&self) -> BTreeMap<String, NotifyStatus> {
+        let groups = self.subjects.keys().filter(|(kind, _)| *kind == Kind::Group);
+        groups.map(|(kind, name)| (name.clone(), self.status(*kind, name))).collect()
+    }
+
+    pub(super) fn fifos(&self) -> Vec<FifoStatus> {
+        self.fifos.iter().map(Fifo::status).collect()
+    }
+
+    pub(super) fn mail(&self) -> Option<MailStatus> {
+        self.mailer.as_ref().map(Mailer::status)
+    }
+
+    fn now(&self) -> Now {
+        Now::ZERO + self.began.elapsed()
+    }
+}
+
+impl Subject {
+    /// An attempt at something that must not be true any more.
+    fn end_what_is_not_wanted(&self) {
+        if let Some(running) = &self.running
+            && running.ensures
+            && !self.ensure.is_wanted()
+        {
+            let _ = running.deadline.send(Instant::now());
+        }
+    }
+}
+
+impl Run {
+    fn status(&self) -> RunStatus {
+        RunStatus {
+            hook: self.hook.to_owned(),
+            about: self.about.to_owned(),
+            succeeded: self.outcome.verdict == Verdict::Passed,
+            outcome: said(&self.outcome),
+            took_ms: millis(self.outcome.took),
+            age_ms: millis(self.at.elapsed()),
+        }
+    }
+}
+
+/// What is told of the router of this name, or of the group.
+fn settings<'c>(config: &'c Config, (kind, name): &Key) -> Option<&'c NotifyConfig> {
+    match kind {
+        Kind::Router => config.routers.iter().find(|r| r.name == *name).map(|r| &r.notify),
+        Kind::Group => config.groups.iter().find(|g| g.name == *name).map(|g| &g.notify),
+    }
+}
+
+/// How a command ended, in a few words.
+pub(super) fn said(outcome: &Outcome) -> String {
+    let verdict = match outcome.verdict {
+        Verdict::Passed => "exit 0".to_owned(),
+        Verdict::Failed(cause) => cause.to_string(),
+        Verdict::Value(value) => value.to_string(),
+    };
+    if outcome.detail.is_empty() { verdict } else { format!("{verdict}: {}", outcome.detail) }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

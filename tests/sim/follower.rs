@@ -1,0 +1,96 @@
+//! Whoever follows a node by what it is told: a script that takes its time, and must know in the end
+//! where its router is.
+
+use std::collections::BTreeMap;
+
+use vipd::config::checks::{Command, RunAs, ScriptCheck};
+use vipd::config::{Moment, NotifyConfig};
+use vipd::engine::{Kind, News, Notice};
+use vipd::notify::queue::Queue;
+use vipd::notify::{self, Job};
+use vipd::status::State;
+
+use crate::rng::Rng;
+
+/// One node's router and its script.
+pub struct Follower {
+    /// Its own, so that it changes nobody's fate.
+    rng: Rng,
+    /// Where the router was told to be; `None` before it was.
+    state: Option<State>,
+    over: bool,
+    queue: Queue,
+    running: Option<Job>,
+    /// What the script heard last.
+    pub heard: Option<&'static str>,
+}
+
+impl Default for Follower {
+    fn default() -> Follower {
+        Follower {
+            rng: Rng::new(0),
+            state: None,
+            over: false,
+            queue: Queue::default(),
+            running: None,
+            heard: None,
+        }
+    }
+}
+
+impl Follower {
+    /// Every notice follows from the one before.
+    pub fn told(&mut self, notice: &Notice, place: &str) {
+        assert!(!self.over, "{place}: {notice:?} after the end");
+        match notice.news {
+            News::Entered { from, to } => {
+                // A router that is replaced by a reload begins anew.
+                assert!(from.is_none() || from == self.state, "{place}: {from:?} to {to}");
+                assert_ne!(to, State::Leaving, "{place}");
+                self.state = Some(to);
+            }
+            News::Stopped | News::Deleted => self.over = true,
+            News::LowerPriorityHeard => {
+                assert_eq!(self.state, Some(State::Master), "{place}: heard a rival");
+            }
+            News::PriorityChanged { .. } => return,
+        }
+        assert_eq!(notice.kind, Kind::Router);
+        let jobs = notify::jobs(notice, None, &telling());
+        if notice.news == News::LowerPriorityHeard {
+            self.queue.event(jobs);
+        } else {
+            self.queue.state(jobs);
+        }
+        if self.rng.chance(30) {
+            self.finish();
+        }
+        self.running = self.running.take().or_else(|| self.queue.begin());
+    }
+
+    /// It is given all the time it needs.
+    pub fn catch_up(&mut self) {
+        loop {
+            self.finish();
+            self.running = self.queue.begin();
+            if self.running.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(job) = self.running.take() {
+            self.heard = Some(job.about);
+            self.queue.done();
+        }
+    }
+}
+
+/// One command for everything.
+fn telling() -> NotifyConfig {
+    let command = Command::Argv { program: "/bin/true".to_owned(), args: Vec::new() };
+    let check = ScriptCheck { command, run_as: RunAs::Default, security: false };
+    let commands = BTreeMap::from([(Moment::Any, check)]);
+    NotifyConfig { commands, ..NotifyConfig::default() }
+}
