@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Family, IfName};
@@ -16,7 +17,7 @@ pub use changes::{Change, Changes, RouterChange, SettingChange};
 pub use told::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 
 /// Everything `vipd status` knows, at one moment. Ages and delays are in milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The daemon itself; filled by the shell.
     pub daemon: Daemon,
@@ -42,7 +43,7 @@ pub struct Snapshot {
 }
 
 /// The process that answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Daemon {
     /// vipd's version.
     pub version: String,
@@ -86,7 +87,9 @@ pub struct Daemon {
 }
 
 /// The protocol's states (RFC 9568 section 6.3), with keepalived's Fault for Initialize.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Cannot serve, and why is known.
@@ -111,7 +114,7 @@ impl fmt::Display for State {
 }
 
 /// One virtual router.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct RouterStatus {
     /// The user's name for it.
     pub name: String,
@@ -184,7 +187,7 @@ pub struct RouterStatus {
 }
 
 /// What one tracker does to one router.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TrackedStatus {
     /// The tracker's name, or the interface's.
     pub name: String,
@@ -201,7 +204,7 @@ pub struct TrackedStatus {
 }
 
 /// One tracker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TrackerStatus {
     /// The user's name for it.
     pub name: String,
@@ -234,7 +237,7 @@ pub struct TrackerStatus {
 }
 
 /// What a tracker says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// Nothing yet.
@@ -249,7 +252,7 @@ pub enum Standing {
 
 /// What the failure of the master would mean, from what this node knows. The times are counted from
 /// the failure to the successor's first advert.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Outlook {
     /// Who would take over; `None`: a backup, if there is one, that was never heard.
     pub successor: Option<Successor>,
@@ -263,7 +266,7 @@ pub struct Outlook {
 }
 
 /// Who would take over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Successor {
     /// Its address.
     pub address: IpAddr,
@@ -276,7 +279,7 @@ pub struct Successor {
 }
 
 /// The shortest and the longest time something can take, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Span {
     /// Rounded down.
     pub least_ms: u64,
@@ -285,7 +288,7 @@ pub struct Span {
 }
 
 /// The master a router follows, or is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct MasterStatus {
     /// Its address.
     pub address: IpAddr,
@@ -298,7 +301,7 @@ pub struct MasterStatus {
 }
 
 /// One address that follows the state, or a static one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AddressStatus {
     /// Address and prefix length.
     pub address: String,
@@ -317,7 +320,7 @@ pub struct AddressStatus {
 }
 
 /// A sender heard with this VRID.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PeerStatus {
     /// Its address.
     pub address: IpAddr,
@@ -338,7 +341,7 @@ pub struct PeerStatus {
 }
 
 /// A state change in the past.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TransitionStatus {
     /// From; `None` at start-up.
     pub from: Option<State>,
@@ -354,7 +357,7 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Counters of one virtual router. The names are those of the manual's table, which gives
         /// each one's object in VRRP-MIB (RFC 2787), VRRPv3-MIB (RFC 6527) and ietf-vrrp (RFC 8347).
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
         pub struct Counters { $($(#[$doc])* pub $name: u64,)* }
 
         impl Counters {

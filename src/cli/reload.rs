@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fold::{fold, fold_under};
@@ -32,8 +33,8 @@ pub struct Args {
 }
 
 /// The form for programs: fields are added, never repurposed.
-#[derive(Debug, Serialize)]
-struct Json {
+#[derive(Debug, JsonSchema, Serialize)]
+pub(super) struct Json {
     /// The configuration as it was read is in use now.
     reloaded: bool,
     /// Nothing but a look was asked for.

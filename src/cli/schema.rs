@@ -4,7 +4,8 @@ use clap::ValueEnum;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
-use super::{check, pair};
+use super::{check, pair, reload};
+use crate::status::Snapshot;
 
 /// Something vipd prints as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -13,6 +14,10 @@ pub enum Printed {
     Check,
     /// `vipd check --pair --json`
     CheckPair,
+    /// `vipd status --json`
+    Status,
+    /// `vipd reload --json`
+    Reload,
 }
 
 impl Printed {
@@ -22,6 +27,8 @@ impl Printed {
         let (schema, title) = match self {
             Printed::Check => (of::<check::Json<'static>>(), "vipd check --json"),
             Printed::CheckPair => (of::<pair::Json<'static>>(), "vipd check --pair --json"),
+            Printed::Status => (of::<Snapshot>(), "vipd status --json"),
+            Printed::Reload => (of::<reload::Json>(), "vipd reload --json"),
         };
         let mut schema = schema;
         schema.insert("title".to_owned(), title.into());

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
 
 /// The difference between the configuration in use and the one read again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Changes {
     /// Settings of the daemon that differ.
     pub globals: Vec<SettingChange>,
@@ -19,7 +20,7 @@ pub struct Changes {
 }
 
 /// What becomes of one virtual router.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RouterChange {
     /// Its name; if it is renamed, the new one.
     pub name: String,
@@ -34,7 +35,7 @@ pub struct RouterChange {
 }
 
 /// What can happen to a virtual router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// Its name was not there before.
@@ -60,7 +61,7 @@ impl fmt::Display for Change {
 }
 
 /// One setting that differs, by its name in vipd.toml.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SettingChange {
     /// Its name.
     pub setting: String,

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The commands of one router or group.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct NotifyStatus {
     /// The one under way.
     pub running: Option<RunningStatus>,
@@ -20,7 +21,7 @@ pub struct NotifyStatus {
 }
 
 /// A command under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RunningStatus {
     /// Which, by its key in vipd.toml.
     pub hook: String,
@@ -31,7 +32,7 @@ pub struct RunningStatus {
 }
 
 /// A command that has run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RunStatus {
     /// Which, by its key in vipd.toml.
     pub hook: String,
@@ -48,7 +49,7 @@ pub struct RunStatus {
 }
 
 /// One FIFO.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FifoStatus {
     /// Where it is.
     pub path: PathBuf,
@@ -65,7 +66,7 @@ pub struct FifoStatus {
 }
 
 /// The mail.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct MailStatus {
     /// The server.
     pub server: String,

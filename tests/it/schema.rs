@@ -1,12 +1,23 @@
 //! The published schemas are what the code prints, and everything it prints follows them.
 
+mod violations;
+
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use vipd::cli::check::{CheckArgs, check};
 use vipd::cli::schema::Printed;
+use vipd::status::{
+    Change, Changes, RouterChange, SettingChange, Snapshot, Standing, State, TrackedStatus,
+    TrackerStatus,
+};
 
+use crate::engine::bench::Bench;
+use crate::engine::setup::{HIGH, LOW, V2, advert, secs, with_priority};
 use crate::expected::expect;
+use crate::status_render;
+use violations::violations;
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -23,80 +34,6 @@ fn printed(args: &CheckArgs) -> Value {
     let mut out = Vec::new();
     check(&CheckArgs { json: true, ..args.clone() }, &mut out);
     serde_json::from_slice(&out).unwrap()
-}
-
-/// What is wrong with `value`, stricter than the standard: a field the schema does not name is.
-fn violations(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
-    let Some(schema) = schema.as_object() else {
-        return if schema == &Value::Bool(true) {
-            vec![]
-        } else {
-            vec![format!("{at}: no schema")]
-        };
-    };
-    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
-        let target = root.pointer(name.trim_start_matches('#')).unwrap();
-        return violations(root, target, value, at);
-    }
-    if let Some(some) = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(*key)?.as_array()) {
-        let each: Vec<_> = some.iter().map(|s| violations(root, s, value, at)).collect();
-        return each.into_iter().min_by_key(Vec::len).unwrap();
-    }
-    if let Some(only) = schema.get("const") {
-        return if only == value { vec![] } else { vec![format!("{at}: {value} is not {only}")] };
-    }
-    if let Some(all) = schema.get("enum").and_then(Value::as_array) {
-        return if all.contains(value) { vec![] } else { vec![format!("{at}: {value}")] };
-    }
-    let types = match schema.get("type") {
-        Some(Value::String(one)) => vec![one.as_str()],
-        Some(Value::Array(some)) => some.iter().filter_map(Value::as_str).collect(),
-        _ => return vec![format!("{at}: the schema says nothing of its type")],
-    };
-    let name = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    if !types.contains(&name) {
-        return vec![format!("{at}: {name} instead of {}", types.join(" or "))];
-    }
-    match value {
-        Value::Array(entries) => {
-            let entry = schema.get("items").unwrap_or(&Value::Null);
-            let each = entries.iter().enumerate();
-            each.flat_map(|(n, value)| violations(root, entry, value, &format!("{at}[{n}]")))
-                .collect()
-        }
-        Value::Object(fields) => object(root, schema, fields, at),
-        _ => vec![],
-    }
-}
-
-fn object(
-    root: &Value,
-    schema: &Map<String, Value>,
-    fields: &Map<String, Value>,
-    at: &str,
-) -> Vec<String> {
-    let none = Map::new();
-    let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-    let other = schema.get("additionalProperties");
-    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-    let missing = required.filter_map(Value::as_str).filter(|name| !fields.contains_key(*name));
-    let mut found: Vec<_> = missing.map(|name| format!("{at}: {name} is missing")).collect();
-    for (name, value) in fields {
-        let at = format!("{at}.{name}");
-        match known.get(name).or(other) {
-            Some(schema) => found.extend(violations(root, schema, value, &at)),
-            None => found.push(format!("{at}: not in the schema")),
-        }
-    }
-    found
 }
 
 /// Every configuration the tests have.
@@ -150,6 +87,92 @@ fn everything_a_comparison_prints_follows_its_published_schema() {
         }
     }
     assert!(pairs > 20, "{pairs}");
+}
+
+/// Statuses with something in every field, between them.
+fn statuses() -> Vec<Snapshot> {
+    let mut drawn = status_render::snapshot();
+    let tracked = TrackedStatus {
+        name: "chk".into(),
+        kind: "script".into(),
+        weight: "-60".into(),
+        adds: -60,
+        fault: false,
+    };
+    drawn.routers[0].tracking.push(tracked);
+    drawn.routers[0].group = Some("VG".into());
+    drawn.trackers = [Standing::Untested, Standing::Down, Standing::Value(-3)]
+        .map(|standing| TrackerStatus {
+            name: "chk".into(),
+            kind: "script".into(),
+            standing,
+            standing_age_ms: 1,
+            against: 0,
+            needed: 2,
+            answer: Some("passed".into()),
+            answer_age_ms: Some(1),
+            took_ms: None,
+            detail: String::new(),
+            output: String::new(),
+            running_ms: None,
+            interval_ms: Some(1000),
+            timeout_ms: 1000,
+        })
+        .into();
+    let mut engine = Bench::master(with_priority(150));
+    let reigning = engine.snapshot();
+    engine.hear(&advert(LOW, 50).speaking(V2));
+    engine.hear(&advert(HIGH, 200).at(engine.elapsed() + secs(1)));
+    vec![drawn, reigning, engine.snapshot()]
+}
+
+fn follows(schema: &Value, value: &impl Serialize) {
+    let value = serde_json::to_value(value).unwrap();
+    let found = violations(schema, schema, &value, "");
+    assert!(found.is_empty(), "{value:#}: {found:#?}");
+}
+
+#[test]
+fn every_status_follows_its_published_schema() {
+    let schema = published(Printed::Status, "status.json");
+    // What is printed about one router.
+    let of_one = &schema["$defs"]["RouterStatus"];
+    for status in statuses() {
+        follows(&schema, &status);
+        for router in status.routers {
+            let router = serde_json::to_value(router).unwrap();
+            assert_eq!(violations(&schema, of_one, &router, ""), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn the_answer_to_a_reload_follows_its_published_schema() {
+    let schema = published(Printed::Reload, "reload.json");
+    let settings = vec![SettingChange {
+        setting: "priority".into(),
+        from: Some("100".into()),
+        to: None,
+        note: String::new(),
+    }];
+    let change = RouterChange {
+        name: "VI_1".into(),
+        change: Change::Changed,
+        state: Some(State::Master),
+        effect: "stays master".into(),
+        settings: settings.clone(),
+    };
+    let changes = Changes { globals: settings, routers: vec![change], unchanged: 3 };
+    for (refused, changes) in [(None, Some(changes)), (Some("line 3: no"), None)] {
+        let answer = serde_json::json!({
+            "reloaded": changes.is_some(),
+            "dry_run": false,
+            "refused": refused,
+            "warnings": "",
+            "changes": changes,
+        });
+        follows(&schema, &answer);
+    }
 }
 
 #[test]

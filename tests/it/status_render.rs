@@ -172,7 +172,7 @@ fn broken() -> RouterStatus {
     }
 }
 
-fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         daemon: daemon(),
         routers: vec![serving(), following(), broken()],

@@ -8,9 +8,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vipd::cli::schema::Printed;
 use vipd::lab::deadline::eventually;
 use vipd::lab::{Capture, Decoded, Frame, Lab, Node, Stamp, Vipd, Vrrp};
 
+use crate::violations::violations;
 use crate::{SOON, lab};
 
 /// The program under test.
@@ -108,6 +110,7 @@ impl Drop for Machine {
 /// One router's status, or what is there instead of it.
 pub(crate) fn router(vipd: &Vipd, name: &str) -> Result<Value, String> {
     let status = vipd.status().map_err(|e| format!("{e}\n{}", vipd.log()))?;
+    follows(Printed::Status, &status);
     let found = status["routers"].as_array().and_then(|all| all.iter().find(|r| r["name"] == name));
     found.cloned().ok_or_else(|| format!("no router {name} in {status}"))
 }
@@ -115,7 +118,16 @@ pub(crate) fn router(vipd: &Vipd, name: &str) -> Result<Value, String> {
 /// The whole status. A client's patience of a second is too short where compilers run as well.
 pub(crate) fn snapshot(vipd: &Vipd) -> Value {
     let ask = || vipd.status().map_err(|e| format!("{e}\n{}", vipd.log()));
-    eventually(SOON, "an answer of the daemon", ask).unwrap()
+    let status = eventually(SOON, "an answer of the daemon", ask).unwrap();
+    follows(Printed::Status, &status);
+    status
+}
+
+/// What programs were promised about the JSON holds.
+pub(crate) fn follows(printed: Printed, value: &Value) {
+    let schema = serde_json::from_str(&printed.schema()).unwrap();
+    let found = violations(&schema, &schema, value, "");
+    assert!(found.is_empty(), "{value:#}: {found:#?}");
 }
 
 /// The status of the router called web.

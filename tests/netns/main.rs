@@ -30,6 +30,8 @@ mod samples;
 mod stalls;
 mod sys;
 mod turns;
+#[path = "../it/schema/violations.rs"]
+mod violations;
 
 use std::time::Duration;
 

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use vipd::cli::schema::Printed;
 use vipd::lab::deadline::{eventually, never};
 use vipd::lab::ping::Pinger;
 use vipd::lab::{Exit, Finished, Lab, Node, Vipd};
 
+use crate::common::follows;
 use crate::{SOON, lab};
 
 const VIPD: &str = env!("CARGO_BIN_EXE_vipd");
@@ -431,6 +433,7 @@ fn a_reload_says_what_it_changes_and_a_dry_run_changes_nothing() {
     let done = ask(&a, &vipd, &["reload", "--json"]);
     assert_exit(&done, 0);
     let answer: Value = serde_json::from_str(&done.stdout).unwrap();
+    follows(Printed::Reload, &answer);
     assert_eq!((&answer["reloaded"], &answer["refused"]), (&true.into(), &Value::Null));
     let changed = &answer["changes"]["routers"][0];
     assert_eq!((&changed["name"], &changed["state"]), (&"VI_1".into(), &"master".into()));
