@@ -43,6 +43,29 @@ fn a_clean_file_prints_the_effective_settings() {
 }
 
 #[test]
+fn the_environment_and_the_directory_of_each_file_are_the_real_ones() {
+    let line = "\"${_ENV CARGO_PKG_NAME} ${_ENV NOT_SET_ANYWHERE} ${_PWD}\"\n";
+    let (dir, path) = file("a.conf", format!("{line}includea sub/*.conf\n{line}"));
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    fs::write(dir.path().join("sub/b.conf"), line).unwrap();
+    // However the file is named.
+    let roundabout = dir.path().join("sub/../a.conf");
+    for path in [path, roundabout] {
+        let (_, out) = run(&CheckArgs { json: true, ..args(&[&path]) });
+        let out: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let said = out["diagnostics"].as_array().unwrap().iter();
+        let mut said: Vec<_> = said.filter_map(|d| d["message"].as_str()).collect();
+        said.retain(|message| message.starts_with("unknown keyword"));
+        let told = |directory: &Path| {
+            let directory = fs::canonicalize(directory).unwrap();
+            format!("unknown keyword \"vipd ${{_ENV NOT_SET_ANYWHERE}} {}\"", directory.display())
+        };
+        let [outer, inner] = [told(dir.path()), told(&dir.path().join("sub"))];
+        assert_eq!(said, [&outer, &outer, &inner]);
+    }
+}
+
+#[test]
 fn warnings_fail_only_when_denied() {
     let (_dir, path) =
         file("a.conf", GOOD.replace("interface eth0", "interface eth0\n smtp_alert"));

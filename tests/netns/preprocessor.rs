@@ -1,6 +1,7 @@
 //! The lines a file stands for, as keepalived reads it and as vipd does.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
@@ -49,9 +50,9 @@ $CUT
 @lb $X=lb
 "condition ${X}"
 $IF_VM= \
-"body" \
-@vm "body vm" \
-@lb "body lb"
+"all" \
+@vm "all vm" \
+@lb "all lb"
 $IF_VM
 "signs ${_HASH}${_BANG} ${_INSTANCE}"
 $IN= \
@@ -90,10 +91,15 @@ x#y
 include *.part
 $WHICH=a
 include {b,${WHICH}}.part
+includea {c,d}.more
+"directory ${_PWD}"
+include inner/*.part
+"directory again ${_PWD}"
 "#;
 
 const A: &str = "\"a ${A}\"\n$FROM=a\n";
 const B: &str = "\"b ${FROM}\"\n";
+const INNER: &str = "\"inner directory ${_PWD}\"\n";
 
 #[test]
 fn both_read_the_same_lines() {
@@ -102,7 +108,12 @@ fn both_read_the_same_lines() {
     let node = lab.node("lb-01").unwrap();
     node.write_file("a.part", A).unwrap();
     node.write_file("b.part", B).unwrap();
+    node.write_file("c.more", "\"all c\"\n").unwrap();
+    node.write_file("d.more", "\"all d\"\n").unwrap();
     let file = node.write_file("keepalived.conf", LINES).unwrap();
+    let inner = file.with_file_name("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::write(inner.join("e.part"), INNER).unwrap();
 
     let mut keepalived = Command::new("keepalived");
     keepalived.args(["--config-test", "--log-console", "--config-id=vm"]);

@@ -74,6 +74,8 @@ pub(super) struct Surroundings<'a> {
 #[derive(Debug)]
 pub(super) struct Undefined {
     pub(super) name: String,
+    /// What follows the name within the braces.
+    pub(super) params: Option<String>,
     pub(super) span: Span,
     pub(super) in_password: bool,
 }
@@ -133,8 +135,8 @@ impl Definitions {
                     }
                     None => {
                         let span = rest.span(used.len, around);
-                        let name = used.name.clone();
-                        around.undefined.push(Undefined { name, span, in_password });
+                        let (name, params) = (used.name.clone(), used.params.clone());
+                        around.undefined.push(Undefined { name, params, span, in_password });
                         None
                     }
                 },

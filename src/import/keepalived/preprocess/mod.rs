@@ -137,6 +137,13 @@ impl Preprocessor {
                 .note("the password is taken as it is written");
         }
         let name = &used.name;
+        if let ("_ENV", Some(variable)) = (name.as_str(), &used.params) {
+            let variable = quoted(variable.trim());
+            let text =
+                format!("the environment has no variable {variable}; the text stays as it is");
+            return Diagnostic::warning(used.span, text)
+                .note("it is the environment of the process that reads the file");
+        }
         let text = format!("`${name}` is not defined and stays as it is");
         let warning = Diagnostic::warning(used.span, text);
         if self.definitions.names().any(|known| known == name) {
