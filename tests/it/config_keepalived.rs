@@ -1,11 +1,11 @@
 //! keepalived.conf through the front door.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use vipd::config::RECEIVE_BUFFER;
-use vipd::config::load::{Loaded, ReadError, Sources, Text, load};
+use vipd::config::load::{Loaded, ReadError, Reading, Sources, Text, load, load_as};
 use vipd::import::keepalived::coverage;
 use vipd::types::Family;
 
@@ -191,8 +191,21 @@ fn no_keyword_of_the_table_is_unknown() {
 /// Nothing that is refused loads, and nothing that is "not yet" loads without a word.
 #[test]
 fn classes_are_what_they_say() {
-    for row in coverage().filter(|row| row.block == "vrrp_instance") {
-        let loaded = load_text(&instance(&format!("{} 1", row.keyword), "51"));
+    for row in coverage() {
+        let line = format!("{} 1\n", row.keyword);
+        let one = |line: &str| instance(line, "51");
+        let text = match row.block.as_str() {
+            "the top level" => line + &one(""),
+            "global_defs" => format!("global_defs {{\n{line}}}\n{}", one("")),
+            "vrrp_instance" => one(&line),
+            "vrrp_sync_group" => {
+                let other = instance("", "52").replace("VI_1", "VI_2").replace(".10/", ".20/");
+                let both = one("") + &other;
+                format!("{both}vrrp_sync_group G {{\ngroup {{\nVI_1 VI_2\n}}\n{line}}}\n")
+            }
+            _ => continue,
+        };
+        let loaded = load_text(&text);
         match row.status {
             "refused" => assert!(loaded.is_err(), "{row:?}"),
             "no effect" => assert!(loaded.unwrap().warnings.is_empty(), "{row:?}"),
@@ -200,6 +213,32 @@ fn classes_are_what_they_say() {
             _ => {}
         }
     }
+}
+
+/// What vipd makes of every keyword it honours is in an expected output.
+#[test]
+fn every_honoured_keyword_is_in_a_golden() {
+    let mut seen = BTreeSet::new();
+    for dir in ["tests/golden/config", "tests/golden/config/published"] {
+        for name in golden_files(dir).into_iter().filter(|name| name.ends_with(".conf")) {
+            let reading = Reading { explain: true, ..Reading::default() };
+            let statements = match load_as(&Below::project(dir), &[name.into()], reading) {
+                Ok(loaded) => loaded.statements,
+                Err(failed) => failed.statements,
+            };
+            seen.extend(statements.into_iter().map(|statement| {
+                let keyword = statement.text.split_whitespace().next().unwrap_or_default();
+                (statement.block, keyword.to_owned())
+            }));
+        }
+    }
+    let inside = ["the preprocessor", "an address line", "a peer line"];
+    let unseen: Vec<_> = coverage()
+        .filter(|row| row.status == "yes" && !inside.contains(&row.block.as_str()))
+        .filter(|row| !seen.contains(&(row.block.clone(), row.keyword.to_owned())))
+        .map(|row| format!("{} in {}", row.keyword, row.block))
+        .collect();
+    assert_eq!(unseen, [""; 0]);
 }
 
 proptest! {

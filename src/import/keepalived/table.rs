@@ -39,8 +39,6 @@ const fn block(name: &'static str, args: usize, text: &'static str) -> Keyword {
     keyword(name, (args, args), Body::Yes, Class::Honoured, text)
 }
 
-/// Read and checked, a setting.
-/// Read and checked, a block.
 /// Without effect, and why nothing is lost.
 const fn quiet(name: &'static str, text: &'static str) -> Keyword {
     keyword(name, (0, MANY), Body::Any, Class::Quiet, text)
@@ -74,6 +72,8 @@ const LOOPS: &str =
     "ends a process that loops with real-time priority: the service manager's watchdog does";
 const FIREWALL: &str = "only for no_accept, which is refused, so there is nothing to filter";
 const LVS: &str = "no IPVS in vipd; it means nothing without virtual servers";
+const SYNC_DAEMON: &str =
+    "the kernel's IPVS sync daemon is not started; `ipvsadm --start-daemon` does";
 const VMAC: &str = "only for virtual MACs, which are refused where they are asked for";
 const KNOWN_PEERS: &str = "always so: adverts from anyone but a listed peer are refused";
 const BUFFERS: &str =
@@ -305,7 +305,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
         "enable_script_security",
         "a script run as root that others could have changed is not run, and has failed",
     ),
-    quiet("set_supplementary_groups", "scripts have the one group that is named for them"),
+    not_yet("set_supplementary_groups", "scripts have the one group that is named for them"),
     quiet("use_symlink_paths", "a script is started by the path that is written"),
     told(
         "notify_fifo",
@@ -426,7 +426,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
         Class::Honoured,
         "makes patterns without a match errors: match, wildcard_match, brace_match, with + or -; a file that cannot be read is one always",
     ),
-    quiet("lvs_sync_daemon", LVS),
+    not_yet("lvs_sync_daemon", SYNC_DAEMON),
     quiet("lvs_timeouts", LVS),
     quiet("lvs_flush", LVS),
     quiet("lvs_flush_on_stop", LVS),

@@ -8,6 +8,7 @@ mod ipv6;
 mod lifecycle;
 mod mismatch;
 mod nopreempt;
+mod options;
 mod pair;
 mod published;
 mod reload;
