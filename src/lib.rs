@@ -23,7 +23,7 @@
 //! | [`status`] | the one status type | types |
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
 //! | [`notify`] | who is told what, in which words and order | config, status, types, engine::io |
-//! | [`pair`] | two nodes' configurations side by side | config, vrrp, wire, types |
+//! | [`pair`] | two nodes' configurations side by side | config, vrrp, track, wire, types |
 //! | [`pool`] | which server takes a connection | types |
 //! | [`engine`] | all routers, links and sockets together | the above but pool |
 //! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |

@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("vrrp", &["wire", "track", "config", "status", "types", "engine::io"]),
     ("engine", &["vrrp", "track", "config", "status", "wire", "types"]),
     ("notify", &["config", "status", "types", "engine::io"]),
-    ("pair", &["config", "vrrp", "wire", "types"]),
+    ("pair", &["config", "vrrp", "track", "wire", "types"]),
     ("pool", &["types"]),
     ("sys", &["wire", "types", "engine", "config"]),
     ("probe", &["sys", "config::checks", "track", "types"]),

@@ -8,10 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use vipd::cli::check::{CheckArgs, check};
 use vipd::cli::schema::Printed;
-use vipd::status::{
-    Change, Changes, RouterChange, SettingChange, Snapshot, Standing, State, TrackedStatus,
-    TrackerStatus,
-};
+use vipd::status::{Change, Changes, RouterChange, SettingChange, Snapshot, State};
 
 use crate::engine::bench::Bench;
 use crate::engine::setup::{HIGH, LOW, V2, advert, secs, with_priority};
@@ -91,39 +88,11 @@ fn everything_a_comparison_prints_follows_its_published_schema() {
 
 /// Statuses with something in every field, between them.
 fn statuses() -> Vec<Snapshot> {
-    let mut drawn = status_render::snapshot();
-    let tracked = TrackedStatus {
-        name: "chk".into(),
-        kind: "script".into(),
-        weight: "-60".into(),
-        adds: -60,
-        fault: false,
-    };
-    drawn.routers[0].tracking.push(tracked);
-    drawn.routers[0].group = Some("VG".into());
-    drawn.trackers = [Standing::Untested, Standing::Down, Standing::Value(-3)]
-        .map(|standing| TrackerStatus {
-            name: "chk".into(),
-            kind: "script".into(),
-            standing,
-            standing_age_ms: 1,
-            against: 0,
-            needed: 2,
-            answer: Some("passed".into()),
-            answer_age_ms: Some(1),
-            took_ms: None,
-            detail: String::new(),
-            output: String::new(),
-            running_ms: None,
-            interval_ms: Some(1000),
-            timeout_ms: 1000,
-        })
-        .into();
     let mut engine = Bench::master(with_priority(150));
     let reigning = engine.snapshot();
     engine.hear(&advert(LOW, 50).speaking(V2));
     engine.hear(&advert(HIGH, 200).at(engine.elapsed() + secs(1)));
-    vec![drawn, reigning, engine.snapshot()]
+    vec![status_render::snapshot(), status_render::tracking(), reigning, engine.snapshot()]
 }
 
 fn follows(schema: &Value, value: &impl Serialize) {

@@ -223,7 +223,7 @@ fn tracker(
 }
 
 /// A master whose checks cost it the address, and a backup that waits for an answer.
-fn tracking() -> Snapshot {
+pub(crate) fn tracking() -> Snapshot {
     let mut losing = serving();
     losing.group = Some("edge".into());
     losing.priority = 91;
