@@ -1,7 +1,7 @@
 //! From answers to a standing: when a check runs, and how many answers turn it.
 //!
-//! A run never overlaps the one before. Runs keep their phase: a late answer skips what it missed
-//! and moves nothing.
+//! A run never overlaps the one before. Runs keep their phase: one that was due while another was
+//! under way starts late, or not at all, and moves nothing.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -171,7 +171,10 @@ impl Probe {
         if self.rhythm.watched {
             self.run = Run::Watching;
         } else if let Run::Running { next, .. } = self.run {
-            let next = if next > now { next } else { self.on_grid(next, now) };
+            // What was due meanwhile begins now: else a timeout as long as the interval would halve
+            // the rate while something hangs.
+            let missed = now.since(next) > self.rhythm.interval / 2;
+            let next = if missed { self.on_grid(next, now) } else { next };
             self.run = Run::Waiting { next };
         }
         self.heard(now, outcome)

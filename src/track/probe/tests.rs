@@ -103,13 +103,29 @@ fn runs_keep_their_phase_and_never_overlap() {
     assert_eq!(probe.deadline(), Some(at(100)));
     assert!(probe.time_passed(at(100)).start);
     assert!(!probe.time_passed(at(1100)).start, "the first one still runs");
-    probe.answered(at(1150), outcome(PASS));
+    probe.answered(at(1650), outcome(PASS));
     assert_eq!(probe.deadline(), Some(at(2100)));
     // A late engine starts once, and goes on in phase.
     assert!(probe.time_passed(at(4333)).start);
     assert!(!probe.time_passed(at(4333)).start);
     probe.answered(at(4340), outcome(PASS));
     assert_eq!(probe.deadline(), Some(at(5100)));
+}
+
+/// Else a timeout that is as long as the interval, the default, would halve the rate of the checks
+/// exactly while something hangs.
+#[test]
+fn a_run_that_lasts_an_interval_takes_no_turn_from_the_next() {
+    let mut probe = Probe::new(0, rhythm(|r| r.timeout = ms(1000)), Now::ZERO);
+    for start in [0, 1001, 2002, 3001] {
+        assert!(probe.time_passed(at(start)).start, "{start}");
+        probe.answered(at(start + 1000), outcome(LATE));
+        assert!(probe.deadline().unwrap() <= at(start + 1000), "at once");
+    }
+    // Each was late, and the phase is still that of the first.
+    assert!(probe.time_passed(at(4001)).start);
+    probe.answered(at(4010), outcome(PASS));
+    assert_eq!(probe.deadline(), Some(at(5000)));
 }
 
 #[test]
@@ -241,6 +257,9 @@ proptest! {
             if answer && (running || watched) {
                 running = watched;
                 probe.answered(at(now), outcome(if good { PASS } else { FAIL }));
+                // A run that was missed begins at once, and is not missed again.
+                let due = probe.time_passed(at(now));
+                running |= due.start;
                 if let Some(deadline) = probe.deadline() {
                     prop_assert!(deadline > at(now));
                 }
