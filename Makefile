@@ -3,7 +3,7 @@ RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SEEDS ?= 10000
 STEPS ?= 2000
 
-.PHONY: help demo test check deny sim setup rust bench-failover bench-reload bench-checks bench-config bench-proxy
+.PHONY: help demo test check deny sim setup rust bench-failover bench-reload bench-checks bench-config bench-proxy bench-leader
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -44,6 +44,10 @@ bench-reload: rust ## how late 250 routers advertise while one of them is reload
 
 bench-checks: setup ## what built-in checks cost beside curl scripts (half a minute)
 	@cargo run --release --quiet --example bench-checks
+
+bench-leader: setup ## how long a client cannot write while Patroni's leader changes (one minute)
+	@cargo build --release --quiet
+	@cargo run --release --quiet --example bench-leader
 
 bench-config: rust ## how long vipd check takes for a keepalived.conf of 10,000 lines
 	@cargo build --release --quiet

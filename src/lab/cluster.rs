@@ -19,10 +19,12 @@ use nix::sys::signal::Signal;
 use nix::unistd::User;
 use serde_json::Value;
 
+use super::Lab;
 use super::deadline::eventually;
 use super::error::{Error, Result};
 use super::node::Node;
 use super::process::Proc;
+use super::writer::HOST_SETTING;
 
 /// Port of PostgreSQL.
 pub const SQL_PORT: u16 = 5432;
@@ -63,6 +65,24 @@ struct Owner {
 }
 
 impl Cluster {
+    /// Adds a host for etcd, 10.0.0.20, and hosts called `names` for the database, from 10.0.0.21
+    /// on, to the lab, each with one link `eth0`, and starts a cluster on them.
+    ///
+    /// # Errors
+    /// As for [`Cluster::start`], and [`Error::Kernel`] if a host cannot be made.
+    pub fn in_lab(lab: &Lab, names: &[&str]) -> Result<Cluster> {
+        let host = |name: &str, last: u8| {
+            let node = lab.node(name)?;
+            node.link("eth0", &[&format!("10.0.0.{last}/24")])?;
+            Ok((node, Ipv4Addr::new(10, 0, 0, last)))
+        };
+        let dcs = host("dcs", 20)?;
+        let hosts = names.iter().zip(21..).map(|(name, last)| host(name, last));
+        let hosts = hosts.collect::<Result<Vec<_>>>()?;
+        let members: Vec<_> = hosts.iter().map(|(node, address)| (node, *address)).collect();
+        Cluster::start((&dcs.0, dcs.1), &members)
+    }
+
     /// Starts etcd on `dcs` and a member on each of `members`, each host with its address, and
     /// waits until one member leads and the others follow it.
     ///
@@ -170,7 +190,7 @@ impl Member {
         &self.node
     }
 
-    /// Where PostgreSQL and the REST API listen.
+    /// Its own address; PostgreSQL and the REST API listen on every address of the host.
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
         self.address
@@ -312,14 +332,14 @@ impl Member {
         let bin = bin.parent().unwrap_or(Path::new("/")).display();
         let text = format!(
             "scope: lab\nname: {name}\n\
-             restapi: {{listen: '{address}:{API_PORT}', connect_address: '{address}:{API_PORT}'}}\n\
+             restapi: {{listen: '0.0.0.0:{API_PORT}', connect_address: '{address}:{API_PORT}'}}\n\
              etcd3: {{host: '{dcs}:{ETCD_PORT}'}}\n\
              bootstrap:\n  \
                dcs: {{ttl: 20, loop_wait: 1, retry_timeout: 3, \
                       postgresql: {{use_pg_rewind: true}}}}\n  \
                initdb: [encoding: UTF8, data-checksums, no-sync]\n\
              postgresql:\n  \
-               listen: '{address}:{SQL_PORT}'\n  \
+               listen: '*:{SQL_PORT}'\n  \
                connect_address: '{address}:{SQL_PORT}'\n  \
                data_dir: {directory}/data\n  \
                pgpass: {directory}/pgpass\n  \
@@ -331,7 +351,8 @@ impl Member {
                pg_hba:\n  - local all all trust\n  - host all all 0.0.0.0/0 trust\n  \
              - host replication all 0.0.0.0/0 trust\n  \
                parameters: {{unix_socket_directories: '{directory}', shared_buffers: 16MB, \
-                            max_connections: 100, fsync: 'off', max_worker_processes: 4}}\n"
+                            max_connections: 100, fsync: 'off', max_worker_processes: 4, \
+                            {HOST_SETTING}: {name}}}\n"
         );
         let file = self.directory.join("patroni.yml");
         fs::write(&file, text).map_err(|source| self.failed(&file, source))

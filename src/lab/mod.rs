@@ -38,6 +38,7 @@ mod stamp;
 mod switch;
 mod userns;
 mod vipd;
+pub mod writer;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

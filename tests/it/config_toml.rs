@@ -13,7 +13,7 @@ fn project_file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-const EXAMPLES: [&str; 8] = [
+const EXAMPLES: [&str; 10] = [
     "vipd.toml",
     "keepalived-edge.conf",
     "vipd-unicast.toml",
@@ -22,6 +22,8 @@ const EXAMPLES: [&str; 8] = [
     "keepalived-trackers.conf",
     "keepalived-notify.conf",
     "vipd-notify.toml",
+    "vipd-patroni.toml",
+    "keepalived-patroni.conf",
 ];
 
 #[test]
@@ -45,6 +47,16 @@ fn both_dialects_lower_to_one_model() {
         router
     };
     assert_eq!(router("vipd.toml"), router("keepalived-edge.conf"));
+}
+
+/// The examples for database nodes are the same router and the same checks.
+#[test]
+fn both_dialects_follow_a_leader_alike() {
+    let below = Below::project("examples");
+    let load = |name: &str| load(&below, &[PathBuf::from(name)], None).unwrap().config;
+    let (toml, conf) = (load("vipd-patroni.toml"), load("keepalived-patroni.conf"));
+    assert_eq!(toml.routers, conf.routers);
+    assert_eq!(toml.trackers, conf.trackers);
 }
 
 /// What is commented out in the example is right as well.

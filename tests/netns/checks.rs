@@ -20,13 +20,12 @@ use vipd::config::checks::{
     MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProxySide, RunAs, ScriptCheck, TcpCheck,
 };
 use vipd::lab::Node;
-use vipd::lab::cluster::{API_PORT, SQL_PORT};
+use vipd::lab::cluster::{API_PORT, Cluster, SQL_PORT};
 use vipd::lab::deadline::eventually;
 use vipd::probe::resolve::Resolver;
 use vipd::probe::{Probe, Tools};
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 
-use crate::cluster::databases;
 use crate::turns::together;
 use crate::{SOON, lab};
 
@@ -289,16 +288,17 @@ fn a_real_pgbouncer_answers_or_hangs() {
 fn a_real_patroni_cluster_tells_its_roles() {
     let _turn = together();
     let lab = lab();
-    let (dcs, cluster) = databases(&lab, &["pg-01", "pg-02"]);
+    let cluster = Cluster::in_lab(&lab, &["pg-01", "pg-02"]).unwrap();
+    let dcs = cluster.etcd().node();
     let leader = cluster.wait_for_primary(None, Duration::from_secs(1)).unwrap();
     let other = cluster.members().iter().find(|m| m.address() != leader.address()).unwrap();
     let role = |address: Ipv4Addr, role| {
         let target = target(&format!("{address}:{API_PORT}"));
-        ask(&dcs, Check::Patroni(PatroniCheck { target, role, tags: Vec::new() }))
+        ask(dcs, Check::Patroni(PatroniCheck { target, role, tags: Vec::new() }))
     };
     let answers = |address: Ipv4Addr| {
         let endpoint = endpoint(&format!("{address}:{SQL_PORT}"));
-        ask(&dcs, Check::Postgres(PostgresCheck { endpoint }))
+        ask(dcs, Check::Postgres(PostgresCheck { endpoint }))
     };
     let lag = MaxLag { bytes: Some(100_000_000), time: Some(Duration::from_secs(3600)) };
     let (primary, replica, any) =
@@ -338,7 +338,7 @@ fn a_real_patroni_cluster_tells_its_roles() {
         role: primary,
         tags: Vec::new(),
     });
-    let outcome = ask_within(&dcs, hung, Duration::from_millis(300));
+    let outcome = ask_within(dcs, hung, Duration::from_millis(300));
     failed(&outcome, Cause::TimedOut, "waiting for the answer of");
     leader.signal_patroni(Signal::SIGCONT);
 }

@@ -17,6 +17,7 @@ mod hostile;
 mod instances;
 mod interop;
 mod lab_selftest;
+mod leader;
 mod leases;
 mod links;
 mod managers;
