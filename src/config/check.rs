@@ -53,6 +53,8 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         log_unknown_vrids: raw.globals.log_unknown_vrids.is_some_and(|v| v.value),
         control_group: control_group(&mut found, raw.globals.control_group.as_ref()),
         process: raw.globals.process.check(&mut found),
+        startup: notify::life_script(&raw.globals.startup, &raw.globals, &mut found),
+        shutdown: notify::life_script(&raw.globals.shutdown, &raw.globals, &mut found),
     };
     let trackers = Trackers::new(&raw.trackers, &raw.globals, &mut found);
     let groups = Groups::new(&raw.groups, &raw.routers, &trackers, &mut found);

@@ -25,5 +25,5 @@ pub use model::{
     RouterFlag, RouterKey, StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig,
     TrackerKey, VirtualAddress, Weight,
 };
-pub use notify::{EnsureConfig, FifoConfig, MailConfig, Moment, NotifyConfig};
+pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};
 pub use process::Process;

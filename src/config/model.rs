@@ -16,7 +16,7 @@ pub use track::{
     TrackerKey, Weight,
 };
 
-use super::notify::{FifoConfig, MailConfig, NotifyConfig};
+use super::notify::{FifoConfig, LifeScript, MailConfig, NotifyConfig};
 use super::process::Process;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
@@ -96,6 +96,10 @@ pub struct Globals {
     pub control_group: Option<String>,
     /// The process itself.
     pub process: Process,
+    /// Run to its end before anything else.
+    pub startup: Option<LifeScript>,
+    /// Run when everything else is over.
+    pub shutdown: Option<LifeScript>,
 }
 
 /// For how long a change of an interface must last before it counts (keepalived's

@@ -17,7 +17,7 @@ use super::model::{Release, RouterFlag, Strict};
 use super::process::RawProcess;
 use crate::types::{Cidr, V3Checksum};
 
-pub use notify::{RawCommand, RawFifo, RawMail, RawNotify};
+pub use notify::{RawCommand, RawFifo, RawLifeScript, RawMail, RawNotify};
 pub use track::{
     CheckKind, GroupWords, RawGroup, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker,
     RawWeight, Slot, TrackerWords, keys,
@@ -67,6 +67,10 @@ pub struct RawGlobals {
     pub script_group: Option<Spanned<String>>,
     /// Refuse scripts run as root that others could have changed.
     pub script_security: Option<Spanned<bool>>,
+    /// Run before anything else.
+    pub startup: RawLifeScript,
+    /// Run after everything else.
+    pub shutdown: RawLifeScript,
 }
 
 /// How changes of one interface are taken.

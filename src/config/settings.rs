@@ -12,9 +12,9 @@ use super::check::human;
 use super::checks::{Check, RunAs, ScriptCheck};
 use super::{
     AnnounceConfig, Cast, EnsureConfig, FifoConfig, Globals, GroupConfig, InterfaceConfig,
-    MailConfig, NotifyConfig, PacingGroup, Peer, Preempt, Process, ReceiveBuffer, Release, Rhythm,
-    RouterConfig, RouterFlag, RouterKey, StaticAddress, Strict, TrackerConfig, VirtualAddress,
-    Weight,
+    LifeScript, MailConfig, NotifyConfig, PacingGroup, Peer, Preempt, Process, ReceiveBuffer,
+    Release, Rhythm, RouterConfig, RouterFlag, RouterKey, StaticAddress, Strict, TrackerConfig,
+    VirtualAddress, Weight,
 };
 use crate::types::{AuthV2, Dialect, IfName, V3Checksum};
 
@@ -31,7 +31,15 @@ pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
         log_unknown_vrids,
         control_group,
         process,
+        startup,
+        shutdown,
     } = globals;
+    let life_script = |script: &Option<LifeScript>| match script {
+        Some(LifeScript { command: check, timeout }) => {
+            format!("{} timeout {}", command(check), human(*timeout))
+        }
+        None => NONE.to_owned(),
+    };
     let Process {
         net_namespace,
         instance,
@@ -59,6 +67,8 @@ pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
         ("realtime", realtime.to_string()),
         ("realtime_priority", realtime_priority.to_string()),
         ("lock_memory", lock_memory.to_string()),
+        ("startup_script", life_script(startup)),
+        ("shutdown_script", life_script(shutdown)),
     ]
 }
 

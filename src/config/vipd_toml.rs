@@ -79,6 +79,10 @@ const GLOBAL: &[&str] = &[
     "script_user",
     "script_group",
     "script_security",
+    "startup_script",
+    "startup_script_timeout",
+    "shutdown_script",
+    "shutdown_script_timeout",
 ];
 
 const ROUTER: &[&str] = &[
@@ -283,6 +287,10 @@ impl Reader<'_> {
                 "script_user" => globals.script_user = self.text(value),
                 "script_group" => globals.script_group = self.text(value),
                 "script_security" => globals.script_security = self.boolean(value),
+                "startup_script" => globals.startup.command = self.telling(value),
+                "startup_script_timeout" => globals.startup.timeout = self.duration(value),
+                "shutdown_script" => globals.shutdown.command = self.telling(value),
+                "shutdown_script_timeout" => globals.shutdown.timeout = self.duration(value),
                 _ => self.unknown(key, span, GLOBAL, "[global]"),
             }
         }

@@ -30,7 +30,7 @@ use crate::engine::{
     Action, Applied, Event, Kind, Level, Link, LinkChange, News, Notice as Told, OpError, OpId,
     Renewal, Want,
 };
-use crate::hook::{Hooks, LAST_WORDS};
+use crate::hook::{Hooks, LAST_WORDS, run_to_its_end};
 use crate::status::State;
 use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
@@ -214,6 +214,10 @@ impl Effects {
         // An address thread that hangs keeps nobody from ending.
         let _ = timeout(LAST_WORDS, when_over).await;
         self.hooks.finish().await;
+        if let Some(script) = &self.config.globals.shutdown {
+            let (runtime, scripts) = (&self.background.effects, self.probes.scripts());
+            run_to_its_end(runtime, scripts, script, "shutdown_script").await;
+        }
     }
 
     /// A full queue is counted only; anything else is also said, now and then.

@@ -40,7 +40,7 @@ use crate::config::{Config, Dropped, Process};
 use crate::engine::{
     Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, ProbeId, is_adoptable,
 };
-use crate::hook::Hooks;
+use crate::hook::{Hooks, run_to_its_end};
 use crate::log::Log;
 use crate::status::Daemon;
 use crate::sys::clock::{self, Clock};
@@ -322,6 +322,14 @@ impl Control {
         let clock = Clock::start();
         let config = Arc::new(options.config);
         let (outbox, inbox) = mpsc::unbounded_channel();
+        let probes = Probes::start(&background.effects, outbox.clone(), legacy.is_some())
+            .map_err(kernel("start the thread for scripts"))?;
+        if legacy.is_none()
+            && let Some(script) = &config.globals.startup
+        {
+            let scripts = probes.scripts();
+            run_to_its_end(&background.effects, scripts, script, "startup_script").await;
+        }
         let mut netlink = Netlink::connect().map_err(kernel("open a netlink socket"))?;
         // Subscribed before the dump: nothing that happens in between is missed.
         let monitor = Monitor::open(netlink.clone()).map_err(kernel("watch the interfaces"))?;
@@ -338,8 +346,6 @@ impl Control {
         tokio::spawn(watch_kernel(monitor, outbox.clone()));
         let process = &config.globals.process;
         let realtime = process.realtime.then_some(process.realtime_priority);
-        let probes = Probes::start(&background.effects, outbox.clone(), legacy.is_some())
-            .map_err(kernel("start the thread for scripts"))?;
         let told = legacy.as_ref().map(|legacy| legacy.told.clone()).unwrap_or_default();
         let hooks = Hooks::start(
             &background.effects,

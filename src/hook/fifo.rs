@@ -119,7 +119,9 @@ impl Fifo {
             if state.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
                 state.said = Some(Instant::now());
                 let (path, lost) = (self.config.path.display(), state.lost);
-                tracing::warn!("nobody reads the FIFO {path} fast enough: {lost} lines lost");
+                tracing::warn!(
+                    "nobody reads the FIFO {path} fast enough; lines lost so far: {lost}"
+                );
             }
         }
         state.lines.push_back(line);

@@ -17,13 +17,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::config::Config;
+use crate::config::{Config, LifeScript};
 use crate::engine::{Kind, Notice};
 use crate::probe::script::Scripts;
 use crate::status::{FifoStatus, MailStatus, NotifyStatus, State};
+use crate::track::outcome::Verdict;
 use teller::Teller;
 
 /// Notices on their way: many more than any network can cause in the time of one task.
@@ -144,6 +145,27 @@ impl Hooks {
 
     fn teller(&self) -> MutexGuard<'_, Teller> {
         lock(&self.teller)
+    }
+}
+
+/// Runs a command of the daemon's own start or end in `runtime`, and waits for it within its limit.
+/// `name` is what the log calls it if it fails.
+pub async fn run_to_its_end(
+    runtime: &Handle,
+    scripts: Scripts,
+    script: &LifeScript,
+    name: &'static str,
+) {
+    let (_deadline, until) = watch::channel(Instant::now() + script.timeout);
+    let command = script.command.clone();
+    let run = runtime.spawn(async move { scripts.tell(command, Vec::new(), until).await });
+    // An error means that the runtime is shutting down.
+    let Ok(outcome) = run.await else { return };
+    let took = outcome.took.as_secs_f32();
+    if outcome.verdict == Verdict::Passed {
+        tracing::info!("{name} took {took:.2} s");
+    } else {
+        tracing::warn!("{name} failed after {took:.2} s: {}", teller::said(&outcome));
     }
 }
 

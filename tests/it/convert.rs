@@ -460,10 +460,10 @@ const GOOD: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51
 
 #[test]
 fn the_text_goes_to_standard_output_and_warnings_to_standard_error() {
-    let (status, out, err) = run("global_defs {\n startup_script /bin/x\n}\n".to_owned() + GOOD);
+    let (status, out, err) = run("global_defs {\n reload_file /run/x\n}\n".to_owned() + GOOD);
     assert_eq!(status, exit::OK);
-    assert!(out.contains("startup_script") && out.contains("[vrrp.VI_1]\n"), "{out}");
-    assert!(err.contains("warning: `startup_script`"), "{err}");
+    assert!(out.contains("reload_file") && out.contains("[vrrp.VI_1]\n"), "{out}");
+    assert!(err.contains("warning: `reload_file`"), "{err}");
 }
 
 /// What keepalived would run of a broken file, and what it is not.

@@ -101,6 +101,7 @@ pub(crate) fn dump(config: &Config) -> String {
     for default in [", delay_after_boot: 0ns", ", control_group: None", &process] {
         globals = globals.replace(default, "");
     }
+    let globals = globals.replace(", startup: None", "").replace(", shutdown: None", "");
     let mut out = globals + "\n";
     for wanted in &config.static_addresses {
         let StaticAddress { iface, address, required_by } = &**wanted;

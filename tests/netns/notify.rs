@@ -428,8 +428,13 @@ fn an_upgrade_tells_nothing_again_and_a_stop_is_told_before_the_end() {
     let _turn = together();
     let Site { lab: _lab, a, .. } = site();
     let (script, log) = noting(&a, "note");
-    let notify = format!("[vrrp.web.notify]\nany = \"{}\"\n", script.display());
-    let vipd = start(&a, &(web(150, "") + &notify));
+    let note = script.display();
+    let text = format!(
+        "[global]\nstartup_script = \"{note} begin\"\nshutdown_script = \"{note} end\"\n\
+         {}[vrrp.web.notify]\nany = \"{note}\"\n",
+        web(150, "")
+    );
+    let vipd = start(&a, &text);
     await_state(&vipd, "master");
     let told = |wanted: &[&str]| {
         eventually(SOON, "the telling", || {
@@ -438,7 +443,7 @@ fn an_upgrade_tells_nothing_again_and_a_stop_is_told_before_the_end() {
         })
         .unwrap();
     };
-    let mut all = vec!["4: INSTANCE web BACKUP 150", "4: INSTANCE web MASTER 150"];
+    let mut all = vec!["1: begin", "4: INSTANCE web BACKUP 150", "4: INSTANCE web MASTER 150"];
     told(&all);
     let mut upgrade = Command::new(binary());
     upgrade.args(["upgrade", "--run-dir"]).arg(vipd.run_dir());
@@ -453,6 +458,6 @@ fn an_upgrade_tells_nothing_again_and_a_stop_is_told_before_the_end() {
     never(QUIET, || (lines(&log) != all).then(|| lines(&log))).unwrap();
     vipd.stop();
     assert!(vipd.process().wait(SOON).unwrap().success(), "{}", vipd.log());
-    all.push("4: INSTANCE web STOP 150");
+    all.extend(["4: INSTANCE web STOP 150", "1: end"]);
     assert_eq!(lines(&log), all, "told before the process ended");
 }

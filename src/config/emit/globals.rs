@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::notify;
 use super::table::Table;
 use super::values::{array, key, length, options, text};
 use crate::config::check::check;
 use crate::config::diag::{SourceMap, Span, Spanned};
 use crate::config::model::{Globals, InterfaceConfig, PacingGroup, StaticAddress};
 use crate::config::process::{Process, RawProcess};
-use crate::config::raw::{Raw, RawAddress, RawGlobals, RawStatic};
+use crate::config::raw::{Raw, RawAddress, RawGlobals, RawLifeScript, RawStatic};
 use crate::types::IfName;
 
 pub(super) fn globals(globals: &Globals, raw: &RawGlobals, map: &SourceMap) -> Option<String> {
@@ -19,6 +20,8 @@ pub(super) fn globals(globals: &Globals, raw: &RawGlobals, map: &SourceMap) -> O
         log_unknown_vrids,
         control_group,
         process,
+        startup: _,
+        shutdown: _,
     } = globals;
     let standard = Globals::default();
     let mut table = Table::new("[global]".to_owned(), map, None);
@@ -50,6 +53,18 @@ pub(super) fn globals(globals: &Globals, raw: &RawGlobals, map: &SourceMap) -> O
         false,
         raw.script_security,
     );
+    for (key, limit, script) in [
+        ("startup_script", "startup_script_timeout", &raw.startup),
+        ("shutdown_script", "shutdown_script_timeout", &raw.shutdown),
+    ] {
+        let RawLifeScript { command, timeout } = script;
+        if let Some(command) = command {
+            table.translated(key, notify::one(command), Some(command.command.span));
+        }
+        if let Some(timeout) = timeout {
+            table.translated(limit, length(timeout.value), Some(timeout.span));
+        }
+    }
     (!table.is_empty()).then(|| table.finish())
 }
 

@@ -41,7 +41,7 @@ pub(super) fn notify(heading: String, raw: &RawNotify, map: &SourceMap) -> Optio
     (!table.is_empty()).then(|| table.finish())
 }
 
-fn one(raw: &RawCommand) -> String {
+pub(super) fn one(raw: &RawCommand) -> String {
     let command = words(&raw.command.value);
     let Some(user) = &raw.user else { return command };
     let group = raw.group.as_ref().map(|group| format!(", group = {}", text(&group.value)));

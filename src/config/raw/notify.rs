@@ -37,6 +37,15 @@ pub struct RawNotify {
     pub mail: Option<Spanned<bool>>,
 }
 
+/// `startup_script` or `shutdown_script`, with its limit.
+#[derive(Clone, Debug, Default)]
+pub struct RawLifeScript {
+    /// What to run.
+    pub command: Option<RawCommand>,
+    /// The longest it may take.
+    pub timeout: Option<Spanned<Duration>>,
+}
+
 /// `[[fifo]]`, `notify_fifo`, `vrrp_notify_fifo`
 #[derive(Clone, Debug)]
 pub struct RawFifo {

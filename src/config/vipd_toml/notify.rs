@@ -52,7 +52,7 @@ impl Reader<'_> {
     }
 
     /// `"command"`, `["command", "argument"]` or `{ command = …, user = "…" }`.
-    fn telling(&mut self, value: &Value<'_>) -> Option<RawCommand> {
+    pub(super) fn telling(&mut self, value: &Value<'_>) -> Option<RawCommand> {
         let Some(table) = value.get_ref().as_table() else {
             let command = self.command(value)?;
             return Some(RawCommand { command, user: None, group: None });

@@ -80,9 +80,12 @@ const BUFFERS: &str =
     "vipd gives the kernel's events 2 MiB, and reads everything again if that overflows";
 const RELOAD: &str = "a reload always checks the new files first and happens on request only";
 const DUMPS: &str = "no dump files; the status socket serves the same facts";
-const SCRIPTS: &str = "no such scripts are run yet, and a warning says so where one is asked for";
 const LINK: &str = "the kernel reports every driver's carrier at once; polling would only be later";
-const NOTIFY: &str = "the script is not run yet";
+const WHILE_MASTER: &str =
+    "vipd's own: a command that is run while master until it succeeds, and again now and then";
+const WHILE_MASTER_INTERVAL: &str =
+    "vipd's own: seconds from a success to the next run, 30 without it";
+const NOTIFY_TIMEOUT: &str = "vipd's own: the most seconds a command may take, 60 without it";
 const NO_BFD: &str = "vipd speaks no BFD, and without it the election would differ";
 const NO_LVS: &str = "vipd is no IPVS load balancer";
 const KEEP_LVS: &str =
@@ -289,10 +292,15 @@ pub(super) const GLOBALS: &[Keyword] = &[
     flag("smtp_alert_vrrp", "the default of instances and groups"),
     quiet("smtp_alert_checker", LVS),
     yes("no_email_faults", 0, "changes to FAULT are not mailed"),
-    not_yet("startup_script", NOTIFY),
-    not_yet("shutdown_script", NOTIFY),
-    quiet("startup_script_timeout", SCRIPTS),
-    quiet("shutdown_script_timeout", SCRIPTS),
+    told(
+        "startup_script",
+        1,
+        3,
+        "run to its end before anything else; vipd starts all the same if it fails",
+    ),
+    told("shutdown_script", 1, 3, "run when everything else is over"),
+    yes("startup_script_timeout", 1, "10 without it"),
+    yes("shutdown_script_timeout", 1, "10 without it"),
     keyword(
         "script_user",
         (1, 2),
@@ -557,18 +565,9 @@ pub(super) const INSTANCE: &[Keyword] = &[
     told("notify_master_rx_lower_pri", 1, 3, "at most twice a second"),
     flag("notify_priority_changes", PRIORITIES),
     flag("smtp_alert", ALERT),
-    told(
-        "vipd_while_master",
-        1,
-        3,
-        "vipd's own: a command that is run while master until it succeeds, and again now and then",
-    ),
-    yes(
-        "vipd_while_master_interval",
-        1,
-        "vipd's own: seconds from a success to the next run, 30 without it",
-    ),
-    yes("vipd_notify_timeout", 1, "vipd's own: the most seconds a command may take, 60 without it"),
+    told("vipd_while_master", 1, 3, WHILE_MASTER),
+    yes("vipd_while_master_interval", 1, WHILE_MASTER_INTERVAL),
+    yes("vipd_notify_timeout", 1, NOTIFY_TIMEOUT),
     refused(
         "no_accept",
         "vipd does not filter traffic to the addresses",
@@ -682,18 +681,9 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     told("notify_fault", 1, 3, "also at the start"),
     told("notify_stop", 1, 3, "once the addresses are gone; the daemon waits up to 5 s"),
     flag("smtp_alert", ALERT),
-    told(
-        "vipd_while_master",
-        1,
-        3,
-        "vipd's own: a command that is run while master until it succeeds, and again now and then",
-    ),
-    yes(
-        "vipd_while_master_interval",
-        1,
-        "vipd's own: seconds from a success to the next run, 30 without it",
-    ),
-    yes("vipd_notify_timeout", 1, "vipd's own: the most seconds a command may take, 60 without it"),
+    told("vipd_while_master", 1, 3, WHILE_MASTER),
+    yes("vipd_while_master_interval", 1, WHILE_MASTER_INTERVAL),
+    yes("vipd_notify_timeout", 1, NOTIFY_TIMEOUT),
     quiet("global_tracking", "deprecated, no effect in keepalived either"),
     flag(
         "sync_group_tracking_weight",
