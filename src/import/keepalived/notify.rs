@@ -77,6 +77,15 @@ fn told(args: &[Word], out: &mut Vec<Diagnostic>) -> Option<RawCommand> {
 }
 
 /// What nobody calls an account.
+/// A name alone is an account of the mail server's host.
+fn mailbox(word: &Word) -> Spanned<String> {
+    let mut address = text(word);
+    if !address.value.contains('@') {
+        address.value.push_str("@localhost");
+    }
+    address
+}
+
 fn is_no_user(word: &str) -> bool {
     word.starts_with(['-', '$', '/', '>']) || word.chars().any(|c| c.is_ascii_uppercase())
 }
@@ -126,9 +135,9 @@ impl Tellers {
             ("smtp_alert_vrrp", _) => self.alert = boolean(node, out),
             ("notification_email", _) => {
                 let lines = node.block.as_deref().unwrap_or_default();
-                self.mail(node).to.extend(lines.iter().flat_map(Node::words).map(text));
+                self.mail(node).to.extend(lines.iter().flat_map(Node::words).map(mailbox));
             }
-            ("notification_email_from", [from, ..]) => self.mail(node).from = Some(text(from)),
+            ("notification_email_from", [from, ..]) => self.mail(node).from = Some(mailbox(from)),
             ("smtp_server", [host, port @ ..]) => {
                 let mut server = text(host);
                 if let Some(port) = port.first() {

@@ -283,7 +283,11 @@ pub(super) const GLOBALS: &[Keyword] = &[
          socket without it",
     ),
     yes("vrrp_rx_bufs_multiplier", 1, "how many MTUs or adverts, 3 by default"),
-    block("notification_email", 0, "the recipients; without one, or without smtp_server, no mail"),
+    block(
+        "notification_email",
+        0,
+        "the recipients, a name alone at localhost; without one, or without smtp_server, no mail",
+    ),
     yes("notification_email_from", 1, "vipd@HOST without it"),
     told("smtp_server", 1, 2, "`HOST [PORT]`; a name is looked up when mail is sent"),
     yes("smtp_helo_name", 1, "the host's name without it"),
