@@ -12,6 +12,7 @@ use nix::libc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::protocol::{LONGEST_LINE, Request, Response};
@@ -41,7 +42,7 @@ const SLOW_BUDGET: Duration = Duration::from_secs(20);
 
 /// What only the daemon's side of the server knows: who may do what, the wall clock, files.
 pub trait Host: Send + Sync {
-    /// Completes a snapshot.
+    /// Completes a snapshot; may take its time.
     fn complete(&self, snapshot: &mut Snapshot);
 
     /// Whether the client may ask for this.
@@ -87,7 +88,7 @@ pub async fn serve(
         let (control, host) = (control.clone(), Arc::clone(&host));
         tokio::spawn(async move {
             match seat {
-                Ok(_seat) => attend(stream, &control, &*host).await,
+                Ok(_seat) => attend(stream, &control, &host).await,
                 Err(_) => {
                     let _ = reply(
                         stream,
@@ -101,7 +102,7 @@ pub async fn serve(
 }
 
 /// Serve one client until it leaves, falls silent or talks nonsense.
-async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, host: &dyn Host) {
+async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, host: &Arc<dyn Host>) {
     let Ok(client) = stream.peer_cred().map(|peer| Client { uid: peer.uid() }) else { return };
     loop {
         let line = match timeout(CLIENT_BUDGET, read_line(&mut stream)).await {
@@ -126,7 +127,7 @@ async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, host: &dyn 
     }
 }
 
-async fn answer(request: Request, control: &mpsc::Sender<Ask>, host: &dyn Host) -> Response {
+async fn answer(request: Request, control: &mpsc::Sender<Ask>, host: &Arc<dyn Host>) -> Response {
     let (tx, rx) = oneshot::channel();
     let budget = match &request {
         Request::Reload | Request::PlanReload | Request::Upgrade { .. } => SLOW_BUDGET,
@@ -141,8 +142,14 @@ async fn answer(request: Request, control: &mpsc::Sender<Ask>, host: &dyn Host) 
     }
     match timeout(budget, rx).await {
         Ok(Ok(Response::Status(mut snapshot))) => {
-            host.complete(&mut snapshot);
-            Response::Status(snapshot)
+            // Checks run in this runtime too: nobody here may wait.
+            let host = Arc::clone(host);
+            let completed = spawn_blocking(move || {
+                host.complete(&mut snapshot);
+                Response::Status(snapshot)
+            });
+            let failed = |error| Response::Error(format!("the status is incomplete: {error}"));
+            completed.await.unwrap_or_else(failed)
         }
         Ok(Ok(response)) => host.accepted(&request, response),
         Ok(Err(_)) => Response::Error("the daemon is shutting down".to_owned()),

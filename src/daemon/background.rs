@@ -1,9 +1,9 @@
 //! Everything that may take its time, on two threads that end with the process.
 //!
-//! "effects" runs the control socket's server and the checks ([`super::probes`]) in a runtime of its
-//! own. "notify" talks to the service
-//! manager, which may not be reading: it gets its notices over a bounded channel, and one that does
-//! not fit is dropped. A status line is outdated by the next anyway.
+//! "effects" runs the control socket's server, the checks ([`super::probes`]) and the hooks
+//! ([`crate::hook`]) in a runtime of its own. "notify" talks to the service manager, which may not be
+//! reading: it gets its notices over a bounded channel, and one that does not fit is dropped. A status
+//! line is outdated by the next anyway.
 
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -67,7 +67,7 @@ impl Background {
                 if let Err(error) = outcome {
                     tracing::error!("the control socket is dead, `vipd status` too: {error}");
                 }
-                // Checks live here too.
+                // Checks and hooks live here too.
                 std::future::pending::<()>().await;
             });
         })?;

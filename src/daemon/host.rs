@@ -1,5 +1,5 @@
 //! The daemon's side of the control socket: who may do what, and what only files and the wall clock
-//! know. Runs on the effects thread.
+//! know. What completes a status may take its time, the rest runs on the effects thread.
 
 use std::collections::BTreeSet;
 use std::io;

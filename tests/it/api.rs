@@ -3,12 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use vipd::api::client::{AskError, ask};
 use vipd::api::protocol::{Request, Response};
 use vipd::api::server::{self, Ask, Client, Host, MOST_CLIENTS};
@@ -17,12 +16,16 @@ use vipd::status::{Changes, Daemon, Snapshot};
 
 /// A server on a thread of its own; the control loop behind it answers while `alive`.
 fn serve(run_dir: &Path, alive: Arc<AtomicBool>) {
+    serve_as(Arc::new(Stub), run_dir, alive);
+}
+
+fn serve_as(host: Arc<dyn Host>, run_dir: &Path, alive: Arc<AtomicBool>) {
     let listener = UnixListener::bind(run_dir.join(SOCKET_NAME)).unwrap();
     listener.set_nonblocking(true).unwrap();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
-            let (asks, mut inbox) = mpsc::channel::<Ask>(MOST_CLIENTS);
+            let (asks, mut inbox) = tokio::sync::mpsc::channel::<Ask>(MOST_CLIENTS);
             tokio::spawn(async move {
                 let mut unanswered = Vec::new();
                 while let Some(ask) = inbox.recv().await {
@@ -40,7 +43,7 @@ fn serve(run_dir: &Path, alive: Arc<AtomicBool>) {
                 }
             });
             let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-            server::serve(listener, asks, Arc::new(Stub)).await
+            server::serve(listener, asks, host).await
         })
     });
 }
@@ -65,6 +68,25 @@ impl Host for Stub {
             Request::Reload => Response::ReloadRefused("a.conf:3: nonsense".into()),
             _ => response,
         }
+    }
+}
+
+/// Completes no snapshot before somebody else's reload has been answered.
+struct Slow(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
+
+impl Host for Slow {
+    fn complete(&self, snapshot: &mut Snapshot) {
+        let reloaded = self.0.lock().unwrap().recv_timeout(Duration::from_secs(10));
+        snapshot.daemon.log_lines_lost = u64::from(reloaded.is_ok());
+    }
+
+    fn permits(&self, _: Client, _: &Request) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn accepted(&self, _: &Request, response: Response) -> Response {
+        self.1.send(()).unwrap();
+        response
     }
 }
 
@@ -99,6 +121,18 @@ fn a_status_makes_the_round_trip() {
     let mut expected = snapshot();
     expected.daemon.log_lines_lost = 5;
     assert_eq!(ask(dir.path(), &Request::Status).unwrap(), Response::Status(Box::new(expected)));
+}
+
+#[test]
+fn a_status_that_takes_long_holds_up_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reloaded, seen) = mpsc::channel();
+    let host = Slow(Mutex::new(seen), reloaded);
+    serve_as(Arc::new(host), dir.path(), Arc::new(AtomicBool::new(true)));
+    let mut slow = UnixStream::connect(dir.path().join(SOCKET_NAME)).unwrap();
+    slow.write_all(b"{\"request\":\"status\"}\n").unwrap();
+    ask(dir.path(), &Request::Reload).unwrap();
+    assert_eq!(hear(&mut slow)["status"]["daemon"]["log_lines_lost"], 1);
 }
 
 #[test]

@@ -43,8 +43,8 @@ impl Live {
     }
 
     /// The guard learns of the process of `command` from itself.
-    pub(super) fn expect(&self, command: &mut Command) {
-        self.lock().tell(|guard| guard.expect(command));
+    pub(super) fn await_group_of(&self, command: &mut Command) {
+        self.lock().tell(|guard| guard.await_group_of(command));
     }
 
     /// The command could not be started.

@@ -48,7 +48,7 @@ impl Guard {
 
     /// The process of `command` will announce its group before it runs the program: the daemon can
     /// be killed before it knows that number.
-    pub(super) fn expect(&mut self, command: &mut Command) -> io::Result<()> {
+    pub(super) fn await_group_of(&mut self, command: &mut Command) -> io::Result<()> {
         self.say(STARTING)?;
         announce(command, self.line.try_clone()?);
         Ok(())

@@ -135,7 +135,7 @@ fn serve(request: Request, live: &Live, runtime: &Handle) {
         return;
     }
     let mut command = prepared.command(stdio);
-    live.expect(&mut command);
+    live.await_group_of(&mut command);
     let result = command.spawn().map_err(|error| {
         live.not_started();
         prepared.explain(&error)
