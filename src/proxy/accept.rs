@@ -14,6 +14,7 @@ use super::session::{Entry, Opening, Session, Stage};
 use super::settings::{ListenerId, Protocol};
 use super::worker::{Timer, Token, Worker};
 use crate::sys::epoll::Ready;
+use crate::sys::tcp::Bind;
 use crate::sys::{cause, tcp};
 
 /// Connections taken from one socket before others get their turn.
@@ -26,6 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A listening socket of one worker.
 #[derive(Debug)]
 pub(super) struct Door {
+    bind: Bind,
     socket: OwnedFd,
     gate: Arc<Gate>,
     state: State,
@@ -80,7 +82,7 @@ fn classify(error: &io::Error) -> Failure {
 }
 
 impl Worker {
-    pub(super) fn add_door(&mut self, gate: &Arc<Gate>, socket: OwnedFd) {
+    pub(super) fn add_door(&mut self, gate: &Arc<Gate>, bind: Bind, socket: OwnedFd) {
         let place = self.doors.iter().position(Option::is_none).unwrap_or(self.doors.len());
         if let Err(error) = self.poller.add(&socket, Token::Door(place).pack(), Ready::IN) {
             tracing::error!("watch a listening socket: {}", cause(&error));
@@ -88,23 +90,35 @@ impl Worker {
         }
         gate.doors.fetch_add(1, Ordering::Relaxed);
         let gate = Arc::clone(gate);
-        let door = Some(Door { socket, gate, state: State::Open, pause: PAUSE });
+        let door = Some(Door { bind, socket, gate, state: State::Open, pause: PAUSE });
         match self.doors.get_mut(place) {
             Some(free) => *free = door,
             None => self.doors.push(door),
         }
     }
 
-    /// Close a listener's sockets, once what waits in them has been taken: the kernel would reset
-    /// it.
-    pub(super) fn close_doors(&mut self, listener: ListenerId) {
+    /// Close a listener's sockets but those at `kept`, once what waits in them has been taken: the
+    /// kernel would reset it.
+    pub(super) fn close_doors(&mut self, listener: ListenerId, kept: &[Bind]) {
         for number in 0..self.doors.len() {
-            if self.door(number).is_some_and(|door| door.gate.id == listener) {
+            let closes = |door: &Door| door.gate.id == listener && !kept.contains(&door.bind);
+            if self.doors.get(number).and_then(Option::as_ref).is_some_and(closes) {
                 self.accept(number);
                 self.close_door(number);
                 self.timers.retain(|(_, timer)| *timer != Timer::Door(number));
             }
         }
+    }
+
+    /// Have a listener's sockets treat connections as it is set now.
+    pub(super) fn refit_doors(&mut self, gate: &Gate) {
+        let settings = gate.settings();
+        for door in self.doors.iter().flatten().filter(|door| door.gate.id == gate.id) {
+            if let Err(error) = tcp::refit(&door.socket, settings.backlog, settings.client) {
+                tracing::warn!("{}: change a listening socket: {}", settings.name, cause(&error));
+            }
+        }
+        self.reopen_full(gate.id);
     }
 
     fn close_door(&mut self, number: usize) {
@@ -143,7 +157,7 @@ impl Worker {
                     Failure::Gone => gate.lane(self.number).aborted.one(),
                     Failure::Starved => return self.starve(number, &gate, &error),
                     Failure::Broken => {
-                        let name = &gate.settings.name;
+                        let name = &gate.settings().name;
                         tracing::error!("{name}: a listening socket is dead: {}", cause(&error));
                         return self.close_door(number);
                     }
@@ -156,7 +170,7 @@ impl Worker {
         gate.lane(self.number).starved.one();
         let Some(door) = self.door(number) else { return };
         if door.pause == PAUSE {
-            let name = &gate.settings.name;
+            let name = &gate.settings().name;
             tracing::warn!("{name}: connections wait to be accepted: {}", cause(error));
         }
         let at = self.now
@@ -207,7 +221,8 @@ impl Worker {
             return tcp::reset(client);
         }
         let mut client = Peer::new(client);
-        let opening = match gate.settings.protocol {
+        let settings = gate.settings();
+        let opening = match settings.protocol {
             Protocol::Tcp => Opening::new(Stage::Seeking, self.now, None),
             Protocol::Postgres => {
                 // To be watched tells whether the first message is there.
@@ -227,8 +242,8 @@ impl Worker {
             since: seconds,
             active: seconds,
         };
-        if gate.settings.protocol == Protocol::Postgres {
-            let due = self.now + gate.settings.first_message;
+        if settings.protocol == Protocol::Postgres {
+            let due = self.now + settings.first_message;
             self.set_due(key, &mut session, Some(due));
         }
         self.entries.put(key, Entry::Session(session));

@@ -25,12 +25,13 @@ impl Worker {
         let request: Arc<[u8]> = request.into();
         let waits = self.entries.reserve();
         let due = self.now + LIMIT;
+        let liveness = gate.settings().server;
         let mut servers = 0;
         for server in &published.view.servers {
             if published.sessions(server.id) == 0 {
                 continue;
             }
-            let Ok(socket) = tcp::connect(server.address, gate.settings.server) else { continue };
+            let Ok(socket) = tcp::connect(server.address, liveness) else { continue };
             let key = self.entries.reserve();
             let token = Token::Server(key).pack();
             if self.poller.add(&socket, token, INTEREST | Ready::OUT).is_err() {

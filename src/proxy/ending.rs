@@ -126,7 +126,7 @@ impl Worker {
         let mut more = false;
         let mut idle = Vec::new();
         for (key, session) in self.sessions() {
-            let settings = &session.seat.gate().settings;
+            let settings = session.seat.gate().settings();
             let half = (session.up.done != session.down.done).then_some(settings.half_closed);
             let limits = [settings.idle, half.flatten()];
             let Some(limit) = limits.into_iter().flatten().min() else { continue };
@@ -141,7 +141,7 @@ impl Worker {
                 self.end(key, session, End::Idle);
             }
         }
-        if more || self.locals.values().any(|local| local.gate.settings.idle.is_some()) {
+        if more || self.locals.values().any(|local| local.gate.settings().idle.is_some()) {
             self.sweep_soon();
         }
     }

@@ -2,8 +2,8 @@
 //! together.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::counters::{Counters, Lane};
 use super::settings::{Listener, ListenerId};
@@ -13,7 +13,7 @@ use crate::pool::{PoolView, ServerId};
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) id: ListenerId,
-    pub(super) settings: Listener,
+    settings: RwLock<Arc<Listener>>,
     /// Clients that wait for a server.
     pub(super) waiting: AtomicU32,
     /// Listening sockets of all workers that have not failed.
@@ -28,7 +28,7 @@ impl Gate {
     pub(super) fn new(id: ListenerId, settings: Listener, workers: usize) -> Gate {
         Gate {
             id,
-            settings,
+            settings: RwLock::new(Arc::new(settings)),
             waiting: AtomicU32::new(0),
             doors: AtomicU32::new(0),
             full: AtomicBool::new(false),
@@ -37,9 +37,18 @@ impl Gate {
         }
     }
 
+    /// How connections are treated from now on.
+    pub(super) fn settings(&self) -> Arc<Listener> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn change(&self, settings: Listener) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
     /// A place for one more connection, until it is dropped.
     pub(super) fn enter(self: &Arc<Gate>) -> Option<Seat> {
-        take(&self.connections, self.settings.maxconn).then(|| Seat(Arc::clone(self)))
+        take(&self.connections, self.settings().maxconn).then(|| Seat(Arc::clone(self)))
     }
 
     /// The counters of one worker.

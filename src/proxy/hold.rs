@@ -41,7 +41,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    fn new(hold: Hold, workers: usize, now: Instant) -> Pace {
+    pub(super) fn new(hold: Hold, workers: usize, now: Instant) -> Pace {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let burst = (hold.burst / workers).max(1);
         let per_second = (hold.per_second / workers).max(1);

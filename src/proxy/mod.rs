@@ -30,7 +30,7 @@ mod settings;
 mod slab;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -163,6 +163,23 @@ pub struct ServerState {
     pub failures: u64,
 }
 
+/// Sessions that end because their addresses go.
+#[derive(Debug)]
+pub struct Left {
+    left: Receiver<()>,
+    since: Instant,
+}
+
+impl Left {
+    /// Wait until they have ended, at most until `limit` has passed since it was ordered.
+    pub fn wait(self, limit: Duration) {
+        // Nothing is ever sent: it ends when every worker has dropped its end.
+        let _ = self.left.recv_timeout(limit.saturating_sub(self.since.elapsed()));
+    }
+}
+
+type Share = Vec<(Bind, OwnedFd)>;
+
 /// The workers, from outside. Dropping it stops them, and ends all sessions.
 #[derive(Debug)]
 pub struct Proxy {
@@ -227,26 +244,7 @@ impl Proxy {
         id: ListenerId,
         listener: Listener,
     ) -> Result<Vec<SocketAddr>, OpenError> {
-        let mut shares: Vec<Vec<OwnedFd>> = self.workers.iter().map(|_| Vec::new()).collect();
-        let mut addresses = Vec::new();
-        for bind in &listener.binds {
-            let mut open = || {
-                let mut bind = bind.clone();
-                if bind.address.port() != 0 {
-                    tcp::vacant(&bind)?;
-                }
-                for share in &mut shares {
-                    let socket = tcp::listen(&bind, listener.backlog, listener.client)?;
-                    bind.address = tcp::local(&socket).unwrap_or(bind.address);
-                    share.push(socket);
-                }
-                Ok(bind.address)
-            };
-            let listener = Arc::clone(&listener.name);
-            let address =
-                open().map_err(|source| OpenError { address: bind.address, listener, source })?;
-            addresses.push(address);
-        }
+        let (shares, addresses) = self.sockets(&listener, &[])?;
         let gate = Arc::new(Gate::new(id, listener, self.workers.len()));
         self.gates.insert(id, Arc::clone(&gate));
         for (worker, share) in self.workers.iter().zip(shares) {
@@ -254,6 +252,58 @@ impl Proxy {
         }
         self.wake();
         Ok(addresses)
+    }
+
+    /// Treat a listener's connections so from now on, and listen where it says now. Sockets it had
+    /// already keep what waits in them. Sessions go on.
+    ///
+    /// # Errors
+    /// The first new address that cannot be listened on; then nothing changes.
+    pub fn change(&mut self, id: ListenerId, listener: Listener) -> Result<(), OpenError> {
+        let Some(gate) = self.gates.get(&id) else { return Ok(()) };
+        let (shares, _) = self.sockets(&listener, &gate.settings().binds)?;
+        gate.change(listener);
+        for (worker, share) in self.workers.iter().zip(shares) {
+            worker.order(Order::Change(id, share));
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// For each worker the sockets of a listener where it does not listen yet; and where they are.
+    fn sockets(
+        &self,
+        listener: &Listener,
+        open: &[Bind],
+    ) -> Result<(Vec<Share>, Vec<SocketAddr>), OpenError> {
+        let mut shares: Vec<Share> = self.workers.iter().map(|_| Vec::new()).collect();
+        let mut addresses = Vec::new();
+        let ours: BTreeSet<u16> = self
+            .gates
+            .values()
+            .flat_map(|gate| {
+                gate.settings().binds.iter().map(|b| b.address.port()).collect::<Vec<_>>()
+            })
+            .collect();
+        for configured in listener.binds.iter().filter(|bind| !open.contains(bind)) {
+            let mut open = || {
+                let mut bind = configured.clone();
+                // Our own sockets share it with us.
+                if bind.address.port() != 0 && !ours.contains(&bind.address.port()) {
+                    tcp::vacant(&bind)?;
+                }
+                for share in &mut shares {
+                    let socket = tcp::listen(&bind, listener.backlog, listener.client)?;
+                    bind.address = tcp::local(&socket).unwrap_or(bind.address);
+                    share.push((configured.clone(), socket));
+                }
+                Ok(bind.address)
+            };
+            let (address, listener) = (configured.address, Arc::clone(&listener.name));
+            let opened = open().map_err(|source| OpenError { address, listener, source });
+            addresses.push(opened?);
+        }
+        Ok((shares, addresses))
     }
 
     /// Give a listener a new view of its servers. New connections follow it at once, and sessions
@@ -278,10 +328,13 @@ impl Proxy {
     }
 
     /// End the sessions whose clients connected to one of these addresses, on both sides: this host
-    /// is about to lose them. Call it before the addresses go, or the clients cannot be told.
-    pub fn leave(&self, addresses: &[IpAddr]) {
+    /// is about to lose them. The addresses may go when this is done; before, or clients cannot be
+    /// told.
+    pub fn leave(&self, addresses: &[IpAddr]) -> Left {
         let addresses: Arc<[IpAddr]> = addresses.iter().map(IpAddr::to_canonical).collect();
-        self.order(|| Order::Leave(Arc::clone(&addresses)));
+        let (until_done, left) = mpsc::channel();
+        self.order(|| Order::Leave(Arc::clone(&addresses), until_done.clone()));
+        Left { left, since: Instant::now() }
     }
 
     /// A listener now.

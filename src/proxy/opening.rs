@@ -109,7 +109,7 @@ impl Worker {
             let Some(claim) = claim else {
                 return self.wait(key, session, &gate, Lack::Full);
             };
-            match tcp::connect(server.address, gate.settings.server) {
+            match tcp::connect(server.address, gate.settings().server) {
                 Ok(socket) => {
                     session.claim = Some(claim);
                     self.connect(key, session, &gate, socket)?;
@@ -184,7 +184,7 @@ impl Worker {
         if connected {
             self.connected(key, session);
         } else {
-            let due = self.now + gate.settings.connect_timeout;
+            let due = self.now + gate.settings().connect_timeout;
             self.set_due(key, session, Some(due));
         }
         ControlFlow::Continue(())
@@ -362,7 +362,7 @@ impl Worker {
     /// Stand in the queue until there is a server, or time is up.
     fn wait(&mut self, key: Key, session: &mut Session, gate: &Gate, lack: Lack) -> Step {
         let Some(opening) = &mut session.opening else { return LATER };
-        let hold = &gate.settings.hold;
+        let hold = gate.settings().hold;
         let limit = if lack == Lack::Full { hold.full } else { hold.unavailable };
         let deadline = opening.since + limit;
         opening.stage = Stage::Waiting;
@@ -482,7 +482,7 @@ impl Worker {
         let view = self.locals.get(&gate.id).and_then(|local| local.published.as_ref());
         let (code, message) = match (end, opening.lack) {
             (End::Overflow, _) => {
-                let most = gate.settings.hold.most;
+                let most = gate.settings().hold.most;
                 (TOO_MANY, format!("{most} clients wait for a server already"))
             }
             (_, Lack::Full) => {

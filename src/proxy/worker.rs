@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::accept::Door;
 use super::gate::{Claim, Gate, Published};
-use super::hold::{Queue, RETRY};
+use super::hold::{Pace, Queue, RETRY};
 use super::relay::{Broken, Means, Pumped};
 use super::session::{End, Entry, Hint, Session, Stage};
 use super::settings::{ListenerId, Splice};
@@ -22,7 +22,7 @@ use super::slab::{Key, Slab};
 use super::{HintSink, Hinted, Phase, Remaining, SessionInfo};
 use crate::pool::{Fate, ServerId, Turns, fate};
 use crate::sys::epoll::{Poller, Ready, Waker};
-use crate::sys::tcp;
+use crate::sys::tcp::{self, Bind};
 
 /// How often idle sessions are looked for.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);
@@ -30,11 +30,13 @@ pub(super) const SWEEP: Duration = Duration::from_secs(1);
 /// What others ask of a worker.
 #[derive(Debug)]
 pub(super) enum Order {
-    Open(Arc<Gate>, Vec<OwnedFd>),
+    Open(Arc<Gate>, Vec<(Bind, OwnedFd)>),
+    /// Its settings are others; here are the sockets for what it did not listen on before.
+    Change(ListenerId, Vec<(Bind, OwnedFd)>),
     Publish(ListenerId, Arc<Published>),
     Close(ListenerId, Remaining),
-    /// End the sessions that came in by these addresses.
-    Leave(Arc<[IpAddr]>),
+    /// End the sessions that came in by these addresses, then drop the sender.
+    Leave(Arc<[IpAddr]>, Sender<()>),
     List(usize, Sender<Vec<SessionInfo>>),
     Stop,
 }
@@ -236,9 +238,10 @@ impl Worker {
         while let Ok(order) = self.inbox.try_recv() {
             match order {
                 Order::Open(gate, sockets) => self.open_listener(gate, sockets),
+                Order::Change(listener, sockets) => self.change_listener(listener, sockets),
                 Order::Publish(listener, published) => self.take_view(listener, &published),
                 Order::Close(listener, remaining) => self.close_listener(listener, remaining),
-                Order::Leave(addresses) => self.leave(&addresses),
+                Order::Leave(addresses, _until_done) => self.leave(&addresses),
                 Order::List(most, to) => {
                     // Whoever asked may have gone.
                     let _ = to.send(self.list(most));
@@ -252,18 +255,32 @@ impl Worker {
         true
     }
 
-    fn open_listener(&mut self, gate: Arc<Gate>, sockets: Vec<OwnedFd>) {
+    fn open_listener(&mut self, gate: Arc<Gate>, sockets: Vec<(Bind, OwnedFd)>) {
         let id = gate.id;
-        for socket in sockets {
-            self.add_door(&gate, socket);
+        let settings = gate.settings();
+        for (bind, socket) in sockets {
+            self.add_door(&gate, bind, socket);
         }
         let workers = self.wakers.len();
-        let queue = Queue::new(gate.settings.hold, workers, self.now);
+        let queue = Queue::new(settings.hold, workers, self.now);
         let turns = Turns::starting_at(u32::try_from(self.number).unwrap_or_default());
-        if gate.settings.idle.is_some() {
+        if settings.idle.is_some() {
             self.sweep_soon();
         }
         self.locals.insert(id, Local { gate, published: None, turns, queue });
+    }
+
+    fn change_listener(&mut self, listener: ListenerId, added: Vec<(Bind, OwnedFd)>) {
+        let Some(local) = self.locals.get_mut(&listener) else { return };
+        let gate = Arc::clone(&local.gate);
+        let settings = gate.settings();
+        local.queue.pace = Pace::new(settings.hold, self.wakers.len(), self.now);
+        for (bind, socket) in added {
+            self.add_door(&gate, bind, socket);
+        }
+        self.close_doors(listener, &settings.binds);
+        self.refit_doors(&gate);
+        self.sweep_soon();
     }
 
     fn take_view(&mut self, listener: ListenerId, published: &Arc<Published>) {
@@ -298,7 +315,7 @@ impl Worker {
     }
 
     fn close_listener(&mut self, listener: ListenerId, remaining: Remaining) {
-        self.close_doors(listener);
+        self.close_doors(listener, &[]);
         self.end_all(|session| {
             let waits = session.opening.as_ref().is_some_and(|o| o.stage == Stage::Waiting);
             let ends = session.seat.gate().id == listener && (waits || remaining == Remaining::End);
@@ -440,7 +457,7 @@ impl Worker {
             if ended {
                 self.notice(session, Hint::Ended);
             }
-            if session.seat.gate().settings.half_closed.is_some() {
+            if session.seat.gate().settings().half_closed.is_some() {
                 self.sweep_soon();
             }
         }

@@ -77,6 +77,15 @@ pub fn listen(to: &Bind, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd
     Ok(socket)
 }
 
+/// Treat connections accepted from now on so.
+///
+/// # Errors
+/// The kernel's.
+pub fn refit(socket: &OwnedFd, backlog: u32, liveness: Liveness) -> io::Result<()> {
+    tune(socket, liveness)?;
+    Ok(open(socket, i32::try_from(backlog).unwrap_or(i32::MAX))?)
+}
+
 /// Whether nobody listens there: [`listen`] would share a port even with another program.
 ///
 /// # Errors

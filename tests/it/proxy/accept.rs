@@ -72,6 +72,40 @@ fn a_full_listener_leaves_clients_in_the_queue_until_there_is_room() {
 }
 
 #[test]
+fn a_changed_listener_keeps_its_sessions_and_what_waits_in_its_sockets() {
+    let mut settings = listener(Protocol::Tcp);
+    settings.maxconn = NonZeroU32::new(1);
+    let mut bench = Bench::new(settings.clone(), COPY, &[echo()]);
+    let mut first = bench.connect();
+    first.write_all(b"a").unwrap();
+    assert_eq!(read(&mut first, 1), b"a");
+    // Waits in the kernel's queue: there is room for one only.
+    let mut queued = bench.connect();
+    queued.write_all(b"b").unwrap();
+
+    let (taken, other) = listen();
+    settings.binds.push(other.into());
+    let error = bench.proxy.change(ID, settings.clone()).unwrap_err();
+    assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
+    assert_eq!(bench.state().connections, 1, "nothing has changed");
+    drop(taken);
+
+    settings.maxconn = None;
+    bench.proxy.change(ID, settings.clone()).unwrap();
+    assert_eq!(read(&mut queued, 1), b"b");
+    let mut by_other = connect(other);
+    by_other.write_all(b"c").unwrap();
+    assert_eq!(read(&mut by_other, 1), b"c");
+
+    settings.binds.remove(0);
+    bench.proxy.change(ID, settings).unwrap();
+    until("the first is closed", || std::net::TcpStream::connect(bench.address).is_err());
+    first.write_all(b"d").unwrap();
+    assert_eq!(read(&mut first, 1), b"d");
+    assert_eq!((bench.state().connections, bench.state().sockets), (3, 2));
+}
+
+#[test]
 fn a_closed_listener_keeps_or_ends_its_sessions() {
     for (remaining, kept) in [(Remaining::Keep, true), (Remaining::End, false)] {
         let mut bench = Bench::tcp(COPY, echo());

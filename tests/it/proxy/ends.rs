@@ -110,12 +110,12 @@ fn sessions_of_an_address_that_leaves_end_on_both_sides() {
     let (mut vip_server, _) = server.accept().unwrap();
     let mut own = connect(([127, 0, 0, 1], port).into());
     let (mut own_server, _) = server.accept().unwrap();
-    bench.proxy.leave(&[[127, 0, 0, 2].into()]);
+    bench.proxy.leave(&[[127, 0, 0, 2].into()]).wait(LONG);
+    assert_eq!(bench.state().counters.ended_here, 1, "it has ended when it is said to have");
     assert_eq!(read_to_reset(&mut vip), b"");
     assert_eq!(read_to_reset(&mut vip_server), b"");
     own.write_all(b"a").unwrap();
     assert_eq!(read(&mut own_server, 1), b"a");
-    assert_eq!(bench.state().counters.ended_here, 1);
 }
 
 #[test]
