@@ -17,8 +17,8 @@
 //! |---|---|---|
 //! | [`types`] | units and ranges as types | |
 //! | [`wire`] | bytes to values and back | types |
-//! | [`config`] | text to a checked configuration | types, import |
-//! | [`import`] | keepalived.conf to the raw configuration | config::{raw, diag}, types |
+//! | [`config`] | text to a checked configuration | types, pool, import |
+//! | [`import`] | keepalived.conf to the raw configuration | config::{raw, diag}, pool, types |
 //! | [`track`] | what moves a priority | types, config |
 //! | [`status`] | the one status type | types |
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::explain::{self, Explained, JsonSetting, JsonStatement};
+use super::listeners::{self, JsonListener};
 use super::render::missing;
 use super::sources::FileSystem;
 use super::{complain, exit, pair, write};
@@ -185,7 +186,10 @@ fn text(found: &Found<'_>, color: bool) -> String {
         return text;
     };
     let Loaded { config, dropped, .. } = loaded;
-    text.push_str(&table(config));
+    if !config.routers.is_empty() {
+        text.push_str(&table(config));
+    }
+    text.push_str(&listeners::table(config));
     let has_password = |r: &Arc<RouterConfig>| matches!(r.dialect, Dialect::V2(AuthV2::Pass(_)));
     if config.routers.iter().any(has_password) {
         text.push_str(
@@ -197,10 +201,16 @@ fn text(found: &Found<'_>, color: bool) -> String {
         text.push('\n');
     }
     let routers = plural(config.routers.len(), "virtual router");
+    let listeners = plural(config.listeners.len(), "listener");
+    let contents = match (config.routers.is_empty(), config.listeners.is_empty()) {
+        (_, true) => routers,
+        (true, false) => listeners,
+        (false, false) => format!("{routers}, {listeners}"),
+    };
     let summary = if warnings == 0 {
-        format!("ok: {routers}\n")
+        format!("ok: {contents}\n")
     } else {
-        format!("usable: {routers}, {}\n", plural(warnings, "warning"))
+        format!("usable: {contents}, {}\n", plural(warnings, "warning"))
     };
     text.push_str(&summary);
     text
@@ -216,12 +226,17 @@ fn table(config: &Config) -> String {
         ["ROUTER", "INTERFACE", "VRID", "VERSION", "PRIORITY", "INTERVAL", "PREEMPT", "ADDRESSES"];
     let mut rows = vec![heading.map(str::to_owned)];
     rows.extend(config.routers.iter().map(|router| row(router)));
+    aligned(&rows)
+}
+
+/// Rows of as many cells, in columns.
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
-    for row in &rows {
+    for row in rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
@@ -265,6 +280,7 @@ pub(super) struct Json<'a> {
     warnings: usize,
     diagnostics: Vec<Report>,
     routers: Vec<JsonRouter<'a>>,
+    listeners: Vec<JsonListener<'a>>,
     /// What `--lenient` did without.
     settings_dropped: &'a [String],
     routers_left_out: Vec<String>,
@@ -316,6 +332,7 @@ fn json(found: &Found<'_>) -> String {
         warnings: found.warnings,
         diagnostics: found.diagnostics.iter().map(|d| d.report(map)).collect(),
         routers: routers.collect(),
+        listeners: found.usable.map_or_else(Vec::new, |loaded| listeners::json(&loaded.config)),
         settings_dropped: found.usable.map_or(&[], |loaded| &loaded.dropped.settings),
         routers_left_out: found.usable.map_or_else(Vec::new, |loaded| loaded.dropped.left_out()),
         statements,

@@ -9,6 +9,7 @@ mod explain;
 mod fold;
 mod generate;
 mod keepalived;
+mod listeners;
 mod operate;
 mod pair;
 pub mod reload;

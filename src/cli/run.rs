@@ -9,6 +9,7 @@ use super::check::{self, CheckArgs};
 use super::render::missing;
 use super::sources::FileSystem;
 use super::{RUN_DIR, complain, exit, keepalived, upgrade};
+use crate::config::diag::Diagnostic;
 use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError};
 use crate::log::{Log, LogFormat};
@@ -105,7 +106,7 @@ impl Args {
     /// Read the files; what the command line says goes before.
     fn load(&self) -> Result<Loaded, Failed> {
         let sources = FileSystem { config_id: self.config_id.clone() };
-        let mut loaded = load_as(&sources, &self.config, self.reading())?;
+        let mut loaded = without_proxy(load_as(&sources, &self.config, self.reading())?)?;
         let process = &mut loaded.config.globals.process;
         process.realtime &= !self.no_realtime;
         let keepalived::Options { namespace, umask, .. } = &self.keepalived;
@@ -113,6 +114,20 @@ impl Args {
         process.umask = umask.or(process.umask);
         Ok(loaded)
     }
+}
+
+/// Listeners are checked and converted, but nothing opens them: a daemon that passed over them in
+/// silence would leave clients in front of a closed port.
+fn without_proxy(loaded: Loaded) -> Result<Loaded, Failed> {
+    let names: Vec<&str> = loaded.config.listeners.iter().map(|l| l.name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(loaded);
+    }
+    let text = format!("this version opens no listeners: {}", names.join(", "));
+    let error = Diagnostic::general(text)
+        .help("give `vipd run` the VRRP configuration only, and leave HAProxy in place");
+    let Loaded { statements, map, .. } = loaded;
+    Err(Failed { diagnostics: vec![error], map, statements, unreadable: false })
 }
 
 /// Daemons with different names do not get into each other's way.

@@ -8,6 +8,7 @@ mod clashes;
 mod groups;
 mod interfaces;
 mod notify;
+mod proxy;
 mod references;
 mod statics;
 mod trackers;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use addresses::most_addresses;
+pub(super) use proxy::UNITS;
 
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
 use super::model::{AnnounceConfig, Config, Globals, Preempt, RouterConfig, Strict};
@@ -88,6 +90,7 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     let pacing = interfaces::pacing(&raw.pacing, &mut found);
     // What is wrong about the host alone has been left out: the routers can do without.
     found.iter_mut().skip(before).for_each(Diagnostic::alone);
+    let (clusters, listeners) = proxy::proxy(raw, &mut found);
     let usable = found.iter().all(|d| d.severity != Severity::Error || d.reach == Reach::Setting);
     diagnostics.append(&mut found);
     usable.then(|| Config {
@@ -100,6 +103,8 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         groups,
         fifos,
         mail,
+        clusters,
+        listeners,
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod globals;
 mod notify;
+mod proxy;
 mod router;
 mod table;
 mod track;
@@ -55,6 +56,8 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
         groups: _,
         fifos: _,
         mail: _,
+        clusters,
+        listeners,
     } = config;
     let mut tables = Vec::new();
     tables.extend(globals::globals(globals, &raw.globals, map));
@@ -88,6 +91,12 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     }
     tables.extend(raw.fifos.iter().map(|fifo| notify::fifo(fifo, map)));
     tables.extend(raw.mail.as_ref().map(|mail| notify::mail(mail, map)));
+    for (own, raw) in clusters.iter().zip(&raw.clusters) {
+        tables.push(proxy::cluster(own, raw, map)?);
+    }
+    for (own, raw) in listeners.iter().zip(&raw.listeners) {
+        tables.push(proxy::listener(own, raw, loaded)?);
+    }
     let body = tables.join("\n");
     let repeated = read_back(&body, config)?;
     let is_new = |d: &&Diagnostic| repeated.iter().all(|again| again.message != d.message);

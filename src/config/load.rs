@@ -230,7 +230,7 @@ fn finish(
         let severity = if failed { Severity::Error } else { Severity::Warning };
         out.push(Diagnostic { severity, ..general });
     }
-    if raw.routers.is_empty() && !failed {
+    if raw.routers.is_empty() && raw.listeners.is_empty() && !failed {
         let nothing = if dropped.routers.is_empty() {
             nothing_to_do(&map, others)
         } else {
@@ -252,10 +252,11 @@ fn nothing_to_do(map: &SourceMap, others: usize) -> Diagnostic {
     if names.is_empty() {
         return Diagnostic::general("no configuration file is given");
     }
-    let text = format!("nothing to do: no virtual router in {}", names.join(", "));
+    let text = format!("nothing to do: no virtual router and no listener in {}", names.join(", "));
     Diagnostic::general(text)
         .help("keepalived.conf: add a `vrrp_instance NAME { … }` block")
-        .help("vipd.toml: add a `[vrrp.NAME]` table")
+        .help("vipd.toml: add a `[vrrp.NAME]` or a `[listener.NAME]` table")
+        .help("haproxy.cfg: add a `listen NAME` section")
 }
 
 fn unknown_format(file: FileId, text: &str) -> Diagnostic {

@@ -3,6 +3,7 @@
 //! Built only by [`super::check`]; every value here has been explained to the user already if it
 //! differs from what the file seems to say.
 
+mod proxy;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,11 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use proxy::{
+    BindConfig, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig,
+    MOST_LEASE, Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
+    ServerConfig,
+};
 pub use track::{
     GroupConfig, Namespace, OnTimeout, Rhythm, TrackRef, TrackedInterface, TrackerConfig,
     TrackerKey, Weight,
@@ -41,6 +47,10 @@ pub struct Config {
     pub fifos: Vec<FifoConfig>,
     /// Where mail goes, if it goes anywhere.
     pub mail: Option<MailConfig>,
+    /// Whom listeners connect their clients to, in the order of the file.
+    pub clusters: Vec<Arc<ClusterConfig>>,
+    /// Where clients connect to, in the order of the file.
+    pub listeners: Vec<Arc<ListenerConfig>>,
 }
 
 /// The receive buffer of a socket unless the configuration says otherwise, in bytes: room for a stall

@@ -5,12 +5,17 @@
 //! depends on one dialect's habits (keepalived's `state`, its rounding) are resolved before.
 
 mod notify;
+mod proxy;
 mod track;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+pub use proxy::{
+    RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawServer, RawTls,
+};
 
 use super::diag::{Span, Spanned};
 use super::model::{Release, RouterFlag, Strict};
@@ -44,6 +49,10 @@ pub struct Raw {
     pub fifos: Vec<RawFifo>,
     /// `[mail]`, and what `global_defs` says about mail.
     pub mail: Option<RawMail>,
+    /// `[cluster.NAME]`, and what a haproxy.cfg says about servers.
+    pub clusters: Vec<RawCluster>,
+    /// `[listener.NAME]`, and the `listen` and `frontend` sections of a haproxy.cfg.
+    pub listeners: Vec<RawListener>,
 }
 
 /// Settings of the whole daemon.

@@ -5,8 +5,10 @@
 
 mod host;
 mod notify;
+mod proxy;
 mod track;
 
+pub(super) use proxy::{BALANCES, CHECKS, ON_DOWN, PROTOCOLS, ROLES};
 pub(super) use track::MATCHES;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,6 +28,7 @@ use super::raw::{
     Raw, RawAddress, RawAnnounce, RawPeer, RawPeers, RawReceiveBuffer, RawRouter, Secret, Words,
     broadcast_of, keys,
 };
+use crate::pool::Wants;
 use crate::types::{Cidr, V3Checksum};
 
 /// The tables of vipd.toml and their keys: what "did you mean" offers and what vipd.toml(5) must
@@ -56,10 +59,27 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("track.haproxy.NAME", keys::HAPROXY),
     ("an entry", track::REFERENCE),
     ("group.NAME", track::GROUP),
+    ("cluster.NAME", proxy::CLUSTER),
+    ("a member", proxy::MEMBER),
+    ("listener.NAME", proxy::LISTENER),
+    ("a place to listen at", proxy::BIND),
+    ("a server", proxy::SERVER),
+    ("client", proxy::LIVENESS),
 ];
 
-const TOP: &[&str] =
-    &["global", "interface", "pacing", "static", "vrrp", "track", "group", "fifo", "mail"];
+const TOP: &[&str] = &[
+    "global",
+    "interface",
+    "pacing",
+    "static",
+    "vrrp",
+    "track",
+    "group",
+    "fifo",
+    "mail",
+    "cluster",
+    "listener",
+];
 
 const GLOBAL: &[&str] = &[
     "router_id",
@@ -180,6 +200,12 @@ pub(super) const ROUTER_FLAGS: &[(&str, RouterFlag)] = &[
 pub(super) const SCOPES: &[(&str, u8)] =
     &[("global", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
 
+/// What a role is called.
+#[must_use]
+pub fn role_word(wants: Wants) -> &'static str {
+    word_for(ROLES, &wants).unwrap_or_default()
+}
+
 /// The word that `choices` has for a value.
 pub(super) fn word_for<T: PartialEq>(
     choices: &'static [(&'static str, T)],
@@ -253,7 +279,9 @@ impl Reader<'_> {
                 "vrrp" => self.routers(value, raw),
                 "track" => self.trackers(value, raw),
                 "group" => self.groups(value, raw),
-                "listen" | "cluster" | "status" | "include" => {
+                "cluster" => self.clusters(value, raw),
+                "listener" => self.listeners(value, raw),
+                "listen" | "status" | "include" => {
                     let text = format!("`{key}` is not supported by this version");
                     let span = self.span(span);
                     self.out.push(Diagnostic::error(span, text));

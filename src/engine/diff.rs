@@ -66,6 +66,8 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             groups,
             fifos,
             mail,
+            clusters: _,
+            listeners: _,
         } = config;
         [
             ("interface", settings::interfaces(interfaces)),

@@ -49,6 +49,8 @@ fn shown() -> BTreeSet<Place> {
             note(load(&Below::project(dir), &[name.into()], None));
         }
     }
+    let twice = ["toml-proxy.toml"; 2].map(PathBuf::from);
+    note(load(&Below::project("tests/golden/config"), &twice, None));
     for name in golden_files("tests/golden/lenient") {
         note(leniently(&Below::project("tests/golden/lenient"), &name));
     }

@@ -114,6 +114,7 @@ pub(crate) fn dump(config: &Config) -> String {
     for (name, interface) in &config.interfaces {
         writeln!(out, "interface {name}: {interface:?}").unwrap();
     }
+    out.push_str(&crate::proxy_config::dump(config));
     for router in &config.routers {
         let RouterConfig {
             name,

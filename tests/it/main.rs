@@ -22,6 +22,7 @@ mod pair;
 mod pool;
 mod probe;
 mod proxy;
+mod proxy_config;
 mod reload_text;
 mod schema;
 mod status_render;

@@ -155,7 +155,8 @@ impl Reader<'_> {
         }
     }
 
-    fn pairs(&mut self, value: &Value<'_>) -> Vec<(Spanned<String>, Spanned<String>)> {
+    /// Names and what belongs to each.
+    pub(super) fn pairs(&mut self, value: &Value<'_>) -> Vec<(Spanned<String>, Spanned<String>)> {
         let Some(table) = self.table(value) else { return Vec::new() };
         entries(table)
             .into_iter()

@@ -1,0 +1,303 @@
+//! Clusters: who is asked, how and when.
+
+use std::fmt;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method};
+
+use super::Limits;
+use crate::config::checks::{
+    Check, ClientIdentity, Endpoint, Host, HttpCheck, HttpTarget, PostgresCheck, Statuses,
+    TcpCheck, Tls, Trust,
+};
+use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::model::{
+    ClusterConfig, Members, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
+};
+use crate::config::raw::{RawCheck, RawCluster, RawMember};
+
+/// Patroni's REST API, unless it is told otherwise.
+const PATRONI_PORT: NonZeroU16 = NonZeroU16::new(8008).unwrap();
+/// An API that runs a query for each answer is not asked more often.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// While something changes: gentle enough for a few seconds.
+const FAST: Duration = Duration::from_millis(100);
+/// With Patroni's own defaults another node may be promoted `ttl` less `loop_wait`, 20 s, after the
+/// last good answer; the rest is for ending the sessions.
+const SAFE_LEASE: Duration = Duration::from_secs(18);
+
+pub(super) fn cluster(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<ClusterConfig> {
+    let before = limits.out.len();
+    let check = raw.check.map_or(RawCheck::Patroni, |check| check.value);
+    let rhythm = rhythm(raw, check, limits);
+    let names = names(raw, limits.out);
+    let tls = tls(raw, check, limits.out);
+    let port = port(raw, limits);
+    let place = |member: &RawMember| probe_place(member, check, port);
+    let members = if check == RawCheck::Patroni {
+        patroni(raw, &names, tls.as_ref(), place, rhythm.interval, limits)
+    } else {
+        let request = request(raw, check, tls, limits.out);
+        plain_only(raw, limits.out);
+        let check_of = |member: &RawMember| {
+            let endpoint = place(member);
+            match check {
+                RawCheck::Patroni | RawCheck::None => None,
+                RawCheck::Tcp => Some(Check::Tcp(TcpCheck { endpoint })),
+                RawCheck::Postgres => Some(Check::Postgres(PostgresCheck { endpoint })),
+                RawCheck::Http => request.as_ref().map(|check| {
+                    let target = HttpTarget { endpoint, ..check.target.clone() };
+                    Check::Http(HttpCheck { target, ..check.clone() })
+                }),
+            }
+        };
+        let member = |(member, name): (&RawMember, &Arc<str>)| PlainMember {
+            name: Arc::clone(name),
+            address: member.address.value.clone(),
+            check: check_of(member)
+                .filter(|_| member.checked.is_none_or(|checked| checked.value))
+                .map(Arc::new),
+        };
+        Members::Plain(raw.members.iter().zip(&names).map(member).collect())
+    };
+    if raw.members.is_empty() && !raw.unreadable {
+        let text = format!("cluster {} has no members", quoted(&raw.name.value));
+        limits.out.push(
+            Diagnostic::error(raw.name.span, text).help("add `members = [\"10.0.0.11\", …]`"),
+        );
+    }
+    let right =
+        limits.out.iter().skip(before).all(|d| d.severity != crate::config::diag::Severity::Error);
+    let complete = right && !raw.members.is_empty();
+    complete.then(|| ClusterConfig { name: raw.name.value.clone(), members, rhythm })
+}
+
+/// The member's own name, or else its host.
+fn names(raw: &RawCluster, out: &mut Vec<Diagnostic>) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = Vec::new();
+    let mut spans: Vec<Span> = Vec::new();
+    for member in &raw.members {
+        let name = member_name(member);
+        if let Some(at) = names.iter().position(|other| **other == name) {
+            let text = format!("member {} exists twice", quoted(&name));
+            let first = spans.get(at).copied().unwrap_or(member.address.span);
+            out.push(
+                Diagnostic::error(member.address.span, text)
+                    .also(first, "first one")
+                    .help("give each its own `name`"),
+            );
+        }
+        names.push(name.into());
+        spans.push(member.address.span);
+    }
+    names
+}
+
+/// What a member is called.
+pub(in crate::config) fn member_name(member: &RawMember) -> String {
+    match &member.name {
+        Some(name) => name.value.clone(),
+        None => member.address.value.host.to_string(),
+    }
+}
+
+fn rhythm(raw: &RawCluster, check: RawCheck, limits: &mut Limits<'_>) -> ProbeRhythm {
+    let patroni = check == RawCheck::Patroni;
+    // Without roles, HAProxy's own: a server that serves anybody is asked gently.
+    let (interval, rise, fall) = if patroni { (1, 1, 3) } else { (2, 2, 3) };
+    let interval =
+        limits.time("interval", raw.interval, SHORTEST).unwrap_or(Duration::from_secs(interval));
+    let count = |limits: &mut Limits<'_>, what, raw, standard| {
+        let count = limits.number(what, raw, 1, 65_535).and_then(NonZeroU32::new);
+        count.or(NonZeroU32::new(standard)).unwrap_or(NonZeroU32::MIN)
+    };
+    ProbeRhythm {
+        interval,
+        down_interval: limits
+            .time("down_interval", raw.down_interval, SHORTEST)
+            .unwrap_or(interval),
+        timeout: limits.time("timeout", raw.timeout, SHORTEST).unwrap_or(interval),
+        rise: count(limits, "rise", raw.rise, rise),
+        fall: count(limits, "fall", raw.fall, fall),
+    }
+}
+
+fn port(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<NonZeroU16> {
+    let port = limits.number("probe_port", raw.probe_port, 1, 65_535)?;
+    u16::try_from(port).ok().and_then(NonZeroU16::new)
+}
+
+fn probe_place(member: &RawMember, check: RawCheck, port: Option<NonZeroU16>) -> Endpoint {
+    if let Some(probe) = &member.probe {
+        return probe.value.clone();
+    }
+    let Endpoint { host, port: own } = member.address.value.clone();
+    let standard = if check == RawCheck::Patroni { PATRONI_PORT } else { own };
+    Endpoint { host, port: port.unwrap_or(standard) }
+}
+
+fn patroni(
+    raw: &RawCluster,
+    names: &[Arc<str>],
+    tls: Option<&Tls>,
+    place: impl Fn(&RawMember) -> Endpoint,
+    interval: Duration,
+    limits: &mut Limits<'_>,
+) -> Members {
+    let api =
+        |endpoint| HttpTarget { endpoint, tls: tls.cloned(), host: None, headers: Vec::new() };
+    let members = raw.members.iter().zip(names).map(|(member, name)| PatroniMember {
+        name: Arc::clone(name),
+        address: member.address.value.clone(),
+        api: api(place(member)),
+    });
+    let members = members.collect();
+    let fast = limits.time("fast_interval", raw.fast_interval, SHORTEST);
+    let silence = limits.time("silence", raw.silence, SHORTEST);
+    let lease = limits.time("lease", raw.lease, Duration::from_secs(1));
+    limits.bytes(raw.max_lag.as_ref());
+    limits.time("max_lag_time", raw.max_lag_time, SHORTEST);
+    if let (Some(lease), Some(at)) = (lease, raw.lease)
+        && lease > SAFE_LEASE
+    {
+        limits.out.push(
+            Diagnostic::warning(at.span, "a primary may be replaced before this lease ends")
+                .note(
+                    "with Patroni's defaults another node can be promoted 20 s after the last good \
+                     answer (ttl less loop_wait), and two then take writes",
+                )
+                .help("use \"18s\" or less, or leave it out: vipd reads ttl and loop_wait"),
+        );
+    }
+    let asked = raw.down_interval.map(|at| at.span).or(raw.fall.map(|at| at.span));
+    let unchecked = raw.members.iter().find_map(|member| member.checked);
+    let of_http = [&raw.request.path, &raw.request.method, &raw.request.status]
+        .into_iter()
+        .chain([&raw.request.body, &raw.request.host])
+        .find_map(|text| text.as_ref().map(|text| text.span));
+    if let Some(span) = asked.or(unchecked.map(|at| at.span)).or(of_http) {
+        limits.out.push(
+            Diagnostic::error(span, "it has no meaning where Patroni is asked")
+                .note("what Patroni answers counts at once; for its silence there is `silence`")
+                .help("remove it, or choose another `check`"),
+        );
+    }
+    Members::Patroni(PatroniCluster {
+        members,
+        fast_interval: fast.unwrap_or(FAST).min(interval),
+        silence: silence.unwrap_or(Duration::from_secs(5)),
+        lease,
+    })
+}
+
+/// What only Patroni's clusters have.
+fn plain_only(raw: &RawCluster, out: &mut Vec<Diagnostic>) {
+    let times = [raw.fast_interval, raw.silence, raw.lease, raw.max_lag_time];
+    let first = times.into_iter().flatten().map(|time| time.span).next();
+    if let Some(span) = first.or(raw.max_lag.as_ref().map(|lag| lag.span)) {
+        out.push(
+            Diagnostic::error(span, "it needs roles, and only Patroni knows them")
+                .help("remove it, or leave `check` out"),
+        );
+    }
+}
+
+fn request(
+    raw: &RawCluster,
+    check: RawCheck,
+    tls: Option<Tls>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<HttpCheck> {
+    let raw_request = &raw.request;
+    let texts = [&raw_request.path, &raw_request.method, &raw_request.status];
+    let first = texts.into_iter().chain([&raw_request.body, &raw_request.host]).flatten().next();
+    if check != RawCheck::Http {
+        if let Some(text) = first {
+            out.push(
+                Diagnostic::error(text.span, "only an http check sends a request")
+                    .help("add `check = \"http\"`"),
+            );
+        }
+        return None;
+    }
+    let path = parsed(raw_request.path.as_ref(), out, |text| {
+        let path = text.starts_with('/').then(|| text.parse::<PathAndQuery>().ok()).flatten();
+        path.ok_or_else(|| format!("{} is no path of a URL", quoted(text)))
+    });
+    let method = parsed(raw_request.method.as_ref(), out, |text| {
+        Method::from_bytes(text.as_bytes()).map_err(|_| format!("{} is no method", quoted(text)))
+    });
+    let expect = parsed(raw_request.status.as_ref(), out, str::parse::<Statuses>);
+    let host = parsed(raw_request.host.as_ref(), out, |text| {
+        HeaderValue::from_str(text).map_err(|_| format!("{} is no host", quoted(text)))
+    });
+    // Each member's own takes its place.
+    let endpoint = raw.members.first().map(|member| member.address.value.clone())?;
+    Some(HttpCheck {
+        target: HttpTarget { endpoint, tls, host, headers: Vec::new() },
+        method: method.unwrap_or_default(),
+        path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+        expect: expect.unwrap_or_default(),
+        body_contains: raw_request.body.as_ref().map(|body| body.value.clone()),
+    })
+}
+
+fn tls(raw: &RawCluster, check: RawCheck, out: &mut Vec<Diagnostic>) -> Option<Tls> {
+    let tls = &raw.tls;
+    let https = tls.https.is_some_and(|on| on.value);
+    let texts = [&tls.ca, &tls.cert, &tls.key, &tls.server_name];
+    let first = texts.into_iter().flatten().map(|text| text.span).next();
+    let first = first.or(tls.verify.map(|on| on.span));
+    let asks = matches!(check, RawCheck::Patroni | RawCheck::Http);
+    let wrong = if asks { first.filter(|_| !https) } else { first.or(tls.https.map(|on| on.span)) };
+    if let Some(span) = wrong {
+        let text = "it has no meaning without https";
+        let help = if asks { "add `https = true`" } else { "remove it: this check speaks no HTTP" };
+        out.push(Diagnostic::error(span, text).help(help));
+    }
+    let trust = match (&tls.ca, tls.verify) {
+        (Some(ca), Some(off)) if !off.value => {
+            let text = "an authority and no verification exclude each other";
+            out.push(Diagnostic::error(off.span, text).also(ca.span, "the authority"));
+            Trust::Anyone
+        }
+        (None, Some(off)) if !off.value => Trust::Anyone,
+        (ca, _) => path(ca.as_ref(), out).map_or(Trust::System, Trust::File),
+    };
+    let identity = match (&tls.cert, &tls.key) {
+        (Some(one), None) | (None, Some(one)) => {
+            let text = "a client's certificate and its key belong together";
+            out.push(Diagnostic::error(one.span, text));
+            None
+        }
+        (cert, key) => {
+            let pair = (path(cert.as_ref(), out), path(key.as_ref(), out));
+            let (Some(certificate), Some(key)) = pair else {
+                return https.then_some(Tls { trust, server_name: None, identity: None });
+            };
+            Some(ClientIdentity { certificate, key })
+        }
+    };
+    let server_name = parsed(tls.server_name.as_ref(), out, str::parse::<Host>);
+    https.then_some(Tls { trust, server_name, identity })
+}
+
+fn path(raw: Option<&Spanned<String>>, out: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+    parsed(raw, out, |text| {
+        let absolute = text.starts_with('/').then(|| PathBuf::from(text));
+        absolute.ok_or_else(|| format!("{} must be an absolute path", quoted(text)))
+    })
+}
+
+fn parsed<T, E: fmt::Display>(
+    raw: Option<&Spanned<String>>,
+    out: &mut Vec<Diagnostic>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<T> {
+    let Spanned { value, span } = raw?;
+    parse(value).map_err(|error| out.push(Diagnostic::error(*span, error.to_string()))).ok()
+}

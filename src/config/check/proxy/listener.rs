@@ -1,0 +1,319 @@
+//! Listeners: who is let in, and whom they get.
+
+use std::time::Duration;
+
+use super::Limits;
+use super::cluster::member_name;
+use crate::config::checks::MaxLag;
+use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::model::{
+    BindConfig, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig,
+    OnDown, ServerConfig,
+};
+use crate::config::raw::{RawCheck, RawCluster, RawListener, RawLiveness, RawServer};
+use crate::pool::{Balance, Wants, Weight};
+
+const SHORTEST: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) struct ListenerCheck<'a, 'o> {
+    pub(super) raw: &'a RawListener,
+    /// As written, and checked where right.
+    pub(super) clusters: &'a [(&'a RawCluster, Option<&'a ClusterConfig>)],
+    pub(super) limits: &'a mut Limits<'o>,
+}
+
+impl ListenerCheck<'_, '_> {
+    pub(super) fn run(mut self) -> Option<ListenerConfig> {
+        let raw = self.raw;
+        let binds: Vec<BindConfig> = raw.binds.iter().map(|bind| bind.value.clone()).collect();
+        if binds.is_empty() && !raw.unreadable {
+            self.missing("bind", "bind = \"*:5000\"");
+        }
+        let cluster = self.cluster();
+        let members = cluster.and_then(|at| self.clusters.get(at));
+        let members = members.map(|(raw, _)| *raw);
+        let roles = members.is_none_or(has_roles);
+        let wants = self.wants(roles, members);
+        let servers = members.map(|cluster| self.servers(cluster));
+        let fallback = self.fallback(wants, roles);
+        let max_lag = self.max_lag(wants, roles, members);
+        let tags = raw.tags.iter().map(|(k, v)| (k.value.clone(), v.value.clone())).collect();
+        let balance = raw.balance.map_or(Balance::RoundRobin, |balance| balance.value);
+        let protocol = raw.protocol.map_or_else(|| standard_protocol(members), |p| p.value);
+        let maxconn = self.limits.maxconn(raw.maxconn);
+        let backlog = self.limits.number("backlog", raw.backlog, 1, 65_535).unwrap_or(4096);
+        let connect_timeout = self.limits.time("connect_timeout", raw.connect_timeout, SHORTEST);
+        let first_message = self.limits.time("first_message", raw.first_message, SHORTEST);
+        let hold = self.hold();
+        let idle = self.limits.optional_time("idle_timeout", raw.idle_timeout, None, SECOND);
+        let half = Some(Duration::from_secs(30));
+        let half_closed = self.limits.optional_time("half_closed", raw.half_closed, half, SECOND);
+        let on_down = self.on_down(roles);
+        let client = self.liveness(raw.client);
+        let server = self.liveness(raw.server);
+        Some(ListenerConfig {
+            name: raw.name.value.clone(),
+            binds,
+            cluster: cluster?,
+            servers: servers??,
+            wants: wants?,
+            fallback,
+            balance,
+            all_backups: raw.all_backups.is_some_and(|all| all.value),
+            max_lag,
+            tags,
+            protocol,
+            maxconn,
+            backlog,
+            connect_timeout: connect_timeout.unwrap_or(SECOND),
+            // PostgreSQL's own authentication_timeout.
+            first_message: first_message.unwrap_or(Duration::from_secs(60)),
+            hold,
+            idle,
+            half_closed,
+            on_down,
+            client,
+            server,
+        })
+    }
+
+    fn missing(&mut self, setting: &str, example: &str) {
+        let name = &self.raw.name;
+        let text = format!("listener {} has no `{setting}`", quoted(&name.value));
+        let error = Diagnostic::error(name.span, text).help(format!("add `{example}`"));
+        self.limits.out.push(error);
+    }
+
+    fn cluster(&mut self) -> Option<usize> {
+        let names = || self.clusters.iter().map(|(raw, _)| raw.name.value.as_str());
+        let Some(Spanned { value, span }) = &self.raw.cluster else {
+            if self.clusters.len() != 1 {
+                let example = if self.clusters.is_empty() {
+                    "[cluster.NAME]` with `members = [\"10.0.0.11\", …]"
+                } else {
+                    "cluster = \"NAME\""
+                };
+                self.missing("cluster", example);
+            }
+            return (self.clusters.len() == 1).then_some(0);
+        };
+        let found = names().position(|name| name == value);
+        if found.is_none() {
+            let text = format!("there is no cluster {}", quoted(value));
+            let error = Diagnostic::error(*span, text).suggest(nearest(value, names()));
+            self.limits.out.push(error);
+        }
+        found
+    }
+
+    fn wants(&mut self, roles: bool, members: Option<&RawCluster>) -> Option<Wants> {
+        match self.raw.role {
+            Some(role) if !roles => {
+                let name = members.map_or("", |cluster| cluster.name.value.as_str());
+                let text = format!("the members of {} have no roles", quoted(name));
+                let error = Diagnostic::error(role.span, text);
+                self.limits.out.push(error.help("remove it, or let Patroni be asked"));
+                None
+            }
+            Some(role) => Some(role.value),
+            None if roles => {
+                self.missing("role", "role = \"writer\"");
+                None
+            }
+            None => Some(Wants::Any),
+        }
+    }
+
+    fn servers(&mut self, cluster: &RawCluster) -> Option<Vec<ServerConfig>> {
+        let names: Vec<String> = cluster.members.iter().map(member_name).collect();
+        let all: Vec<RawServer> = names
+            .iter()
+            .map(|name| RawServer::new(Spanned::new(name.clone(), self.raw.name.span)))
+            .collect();
+        let list = self.raw.servers.as_ref().unwrap_or(&all);
+        let mut servers: Vec<ServerConfig> = Vec::new();
+        let mut right = true;
+        for raw in list {
+            let Spanned { value: name, span } = &raw.member;
+            let Some(member) = names.iter().position(|member| member == name) else {
+                let text = format!("{} is no member of the cluster", quoted(name));
+                let known = names.iter().map(String::as_str);
+                let error = Diagnostic::error(*span, text).suggest(nearest(name, known));
+                self.limits.out.push(error);
+                right = false;
+                continue;
+            };
+            let address = raw.address.as_ref().map(|address| address.value.clone());
+            let own = cluster.members.get(member).map(|member| &member.address.value);
+            let address = address.filter(|address| own != Some(address));
+            let same = |s: &ServerConfig| s.member == member && s.address == address;
+            if servers.iter().any(same) {
+                let text = format!("server {} is listed twice", quoted(name));
+                self.limits.out.push(Diagnostic::error(*span, text));
+                right = false;
+                continue;
+            }
+            let maxconn = raw.maxconn.or(self.raw.server_maxconn);
+            servers.push(ServerConfig {
+                member,
+                address,
+                weight: self.weight(raw.weight),
+                maxconn: self.limits.maxconn(maxconn),
+                backup: raw.backup.is_some_and(|backup| backup.value),
+                disabled: raw.disabled.is_some_and(|disabled| disabled.value),
+            });
+        }
+        if let Some(balance) = self.raw.balance
+            && balance.value == Balance::First
+            && servers.iter().all(|server| server.maxconn.is_none())
+        {
+            self.limits.out.push(
+                Diagnostic::warning(balance.span, "the first server gets every connection")
+                    .note("`first` goes on to the next server when one is full")
+                    .help("limit them with `maxconn`, or use `leastconn`"),
+            );
+        }
+        let nobody = servers.is_empty() && !cluster.members.is_empty();
+        if nobody && right {
+            let text = format!("listener {} has no servers", quoted(&self.raw.name.value));
+            let error = Diagnostic::error(self.raw.name.span, text);
+            self.limits.out.push(error.help("leave `servers` out to use all members"));
+        }
+        (right && !servers.is_empty()).then_some(servers)
+    }
+
+    fn weight(&mut self, raw: Option<Spanned<i64>>) -> Weight {
+        let weight = self.limits.number("weight", raw, 0, 256);
+        let weight = weight.and_then(|weight| u16::try_from(weight).ok());
+        weight.and_then(|weight| Weight::try_from(weight).ok()).unwrap_or(Weight::ONE)
+    }
+
+    /// By default whoever reads gets the primary while no other server fits: an answer from there
+    /// is better than none.
+    fn fallback(&mut self, wants: Option<Wants>, roles: bool) -> bool {
+        let reads = wants.is_some_and(reads);
+        match self.raw.fallback {
+            None => reads && roles && wants != Some(Wants::Any),
+            Some(on) => {
+                if on.value && wants.is_some() && !(reads && roles) {
+                    self.unread(on.span, "there is nothing to fall back to");
+                }
+                on.value && reads && roles
+            }
+        }
+    }
+
+    fn max_lag(
+        &mut self,
+        wants: Option<Wants>,
+        roles: bool,
+        cluster: Option<&RawCluster>,
+    ) -> MaxLag {
+        let reads = wants.is_none_or(reads) && roles;
+        let tag = self.raw.tags.first().map(|(name, _)| name.span);
+        let own = self.raw.max_lag.as_ref().map(|lag| lag.span);
+        let own = own.or(self.raw.max_lag_time.map(|lag| lag.span)).or(tag);
+        if !reads {
+            if let Some(span) = own {
+                self.unread(span, "neither lag nor tags matter here");
+            }
+            return MaxLag::default();
+        }
+        let inherited = cluster.and_then(|cluster| cluster.max_lag.as_ref());
+        let time = cluster.and_then(|cluster| cluster.max_lag_time);
+        MaxLag {
+            bytes: self.limits.bytes(self.raw.max_lag.as_ref().or(inherited)),
+            time: self.limits.time("max_lag_time", self.raw.max_lag_time.or(time), SHORTEST),
+        }
+    }
+
+    fn unread(&mut self, span: Span, text: &str) {
+        let error = Diagnostic::error(span, text);
+        self.limits
+            .out
+            .push(error.help("it is for clients that only read, from Patroni's members"));
+    }
+
+    fn hold(&mut self) -> HoldConfig {
+        let raw = self.raw;
+        let standard = HoldConfig::default();
+        let unavailable = self.limits.time("hold", raw.hold, Duration::ZERO);
+        let unavailable = unavailable.unwrap_or(standard.unavailable);
+        let full = self.limits.time("hold_full", raw.hold_full, Duration::ZERO);
+        let most = self.limits.number("hold_most", raw.hold_most, 0, 1_000_000);
+        let burst = self.limits.number("hold_burst", raw.hold_burst, 1, 1_000_000);
+        let rate = self.limits.number("hold_rate", raw.hold_rate, 1, 1_000_000);
+        HoldConfig {
+            unavailable,
+            full: full.unwrap_or(standard.full),
+            most: most.unwrap_or(standard.most),
+            burst: burst.unwrap_or(standard.burst),
+            per_second: rate.unwrap_or(standard.per_second),
+        }
+    }
+
+    fn on_down(&mut self, roles: bool) -> OnDown {
+        match self.raw.on_down {
+            Some(Spanned { value: OnDown::Keep, span }) if roles => {
+                let text = "sessions of a server that may have lost its role cannot go on";
+                self.limits.out.push(
+                    Diagnostic::error(span, text)
+                        .note("a demoted primary that comes back would still have them")
+                        .help("remove it"),
+                );
+                OnDown::End
+            }
+            on_down => on_down.map_or(OnDown::End, |on_down| on_down.value),
+        }
+    }
+
+    fn liveness(&mut self, raw: RawLiveness) -> LivenessConfig {
+        let standard = LivenessConfig::default();
+        // What the kernel's counters hold.
+        let most = Duration::from_secs(32_767);
+        let keepalive = match raw.keepalive {
+            None => standard.keepalive,
+            Some(never) if never.value.is_zero() => None,
+            some => self.limits.time_within("keepalive", some, SECOND, most),
+        };
+        let interval = self.limits.time_within("interval", raw.interval, SECOND, most);
+        let count = self.limits.number("count", raw.count, 1, 127);
+        let unacknowledged = self.limits.optional_time(
+            "unacknowledged",
+            raw.unacknowledged,
+            standard.unacknowledged,
+            SHORTEST,
+        );
+        LivenessConfig {
+            keepalive: keepalive.map(whole),
+            interval: interval.map_or(standard.interval, whole),
+            count: count.unwrap_or(standard.count),
+            unacknowledged,
+        }
+    }
+}
+
+/// The kernel counts seconds.
+fn whole(time: Duration) -> Duration {
+    let more = u64::from(time.subsec_nanos() > 0);
+    Duration::from_secs(time.as_secs().saturating_add(more))
+}
+
+fn has_roles(cluster: &RawCluster) -> bool {
+    cluster.check.is_none_or(|check| check.value == RawCheck::Patroni)
+}
+
+fn reads(wants: Wants) -> bool {
+    match wants {
+        Wants::Writer | Wants::Leader => false,
+        Wants::Reader | Wants::Any | Wants::Sync | Wants::Async => true,
+    }
+}
+
+fn standard_protocol(cluster: Option<&RawCluster>) -> ListenerProtocol {
+    match cluster.and_then(|cluster| cluster.check).map(|check| check.value) {
+        None | Some(RawCheck::Patroni | RawCheck::Postgres) => ListenerProtocol::Postgres,
+        Some(RawCheck::Tcp | RawCheck::Http | RawCheck::None) => ListenerProtocol::Tcp,
+    }
+}
