@@ -25,7 +25,8 @@
 //! | [`notify`] | who is told what, in which words and order | config, status, types, engine::io |
 //! | [`pair`] | two nodes' configurations side by side | config, vrrp, track, wire, types |
 //! | [`pool`] | which server takes a connection | types |
-//! | [`engine`] | all routers, links and sockets together | the above but pool |
+//! | [`cluster`] | what the servers of a cluster are | track, pool, config, status, types, engine::io |
+//! | [`engine`] | all routers, links, sockets and clusters together | the above |
 //! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
 //! | [`probe`] | one run of one check | sys, config::checks, track, types |
 //! | [`proxy`] | TCP connections to the servers of a pool | sys, pool, types |
@@ -44,6 +45,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod daemon;
 pub mod engine;

@@ -183,7 +183,12 @@ impl Effects {
                 self.done(op, Ok(if was_open { Applied::Changed } else { Applied::Already }));
             }
             Action::Probe { probe, check, timeout } => self.probes.run(probe, check, timeout),
+            Action::Ask { probe, question, timeout } => self.probes.ask(probe, question, timeout),
             Action::Cancel { probe } => self.probes.cancel(probe),
+            Action::Listen { config, .. } => {
+                tracing::warn!("listener {} is not opened: there is no proxy yet", config.name);
+            }
+            Action::Resolve { .. } | Action::Unlisten { .. } | Action::Publish { .. } => {}
             Action::Overhear { iface, listen, open: true } => {
                 let fit = Fit::of(&self.config, self.links.get(&iface), listen);
                 if let Err(error) = self.sockets.overhear(iface, listen, &fit) {

@@ -52,6 +52,7 @@ use crate::sys::rawsock::Batch;
 use crate::sys::timer::Timer;
 use crate::sys::{exec, realtime};
 use crate::track::outcome::Outcome;
+use crate::track::patroni::Answer as PatroniAnswer;
 use crate::types::{Cidr, IfIndex, Mac, Now};
 use crate::wire::{arp, ndisc};
 use background::{Background, Notice};
@@ -241,6 +242,8 @@ enum Inbox {
     NotRenewed { iface: IfIndex, cidr: Cidr },
     /// A check has answered.
     Probed { probe: ProbeId, outcome: Outcome },
+    /// A Patroni node was asked.
+    Answered { probe: ProbeId, answer: PatroniAnswer },
     /// The kernel changed something.
     Kernel(Reported),
     /// A signal.
@@ -619,6 +622,9 @@ impl Control {
             }
             Inbox::Probed { probe, outcome } => {
                 self.engine.handle(now, Input::Probed { probe, outcome });
+            }
+            Inbox::Answered { probe, answer } => {
+                self.engine.handle(now, Input::Answered { probe, answer });
             }
             Inbox::Kernel(Reported::Change(change)) => {
                 self.effects.links_changed(&change);

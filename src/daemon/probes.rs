@@ -21,8 +21,9 @@ use crate::config::checks::Check;
 use crate::engine::ProbeId;
 use crate::probe::resolve::Resolver;
 use crate::probe::script::Scripts;
-use crate::probe::{Probe, Tools};
+use crate::probe::{Interview, Probe, Tools};
 use crate::sys::process::allow_more_descriptors;
+use crate::track::patroni::Question;
 
 /// Always this program, even when another has been installed in its place.
 const OWN_PROGRAM: &str = "/proc/self/exe";
@@ -37,6 +38,7 @@ pub(super) struct Probes {
 #[derive(Debug)]
 enum Order {
     Run { probe: ProbeId, check: Arc<Check>, timeout: Duration },
+    Ask { probe: ProbeId, question: Arc<Question>, timeout: Duration },
     Cancel { probe: ProbeId },
 }
 
@@ -68,6 +70,10 @@ impl Probes {
         let _ = self.orders.send(Order::Run { probe, check, timeout });
     }
 
+    pub(super) fn ask(&self, probe: ProbeId, question: Arc<Question>, timeout: Duration) {
+        let _ = self.orders.send(Order::Ask { probe, question, timeout });
+    }
+
     pub(super) fn cancel(&self, probe: ProbeId) {
         let _ = self.orders.send(Order::Cancel { probe });
     }
@@ -87,6 +93,21 @@ struct Task {
     handle: AbortHandle,
 }
 
+impl Task {
+    fn start<F>(attend: impl FnOnce(UnboundedReceiver<Duration>) -> F) -> Task
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (runs, queue) = unbounded_channel();
+        Task { runs, handle: tokio::spawn(attend(queue)).abort_handle() }
+    }
+
+    fn run(&self, timeout: Duration) {
+        // A task ends only by being dropped.
+        let _ = self.runs.send(timeout);
+    }
+}
+
 impl Drop for Task {
     fn drop(&mut self) {
         self.handle.abort();
@@ -100,12 +121,17 @@ async fn obey(mut orders: UnboundedReceiver<Order>, tools: Tools, inbox: Unbound
             Order::Cancel { probe } => drop(tasks.remove(&probe)),
             Order::Run { probe, check, timeout } => {
                 let task = tasks.entry(probe).or_insert_with(|| {
-                    let (runs, queue) = unbounded_channel();
-                    let attend = attend(probe, Probe::new(&check, &tools), queue, inbox.clone());
-                    Task { runs, handle: tokio::spawn(attend).abort_handle() }
+                    let probed = Probe::new(&check, &tools);
+                    Task::start(|queue| attend(probe, probed, queue, inbox.clone()))
                 });
-                // A task ends only by being dropped.
-                let _ = task.runs.send(timeout);
+                task.run(timeout);
+            }
+            Order::Ask { probe, question, timeout } => {
+                let task = tasks.entry(probe).or_insert_with(|| {
+                    let interview = Interview::new(question, &tools);
+                    Task::start(|queue| put(probe, interview, queue, inbox.clone()))
+                });
+                task.run(timeout);
             }
         }
     }
@@ -131,5 +157,20 @@ async fn attend(
             }
             changed = probe.changed(timeout) => changed,
         };
+    }
+}
+
+/// Puts a question whenever that is asked for.
+async fn put(
+    id: ProbeId,
+    mut interview: Interview,
+    mut runs: UnboundedReceiver<Duration>,
+    inbox: UnboundedSender<Inbox>,
+) {
+    while let Some(timeout) = runs.recv().await {
+        let answer = interview.ask(timeout).await;
+        if inbox.send(Inbox::Answered { probe: id, answer }).is_err() {
+            return;
+        }
     }
 }

@@ -37,6 +37,11 @@ impl<K: Ord + Copy> Agenda<K> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
+    /// When it wants to be woken.
+    pub(super) fn of(&self, who: K) -> Option<Now> {
+        self.armed.get(&who).copied()
+    }
+
     /// Takes one whose moment has come.
     pub(super) fn due(&mut self, now: Now) -> Option<K> {
         let (at, who) = self.by_time.first().copied().filter(|(at, _)| *at <= now)?;

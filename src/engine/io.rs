@@ -14,10 +14,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::config::checks::Check;
-use crate::config::{Config, RouterFlag, VirtualAddress};
+use crate::config::checks::{Check, HostName};
+use crate::config::{Config, ListenerConfig, RouterFlag, VirtualAddress};
+use crate::pool::{Hinted, ListenerId, PoolView};
 use crate::status::State;
 use crate::track::outcome::Outcome;
+use crate::track::patroni::{Answer, Question};
 use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
 
 /// One virtual router for as long as the daemon runs; survives reloads, is never reused.
@@ -78,6 +80,34 @@ pub enum Input<'a> {
         probe: ProbeId,
         /// What it says.
         outcome: Outcome,
+    },
+    /// A node of a Patroni cluster was asked: the answer to an [`Action::Ask`]. One that was
+    /// cancelled may still come, in vain.
+    Answered {
+        /// Which question.
+        probe: ProbeId,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// A host name has another address than before, or its first.
+    Resolved {
+        /// One of [`Action::Resolve`].
+        name: HostName,
+        /// Where it leads.
+        address: IpAddr,
+    },
+    /// A proxied session has noticed something about its server. It makes the engine look, and
+    /// decides nothing.
+    Hinted(Hinted),
+    /// Whether the proxy turns: said when that changes, and once before the first
+    /// [`Action::Listen`] is reported open. While it does not, no listener can serve.
+    ProxyTurns(bool),
+    /// Whether a listener accepts connections at all its addresses: said when that changes.
+    Accepting {
+        /// Of an [`Action::Listen`].
+        listener: ListenerId,
+        /// `false` also while it is tried again.
+        accepting: bool,
     },
     /// A new, already checked configuration.
     Reload(Arc<Config>),
@@ -269,6 +299,46 @@ pub enum Action {
     Cancel {
         /// Which one.
         probe: ProbeId,
+    },
+    /// Ask a node of a Patroni cluster. Answered by [`Input::Answered`] exactly once and within
+    /// `timeout`, whatever happens; [`Action::Cancel`] ends it likewise. It is not put again before
+    /// it was answered. One `ProbeId` always puts the same question.
+    Ask {
+        /// Which one.
+        probe: ProbeId,
+        /// Whom, and what.
+        question: Arc<Question>,
+        /// The longest it may take.
+        timeout: Duration,
+    },
+    /// Keep the addresses of these host names known: the complete list, only when it changes. Each
+    /// is answered by [`Input::Resolved`] when it has an address and whenever that changes; one that
+    /// cannot be resolved any more keeps its last.
+    Resolve {
+        /// Sorted, each once.
+        names: Vec<HostName>,
+    },
+    /// Open a listener, or change it to this: same addresses keep their sockets, and sessions go on.
+    /// What cannot be opened is tried again by the shell, which tells by [`Input::Accepting`]. Its
+    /// clients wait until the first view is published, in the same turn.
+    Listen {
+        /// Which one; never reused.
+        listener: ListenerId,
+        /// How it is configured.
+        config: Arc<ListenerConfig>,
+    },
+    /// A listener is configured no longer: stop accepting. Its sessions go on under the views that
+    /// are still published; a view without servers ends them all, and is the last.
+    Unlisten {
+        /// Which one.
+        listener: ListenerId,
+    },
+    /// Give a listener a new view of its servers. Only when it differs from the last.
+    Publish {
+        /// Which one.
+        listener: ListenerId,
+        /// Its servers from now on.
+        view: Arc<PoolView>,
     },
     /// Also receive, or no longer, where peers would send that use multicast with our unicast
     /// routers or the other way round: refused, they explain why two nodes are master. Not answered;

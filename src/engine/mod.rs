@@ -6,6 +6,7 @@
 
 mod adopt;
 mod agenda;
+mod clusters;
 mod debounce;
 mod diff;
 mod groups;
@@ -31,6 +32,7 @@ use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Environment, Fault, Port, Router};
 use crate::wire::vrrp::max_addresses;
 use agenda::Agenda;
+use clusters::{Clusters, ProbeIds};
 
 pub use crate::vrrp::hints::allow_vrrp;
 pub use adopt::is_adoptable;
@@ -66,6 +68,8 @@ pub struct Engine {
     /// Which routers float an address.
     by_address: BTreeMap<IpAddr, Vec<RouterId>>,
     trackers: Trackers,
+    clusters: Clusters,
+    probe_ids: ProbeIds,
     groups: Groups,
     /// Configured no longer; kept until the kernel has let go of their addresses.
     retired: Vec<Router>,
@@ -105,6 +109,8 @@ impl Engine {
             by_wire: BTreeMap::new(),
             by_address: BTreeMap::new(),
             trackers: Trackers::default(),
+            clusters: Clusters::default(),
+            probe_ids: ProbeIds::default(),
             groups: Groups::default(),
             retired: Vec::new(),
             promoted: BTreeSet::new(),
@@ -139,6 +145,16 @@ impl Engine {
             Input::NotRenewed { iface, cidr } => self.not_renewed(now, iface, cidr),
             Input::Announced { iface, vip, mac } => self.announced(now, iface, vip, mac),
             Input::Probed { probe, outcome } => self.probed(now, probe, outcome),
+            Input::Answered { probe, answer } => {
+                self.clusters.answered(now, probe, answer, &mut self.probe_ids, &mut self.out);
+            }
+            Input::Resolved { name, address } => {
+                self.clusters.resolved(now, name, address, &mut self.out);
+            }
+            Input::Hinted(hinted) => {
+                self.clusters.hinted(now, hinted, &mut self.probe_ids, &mut self.out);
+            }
+            Input::ProxyTurns(_) | Input::Accepting { .. } => {}
             Input::Reload(config) => {
                 if !self.stopping {
                     self.reconfigure(now, config);
@@ -149,6 +165,7 @@ impl Engine {
                     router.suspended(now, gap, &mut self.out);
                 }
                 self.rearm_all();
+                self.clusters.suspended(now, gap, &mut self.probe_ids, &mut self.out);
             }
             Input::Command(command) => self.command(now, &command),
         }
@@ -170,6 +187,7 @@ impl Engine {
         let retired = self.retired.iter().filter_map(Router::next_deadline).min();
         let own = [self.deadlines.first(), self.trackers.deadline(), self.next_renewal];
         let others = [
+            self.clusters.deadline(),
             self.sockets.deadline(),
             self.debounce.deadline(),
             self.statics.holding.deadline(),
@@ -186,6 +204,7 @@ impl Engine {
             self.survey_all(now);
         }
         self.checks_due(now);
+        self.clusters.time_passed(now, &mut self.probe_ids, &mut self.out);
         while let Some(id) = self.deadlines.due(now) {
             if let Some(router) = self.routers.get_mut(&id) {
                 router.time_passed(now, &mut self.out);
@@ -362,6 +381,7 @@ impl Engine {
     fn shutdown(&mut self, now: Now) {
         self.stopping = true;
         self.trackers.stop(&mut self.out);
+        self.clusters.stop(&mut self.out);
         for router in self.routers.values_mut() {
             router.stop(now, &mut self.out);
         }

@@ -69,7 +69,8 @@ impl Engine {
             }
         }
         self.by_address = by_address;
-        self.trackers.reconfigure(now, &config.trackers, &mut self.out);
+        self.trackers.reconfigure(now, &config.trackers, &mut self.probe_ids, &mut self.out);
+        self.clusters.reconfigure(now, &config, &mut self.probe_ids, &mut self.out);
         self.groups.configure(&config.groups, &self.by_key);
         for router in self.routers.values_mut() {
             router.grouped = self.groups.contains(router.id);
@@ -106,5 +107,6 @@ impl Engine {
         }
         self.survey_all(now);
         self.checks_due(now);
+        self.clusters.time_passed(now, &mut self.probe_ids, &mut self.out);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::agenda::Agenda;
+use super::clusters::ProbeIds;
 use crate::config::checks::Check;
 use crate::config::{TrackRef, TrackedInterface, TrackerConfig, TrackerKey, Weight};
 use crate::engine::Engine;
@@ -24,7 +25,7 @@ pub(super) struct Trackers {
     by_id: BTreeMap<ProbeId, Tracker>,
     by_key: BTreeMap<TrackerKey, ProbeId>,
     agenda: Agenda<ProbeId>,
-    next_id: u32,
+    count: u32,
 }
 
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl Trackers {
         &mut self,
         now: Now,
         configs: &[Arc<TrackerConfig>],
+        ids: &mut ProbeIds,
         out: &mut Outbox,
     ) {
         let stays = |tracker: &Tracker| {
@@ -63,9 +65,9 @@ impl Trackers {
             if self.by_key.contains_key(&cfg.key) {
                 continue;
             }
-            let id = ProbeId(self.next_id);
-            let probe = Probe::new(self.next_id, cfg.rhythm.clone(), now);
-            self.next_id += 1;
+            let id = ids.fresh();
+            let probe = Probe::new(self.count, cfg.rhythm.clone(), now);
+            self.count += 1;
             self.agenda.set(id, probe.deadline());
             self.by_key.insert(cfg.key.clone(), id);
             self.by_id.insert(id, Tracker { cfg: Arc::clone(cfg), probe });
@@ -119,6 +121,8 @@ impl Engine {
     }
 
     pub(super) fn probed(&mut self, now: Now, id: ProbeId, outcome: Outcome) {
+        let (ids, out) = (&mut self.probe_ids, &mut self.out);
+        let Some(outcome) = self.clusters.probed(now, id, outcome, ids, out) else { return };
         let Some(tracker) = self.trackers.by_id.get_mut(&id) else { return };
         let turned = tracker.probe.answered(now, outcome);
         self.trackers.agenda.set(id, tracker.probe.deadline());

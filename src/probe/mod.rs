@@ -17,9 +17,11 @@ mod tls;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::Method;
+use ::http::uri::PathAndQuery;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -27,7 +29,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::checks::{Check, PatroniCheck, PostgresCheck, TcpCheck};
 use crate::sys::cause;
 use crate::track::outcome::{Cause, Outcome, Verdict};
-use crate::track::patroni;
+use crate::track::patroni::{self, Answer, NoAnswer, Question};
 use file::Directories;
 use process::Processes;
 use resolve::Resolver;
@@ -151,6 +153,35 @@ async fn ask_patroni(
     let answer = server.ask(&Method::GET, &path, deadline).await?;
     patroni::judge(check.role, answer.status, &answer.body, Timestamp::now())
         .map_err(|why| Failure::new(Cause::WrongAnswer, why))
+}
+
+/// Puts one question to one Patroni node, again and again.
+#[derive(Debug)]
+pub struct Interview {
+    question: Arc<Question>,
+    server: http::Server,
+}
+
+impl Interview {
+    /// Nothing has been asked yet.
+    #[must_use]
+    pub fn new(question: Arc<Question>, tools: &Tools) -> Interview {
+        let Tools { resolver, roots, .. } = tools.clone();
+        let server = http::Server::new(question.target().clone(), resolver, roots);
+        Interview { question, server }
+    }
+
+    /// Asks once. The answer comes within `timeout`.
+    pub async fn ask(&mut self, timeout: Duration) -> Answer {
+        let began = Instant::now();
+        let path = PathAndQuery::from_static(self.question.path());
+        let answer = self.server.ask(&Method::GET, &path, Deadline::after(timeout)).await;
+        let said = match answer {
+            Ok(answer) => self.question.read(answer.status, &answer.body, Timestamp::now()),
+            Err(Failure { cause, detail }) => Err(NoAnswer { cause, detail }),
+        };
+        Answer { said, took: began.elapsed() }
+    }
 }
 
 /// Why a run failed, on the way to its outcome.

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::gate::Gate;
 use super::session::{End, Entry, Session};
-use super::settings::ListenerId;
 use super::slab::Key;
 use super::worker::{SWEEP, Timer, Worker};
-use crate::pool::Cause;
+use crate::pool::{Cause, ListenerId};
 use crate::sys::tcp;
 
 impl Worker {

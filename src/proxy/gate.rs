@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::counters::{Counters, Lane};
-use super::settings::{Listener, ListenerId};
-use crate::pool::{PoolView, ServerId};
+use super::settings::Listener;
+use crate::pool::{ListenerId, PoolView, ServerId};
 
 /// A listener, as all workers see it.
 #[derive(Debug)]

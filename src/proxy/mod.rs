@@ -50,8 +50,8 @@ use crate::sys::epoll::Waker;
 use crate::sys::tcp;
 
 pub use self::counters::Counters;
-pub use self::session::Hint;
-pub use self::settings::{Hold, Listener, ListenerId, Options, Protocol, Splice};
+pub use self::settings::{Hold, Listener, Options, Protocol, Splice};
+pub use crate::pool::{Hint, Hinted, ListenerId};
 pub use crate::sys::tcp::{Bind, Keepalive, Liveness};
 
 /// A listener could not be opened.
@@ -65,19 +65,6 @@ pub struct OpenError {
     /// Why not. EADDRINUSE is also that of another program that shares its port.
     #[source]
     pub source: io::Error,
-}
-
-/// What a hint is about. Equal ones of one turn of a worker come as one, with their number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hinted {
-    /// Whose client noticed.
-    pub listener: ListenerId,
-    /// The server.
-    pub server: ServerId,
-    /// What was noticed.
-    pub hint: Hint,
-    /// How often.
-    pub count: u32,
 }
 
 /// Where hints go. Called on the workers' threads, so it must not wait.

@@ -10,11 +10,10 @@ use std::sync::atomic::Ordering;
 use super::gate::{Claim, Gate};
 use super::postgres::{Client, Greeting, Server, error_response};
 use super::relay::{INTEREST, Peer};
-use super::session::{End, Entry, Hint, Lack, Opening, Session, Stage};
-use super::settings::ListenerId;
+use super::session::{End, Entry, Lack, Opening, Session, Stage};
 use super::slab::Key;
 use super::worker::{Timer, Token, Worker};
-use crate::pool::{Choice, explain};
+use crate::pool::{Choice, Hint, ListenerId, explain};
 use crate::sys::epoll::Ready;
 use crate::sys::{cause, tcp};
 

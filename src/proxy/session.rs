@@ -8,7 +8,7 @@ use super::gate::{Claim, Seat};
 use super::postgres::Greeting;
 use super::relay::{Flow, Peer};
 use super::slab::Key;
-use crate::pool::{Cause, ServerId};
+use crate::pool::{Cause, Hint, ServerId};
 
 /// What a worker keeps in a place of its slab.
 #[derive(Debug)]
@@ -168,21 +168,6 @@ pub(super) struct Cancel {
     pub(super) request: Arc<[u8]>,
     pub(super) sent: bool,
     pub(super) due: Instant,
-}
-
-/// Something about a server a session has noticed. It may be worth a probe; it proves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hint {
-    /// It refused a connection.
-    Refused,
-    /// It did not answer an attempt to connect in time, or is unreachable.
-    Unreachable,
-    /// It accepted a connection and gave it up before it had taken the client.
-    GaveUp,
-    /// It said that it cannot take anyone now: 57P01, 57P02 or 57P03.
-    NotNow,
-    /// It ended a session, before the client did.
-    Ended,
 }
 
 impl From<&io::Error> for Hint {

@@ -6,10 +6,6 @@ use std::time::Duration;
 
 use crate::sys::tcp::{Bind, Liveness};
 
-/// The number of a listener, given by whoever opens it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ListenerId(pub u32);
-
 /// What is known of the bytes a listener carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {

@@ -16,11 +16,11 @@ use super::accept::Door;
 use super::gate::{Claim, Gate, Published};
 use super::hold::{Pace, Queue, RETRY};
 use super::relay::{Broken, Means, Pumped};
-use super::session::{End, Entry, Hint, Session, Stage};
-use super::settings::{ListenerId, Splice};
+use super::session::{End, Entry, Session, Stage};
+use super::settings::Splice;
 use super::slab::{Key, Slab};
-use super::{HintSink, Hinted, Phase, Remaining, SessionInfo};
-use crate::pool::{Fate, ServerId, Turns, fate};
+use super::{HintSink, Phase, Remaining, SessionInfo};
+use crate::pool::{Fate, Hint, Hinted, ListenerId, ServerId, Turns, fate};
 use crate::sys::epoll::{Poller, Ready, Waker};
 use crate::sys::tcp::{self, Bind};
 

@@ -4,12 +4,21 @@
 //! saying 200 while PostgreSQL stops, crashes or still starts; the body knows what PostgreSQL does,
 //! but not whether the lock is held. A node has a role if both say so.
 
+mod answer;
+mod question;
+
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::config::checks::{MaxLag, PatroniCheck, PatroniRole};
+
+pub use answer::{
+    Listed, LogPosition, Members, NodeAnswer, NodeRole, NodeState, Settings, Streaming,
+    SyncStanding,
+};
+pub use question::{Answer, NoAnswer, Question, Said, Topic};
 
 /// The path and query to ask for.
 ///

@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PURE: [&str; 11] = [
-    "types", "wire", "vrrp", "track", "engine", "config", "import", "notify", "pair", "pool",
-    "status",
+const PURE: [&str; 12] = [
+    "types", "wire", "vrrp", "track", "cluster", "engine", "config", "import", "notify", "pair",
+    "pool", "status",
 ];
 
 /// What only the shell may name. The pure modules get time, files and packets as arguments.
@@ -28,7 +28,7 @@ const SHELL: [&str; 14] = [
 ];
 
 /// Who may use whom; everything else is an arrow pointing upwards.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("types", &[]),
     ("wire", &["types"]),
     ("track", &["types", "config"]),
@@ -36,7 +36,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("config", &["types", "import", "wire", "pool"]),
     ("import", &["types", "config", "pool"]),
     ("vrrp", &["wire", "track", "config", "status", "types", "engine::io"]),
-    ("engine", &["vrrp", "track", "config", "status", "wire", "types"]),
+    ("cluster", &["track", "pool", "config", "status", "types", "engine::io"]),
+    ("engine", &["vrrp", "track", "cluster", "pool", "config", "status", "wire", "types"]),
     ("notify", &["config", "status", "types", "engine::io"]),
     ("pair", &["config", "vrrp", "track", "wire", "types"]),
     ("pool", &["types"]),

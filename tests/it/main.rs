@@ -5,6 +5,7 @@
 mod api;
 mod architecture;
 mod cli_check;
+mod cluster;
 mod config_hostile;
 mod config_keepalived;
 mod config_toml;

@@ -544,6 +544,11 @@ impl World {
             }
             Action::Notify(notice) => node.follower.told(notice, &place),
             Action::Record(_) | Action::Overhear { .. } | Action::PromoteSecondaries { .. } => {}
+            Action::Ask { .. }
+            | Action::Resolve { .. }
+            | Action::Listen { .. }
+            | Action::Unlisten { .. }
+            | Action::Publish { .. } => unreachable!("there are no clusters here"),
         }
     }
 

@@ -30,6 +30,15 @@ impl ClusterConfig {
         }
     }
 
+    /// The name of a member, and where it listens.
+    #[must_use]
+    pub fn member(&self, place: usize) -> Option<(&Arc<str>, &Endpoint)> {
+        match &self.members {
+            Members::Patroni(patroni) => patroni.members.get(place).map(|m| (&m.name, &m.address)),
+            Members::Plain(members) => members.get(place).map(|m| (&m.name, &m.address)),
+        }
+    }
+
     /// Whether its members have roles.
     #[must_use]
     pub fn has_roles(&self) -> bool {

@@ -577,6 +577,11 @@ impl Bench {
             Action::Record(event) if event.message.contains("/lever/") => {}
             Action::Record(event) => self.logs.push((event.level, event.message)),
             Action::Exit => self.did.push("exit".to_owned()),
+            Action::Ask { .. }
+            | Action::Resolve { .. }
+            | Action::Listen { .. }
+            | Action::Unlisten { .. }
+            | Action::Publish { .. } => unreachable!("there are no clusters here"),
         }
     }
 

@@ -1,0 +1,169 @@
+//! What one node is to those who want to use it, by its own answers and everybody else's.
+
+use std::sync::Arc;
+
+use super::member::{Finding, Member};
+use super::patroni::Patroni;
+use super::truth::{Claim, Rejected};
+use super::{MemberId, Standing};
+use crate::engine::io::Level;
+use crate::pool::{Admission, Role};
+use crate::track::patroni::NodeAnswer;
+use crate::types::Now;
+
+impl Standing {
+    /// Nothing is known.
+    pub(super) fn untested() -> Standing {
+        Standing::held(Role::Unknown, "not probed yet")
+    }
+
+    pub(super) fn usable(role: Role) -> Standing {
+        Standing::new(role, Admission::Usable)
+    }
+
+    fn held(role: Role, why: &str) -> Standing {
+        Standing::new(role, Admission::Held(Arc::from(why)))
+    }
+
+    pub(super) fn down(role: Role, why: &str) -> Standing {
+        Standing::new(role, Admission::Down(Arc::from(why)))
+    }
+
+    fn new(role: Role, admission: Admission) -> Standing {
+        Standing { role, admission, promoting: false, unbalanced: false }
+    }
+}
+
+impl Patroni {
+    pub(super) fn judge(&self, now: Now, member: &Member, claims: &[Claim]) -> Standing {
+        let standing = self.by_answer(now, member, claims);
+        let writes = self.truth.writer() == Some(member.id);
+        if writes || matches!(standing.admission, Admission::Down(_)) {
+            return standing;
+        }
+        let silent = member.heard.is_none() || member.silence.is_some();
+        if silent && now >= member.last_word() + self.cfg.silence {
+            let why = member.silence.as_ref().map(|why| format!("no answer: {}", why.cause));
+            return Standing::down(standing.role, why.as_deref().unwrap_or("no answer"));
+        }
+        if member.rising && member.good < self.rhythm.rise.get() {
+            return Standing::held(standing.role, "was down, must answer well more often first");
+        }
+        standing
+    }
+
+    fn by_answer(&self, now: Now, member: &Member, claims: &[Claim]) -> Standing {
+        let writes = self.truth.writer() == Some(member.id);
+        let standby = || member.standby_kind(self.primary_answer(), self.is_blind(member));
+        match member.finding() {
+            Finding::Untested => Standing::untested(),
+            Finding::Writer if writes => Standing::usable(Role::Primary),
+            Finding::Unsure if writes => {
+                Standing::held(Role::Primary, "its Patroni cannot ask PostgreSQL")
+            }
+            Finding::Writer => match claims.iter().find(|claim| claim.member == member.id) {
+                Some(claim) => Standing::held(Role::Unknown, &self.rejected(claim, claims)),
+                None => Standing::down(Role::Unknown, &self.expired()),
+            },
+            Finding::Unsure => Standing::down(Role::Unknown, &self.expired()),
+            Finding::Halted(state) => {
+                let lock = if member.answer().is_some_and(|answer| answer.holds_lock) {
+                    "holds the leader lock, but PostgreSQL is "
+                } else {
+                    "was the primary, and PostgreSQL is "
+                };
+                Standing::down(Role::Primary, &format!("{lock}{state}"))
+            }
+            Finding::LostLock => {
+                Standing::held(Role::Unknown, "does not hold the leader lock any more")
+            }
+            Finding::Promoting => Standing { promoting: true, ..Standing::usable(standby()) },
+            Finding::StandbyLeader => Standing::usable(self.standby_leader(now, member)),
+            Finding::Standby => {
+                let tag = member.answer().and_then(|answer| answer.tags.get("noloadbalance"));
+                let unbalanced = tag.is_some_and(|value| value == "true");
+                Standing { unbalanced, ..Standing::usable(standby()) }
+            }
+            Finding::UnsureStandby => {
+                Standing::held(Role::Replica, "its Patroni cannot ask PostgreSQL")
+            }
+            Finding::Broken(what) => Standing::down(Role::Replica, &what),
+        }
+    }
+
+    fn expired(&self) -> String {
+        format!("has not confirmed for {:?} that it is the primary", self.lease.length())
+    }
+
+    fn rejected(&self, claim: &Claim, claims: &[Claim]) -> String {
+        let name = |id: MemberId| {
+            self.members.iter().find(|m| m.id == id).map_or("another node", Member::name)
+        };
+        match self.truth.rejection(claim, claims) {
+            Rejected::Superseded(other) => {
+                format!("claims to be the primary, which {} is on a later timeline", name(other))
+            }
+            Rejected::Outdated => {
+                "claims to be the primary on an earlier timeline than the last".to_owned()
+            }
+            Rejected::Rivals(other) => {
+                format!("claims to be the primary on the same timeline as {}", name(other))
+            }
+        }
+    }
+
+    /// Of two leaders of a standby cluster the one that answered last is.
+    fn standby_leader(&self, now: Now, member: &Member) -> Role {
+        let age = |m: &Member| m.heard.as_ref().map(|heard| now.since(heard.asked));
+        let leads = |m: &&Member| m.finding() == Finding::StandbyLeader && m.silence.is_none();
+        let latest = self.members.iter().filter(leads).min_by_key(|m| age(m));
+        match latest {
+            Some(latest) if latest.id != member.id && member.silence.is_some() => Role::Replica,
+            _ => Role::StandbyLeader,
+        }
+    }
+
+    pub(super) fn primary_answer(&self) -> Option<&NodeAnswer> {
+        let writer = self.truth.writer()?;
+        self.members.iter().find(|m| m.id == writer)?.answer()
+    }
+
+    /// Whether a node's view of the cluster's store is older than the lock lasts.
+    pub(super) fn is_blind(&self, member: &Member) -> bool {
+        let seen = member.answer().and_then(|answer| answer.store_seen);
+        seen.is_some_and(|age| age > self.lease.settings().ttl)
+    }
+
+    /// Logs what became of whom.
+    pub(super) fn tell_of(&mut self, before: &[Standing]) {
+        let mut news = Vec::new();
+        for (n, (member, standing)) in self.members.iter().zip(&self.standings).enumerate() {
+            let old = before.get(n);
+            if old.is_none_or(|old| old == standing) {
+                continue;
+            }
+            let name = member.name();
+            let lost = old
+                .is_some_and(|old| old.role == Role::Primary && old.admission == Admission::Usable);
+            news.push(match &standing.admission {
+                Admission::Usable if standing.promoting => {
+                    (Level::Info, format!("{name} holds the leader lock and is being promoted"))
+                }
+                Admission::Usable if standing.role == Role::Primary => {
+                    let timeline = member.answer().and_then(|answer| answer.timeline);
+                    let on = timeline.map_or_else(String::new, |t| format!(" on timeline {t}"));
+                    (Level::Info, format!("{name} is the primary{on}"))
+                }
+                Admission::Usable => (Level::Info, format!("{name} is {}", standing.role)),
+                Admission::Held(why) if lost => {
+                    (Level::Warn, format!("{name} is not the primary any more: it {why}"))
+                }
+                Admission::Held(why) => (Level::Info, format!("{name} is held back: {why}")),
+                Admission::Down(why) => (Level::Warn, format!("{name} is down: {why}")),
+            });
+        }
+        for (level, message) in news {
+            self.tell(level, message);
+        }
+    }
+}

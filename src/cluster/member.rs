@@ -1,0 +1,172 @@
+//! One Patroni node, as far as it is known.
+
+use std::sync::Arc;
+
+use super::MemberId;
+use super::truth::Claim;
+use crate::config::PatroniMember;
+use crate::pool::Role;
+use crate::track::patroni::{NoAnswer, NodeAnswer, NodeRole, NodeState, Question, SyncStanding};
+use crate::types::Now;
+
+/// A node and what it said last.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: MemberId,
+    pub(super) cfg: PatroniMember,
+    /// The question about the node itself, always the same.
+    pub(super) question: Arc<Question>,
+    /// Since when it has been a member.
+    pub(super) since: Now,
+    /// It is being asked, since when.
+    pub(super) asked: Option<Now>,
+    /// Its last answer.
+    pub(super) heard: Option<Heard>,
+    /// Why the questions after that were not answered; the last of them.
+    pub(super) silence: Option<NoAnswer>,
+    /// What it claimed when it last said that it takes writes, and when it was asked; for as long as
+    /// it has not said otherwise.
+    pub(super) claim: Option<(Now, Claim)>,
+    /// Good answers in a row.
+    pub(super) good: u32,
+    /// It has been down, and has not answered well often enough since.
+    pub(super) rising: bool,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// When the question was put: what the answer says was true some time after that.
+    pub(super) asked: Now,
+    /// When the answer came.
+    pub(super) at: Now,
+    pub(super) answer: NodeAnswer,
+}
+
+/// What the last answer makes of a node, taken alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// It has not answered yet.
+    Untested,
+    /// It takes writes, if nobody else does with better reason.
+    Writer,
+    /// It holds the lock as a primary, and its Patroni cannot ask PostgreSQL: it is overloaded, or
+    /// has just died.
+    Unsure,
+    /// A primary whose PostgreSQL does not run.
+    Halted(NodeState),
+    /// A running primary without the leader lock.
+    LostLock,
+    /// It holds the lock and is a standby still.
+    Promoting,
+    /// It leads a standby cluster.
+    StandbyLeader,
+    /// A running standby.
+    Standby,
+    /// A standby that Patroni cannot ask.
+    UnsureStandby,
+    /// Anything else, in words: "replica, starting".
+    Broken(String),
+}
+
+impl Member {
+    pub(super) fn new(id: MemberId, cfg: PatroniMember, now: Now) -> Member {
+        let question = Arc::new(Question::Node(cfg.api.clone()));
+        Member {
+            id,
+            cfg,
+            question,
+            since: now,
+            asked: None,
+            heard: None,
+            silence: None,
+            claim: None,
+            good: 0,
+            rising: false,
+        }
+    }
+
+    /// It answered.
+    pub(super) fn heard(&mut self, heard: Heard) {
+        let Heard { asked, answer, .. } = &heard;
+        if answer.is_writer() {
+            let (timeline, system) = (answer.timeline, answer.system.clone());
+            self.claim = Some((*asked, Claim { member: self.id, timeline, system }));
+        }
+        self.heard = Some(heard);
+        self.silence = None;
+        let finding = self.finding();
+        if !matches!(finding, Finding::Writer | Finding::Unsure) {
+            self.claim = None;
+        }
+        let good = matches!(
+            finding,
+            Finding::Writer | Finding::Standby | Finding::StandbyLeader | Finding::Promoting
+        );
+        self.good = if good { self.good.saturating_add(1) } else { 0 };
+    }
+
+    /// It did not answer.
+    pub(super) fn silent(&mut self, why: NoAnswer) {
+        self.silence = Some(why);
+        self.good = 0;
+    }
+
+    /// When it last answered, or became a member.
+    pub(super) fn last_word(&self) -> Now {
+        self.heard.as_ref().map_or(self.since, |heard| heard.at)
+    }
+
+    /// Nothing is known of it any more.
+    pub(super) fn forgotten(&mut self, now: Now) {
+        (self.heard, self.silence, self.claim, self.since) = (None, None, None, now);
+    }
+
+    /// Its name in the configuration.
+    pub(super) fn name(&self) -> &str {
+        &self.cfg.name
+    }
+
+    pub(super) fn answer(&self) -> Option<&NodeAnswer> {
+        self.heard.as_ref().map(|heard| &heard.answer)
+    }
+
+    pub(super) fn finding(&self) -> Finding {
+        let Some(answer) = self.answer() else { return Finding::Untested };
+        match (&answer.role, &answer.state, answer.holds_lock) {
+            (NodeRole::Primary, NodeState::Running, true) => Finding::Writer,
+            (NodeRole::Primary, NodeState::Running, false) => Finding::LostLock,
+            (NodeRole::Primary, NodeState::Unknown, true) => Finding::Unsure,
+            (NodeRole::Primary, state, _) => Finding::Halted(state.clone()),
+            (NodeRole::Replica, NodeState::Running, true) => Finding::Promoting,
+            (NodeRole::StandbyLeader, NodeState::Running, _) => Finding::StandbyLeader,
+            (NodeRole::Replica, NodeState::Running, false) => Finding::Standby,
+            (NodeRole::Replica | NodeRole::StandbyLeader, NodeState::Unknown, _) => {
+                Finding::UnsureStandby
+            }
+            (role, state, _) => Finding::Broken(format!("{role}, {state}")),
+        }
+    }
+
+    /// What kind of standby it is. Its own word counts as long as its Patroni sees the cluster's
+    /// store; then what the primary says of those who stream from it.
+    pub(super) fn standby_kind(&self, primary: Option<&NodeAnswer>, blind: bool) -> Role {
+        let Some(answer) = self.answer() else { return Role::Unknown };
+        match answer.sync {
+            SyncStanding::Sync => return Role::Sync,
+            SyncStanding::Quorum => return Role::Quorum,
+            SyncStanding::None if !blind => return Role::Async,
+            SyncStanding::None => {}
+        }
+        let own = answer.name.as_deref().unwrap_or(&self.cfg.name);
+        let listed = primary.and_then(|primary| {
+            primary.standbys.iter().find(|standby| standby.name.eq_ignore_ascii_case(own))
+        });
+        match listed.map(|standby| standby.sync) {
+            Some(SyncStanding::Sync) => Role::Sync,
+            Some(SyncStanding::Quorum) => Role::Quorum,
+            Some(SyncStanding::None) => Role::Async,
+            None => Role::Replica,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What the servers of a cluster are, and what that means for the listeners they serve.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`patroni`] | one PostgreSQL cluster run by Patroni: rounds of questions, and what is made of the answers |
+//! | `truth` | which node takes writes: at most one |
+//! | `lease` | for how long that may be believed |
+//! | `cadence` | when the nodes are asked |
+//! | [`plain`] | servers without roles |
+//! | [`serving`] | the view of one listener |
+//!
+//! Everything is handed the time, asks by [`Wish`]es and never waits. Hints make it look sooner;
+//! only answers, and their absence, change what it says.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod cadence;
+mod judge;
+mod lease;
+mod member;
+pub mod patroni;
+pub mod plain;
+pub mod serving;
+mod truth;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::checks::Check;
+use crate::config::{ClusterConfig, Members};
+use crate::engine::io::Level;
+use crate::pool::{Admission, Hint, Role};
+use crate::track::outcome::Outcome;
+use crate::track::patroni::{Answer, Question, Topic};
+use crate::types::Now;
+use patroni::Patroni;
+use plain::Plain;
+
+/// One member for as long as it is configured in the same way; never reused within its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberId(pub u32);
+
+/// What a cluster wants to be done for one of its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Put a question to its Patroni; the answer goes to [`Cluster::answered`].
+    Ask {
+        /// Whom.
+        member: MemberId,
+        /// What.
+        question: Arc<Question>,
+        /// An answer that takes longer is none.
+        timeout: Duration,
+    },
+    /// Run a check of the server itself; the outcome goes to [`Cluster::probed`].
+    Probe {
+        /// Whose.
+        member: MemberId,
+        /// What to look at; always the same for a member.
+        check: Arc<Check>,
+        /// The longest it may take.
+        timeout: Duration,
+    },
+    /// The member is gone: whatever was asked is not wanted any more.
+    Forget {
+        /// Which.
+        member: MemberId,
+    },
+    /// Something for the log, without the name of the cluster.
+    Tell {
+        /// How loud.
+        level: Level,
+        /// What happened, in one line.
+        message: String,
+    },
+}
+
+/// What one member is to all listeners alike, whatever they want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is; while it does not answer, what it was.
+    pub role: Role,
+    /// Whether it may be used at all.
+    pub admission: Admission,
+    /// It holds the leader lock and is on its way to become the primary.
+    pub promoting: bool,
+    /// It may not be balanced to (`noloadbalance`).
+    pub unbalanced: bool,
+}
+
+/// A cluster, of either kind.
+#[derive(Debug)]
+pub enum Cluster {
+    /// Its members have roles.
+    Patroni(Box<Patroni>),
+    /// They have none.
+    Plain(Plain),
+}
+
+impl Cluster {
+    /// A cluster of which nothing is known yet.
+    #[must_use]
+    pub fn new(now: Now, config: &ClusterConfig) -> Cluster {
+        match &config.members {
+            Members::Patroni(patroni) => {
+                let cluster = Patroni::new(now, patroni.clone(), config.rhythm);
+                Cluster::Patroni(Box::new(cluster))
+            }
+            Members::Plain(members) => Cluster::Plain(Plain::new(now, members, config.rhythm)),
+        }
+    }
+
+    /// The same cluster configured anew: members that are asked in the same way keep what is known
+    /// of them. `false`: it is of the other kind, and nothing can be kept.
+    pub fn reconfigured(&mut self, now: Now, config: &ClusterConfig) -> bool {
+        match (self, &config.members) {
+            (Cluster::Patroni(cluster), Members::Patroni(patroni)) => {
+                cluster.reconfigured(now, patroni.clone(), config.rhythm);
+            }
+            (Cluster::Plain(cluster), Members::Plain(members)) => {
+                cluster.reconfigured(now, members, config.rhythm);
+            }
+            (Cluster::Patroni(_), Members::Plain(_)) | (Cluster::Plain(_), Members::Patroni(_)) => {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The members in the order of the configuration.
+    #[must_use]
+    pub fn members(&self) -> Vec<MemberId> {
+        match self {
+            Cluster::Patroni(cluster) => cluster.members(),
+            Cluster::Plain(cluster) => cluster.members(),
+        }
+    }
+
+    /// When [`Cluster::time_passed`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Now> {
+        match self {
+            Cluster::Patroni(cluster) => Some(cluster.deadline()),
+            Cluster::Plain(cluster) => cluster.deadline(),
+        }
+    }
+
+    /// A deadline may have passed.
+    pub fn time_passed(&mut self, now: Now) {
+        match self {
+            Cluster::Patroni(cluster) => cluster.time_passed(now),
+            Cluster::Plain(cluster) => cluster.time_passed(now),
+        }
+    }
+
+    /// The machine slept.
+    pub fn suspended(&mut self, now: Now, gap: Duration) {
+        match self {
+            Cluster::Patroni(cluster) => cluster.suspended(now, gap),
+            Cluster::Plain(_) => {}
+        }
+    }
+
+    /// A [`Wish::Ask`] came to its end.
+    pub fn answered(&mut self, now: Now, member: MemberId, topic: Topic, answer: Answer) {
+        match self {
+            Cluster::Patroni(cluster) => cluster.answered(now, member, topic, answer),
+            Cluster::Plain(_) => {}
+        }
+    }
+
+    /// A [`Wish::Probe`] did.
+    pub fn probed(&mut self, now: Now, member: MemberId, outcome: Outcome) {
+        match self {
+            Cluster::Patroni(cluster) => cluster.probed(now, member, &outcome),
+            Cluster::Plain(cluster) => cluster.probed(now, member, outcome),
+        }
+    }
+
+    /// A session noticed something about a member.
+    pub fn hinted(&mut self, now: Now, member: MemberId, hint: Hint) {
+        match self {
+            Cluster::Patroni(cluster) => cluster.hinted(now, member, hint),
+            Cluster::Plain(cluster) => cluster.hinted(now, member),
+        }
+    }
+
+    /// The next thing to be done, until `None`.
+    #[must_use]
+    pub fn poll_wish(&mut self) -> Option<Wish> {
+        match self {
+            Cluster::Patroni(cluster) => cluster.wishes.pop_front(),
+            Cluster::Plain(cluster) => cluster.wishes.pop_front(),
+        }
+    }
+
+    /// What a member is now; `None` if it is configured no longer.
+    #[must_use]
+    pub fn standing(&self, member: MemberId) -> Option<Standing> {
+        match self {
+            Cluster::Patroni(cluster) => cluster.standing(member),
+            Cluster::Plain(cluster) => cluster.standing(member),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Servers without roles: each is usable or not by itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{MemberId, Standing, Wish};
+use crate::config::checks::Check;
+use crate::config::{OnTimeout, PlainMember, ProbeRhythm, Rhythm};
+use crate::engine::io::Level;
+use crate::pool::{Admission, Role};
+use crate::track::outcome::{Outcome, Verdict};
+use crate::track::probe::Probe;
+use crate::track::weight::Reading;
+use crate::types::Now;
+
+/// Hints that may mean little are not listened to more often.
+const HINT_PAUSE: Duration = Duration::from_secs(1);
+
+/// A pool of servers without roles.
+#[derive(Debug)]
+pub struct Plain {
+    rhythm: ProbeRhythm,
+    pub(super) wishes: VecDeque<Wish>,
+    members: Vec<Member>,
+    next_id: u32,
+}
+
+#[derive(Debug)]
+struct Member {
+    id: MemberId,
+    cfg: PlainMember,
+    /// `None`: it is not checked, and always usable.
+    checked: Option<Checked>,
+}
+
+#[derive(Debug)]
+struct Checked {
+    check: Arc<Check>,
+    probe: Probe,
+    /// A hint asked for a run that the rhythm does not know of.
+    extra: bool,
+    /// When hints are listened to again.
+    rested: Now,
+}
+
+impl Plain {
+    /// Servers of which nothing is known; they are checked at once.
+    #[must_use]
+    pub fn new(now: Now, members: &[PlainMember], rhythm: ProbeRhythm) -> Plain {
+        let mut plain = Plain { rhythm, wishes: VecDeque::new(), members: Vec::new(), next_id: 0 };
+        plain.reconfigured(now, members, rhythm);
+        plain
+    }
+
+    /// Takes a new configuration. Whoever is checked in the same way stays what it is.
+    pub fn reconfigured(&mut self, now: Now, members: &[PlainMember], rhythm: ProbeRhythm) {
+        self.rhythm = rhythm;
+        let mut before = std::mem::take(&mut self.members);
+        for cfg in members {
+            let known =
+                before.iter().position(|m| m.cfg.name == cfg.name && m.cfg.check == cfg.check);
+            let member = match known {
+                Some(known) => {
+                    let mut member = before.remove(known);
+                    if let Some(checked) = &mut member.checked {
+                        checked.follow(now, rhythm);
+                    }
+                    Member { cfg: cfg.clone(), ..member }
+                }
+                None => {
+                    let nth = self.next_id;
+                    self.next_id += 1;
+                    let checked = cfg.check.as_ref().map(|check| Checked {
+                        check: Arc::clone(check),
+                        probe: Probe::new(nth, beat(rhythm, Reading::Untested), now),
+                        extra: false,
+                        rested: now,
+                    });
+                    Member { id: MemberId(nth), cfg: cfg.clone(), checked }
+                }
+            };
+            self.members.push(member);
+        }
+        for gone in before {
+            self.wishes.push_back(Wish::Forget { member: gone.id });
+        }
+    }
+
+    pub(super) fn members(&self) -> Vec<MemberId> {
+        self.members.iter().map(|member| member.id).collect()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Now> {
+        self.checked().filter_map(|checked| checked.probe.deadline()).min()
+    }
+
+    pub(super) fn time_passed(&mut self, now: Now) {
+        let timeout = self.rhythm.timeout;
+        for member in &mut self.members {
+            let Some(checked) = &mut member.checked else { continue };
+            let due = checked.probe.time_passed(now);
+            if due.start && !std::mem::take(&mut checked.extra) {
+                let check = Arc::clone(&checked.check);
+                self.wishes.push_back(Wish::Probe { member: member.id, check, timeout });
+            }
+            if due.turned {
+                member.turned(now, self.rhythm, &mut self.wishes);
+            }
+        }
+    }
+
+    pub(super) fn probed(&mut self, now: Now, member: MemberId, outcome: Outcome) {
+        let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
+        let Some(checked) = &mut member.checked else { return };
+        checked.extra = false;
+        if checked.probe.answered(now, outcome) {
+            member.turned(now, self.rhythm, &mut self.wishes);
+        }
+    }
+
+    /// Looks at once, unless it does so already or did a moment ago.
+    pub(super) fn hinted(&mut self, now: Now, member: MemberId) {
+        let timeout = self.rhythm.timeout;
+        let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
+        let Some(checked) = &mut member.checked else { return };
+        let idle = checked.probe.running_since().is_none() && !checked.extra;
+        if checked.probe.reading() == Reading::Up && idle && now >= checked.rested {
+            (checked.extra, checked.rested) = (true, now + HINT_PAUSE);
+            let check = Arc::clone(&checked.check);
+            self.wishes.push_back(Wish::Probe { member: member.id, check, timeout });
+        }
+    }
+
+    pub(super) fn standing(&self, member: MemberId) -> Option<Standing> {
+        Some(self.members.iter().find(|m| m.id == member)?.standing())
+    }
+
+    fn checked(&self) -> impl Iterator<Item = &Checked> {
+        self.members.iter().filter_map(|member| member.checked.as_ref())
+    }
+}
+
+impl Member {
+    fn standing(&self) -> Standing {
+        let Some(checked) = &self.checked else { return Standing::usable(Role::Unknown) };
+        match checked.probe.reading() {
+            Reading::Untested => Standing::untested(),
+            Reading::Up | Reading::Value(_) => Standing::usable(Role::Unknown),
+            Reading::Down => {
+                let why = match checked.probe.last().map(|(_, outcome)| outcome.verdict) {
+                    Some(Verdict::Failed(cause)) => cause.to_string(),
+                    _ => "must answer well more often first".to_owned(),
+                };
+                Standing::down(Role::Unknown, &why)
+            }
+        }
+    }
+
+    fn turned(&mut self, now: Now, rhythm: ProbeRhythm, wishes: &mut VecDeque<Wish>) {
+        if let Some(checked) = &mut self.checked {
+            checked.follow(now, rhythm);
+        }
+        let name = &self.cfg.name;
+        let (level, message) = match self.standing().admission {
+            Admission::Usable => (Level::Info, format!("{name} is usable")),
+            Admission::Held(why) => (Level::Info, format!("{name} is held back: {why}")),
+            Admission::Down(why) => (Level::Warn, format!("{name} is down: {why}")),
+        };
+        wishes.push_back(Wish::Tell { level, message });
+    }
+}
+
+impl Checked {
+    /// One that is down may be checked at another interval.
+    fn follow(&mut self, now: Now, rhythm: ProbeRhythm) {
+        self.probe.reconfigured(now, beat(rhythm, self.probe.reading()));
+    }
+}
+
+fn beat(rhythm: ProbeRhythm, reading: Reading) -> Rhythm {
+    let down = reading == Reading::Down;
+    Rhythm {
+        watched: false,
+        interval: if down { rhythm.down_interval } else { rhythm.interval },
+        timeout: rhythm.timeout,
+        rise: rhythm.rise,
+        fall: rhythm.fall,
+        init_fail: false,
+        on_timeout: OnTimeout::Fail,
+        rise_delay: Duration::ZERO,
+        fall_delay: Duration::ZERO,
+    }
+}

@@ -1,0 +1,226 @@
+//! The view of one listener: which servers its clients may have, and why not the others.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Cluster, MemberId, Standing};
+use crate::config::checks::{Endpoint, Host, HostName};
+use crate::config::{ClusterConfig, ListenerConfig, MOST_LEASE, OnDown, ServerConfig};
+use crate::pool::{Admission, PoolView, Role, Server, ServerId, Wants, Weight};
+use crate::types::Now;
+
+/// How long a server that was taken out of the configuration keeps its sessions, if it is not one
+/// whose clients write.
+pub const FAREWELL: Duration = Duration::from_secs(600);
+
+/// Host names and their addresses, as far as they are known.
+pub type Addresses = BTreeMap<HostName, IpAddr>;
+
+/// What makes a server the same across views: its name, and where sessions go.
+type Key = (Arc<str>, SocketAddr);
+
+/// One listener's servers.
+#[derive(Debug)]
+pub struct Serving {
+    cfg: Arc<ListenerConfig>,
+    known: BTreeMap<Key, Known>,
+    view: Option<Arc<PoolView>>,
+    /// The listener itself was taken out of the configuration.
+    closed: Option<Now>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    id: ServerId,
+    member: Option<MemberId>,
+    /// What it was when it was last published.
+    role: Role,
+    /// Since when it has been configured no longer.
+    left: Option<Now>,
+}
+
+impl Serving {
+    /// A listener without a view.
+    #[must_use]
+    pub fn new(cfg: Arc<ListenerConfig>) -> Serving {
+        Serving { cfg, known: BTreeMap::new(), view: None, closed: None }
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config(&self) -> &Arc<ListenerConfig> {
+        &self.cfg
+    }
+
+    /// Takes another configuration of the same listener.
+    pub fn reconfigured(&mut self, cfg: Arc<ListenerConfig>) {
+        self.cfg = cfg;
+    }
+
+    /// It is configured no longer: its servers take no new sessions.
+    pub fn close(&mut self, now: Now) {
+        self.closed.get_or_insert(now);
+    }
+
+    /// Whether it is closed, and its last server is gone.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.closed.is_some() && self.known.is_empty()
+    }
+
+    /// Which member of its cluster a server is; `None` if it is in no view.
+    #[must_use]
+    pub fn member(&self, server: ServerId) -> Option<MemberId> {
+        self.known.values().find(|known| known.id == server)?.member
+    }
+
+    /// The host names it needs the addresses of.
+    pub fn names<'s>(&'s self, cluster: &'s ClusterConfig) -> impl Iterator<Item = HostName> + 's {
+        let servers = self.cfg.servers.iter();
+        servers.filter_map(|server| match &address(server, cluster)?.1.host {
+            Host::Name(name) => Some(name.clone()),
+            Host::Address(_) => None,
+        })
+    }
+
+    /// When the next server that was taken out loses its sessions.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Now> {
+        self.known.values().filter_map(|known| Some(self.parting(known, known.left?))).min()
+    }
+
+    /// Looks again. The new view, if it is another. `fresh` gives numbers to new servers; `cluster`
+    /// is `None` once that was taken out of the configuration.
+    pub fn refresh(
+        &mut self,
+        now: Now,
+        cluster: Option<(&Cluster, &ClusterConfig)>,
+        addresses: &Addresses,
+        fresh: &mut impl FnMut() -> ServerId,
+    ) -> Option<Arc<PoolView>> {
+        let members = cluster.map(|(cluster, _)| cluster.members()).unwrap_or_default();
+        let mut wanted = Vec::new();
+        for server in self.cfg.servers.iter().filter(|_| self.closed.is_none()) {
+            let Some((_, config)) = cluster else { continue };
+            let Some((name, endpoint)) = address(server, config) else { continue };
+            let Some(address) = resolved(endpoint, addresses) else { continue };
+            let member = members.get(server.member).copied();
+            wanted.push(((name, address), member, server));
+        }
+        for (key, member, _) in &wanted {
+            let new = || Known { id: fresh(), member: *member, role: Role::Unknown, left: None };
+            let known = self.known.entry(key.clone()).or_insert_with(new);
+            (known.member, known.left) = (*member, None);
+        }
+        for (key, known) in &mut self.known {
+            if !wanted.iter().any(|(other, ..)| other == key) {
+                known.left.get_or_insert(now);
+                known.member = known.member.filter(|member| members.contains(member));
+            }
+        }
+        let over: Vec<Key> = self
+            .known
+            .iter()
+            .filter(|(_, known)| known.left.is_some_and(|left| self.parting(known, left) <= now))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in over {
+            self.known.remove(&key);
+        }
+
+        let standing = |known: &Known| cluster?.0.standing(known.member?);
+        let mut servers = Vec::new();
+        for ((name, address), _, cfg) in wanted {
+            let Some(known) = self.known.get_mut(&(Arc::clone(&name), address)) else { continue };
+            let Some(standing) = standing(known) else { continue };
+            known.role = standing.role;
+            servers.push(Server {
+                id: known.id,
+                name,
+                address,
+                role: standing.role,
+                admission: self.cfg.admission(cfg, &standing),
+                weight: cfg.weight,
+                maxconn: cfg.maxconn,
+                backup: cfg.backup,
+            });
+        }
+        let left = self.known.iter_mut().filter(|(_, known)| known.left.is_some());
+        for ((name, address), known) in left {
+            let standing = standing(known);
+            known.role = standing.as_ref().map_or(known.role, |standing| standing.role);
+            let admission = match standing.map(|standing| standing.admission) {
+                Some(down @ Admission::Down(_)) => down,
+                _ => Admission::Held(Arc::from("not configured any more")),
+            };
+            servers.push(Server {
+                id: known.id,
+                name: Arc::clone(name),
+                address: *address,
+                role: known.role,
+                admission,
+                weight: Weight::ONE,
+                maxconn: None,
+                backup: false,
+            });
+        }
+        let view = PoolView {
+            wants: self.cfg.wants,
+            fallback: self.cfg.fallback,
+            balance: self.cfg.balance,
+            all_backups: self.cfg.all_backups,
+            servers,
+        };
+        if self.view.as_deref() == Some(&view) {
+            return None;
+        }
+        let view = Arc::new(view);
+        self.view = Some(Arc::clone(&view));
+        Some(view)
+    }
+
+    /// When a server that was taken out loses its sessions: one that nobody looks at any more could
+    /// cease to be the primary unnoticed.
+    fn parting(&self, known: &Known, left: Now) -> Now {
+        let unseen = known.member.is_none() && known.role == Role::Primary;
+        left + if unseen { MOST_LEASE } else { FAREWELL }
+    }
+}
+
+impl ListenerConfig {
+    /// What a member's standing means for this listener's clients.
+    fn admission(&self, server: &ServerConfig, standing: &Standing) -> Admission {
+        let held = |why: &str| Admission::Held(Arc::from(why));
+        let leads = matches!(self.wants, Wants::Writer | Wants::Leader);
+        match &standing.admission {
+            Admission::Down(why) if self.on_down == OnDown::Keep => {
+                Admission::Held(Arc::clone(why))
+            }
+            Admission::Usable if server.disabled => held("disabled"),
+            Admission::Usable if standing.promoting && leads => {
+                held("holds the leader lock, is being promoted")
+            }
+            Admission::Usable if standing.unbalanced && !leads => held("noloadbalance"),
+            admission => admission.clone(),
+        }
+    }
+}
+
+/// Its name, and where sessions go.
+fn address<'c>(
+    server: &'c ServerConfig,
+    cluster: &'c ClusterConfig,
+) -> Option<(Arc<str>, &'c Endpoint)> {
+    let (name, own) = cluster.member(server.member)?;
+    Some((Arc::clone(name), server.address.as_ref().unwrap_or(own)))
+}
+
+fn resolved(endpoint: &Endpoint, addresses: &Addresses) -> Option<SocketAddr> {
+    let address = match &endpoint.host {
+        Host::Address(address) => *address,
+        Host::Name(name) => *addresses.get(name)?,
+    };
+    Some(SocketAddr::new(address, endpoint.port.get()))
+}

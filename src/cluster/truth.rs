@@ -1,0 +1,155 @@
+//! Which node takes writes. At most one does.
+//!
+//! A node that claims to be the primary is believed if nobody claims it on a higher timeline: every
+//! promotion begins a new one, so the higher is the later. Who is the primary stays it until it says
+//! otherwise, its lease ends, or a later one appears. Two that claim it on one timeline do not belong
+//! to one cluster: neither gets what the other has.
+
+use std::time::Duration;
+
+use super::MemberId;
+use crate::types::Now;
+
+/// A node that says of itself that it takes writes, not longer ago than the lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) member: MemberId,
+    /// `None` comes before all others.
+    pub(super) timeline: Option<u64>,
+    /// The cluster's identifier.
+    pub(super) system: Option<String>,
+}
+
+/// Why a claim is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rejected {
+    /// This one is primary on a later timeline.
+    Superseded(MemberId),
+    /// A later timeline was seen a moment ago.
+    Outdated,
+    /// This one claims the same with the same right.
+    Rivals(MemberId),
+}
+
+/// Who takes writes, and what was seen before.
+#[derive(Debug, Default)]
+pub(super) struct Truth {
+    writer: Option<MemberId>,
+    /// The latest primary believed, and when.
+    latest: Option<(Claim, Now)>,
+}
+
+impl Truth {
+    /// The one that takes writes.
+    pub(super) fn writer(&self) -> Option<MemberId> {
+        self.writer
+    }
+
+    /// Weighs the claims there are now. A timeline that was seen less than `memory` ago is not
+    /// fallen behind of.
+    pub(super) fn weigh(&mut self, now: Now, claims: &[Claim], memory: Duration) {
+        let incumbent = claims.iter().find(|claim| Some(claim.member) == self.writer);
+        let top = claims.iter().map(|claim| claim.timeline).max().flatten();
+        let mut first = claims.iter().filter(|claim| claim.timeline == top);
+        let chosen = match (incumbent, first.next(), first.next()) {
+            (_, None, _) => None,
+            (Some(incumbent), _, _) if incumbent.timeline == top => Some(incumbent),
+            // Of another cluster, whose timelines mean nothing here.
+            (Some(incumbent), Some(best), _) if best.system != incumbent.system => Some(incumbent),
+            (_, Some(best), None) if !self.is_outdated(now, best, memory) => Some(best),
+            (incumbent, _, _) => incumbent,
+        };
+        self.writer = chosen.map(|claim| claim.member);
+        if let Some(claim) = chosen {
+            self.latest = Some((claim.clone(), now));
+        }
+    }
+
+    /// Why a claim was not believed.
+    pub(super) fn rejection(&self, claim: &Claim, claims: &[Claim]) -> Rejected {
+        let rival = claims
+            .iter()
+            .find(|other| other.member != claim.member && other.timeline == claim.timeline);
+        match (self.writer, rival) {
+            (Some(writer), None) => Rejected::Superseded(writer),
+            (_, Some(rival)) => Rejected::Rivals(rival.member),
+            (None, None) => Rejected::Outdated,
+        }
+    }
+
+    fn is_outdated(&self, now: Now, claim: &Claim, memory: Duration) -> bool {
+        self.latest.as_ref().is_some_and(|(latest, at)| {
+            latest.system == claim.system
+                && latest.timeline > claim.timeline
+                && now.since(*at) < memory
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice::from_ref;
+
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(30);
+
+    fn claim(member: u32, timeline: u64) -> Claim {
+        Claim { member: MemberId(member), timeline: Some(timeline), system: Some("7".to_owned()) }
+    }
+
+    fn at(seconds: u64) -> Now {
+        Now::from_start(Duration::from_secs(seconds))
+    }
+
+    /// The writer after each set of claims, one second apart.
+    fn fate(steps: &[&[Claim]]) -> Vec<Option<u32>> {
+        let mut truth = Truth::default();
+        let step = |(n, claims): (usize, &&[Claim])| {
+            truth.weigh(at(n.try_into().unwrap()), claims, TTL);
+            truth.writer().map(|writer| writer.0)
+        };
+        steps.iter().enumerate().map(step).collect()
+    }
+
+    #[test]
+    fn a_later_timeline_evicts_and_an_earlier_one_does_not_come_back() {
+        let (old, new) = (claim(1, 5), claim(2, 6));
+        let steps: [&[Claim]; 5] = [
+            from_ref(&old),
+            &[old.clone(), new.clone()],
+            from_ref(&new),
+            from_ref(&old),
+            from_ref(&new),
+        ];
+        assert_eq!(fate(&steps), [Some(1), Some(2), Some(2), None, Some(2)]);
+    }
+
+    #[test]
+    fn an_earlier_timeline_counts_again_when_the_later_is_forgotten() {
+        let mut truth = Truth::default();
+        truth.weigh(at(0), &[claim(1, 6)], TTL);
+        truth.weigh(at(29), &[claim(2, 5)], TTL);
+        assert_eq!(truth.writer(), None);
+        assert_eq!(truth.rejection(&claim(2, 5), &[claim(2, 5)]), Rejected::Outdated);
+        truth.weigh(at(30), &[claim(2, 5)], TTL);
+        assert_eq!(truth.writer(), Some(MemberId(2)));
+    }
+
+    #[test]
+    fn of_two_on_one_timeline_the_incumbent_stays_and_nobody_becomes_it() {
+        let (one, two) = (claim(1, 5), claim(2, 5));
+        let both = [one.clone(), two.clone()];
+        assert_eq!(fate(&[&both]), [None]);
+        assert_eq!(fate(&[from_ref(&two), &both]), [Some(2), Some(2)]);
+        let truth = Truth::default();
+        assert_eq!(truth.rejection(&one, &both), Rejected::Rivals(MemberId(2)));
+    }
+
+    #[test]
+    fn another_clusters_timelines_mean_nothing() {
+        let stranger = Claim { system: Some("8".to_owned()), ..claim(2, 9) };
+        let steps: [&[Claim]; 2] = [&[claim(1, 5)], &[claim(1, 5), stranger]];
+        assert_eq!(fate(&steps), [Some(1), Some(1)]);
+    }
+}

@@ -1,0 +1,352 @@
+//! Clusters and the listeners they serve: asked in time, and published as views.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::agenda::Agenda;
+use crate::cluster::serving::{Addresses, Serving};
+use crate::cluster::{Cluster, MemberId, Wish};
+use crate::config::checks::HostName;
+use crate::config::{ClusterConfig, Config};
+use crate::engine::io::{Action, ProbeId};
+use crate::pool::{Hinted, ListenerId, ServerId};
+use crate::track::outcome::Outcome;
+use crate::track::patroni::{Answer, Topic};
+use crate::types::Now;
+use crate::vrrp::outbox::Outbox;
+
+/// One cluster for as long as the daemon knows its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ClusterId(u32);
+
+/// What a `ProbeId` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Subject {
+    cluster: ClusterId,
+    member: MemberId,
+    /// `None`: a check of the server itself.
+    topic: Option<Topic>,
+}
+
+/// Every cluster and listener of the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Clusters {
+    running: BTreeMap<ClusterId, Running>,
+    by_name: BTreeMap<String, ClusterId>,
+    listeners: BTreeMap<ListenerId, Listening>,
+    by_listener: BTreeMap<String, ListenerId>,
+    agenda: Agenda<Due>,
+    probes: BTreeMap<ProbeId, Subject>,
+    by_subject: BTreeMap<Subject, ProbeId>,
+    addresses: Addresses,
+    /// The names whose addresses are kept known.
+    names: BTreeSet<HostName>,
+    next_id: u32,
+    next_server: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Cluster(ClusterId),
+    Listener(ListenerId),
+}
+
+#[derive(Debug)]
+struct Running {
+    cfg: Arc<ClusterConfig>,
+    cluster: Cluster,
+}
+
+#[derive(Debug)]
+struct Listening {
+    serving: Serving,
+    cluster: ClusterId,
+}
+
+/// The source of all `ProbeId`s.
+#[derive(Debug, Default)]
+pub(super) struct ProbeIds(u32);
+
+impl ProbeIds {
+    pub(super) fn fresh(&mut self) -> ProbeId {
+        let id = ProbeId(self.0);
+        self.0 += 1;
+        id
+    }
+}
+
+impl Clusters {
+    pub(super) fn reconfigure(
+        &mut self,
+        now: Now,
+        config: &Config,
+        ids: &mut ProbeIds,
+        out: &mut Outbox,
+    ) {
+        let mut before = std::mem::take(&mut self.by_name);
+        let mut places = Vec::new();
+        for cfg in &config.clusters {
+            let known = before.remove(&cfg.name).filter(|id| {
+                let running = self.running.get_mut(id);
+                running.is_some_and(|running| {
+                    running.cfg = Arc::clone(cfg);
+                    running.cluster.reconfigured(now, cfg)
+                })
+            });
+            let id = known.unwrap_or_else(|| self.begin(now, cfg, out));
+            self.by_name.insert(cfg.name.clone(), id);
+            places.push(id);
+        }
+        let kept: BTreeSet<ClusterId> = places.iter().copied().collect();
+        let gone: Vec<ClusterId> =
+            self.running.keys().filter(|id| !kept.contains(id)).copied().collect();
+        for id in gone {
+            self.end(id, out);
+        }
+
+        let mut before = std::mem::take(&mut self.by_listener);
+        for cfg in &config.listeners {
+            let Some(&cluster) = places.get(cfg.cluster) else { continue };
+            let known = before.remove(&cfg.name);
+            let id = known.unwrap_or_else(|| ListenerId(self.fresh()));
+            let same = self.listeners.get(&id).is_some_and(|l| l.serving.config() == cfg);
+            match self.listeners.get_mut(&id) {
+                Some(listening) => {
+                    listening.serving.reconfigured(Arc::clone(cfg));
+                    listening.cluster = cluster;
+                }
+                None => {
+                    let serving = Serving::new(Arc::clone(cfg));
+                    self.listeners.insert(id, Listening { serving, cluster });
+                }
+            }
+            self.by_listener.insert(cfg.name.clone(), id);
+            if !same {
+                out.push(Action::Listen { listener: id, config: Arc::clone(cfg) });
+            }
+        }
+        for listener in before.into_values() {
+            out.push(Action::Unlisten { listener });
+            if let Some(listening) = self.listeners.get_mut(&listener) {
+                listening.serving.close(now);
+            }
+        }
+        self.require_names(out);
+        for id in kept {
+            self.touched(id, ids, out);
+        }
+        self.refresh(now, None, out);
+    }
+
+    fn begin(&mut self, now: Now, cfg: &Arc<ClusterConfig>, out: &mut Outbox) -> ClusterId {
+        if let Some(&other) = self.by_name.get(&cfg.name) {
+            self.end(other, out);
+        }
+        let id = ClusterId(self.fresh());
+        let cluster = Cluster::new(now, cfg);
+        self.running.insert(id, Running { cfg: Arc::clone(cfg), cluster });
+        id
+    }
+
+    fn end(&mut self, id: ClusterId, out: &mut Outbox) {
+        self.running.remove(&id);
+        self.agenda.set(Due::Cluster(id), None);
+        self.forget(|subject| subject.cluster == id, out);
+    }
+
+    fn fresh(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Nothing is asked any more; the views stay as they are.
+    pub(super) fn stop(&mut self, out: &mut Outbox) {
+        while let Some(id) = self.running.keys().next().copied() {
+            self.end(id, out);
+        }
+        for id in std::mem::take(&mut self.listeners).into_keys() {
+            self.agenda.set(Due::Listener(id), None);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Now> {
+        self.agenda.first()
+    }
+
+    pub(super) fn time_passed(&mut self, now: Now, ids: &mut ProbeIds, out: &mut Outbox) {
+        while let Some(due) = self.agenda.due(now) {
+            match due {
+                Due::Cluster(id) => {
+                    if let Some(running) = self.running.get_mut(&id) {
+                        running.cluster.time_passed(now);
+                    }
+                    self.touched(id, ids, out);
+                    let next = self.agenda.of(Due::Cluster(id));
+                    debug_assert!(next.is_none_or(|at| at > now), "a deadline that does not move");
+                    self.refresh(now, Some(id), out);
+                }
+                Due::Listener(_) => self.refresh(now, None, out),
+            }
+        }
+    }
+
+    pub(super) fn suspended(
+        &mut self,
+        now: Now,
+        gap: Duration,
+        ids: &mut ProbeIds,
+        out: &mut Outbox,
+    ) {
+        for id in self.running.keys().copied().collect::<Vec<_>>() {
+            if let Some(running) = self.running.get_mut(&id) {
+                running.cluster.suspended(now, gap);
+            }
+            self.touched(id, ids, out);
+        }
+        self.refresh(now, None, out);
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        now: Now,
+        probe: ProbeId,
+        answer: Answer,
+        ids: &mut ProbeIds,
+        out: &mut Outbox,
+    ) {
+        let Some(subject) = self.probes.get(&probe).copied() else { return };
+        let (Some(topic), Some(running)) = (subject.topic, self.running.get_mut(&subject.cluster))
+        else {
+            return;
+        };
+        running.cluster.answered(now, subject.member, topic, answer);
+        self.touched(subject.cluster, ids, out);
+        self.refresh(now, Some(subject.cluster), out);
+    }
+
+    /// Gives the outcome back if it is not about a server.
+    pub(super) fn probed(
+        &mut self,
+        now: Now,
+        probe: ProbeId,
+        outcome: Outcome,
+        ids: &mut ProbeIds,
+        out: &mut Outbox,
+    ) -> Option<Outcome> {
+        let Some(subject) = self.probes.get(&probe).copied() else { return Some(outcome) };
+        if let Some(running) = self.running.get_mut(&subject.cluster) {
+            running.cluster.probed(now, subject.member, outcome);
+        }
+        self.touched(subject.cluster, ids, out);
+        self.refresh(now, Some(subject.cluster), out);
+        None
+    }
+
+    pub(super) fn resolved(&mut self, now: Now, name: HostName, to: IpAddr, out: &mut Outbox) {
+        if self.names.contains(&name) && self.addresses.insert(name, to) != Some(to) {
+            self.refresh(now, None, out);
+        }
+    }
+
+    pub(super) fn hinted(
+        &mut self,
+        now: Now,
+        hinted: Hinted,
+        ids: &mut ProbeIds,
+        out: &mut Outbox,
+    ) {
+        let Some(listening) = self.listeners.get(&hinted.listener) else { return };
+        let Some(member) = listening.serving.member(hinted.server) else { return };
+        let id = listening.cluster;
+        let Some(running) = self.running.get_mut(&id) else { return };
+        running.cluster.hinted(now, member, hinted.hint);
+        self.touched(id, ids, out);
+    }
+
+    /// Passes on what a cluster wants, and keeps its place in the agenda.
+    fn touched(&mut self, id: ClusterId, ids: &mut ProbeIds, out: &mut Outbox) {
+        while let Some(wish) = self.running.get_mut(&id).and_then(|r| r.cluster.poll_wish()) {
+            self.grant(id, wish, ids, out);
+        }
+        let deadline = self.running.get(&id).and_then(|running| running.cluster.deadline());
+        self.agenda.set(Due::Cluster(id), deadline);
+    }
+
+    fn grant(&mut self, id: ClusterId, wish: Wish, ids: &mut ProbeIds, out: &mut Outbox) {
+        match wish {
+            Wish::Ask { member, question, timeout } => {
+                let topic = Some(question.topic());
+                let probe = self.probe(Subject { cluster: id, member, topic }, ids);
+                out.push(Action::Ask { probe, question, timeout });
+            }
+            Wish::Probe { member, check, timeout } => {
+                let probe = self.probe(Subject { cluster: id, member, topic: None }, ids);
+                out.push(Action::Probe { probe, check, timeout });
+            }
+            Wish::Forget { member } => {
+                self.forget(|subject| subject.cluster == id && subject.member == member, out);
+            }
+            Wish::Tell { level, message } => {
+                let name = self.running.get(&id).map_or("", |running| &running.cfg.name);
+                out.record(level, None, format!("cluster {name}: {message}"));
+            }
+        }
+    }
+
+    fn probe(&mut self, subject: Subject, ids: &mut ProbeIds) -> ProbeId {
+        let probe = *self.by_subject.entry(subject).or_insert_with(|| ids.fresh());
+        self.probes.insert(probe, subject);
+        probe
+    }
+
+    fn forget(&mut self, gone: impl Fn(&Subject) -> bool, out: &mut Outbox) {
+        for (_, probe) in self.by_subject.extract_if(.., |subject, _| gone(subject)) {
+            self.probes.remove(&probe);
+            out.push(Action::Cancel { probe });
+        }
+    }
+
+    fn require_names(&mut self, out: &mut Outbox) {
+        let mut names = BTreeSet::new();
+        for listening in self.listeners.values() {
+            let Some(running) = self.running.get(&listening.cluster) else { continue };
+            names.extend(listening.serving.names(&running.cfg));
+        }
+        if names != self.names {
+            self.addresses.retain(|name, _| names.contains(name));
+            out.push(Action::Resolve { names: names.iter().cloned().collect() });
+            self.names = names;
+        }
+    }
+
+    /// Publishes what is new to the listeners of a cluster, or to all.
+    fn refresh(&mut self, now: Now, only: Option<ClusterId>, out: &mut Outbox) {
+        let mut over = Vec::new();
+        for (id, listening) in &mut self.listeners {
+            if only.is_some_and(|only| only != listening.cluster) {
+                continue;
+            }
+            let running = self.running.get(&listening.cluster);
+            let cluster = running.map(|running| (&running.cluster, &*running.cfg));
+            let next = &mut self.next_server;
+            let mut fresh = || {
+                *next += 1;
+                ServerId(*next)
+            };
+            let serving = &mut listening.serving;
+            if let Some(view) = serving.refresh(now, cluster, &self.addresses, &mut fresh) {
+                out.push(Action::Publish { listener: *id, view });
+            }
+            self.agenda.set(Due::Listener(*id), serving.deadline());
+            if serving.is_over() {
+                over.push(*id);
+            }
+        }
+        for id in over {
+            self.listeners.remove(&id);
+            self.agenda.set(Due::Listener(id), None);
+        }
+    }
+}

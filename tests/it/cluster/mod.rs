@@ -1,0 +1,7 @@
+//! Clusters and listeners through the engine: what the nodes say, and which view comes of it.
+
+pub mod bench;
+mod plain;
+mod reload;
+mod roles;
+mod truth;
