@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::{RUN_DIR, complain, exit, print};
+use super::{complain, exit, print, run_dir};
 use crate::api::client::{AskError, ask};
 use crate::api::protocol::Request;
 use crate::engine::OpError;
@@ -18,8 +18,9 @@ pub struct Args {
     /// Even while a daemon answers in the run directory
     #[arg(long)]
     force: bool,
-    /// Run directory a daemon would answer in
-    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    /// Run directory a daemon would answer in [default: /run/vipd]
+    #[arg(long, value_name = "DIR", default_value_os_t = run_dir::of_daemon())]
+    #[arg(hide_default_value = true)]
     run_dir: PathBuf,
 }
 

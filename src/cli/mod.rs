@@ -15,6 +15,7 @@ mod pair;
 pub mod reload;
 pub mod render;
 mod run;
+mod run_dir;
 pub mod schema;
 pub mod sources;
 mod status;
@@ -34,9 +35,6 @@ use crate::api::client::AskError;
 use crate::api::protocol::Response;
 use crate::config::load::Sources as _;
 use crate::probe::script::guard;
-
-/// Where the daemon keeps its socket and pid file unless told otherwise.
-pub const RUN_DIR: &str = "/run/vipd";
 
 /// A virtual IP that floats: VRRPv2 and VRRPv3 for load-balancer pairs.
 #[derive(Debug, Parser)]
@@ -142,7 +140,7 @@ fn unavailable(error: &AskError) -> u8 {
         text += &format!(": {source}");
     }
     if let AskError::NoSocket { run_dir } = error {
-        // One per network namespace or instance: see `run::run_dir`.
+        // One per network namespace or instance: see `run::run_dir_of`.
         for name in ["*", "*/*"] {
             let pattern = format!("{name}/{SOCKET_NAME}");
             for socket in FileSystem::default().glob(run_dir, &pattern) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::status::json;
-use super::{RUN_DIR, exit, no_router, print, strange, unavailable};
+use super::{exit, no_router, print, run_dir, strange, unavailable};
 use crate::api::client::{AskError, ask};
 use crate::api::protocol::{Request, Response, Subject};
 use crate::status::{RouterStatus, Snapshot, State};
@@ -29,8 +29,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Run directory of the daemon
-    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    /// Run directory of the daemon [default: /run/vipd]
+    #[arg(long, value_name = "DIR", default_value_os_t = run_dir::of_daemon())]
+    #[arg(hide_default_value = true)]
     run_dir: PathBuf,
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::fold::{fold, fold_under};
 use super::status::{json, width};
-use super::{RUN_DIR, complain, exit, print, strange, unavailable};
+use super::{complain, exit, print, run_dir, strange, unavailable};
 use crate::api::client::ask_within;
 use crate::api::protocol::{Request, Response};
 use crate::status::{Change, Changes, RouterChange, SettingChange};
@@ -27,8 +27,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Run directory of the daemon
-    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    /// Run directory of the daemon [default: /run/vipd]
+    #[arg(long, value_name = "DIR", default_value_os_t = run_dir::of_daemon())]
+    #[arg(hide_default_value = true)]
     run_dir: PathBuf,
 }
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use super::check::{self, CheckArgs};
 use super::render::missing;
 use super::sources::FileSystem;
-use super::{RUN_DIR, complain, exit, keepalived, upgrade};
-use crate::config::diag::Diagnostic;
+use super::{complain, exit, keepalived, run_dir, upgrade};
 use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError};
 use crate::log::{Log, LogFormat};
@@ -27,8 +26,9 @@ pub struct Args {
     /// Which node it is to the `@ID` lines of a keepalived.conf [default: the host name]
     #[arg(short = 'i', long, value_name = "ID")]
     config_id: Option<String>,
-    /// Directory of the control socket and the pid file [default: /run/vipd, with the names of the
-    /// configuration's network namespace and instance below it]
+    /// Directory of the control socket and the pid file [default: /run/vipd, or
+    /// $XDG_RUNTIME_DIR/vipd for a user who may not write there, with the names of the configuration's
+    /// network namespace and instance below it]
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
     /// How log lines look on standard error
@@ -77,7 +77,7 @@ pub(super) fn run(args: Args) -> u8 {
         }),
         // Known now: a package manager may replace the file while we run.
         executable: std::env::current_exe().ok(),
-        run_dir: args.run_dir.clone().unwrap_or_else(|| run_dir(&loaded.config.globals.process)),
+        run_dir: args.run_dir.clone().unwrap_or_else(|| run_dir_of(&loaded.config.globals.process)),
         pid_files: args.keepalived.pid.clone(),
         config: loaded.config,
         dropped: loaded.dropped,
@@ -106,7 +106,7 @@ impl Args {
     /// Read the files; what the command line says goes before.
     fn load(&self) -> Result<Loaded, Failed> {
         let sources = FileSystem { config_id: self.config_id.clone() };
-        let mut loaded = without_proxy(load_as(&sources, &self.config, self.reading())?)?;
+        let mut loaded = load_as(&sources, &self.config, self.reading())?;
         let process = &mut loaded.config.globals.process;
         process.realtime &= !self.no_realtime;
         let keepalived::Options { namespace, umask, .. } = &self.keepalived;
@@ -116,24 +116,10 @@ impl Args {
     }
 }
 
-/// Listeners are checked and converted, but nothing opens them: a daemon that passed over them in
-/// silence would leave clients in front of a closed port.
-fn without_proxy(loaded: Loaded) -> Result<Loaded, Failed> {
-    let names: Vec<&str> = loaded.config.listeners.iter().map(|l| l.name.as_str()).collect();
-    if names.is_empty() {
-        return Ok(loaded);
-    }
-    let text = format!("this version opens no listeners: {}", names.join(", "));
-    let error = Diagnostic::general(text)
-        .help("give `vipd run` the VRRP configuration only, and leave HAProxy in place");
-    let Loaded { statements, map, .. } = loaded;
-    Err(Failed { diagnostics: vec![error], map, statements, unreadable: false })
-}
-
 /// Daemons with different names do not get into each other's way.
-fn run_dir(process: &Process) -> PathBuf {
+fn run_dir_of(process: &Process) -> PathBuf {
     let names = process.net_namespace.iter().chain(&process.instance);
-    names.fold(PathBuf::from(RUN_DIR), |path, name| path.join(name))
+    names.fold(run_dir::own(), |path, name| path.join(name))
 }
 
 /// keepalived's `-t`: check and report, do not run.
@@ -215,7 +201,7 @@ mod tests {
     fn each_daemon_has_a_run_directory_of_its_own() {
         let dir = |namespace: Option<&str>, instance: Option<&str>| {
             let [net_namespace, instance] = [namespace, instance].map(|n| n.map(str::to_owned));
-            run_dir(&Process { net_namespace, instance, ..Process::default() })
+            run_dir_of(&Process { net_namespace, instance, ..Process::default() })
         };
         assert_eq!(dir(None, None), Path::new("/run/vipd"));
         assert_eq!(dir(Some("blue"), None), Path::new("/run/vipd/blue"));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{RUN_DIR, no_router, print, render, strange, unavailable, watch};
+use super::{no_router, print, render, run_dir, strange, unavailable, watch};
 use crate::api::client::{self, AskError};
 use crate::api::protocol::{Request, Response};
 use crate::status::Snapshot;
@@ -30,8 +30,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Run directory of the daemon to ask
-    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    /// Run directory of the daemon to ask [default: /run/vipd]
+    #[arg(long, value_name = "DIR", default_value_os_t = run_dir::of_daemon())]
+    #[arg(hide_default_value = true)]
     run_dir: PathBuf,
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{RUN_DIR, complain, exit, print, strange, unavailable};
+use super::{complain, exit, print, run_dir, strange, unavailable};
 use crate::api::client::{AskError, ask, ask_within};
 use crate::api::protocol::{Request, Response};
 use crate::config::Reading;
@@ -30,8 +30,9 @@ pub struct Args {
     /// The new binary; by default the file the daemon was started from
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
-    /// Run directory of the daemon
-    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    /// Run directory of the daemon [default: /run/vipd]
+    #[arg(long, value_name = "DIR", default_value_os_t = run_dir::of_daemon())]
+    #[arg(hide_default_value = true)]
     run_dir: PathBuf,
 }
 

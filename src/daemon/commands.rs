@@ -10,6 +10,7 @@ use signal_hook::consts::SIGHUP;
 use tokio::sync::oneshot;
 
 use super::background::Notice;
+use super::startup;
 use super::upgrade::Legacy;
 use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET};
 use crate::api::protocol::{Request, Response, Subject};
@@ -221,9 +222,11 @@ impl Control {
         }
     }
 
-    /// Leniency is for starting: a mistake in a file must not end the service of a router that runs.
+    /// The daemon may have been started without the rights a new router needs. Leniency is for
+    /// starting: a mistake in a file must not end the service of a router that runs.
     fn keeping_all(&self, prepared: Prepared) -> Result<Prepared, String> {
         let Prepared { config, dropped, warnings, .. } = &prepared;
+        startup::require_capabilities(config).map_err(|error| error.to_string())?;
         let stays = |name: &str| config.routers.iter().any(|router| router.name == name);
         let mut running = self.engine.names().map(|(_, name)| name);
         let ended =

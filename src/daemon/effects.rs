@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use super::Inbox;
 use super::background::{Background, Notice};
+use super::listeners::Listeners;
 use super::probes::Probes;
 use super::sockets::{Fit, Links, Sockets};
 use crate::config::{Config, RouterFlag, VirtualAddress};
@@ -31,6 +32,7 @@ use crate::engine::{
     Renewal, Want,
 };
 use crate::hook::{Hooks, LAST_WORDS, run_to_its_end};
+use crate::proxy::Left;
 use crate::status::State;
 use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
@@ -45,13 +47,18 @@ const FORWARDING_FRESH: Duration = Duration::from_secs(5);
 /// At most one warning about failing sends per interface and this time.
 const SEND_WARNING_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long an address waits for the end of the sessions that came in by it: their clients can be
+/// told only while it is there, and a proxy that is stuck must not keep it.
+const LEAVE_WITHIN: Duration = Duration::from_millis(20);
+
 /// Whatever performs actions.
 pub(super) struct Effects {
     pub(super) sockets: Sockets,
+    pub(super) listeners: Listeners,
     pub(super) config: Arc<Config>,
     /// Adverts and announcements the kernel would not take.
     pub(super) send_drops: u64,
-    frames: FrameSender,
+    frames: Frames,
     addresses: UnboundedSender<AddressOp>,
     /// A batch of renewals is in the queue.
     renewing: Arc<AtomicBool>,
@@ -65,6 +72,19 @@ pub(super) struct Effects {
     states: BTreeMap<String, State>,
 }
 
+/// Missing as long as there is no virtual router: the daemon may not have the rights.
+#[derive(Debug)]
+struct Frames(Option<FrameSender>);
+
+impl Frames {
+    fn send(&mut self, iface: IfIndex, frame: &[u8]) -> io::Result<()> {
+        if self.0.is_none() {
+            self.0 = Some(FrameSender::open()?);
+        }
+        self.0.as_ref().map_or(Ok(()), |sender| sender.send(iface, frame))
+    }
+}
+
 enum AddressOp {
     /// Says when everything before it is done.
     Finish(oneshot::Sender<()>),
@@ -75,6 +95,8 @@ enum AddressOp {
         iface: IfIndex,
         address: Arc<VirtualAddress>,
         want: Want,
+        /// Sessions that came in by it, and end first.
+        left: Option<Left>,
     },
     Renew(Vec<Renewal>),
     PromoteSecondaries(IfIndex),
@@ -85,7 +107,7 @@ impl Effects {
     /// dropped.
     pub(super) fn new(
         config: Arc<Config>,
-        frames: FrameSender,
+        frames: Option<FrameSender>,
         inbox: UnboundedSender<Inbox>,
         background: Background,
         probes: Probes,
@@ -98,9 +120,10 @@ impl Effects {
         address_thread(queue, inbox.clone(), told, Arc::clone(&renewing), realtime)?;
         Ok(Effects {
             sockets: Sockets::new()?,
+            listeners: Listeners::new(inbox.clone(), background.effects.clone()),
             config,
             send_drops: 0,
-            frames,
+            frames: Frames(frames),
             addresses,
             renewing,
             inbox,
@@ -161,7 +184,11 @@ impl Effects {
                 self.note_send(now, iface, "announcements", sent);
             }
             Action::Address { op, iface, address, want } => {
-                let _ = self.addresses.send(AddressOp::Set { op, iface, address, want });
+                let left = match want {
+                    Want::Gone => self.listeners.leave(address.cidr.address()),
+                    Want::Held(_) => None,
+                };
+                let _ = self.addresses.send(AddressOp::Set { op, iface, address, want, left });
             }
             Action::PromoteSecondaries { iface } => {
                 let _ = self.addresses.send(AddressOp::PromoteSecondaries(iface));
@@ -184,11 +211,11 @@ impl Effects {
             }
             Action::Probe { probe, check, timeout } => self.probes.run(probe, check, timeout),
             Action::Ask { probe, question, timeout } => self.probes.ask(probe, question, timeout),
+            Action::Resolve { names } => self.probes.resolve(names),
+            Action::Listen { listener, config } => self.listeners.listen(listener, config),
+            Action::Unlisten { listener } => self.listeners.unlisten(listener),
+            Action::Publish { listener, view } => self.listeners.publish(listener, view),
             Action::Cancel { probe } => self.probes.cancel(probe),
-            Action::Listen { config, .. } => {
-                tracing::warn!("listener {} is not opened: there is no proxy yet", config.name);
-            }
-            Action::Resolve { .. } | Action::Unlisten { .. } | Action::Publish { .. } => {}
             Action::Overhear { iface, listen, open: true } => {
                 let fit = Fit::of(&self.config, self.links.get(&iface), listen);
                 if let Err(error) = self.sockets.overhear(iface, listen, &fit) {
@@ -313,7 +340,10 @@ async fn perform_addresses(
 ) {
     while let Some(operation) = queue.recv().await {
         match operation {
-            AddressOp::Set { op, iface, address, want } => {
+            AddressOp::Set { op, iface, address, want, left } => {
+                if let Some(left) = left {
+                    left.wait(LEAVE_WITHIN);
+                }
                 let result = match want {
                     Want::Held(lease) => netlink.set_present(iface, &address, lease).await,
                     Want::Gone => netlink.set_absent(iface, address.kernel_cidr()).await,

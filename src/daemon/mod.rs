@@ -13,6 +13,7 @@ mod commands;
 mod drains;
 mod effects;
 mod host;
+mod listeners;
 mod pidfile;
 mod probes;
 mod sockets;
@@ -36,6 +37,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
+use crate::config::checks::HostName;
 use crate::config::{Config, Dropped, Process};
 use crate::engine::{
     Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, ProbeId, is_adoptable,
@@ -192,10 +194,13 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`] if it cannot start. Once it runs, nothing but a signal ends it.
 pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
-    startup::require_capabilities()?;
+    startup::require_capabilities(&options.config)?;
     startup::shape_process(&options.config.globals.process)?;
     let kernel = |what| move |source| StartError::Kernel { what, source };
-    let frames = FrameSender::open().map_err(kernel("open a packet socket"))?;
+    let frames = match options.config.routers.is_empty() {
+        true => None,
+        false => Some(FrameSender::open().map_err(kernel("open a packet socket"))?),
+    };
     let run_dir = RunDir::claim(&options.run_dir)?;
     let pid_files = options.pid_files.iter().map(|path| PidFile::claim(path));
     let _pid_files = pid_files.collect::<Result<Vec<_>, _>>()?;
@@ -244,6 +249,12 @@ enum Inbox {
     Probed { probe: ProbeId, outcome: Outcome },
     /// A Patroni node was asked.
     Answered { probe: ProbeId, answer: PatroniAnswer },
+    /// A host name leads somewhere else.
+    Resolved { name: HostName, address: IpAddr },
+    /// Sessions have noticed something about their servers.
+    Hints,
+    /// It is time to.
+    LookAfterListeners,
     /// The kernel changed something.
     Kernel(Reported),
     /// A signal.
@@ -315,7 +326,7 @@ impl Control {
     /// Everything before the first round of the loop.
     async fn start(
         options: Options,
-        frames: FrameSender,
+        frames: Option<FrameSender>,
         asks: mpsc::Receiver<Ask>,
         background: Background,
         legacy: Option<Legacy>,
@@ -625,6 +636,21 @@ impl Control {
             }
             Inbox::Answered { probe, answer } => {
                 self.engine.handle(now, Input::Answered { probe, answer });
+            }
+            Inbox::Resolved { name, address } => {
+                self.engine.handle(now, Input::Resolved { name, address });
+            }
+            Inbox::Hints => {
+                for hinted in self.effects.listeners.hints() {
+                    self.engine.handle(now, Input::Hinted(hinted));
+                    self.perform_actions()?;
+                }
+            }
+            Inbox::LookAfterListeners => {
+                for news in self.effects.listeners.look_after() {
+                    self.engine.handle(now, news);
+                    self.perform_actions()?;
+                }
             }
             Inbox::Kernel(Reported::Change(change)) => {
                 self.effects.links_changed(&change);

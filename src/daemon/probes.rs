@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use super::Inbox;
-use crate::config::checks::Check;
+use crate::config::checks::{Check, HostName};
 use crate::engine::ProbeId;
 use crate::probe::resolve::Resolver;
 use crate::probe::script::Scripts;
@@ -39,6 +39,7 @@ pub(super) struct Probes {
 enum Order {
     Run { probe: ProbeId, check: Arc<Check>, timeout: Duration },
     Ask { probe: ProbeId, question: Arc<Question>, timeout: Duration },
+    Resolve(Vec<HostName>),
     Cancel { probe: ProbeId },
 }
 
@@ -55,9 +56,10 @@ impl Probes {
             let _of_that_thread = runtime.enter();
             Scripts::guarded(PathBuf::from(OWN_PROGRAM), successor)?
         };
-        let tools = Tools::with(Resolver::default(), scripts.clone());
+        let resolver = Resolver::default();
+        let tools = Tools::with(resolver.clone(), scripts.clone());
         let (orders, queue) = unbounded_channel();
-        runtime.spawn(obey(queue, tools, inbox));
+        runtime.spawn(obey(queue, tools, resolver, inbox));
         Ok(Probes { orders, scripts })
     }
 
@@ -72,6 +74,11 @@ impl Probes {
 
     pub(super) fn ask(&self, probe: ProbeId, question: Arc<Question>, timeout: Duration) {
         let _ = self.orders.send(Order::Ask { probe, question, timeout });
+    }
+
+    /// Keep the addresses of these names known, and of no others.
+    pub(super) fn resolve(&self, names: Vec<HostName>) {
+        let _ = self.orders.send(Order::Resolve(names));
     }
 
     pub(super) fn cancel(&self, probe: ProbeId) {
@@ -114,8 +121,14 @@ impl Drop for Task {
     }
 }
 
-async fn obey(mut orders: UnboundedReceiver<Order>, tools: Tools, inbox: UnboundedSender<Inbox>) {
+async fn obey(
+    mut orders: UnboundedReceiver<Order>,
+    tools: Tools,
+    resolver: Resolver,
+    inbox: UnboundedSender<Inbox>,
+) {
     let mut tasks: BTreeMap<ProbeId, Task> = BTreeMap::new();
+    let mut names: BTreeMap<HostName, Task> = BTreeMap::new();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Cancel { probe } => drop(tasks.remove(&probe)),
@@ -132,6 +145,14 @@ async fn obey(mut orders: UnboundedReceiver<Order>, tools: Tools, inbox: Unbound
                     Task::start(|queue| put(probe, interview, queue, inbox.clone()))
                 });
                 task.run(timeout);
+            }
+            Order::Resolve(wanted) => {
+                names.retain(|name, _| wanted.contains(name));
+                for name in wanted {
+                    names.entry(name.clone()).or_insert_with(|| {
+                        Task::start(|_| follow(name, resolver.clone(), inbox.clone()))
+                    });
+                }
             }
         }
     }
@@ -172,5 +193,17 @@ async fn put(
         if inbox.send(Inbox::Answered { probe: id, answer }).is_err() {
             return;
         }
+    }
+}
+/// Tells where a name leads, and when that changes.
+async fn follow(name: HostName, resolver: Resolver, inbox: UnboundedSender<Inbox>) {
+    let mut last = None;
+    loop {
+        let found = resolver.another(&name, last).await;
+        let told = inbox.send(Inbox::Resolved { name: name.clone(), address: found });
+        if told.is_err() {
+            return;
+        }
+        last = Some(found);
     }
 }

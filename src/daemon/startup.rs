@@ -23,8 +23,12 @@ use crate::types::{Cidr, IfIndex, IfName};
 
 const PID_NAME: &str = "vipd.pid";
 
-/// Refuse early and in words, instead of with EPERM from the middle of things.
-pub(super) fn require_capabilities() -> Result<(), StartError> {
+/// Refuse early and in words, instead of with EPERM from the middle of things. Whoever only listens
+/// needs no rights.
+pub(super) fn require_capabilities(config: &Config) -> Result<(), StartError> {
+    if config.routers.is_empty() && config.static_addresses.is_empty() {
+        return Ok(());
+    }
     let missing: Vec<&'static str> = [
         (Capability::CAP_NET_ADMIN, "CAP_NET_ADMIN (addresses)"),
         (Capability::CAP_NET_RAW, "CAP_NET_RAW (VRRP and ARP)"),

@@ -76,6 +76,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// A program that could not be run because it is not there.
+    pub(super) fn or_not_installed(self, program: &str) -> Error {
+        match self {
+            Error::Kernel { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Error::NotInstalled {
+                    program: program.to_owned(),
+                    remedy: "Install it with tests/setup-debian.sh, or your distribution's package.",
+                }
+            }
+            other => other,
+        }
+    }
+
     /// The kernel's error number, if a system call failed.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {

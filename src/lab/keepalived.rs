@@ -1,6 +1,5 @@
 //! keepalived as a peer: the daemon vipd has to get along with, in a host of the lab.
 
-use std::io;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -30,7 +29,7 @@ impl Keepalived {
             .arg(format!("--use-file={}", file.display()))
             .arg(format!("--pid={}", directory.join("keepalived.pid").display()))
             .arg(format!("--vrrp_pid={}", directory.join("keepalived-vrrp.pid").display()));
-        let process = node.spawn(command).map_err(missing)?;
+        let process = node.spawn(command).map_err(|error| error.or_not_installed("keepalived"))?;
         Ok(Keepalived { process })
     }
 
@@ -63,7 +62,8 @@ impl Keepalived {
 /// [`Error::NotInstalled`] if there is none; [`Error::Program`] if it does not say.
 pub fn version() -> Result<(u16, u16, u16)> {
     let output = Command::new("keepalived").arg("--version").output().map_err(|source| {
-        missing(Error::Kernel { place: "lab".into(), what: "run keepalived".into(), source })
+        Error::Kernel { place: "lab".into(), what: "run keepalived".into(), source }
+            .or_not_installed("keepalived")
     })?;
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     parse_version(&text).ok_or_else(|| Error::Program {
@@ -79,18 +79,6 @@ fn parse_version(text: &str) -> Option<(u16, u16, u16)> {
     let rest = text.split_once("Keepalived v")?.1;
     let mut numbers = rest.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-fn missing(error: Error) -> Error {
-    match error {
-        Error::Kernel { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Error::NotInstalled {
-                program: "keepalived".into(),
-                remedy: "Install it with tests/setup-debian.sh, or your distribution's package.",
-            }
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A client that writes to PostgreSQL all the time, connects again at once when it has to, and knows
-//! when it could not write.
+//! A client that writes to PostgreSQL, or reads from it, all the time, connects again at once when it
+//! has to, and knows when it could not.
 
 use std::fmt;
 use std::io::{self, BufReader, Read as _, Write as _};
@@ -16,8 +16,9 @@ use super::{Stamp, lock};
 /// Time between two rows, and between two attempts that failed.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a connection or an answer may take: the shortest `connect_timeout` libpq has.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a connection or an answer may take, unless it is said otherwise: the shortest
+/// `connect_timeout` libpq has.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The longest message accepted from a server, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -28,7 +29,18 @@ pub const TABLE: &str = "create table written (writer text, n bigint, primary ke
 /// The setting by which a server of the lab says which host it is on.
 pub(super) const HOST_SETTING: &str = "lab.node";
 
-/// A client that inserts one row after the other into [`TABLE`]; dropping it ends it.
+/// What a client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Insert one row after the other into [`TABLE`], in one session as long as that lives.
+    Write,
+    /// The same, each row in a session of its own.
+    WriteOnce,
+    /// Read one row after the other, each in a session of its own.
+    ReadOnce,
+}
+
+/// A client that works all the time; dropping it ends it.
 #[derive(Debug)]
 pub struct Writer {
     diary: Arc<Mutex<Diary>>,
@@ -47,7 +59,7 @@ pub struct Diary {
     pub refused: Vec<Refusal>,
 }
 
-/// A row the server acknowledged.
+/// A row the server acknowledged, or sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Its number; numbers of refused rows are not used again.
@@ -63,6 +75,8 @@ pub struct Written {
 pub struct Refusal {
     /// When it was known.
     pub at: Stamp,
+    /// Whether there was no session yet.
+    pub connecting: bool,
     /// Why.
     pub cause: Cause,
 }
@@ -70,7 +84,7 @@ pub struct Refusal {
 /// Why a connection or a statement came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The network: refused, reset, closed, or silent for [`PATIENCE`].
+    /// The network: refused, reset, closed, or silent for too long.
     Network(io::ErrorKind),
     /// The server said no.
     Server {
@@ -98,8 +112,24 @@ impl Writer {
     /// # Errors
     /// [`Error::Kernel`](super::Error::Kernel) if the host can start no thread.
     pub fn start(node: &Node, name: &str, targets: &[SocketAddr]) -> Result<Writer> {
+        Writer::doing(Work::Write, PATIENCE, node, name, targets)
+    }
+
+    /// The same with other work, and with as much patience with a silent server.
+    ///
+    /// # Errors
+    /// As of [`Writer::start`].
+    pub fn doing(
+        work: Work,
+        patience: Duration,
+        node: &Node,
+        name: &str,
+        targets: &[SocketAddr],
+    ) -> Result<Writer> {
         let (diary, over) = (Arc::<Mutex<Diary>>::default(), Arc::new(AtomicBool::new(false)));
         let client = Client {
+            work,
+            patience,
             name: name.to_owned(),
             targets: targets.to_vec(),
             diary: Arc::clone(&diary),
@@ -145,11 +175,15 @@ impl Diary {
             .map(|(before, after)| Gap { before: before.clone(), after: after.clone() })
     }
 
+    /// What came to nothing from `from` to `to`.
+    pub fn refused_in(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = &Refusal> {
+        self.refused.iter().filter(move |refusal| (from..=to).contains(&refusal.at))
+    }
+
     /// How many attempts a server answered with "read-only" from `from` to `to`.
     #[must_use]
     pub fn read_only_in(&self, from: Stamp, to: Stamp) -> usize {
-        let within = |refusal: &&Refusal| (from..=to).contains(&refusal.at);
-        self.refused.iter().filter(within).filter(|refusal| refusal.cause.is_read_only()).count()
+        self.refused_in(from, to).filter(|refusal| refusal.cause.is_read_only()).count()
     }
 }
 
@@ -185,6 +219,8 @@ impl From<io::Error> for Cause {
 }
 
 struct Client {
+    work: Work,
+    patience: Duration,
     name: String,
     targets: Vec<SocketAddr>,
     diary: Arc<Mutex<Diary>>,
@@ -197,31 +233,42 @@ impl Client {
         while !self.is_over() {
             // Whoever looks for the primary pauses once it has asked everybody.
             for target in &self.targets {
-                if let Err(cause) = self.write_to(*target, &mut n) {
-                    lock(&self.diary).refused.push(Refusal { at: Stamp::now(), cause });
+                if let Err((connecting, cause)) = self.work_with(*target, &mut n) {
+                    let refusal = Refusal { at: Stamp::now(), connecting, cause };
+                    lock(&self.diary).refused.push(refusal);
                 }
             }
             thread::sleep(PAUSE);
         }
     }
 
-    /// Writes until the server or the network says no.
-    fn write_to(&self, target: SocketAddr, n: &mut u64) -> std::result::Result<(), Cause> {
+    /// Works until the server or the network says no, or a session is over.
+    fn work_with(&self, target: SocketAddr, n: &mut u64) -> std::result::Result<(), (bool, Cause)> {
         if self.is_over() {
             return Ok(());
         }
-        let mut session = Session::open(target)?;
+        let mut session = Session::open(target, self.patience).map_err(|cause| (true, cause))?;
         while !self.is_over() {
             *n += 1;
-            let statement = format!(
-                "insert into written values ('{}', {n}) returning current_setting('{HOST_SETTING}')",
-                self.name
-            );
-            let by = session.ask(&statement)?;
+            let by = session.ask(&self.statement(*n)).map_err(|cause| (false, cause))?;
             lock(&self.diary).written.push(Written { n: *n, at: Stamp::now(), by });
+            if self.work != Work::Write {
+                session.close();
+                break;
+            }
             thread::sleep(PAUSE);
         }
         Ok(())
+    }
+
+    fn statement(&self, n: u64) -> String {
+        let who = format!("current_setting('{HOST_SETTING}')");
+        match self.work {
+            Work::Write | Work::WriteOnce => {
+                format!("insert into written values ('{}', {n}) returning {who}", self.name)
+            }
+            Work::ReadOnce => format!("select {who}"),
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -233,17 +280,23 @@ impl Client {
 struct Session(BufReader<TcpStream>);
 
 impl Session {
-    fn open(target: SocketAddr) -> std::result::Result<Session, Cause> {
+    fn open(target: SocketAddr, patience: Duration) -> std::result::Result<Session, Cause> {
         const VERSION: i32 = 3 << 16;
         const USER: &[u8] = b"user\0postgres\0database\0postgres\0\0";
-        let stream = TcpStream::connect_timeout(&target, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = TcpStream::connect_timeout(&target, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         let mut session = Session(BufReader::new(stream));
         session.send(None, &[&VERSION.to_be_bytes(), USER])?;
         session.answer()?;
         Ok(session)
+    }
+
+    /// Ends it as libpq does.
+    fn close(mut self) {
+        // Nobody is there to tell if that fails.
+        let _ = self.send(Some(b'X'), &[]);
     }
 
     /// Runs one statement and returns the first value of the last row.
@@ -327,6 +380,7 @@ mod tests {
             written: vec![row(1, 0), row(2, 900), row(3, 1000), row(5, 1400), row(6, 1405)],
             refused: vec![Refusal {
                 at: at(1200),
+                connecting: false,
                 cause: Cause::Server { code: "25006".into(), message: String::new() },
             }],
         };

@@ -20,6 +20,9 @@ use crate::track::outcome::Cause;
 /// Known addresses are looked up again when they are older than this.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// Names without an address are looked up again after this time.
+const UNKNOWN_AGAIN: Duration = Duration::from_secs(1);
+
 /// How a name is looked up; blocks.
 type LookUp = dyn Fn(&HostName) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
@@ -96,6 +99,22 @@ impl Resolver {
             Ok(Known { addresses, .. }) if !addresses.is_empty() => Ok(addresses),
             Ok(Known { error: Some(error), .. }) => Err(Failure::new(Cause::Resolve, error)),
             _ => Err(Failure::new(Cause::Resolve, name.as_str())),
+        }
+    }
+
+    /// Waits until `name` leads elsewhere than to `last`: where. As long as `last` is among its
+    /// addresses, it stays.
+    pub async fn another(&self, name: &HostName, last: Option<IpAddr>) -> IpAddr {
+        loop {
+            let mut known = self.ask(name);
+            // It ends only if the resolver does.
+            let looked_up = known.wait_for(|known| !known.busy).await;
+            let addresses = looked_up.map(|known| known.addresses.clone()).unwrap_or_default();
+            match addresses.first() {
+                Some(first) if last.is_none_or(|last| !addresses.contains(&last)) => return *first,
+                Some(_) => tokio::time::sleep(self.fresh).await,
+                None => tokio::time::sleep(UNKNOWN_AGAIN).await,
+            }
         }
     }
 
@@ -196,6 +215,22 @@ mod tests {
                 assert_eq!(resolver.addresses(&host, deadline()).await.unwrap(), found);
                 tokio::task::yield_now().await;
             }
+        });
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_told_and_one_more_address_is_not() {
+        let answers = ["10.0.0.1", "10.0.0.2 10.0.0.1", "10.0.0.2"];
+        let asked = AtomicUsize::new(0);
+        let resolver = Resolver::with(Duration::from_millis(1), move |_| {
+            let nth = asked.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+            Ok(answers[nth].split(' ').map(|address| address.parse().unwrap()).collect())
+        });
+        let Host::Name(name) = name("db") else { panic!() };
+        run(async {
+            let first = resolver.another(&name, None).await;
+            assert_eq!(first.to_string(), "10.0.0.1");
+            assert_eq!(resolver.another(&name, Some(first)).await.to_string(), "10.0.0.2");
         });
     }
 

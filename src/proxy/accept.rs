@@ -87,9 +87,9 @@ impl Worker {
         let place = self.doors.iter().position(Option::is_none).unwrap_or(self.doors.len());
         if let Err(error) = self.poller.add(&socket, Token::Door(place).pack(), Ready::IN) {
             tracing::error!("watch a listening socket: {}", cause(&error));
+            gate.doors.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        gate.doors.fetch_add(1, Ordering::Relaxed);
         let gate = Arc::clone(gate);
         let door = Some(Door { bind, socket, gate, state: State::Open, pause: PAUSE });
         match self.doors.get_mut(place) {

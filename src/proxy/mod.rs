@@ -165,7 +165,12 @@ impl Left {
     }
 }
 
+/// One worker's sockets of a listener.
 type Share = Vec<(Bind, OwnedFd)>;
+
+fn count(shares: &[Share]) -> u32 {
+    u32::try_from(shares.iter().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX)
+}
 
 /// The workers, from outside. Dropping it stops them, and ends all sessions.
 #[derive(Debug)]
@@ -233,6 +238,7 @@ impl Proxy {
     ) -> Result<Vec<SocketAddr>, OpenError> {
         let (shares, addresses) = self.sockets(&listener, &[])?;
         let gate = Arc::new(Gate::new(id, listener, self.workers.len()));
+        gate.doors.store(count(&shares), Ordering::Relaxed);
         self.gates.insert(id, Arc::clone(&gate));
         for (worker, share) in self.workers.iter().zip(shares) {
             worker.order(Order::Open(Arc::clone(&gate), share));
@@ -250,6 +256,7 @@ impl Proxy {
         let Some(gate) = self.gates.get(&id) else { return Ok(()) };
         let (shares, _) = self.sockets(&listener, &gate.settings().binds)?;
         gate.change(listener);
+        gate.doors.fetch_add(count(&shares), Ordering::Relaxed);
         for (worker, share) in self.workers.iter().zip(shares) {
             worker.order(Order::Change(id, share));
         }
@@ -334,6 +341,14 @@ impl Proxy {
             sockets: gate.doors.load(Ordering::Relaxed),
             counters: gate.counters(),
         })
+    }
+
+    /// Whether a listener accepts at all its addresses, on every worker.
+    #[must_use]
+    pub fn accepts(&self, id: ListenerId) -> bool {
+        let Some(gate) = self.gates.get(&id) else { return false };
+        let sockets = gate.settings().binds.len() * self.workers.len();
+        usize::try_from(gate.doors.load(Ordering::Relaxed)).is_ok_and(|open| open >= sockets)
     }
 
     /// The servers now, in the order of their numbers.

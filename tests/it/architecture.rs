@@ -50,8 +50,8 @@ const ARROWS: [(&str, &[&str]); 20] = [
     (
         "daemon",
         &[
-            "engine", "sys", "probe", "hook", "api", "config", "log", "status", "types", "wire",
-            "import", "track",
+            "pool", "proxy", "engine", "sys", "probe", "hook", "api", "config", "log", "status",
+            "types", "wire", "import", "track",
         ],
     ),
     ("log", &["engine", "types"]),

@@ -29,6 +29,7 @@ mod probes;
 mod process;
 mod samples;
 mod stalls;
+mod stand_in;
 mod sys;
 mod turns;
 #[path = "../it/schema/violations.rs"]

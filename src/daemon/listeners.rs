@@ -1,0 +1,269 @@
+//! What the engine wants of the proxy, and what the proxy says.
+//!
+//! The proxy's threads start with the first listener. Nothing here waits for them: orders go into
+//! their inboxes, counts are read from atomics, and what they notice is gathered until the control
+//! thread takes it. Once a second [`Listeners::look_after`] tries again what could not be opened,
+//! and looks whether the threads turn.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Inbox;
+use crate::config::{BindConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig};
+use crate::engine::Input;
+use crate::pool::{Hint, Hinted, ListenerId, PoolView, ServerId};
+use crate::proxy::{
+    Bind, HintSink, Hold, Keepalive, Left, Listener, Liveness, Options, Protocol, Proxy, Remaining,
+};
+use crate::sys::cause;
+
+/// How often what is not as it should be is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A worker turns at least once a second. One that has not for so long is stuck, or has no processor.
+const STUCK: Duration = Duration::from_secs(4);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    proxy: Option<Proxy>,
+    wanted: BTreeMap<ListenerId, Wanted>,
+    /// Configured no longer; their last sessions go on.
+    ending: Vec<ListenerId>,
+    hints: Arc<Hints>,
+    inbox: UnboundedSender<Inbox>,
+    effects: Handle,
+    looking: Option<AbortHandle>,
+    /// What the engine was told last.
+    turns: Option<bool>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    config: Arc<ListenerConfig>,
+    view: Option<Arc<PoolView>>,
+    /// It is open, be it as it was configured before.
+    open: bool,
+    /// Why it is not as configured.
+    failure: Option<String>,
+    /// What the engine was told last.
+    accepting: Option<bool>,
+}
+
+/// What sessions have noticed since it was last taken.
+#[derive(Debug, Default)]
+struct Hints(Mutex<BTreeMap<(ListenerId, ServerId, Hint), u32>>);
+
+impl Hints {
+    /// Whether it is the first since then.
+    fn add(&self, hinted: Hinted) -> bool {
+        let mut noticed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = noticed.is_empty();
+        let count = noticed.entry((hinted.listener, hinted.server, hinted.hint)).or_default();
+        *count = count.saturating_add(hinted.count);
+        first
+    }
+
+    fn take(&self) -> Vec<Hinted> {
+        let noticed = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let hinted = |((listener, server, hint), count)| Hinted { listener, server, hint, count };
+        noticed.into_iter().map(hinted).collect()
+    }
+}
+
+impl Listeners {
+    pub(super) fn new(inbox: UnboundedSender<Inbox>, effects: Handle) -> Listeners {
+        Listeners {
+            proxy: None,
+            wanted: BTreeMap::new(),
+            ending: Vec::new(),
+            hints: Arc::default(),
+            inbox,
+            effects,
+            looking: None,
+            turns: None,
+        }
+    }
+
+    /// Open a listener, or change it to this.
+    pub(super) fn listen(&mut self, id: ListenerId, config: Arc<ListenerConfig>) {
+        let wanted = self.wanted.entry(id).or_insert_with(|| Wanted {
+            config: Arc::clone(&config),
+            view: None,
+            open: false,
+            failure: None,
+            accepting: None,
+        });
+        wanted.config = config;
+        self.fit(id);
+        if self.looking.is_none() {
+            let inbox = self.inbox.clone();
+            let look = async move {
+                let mut ticks = interval(LOOK_EVERY);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                while inbox.send(Inbox::LookAfterListeners).is_ok() {
+                    ticks.tick().await;
+                }
+            };
+            self.looking = Some(self.effects.spawn(look).abort_handle());
+        }
+    }
+
+    /// Accept no more connections for a listener.
+    pub(super) fn unlisten(&mut self, id: ListenerId) {
+        self.wanted.remove(&id);
+        if let Some(proxy) = &mut self.proxy {
+            proxy.close(id, Remaining::Keep);
+            self.ending.push(id);
+        }
+    }
+
+    /// Give a listener a new view of its servers.
+    pub(super) fn publish(&mut self, id: ListenerId, view: Arc<PoolView>) {
+        if let Some(wanted) = self.wanted.get_mut(&id) {
+            wanted.view = Some(Arc::clone(&view));
+            if !wanted.open {
+                return;
+            }
+        }
+        if let Some(proxy) = &mut self.proxy {
+            proxy.publish(id, view);
+        }
+    }
+
+    /// End the sessions that came in by an address this host is about to lose.
+    pub(super) fn leave(&self, address: IpAddr) -> Option<Left> {
+        self.proxy.as_ref().map(|proxy| proxy.leave(&[address]))
+    }
+
+    /// What sessions have noticed of their servers.
+    pub(super) fn hints(&self) -> Vec<Hinted> {
+        self.hints.take()
+    }
+
+    /// Try again what failed, forget what is over, and say what has changed.
+    pub(super) fn look_after(&mut self) -> Vec<Input<'static>> {
+        let failed = |(id, wanted): (&ListenerId, &Wanted)| wanted.failure.is_some().then_some(*id);
+        for id in self.wanted.iter().filter_map(failed).collect::<Vec<_>>() {
+            self.fit(id);
+        }
+        let mut news = Vec::new();
+        let Some(proxy) = &mut self.proxy else { return news };
+        let over = |id: &ListenerId| proxy.listener(*id).is_none_or(|state| state.connections == 0);
+        let (over, ending) = std::mem::take(&mut self.ending).into_iter().partition(over);
+        self.ending = ending;
+        Vec::into_iter(over).for_each(|id| proxy.close(id, Remaining::End));
+
+        let turns = proxy.latest_turn() < STUCK;
+        if self.turns.replace(turns) != Some(turns) {
+            if !turns {
+                tracing::error!("the proxy does not turn: its threads are stuck, or starved");
+            }
+            news.push(Input::ProxyTurns(turns));
+        }
+        for (id, wanted) in &mut self.wanted {
+            let open = wanted.open && wanted.failure.is_none();
+            let accepting = open && proxy.accepts(*id);
+            if wanted.accepting.replace(accepting) != Some(accepting) {
+                news.push(Input::Accepting { listener: *id, accepting });
+            }
+        }
+        news
+    }
+
+    /// Make a listener what is wanted.
+    fn fit(&mut self, id: ListenerId) {
+        let Some(wanted) = self.wanted.get_mut(&id) else { return };
+        let listener = listener_of(&wanted.config);
+        let name = Arc::clone(&listener.name);
+        let outcome = match start(&mut self.proxy, &self.hints, &self.inbox) {
+            Ok(proxy) if wanted.open => proxy.change(id, listener).map_err(|e| e.to_string()),
+            Ok(proxy) => proxy.open(id, listener).map_err(|e| e.to_string()).map(|_| {
+                wanted.open = true;
+                if let Some(view) = &wanted.view {
+                    proxy.publish(id, Arc::clone(view));
+                }
+            }),
+            Err(why) => Err(why),
+        };
+        let failed = std::mem::take(&mut wanted.failure);
+        match outcome {
+            Ok(()) if failed.is_some() => tracing::info!("{name} is open at last"),
+            Ok(()) => {}
+            Err(why) => {
+                if failed.as_ref() != Some(&why) {
+                    tracing::error!("cannot {why}; trying again every second");
+                }
+                wanted.failure = Some(why);
+            }
+        }
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        if let Some(looking) = &self.looking {
+            looking.abort();
+        }
+    }
+}
+
+/// The proxy, running from now on.
+fn start<'p>(
+    proxy: &'p mut Option<Proxy>,
+    hints: &Arc<Hints>,
+    inbox: &UnboundedSender<Inbox>,
+) -> Result<&'p mut Proxy, String> {
+    if proxy.is_none() {
+        let (hints, inbox) = (Arc::clone(hints), inbox.clone());
+        let sink = HintSink(Arc::new(move |hinted| {
+            if hints.add(hinted) {
+                let _ = inbox.send(Inbox::Hints);
+            }
+        }));
+        let started = Proxy::start(Options::default(), &sink);
+        *proxy = Some(started.map_err(|error| format!("start the proxy: {}", cause(&error)))?);
+    }
+    proxy.as_mut().ok_or_else(String::new)
+}
+
+fn listener_of(config: &ListenerConfig) -> Listener {
+    let HoldConfig { unavailable, full, most, burst, per_second } = config.hold;
+    let bind = |bind: &BindConfig| Bind {
+        address: bind.address,
+        v6_only: bind.v6_only,
+        interface: bind.interface.clone(),
+    };
+    Listener {
+        name: config.name.as_str().into(),
+        binds: config.binds.iter().map(bind).collect(),
+        protocol: match config.protocol {
+            ListenerProtocol::Postgres => Protocol::Postgres,
+            ListenerProtocol::Tcp => Protocol::Tcp,
+        },
+        maxconn: config.maxconn,
+        backlog: config.backlog,
+        connect_timeout: config.connect_timeout,
+        first_message: config.first_message,
+        hold: Hold { unavailable, full, most, burst, per_second },
+        idle: config.idle,
+        half_closed: config.half_closed,
+        client: liveness_of(config.client),
+        server: liveness_of(config.server),
+    }
+}
+
+fn liveness_of(config: LivenessConfig) -> Liveness {
+    let LivenessConfig { keepalive, interval, count, unacknowledged } = config;
+    Liveness {
+        keepalive: keepalive.map(|idle| Keepalive { idle, interval, count }),
+        unacknowledged,
+    }
+}
