@@ -273,7 +273,7 @@ pub(super) struct JsonStatement<'a> {
     block: &'a str,
     depth: usize,
     statement: &'a str,
-    /// As in the coverage table of vipd-keepalived(5), or `unknown`; absent for an entry of a list.
+    /// As in the coverage tables of vipd-keepalived(5) and vipd-haproxy(5), or `unknown`; absent for an entry of a list.
     #[serde(skip_serializing_if = "str::is_empty")]
     status: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]

@@ -7,20 +7,20 @@ use super::model::{Globals, RouterConfig};
 use super::raw::{RawGlobals, RawRouter};
 use super::settings;
 
-/// What becomes of one statement of a keepalived.conf.
+/// What becomes of one statement of a keepalived.conf or haproxy.cfg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The place of its keyword.
     pub span: Span,
     /// Every place a setting may name as its origin: the words, and all of them together.
     pub places: Vec<Span>,
-    /// The block it stands in, as the coverage table of vipd-keepalived(5) calls it.
+    /// The block it stands in, as the coverage tables of vipd-keepalived(5) and vipd-haproxy(5) call it.
     pub block: String,
     /// In how many blocks it stands.
     pub depth: usize,
     /// The keyword and its values, passwords hidden.
     pub text: String,
-    /// As in the coverage table of vipd-keepalived(5), or `unknown`; empty for an entry of a list.
+    /// As in the coverage tables of vipd-keepalived(5) and vipd-haproxy(5), or `unknown`; empty for an entry of a list.
     pub status: &'static str,
     /// What vipd does with it, or why not.
     pub why: String,

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::import::haproxy::is_section;
 use crate::import::keepalived::is_root_keyword;
 
 /// A dialect of the configuration.
@@ -39,25 +40,6 @@ impl FromStr for Format {
     }
 }
 
-const HAPROXY_SECTIONS: &[&str] = &[
-    "backend",
-    "cache",
-    "crt-store",
-    "defaults",
-    "frontend",
-    "global",
-    "http-errors",
-    "listen",
-    "log-forward",
-    "mailers",
-    "peers",
-    "program",
-    "resolvers",
-    "ring",
-    "traces",
-    "userlist",
-];
-
 /// The dialect of the first line that gives it away; `None` if no line does.
 #[must_use]
 pub fn recognise(text: &str) -> Option<Format> {
@@ -82,7 +64,7 @@ fn of_line(line: &str) -> Option<Format> {
     if code.contains('=') && !key.is_empty() && key.chars().all(is_key) {
         return Some(Format::Toml);
     }
-    if HAPROXY_SECTIONS.contains(&first) && !code.contains('{') {
+    if is_section(first) && !code.contains('{') {
         return Some(Format::Haproxy);
     }
     let word = first.split('{').next().unwrap_or_default();

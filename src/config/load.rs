@@ -12,7 +12,7 @@ use super::lenient::{Dropped, check_rest, pass_over};
 use super::model::Config;
 use super::raw::Raw;
 use super::vipd_toml;
-use crate::import::keepalived;
+use crate::import::{haproxy, keepalived};
 
 /// Where files come from: the file system in `cli/`, a map in tests.
 pub trait Sources {
@@ -183,6 +183,7 @@ pub fn load_beside(
     let mut state = Loading { sources, map, out: Vec::new(), unreadable: false };
     let mut raw = Raw::default();
     let mut importer = keepalived::Importer::new(sources.config_id());
+    let mut proxies = haproxy::Importer::default();
     let mut first_ids = Vec::new();
     for path in files {
         let Some((file, text)) = state.open(path, None) else { continue };
@@ -190,19 +191,17 @@ pub fn load_beside(
         match reading.format.or_else(|| recognise(&text.text)) {
             Some(Format::Toml) => vipd_toml::lower(file, &text, &mut raw, &mut state.out),
             Some(Format::Keepalived) => importer.file(&mut state, file, path, &text),
-            Some(Format::Haproxy) => state.out.push(
-                Diagnostic::error(
-                    Span::new(file, 0..0),
-                    "haproxy.cfg is recognised, but this version runs no proxy yet",
-                )
-                .help("leave HAProxy in place and give vipd the VRRP configuration only"),
-            ),
+            Some(Format::Haproxy) => proxies.file(&mut state, file, &text),
             None => state.out.push(unknown_format(file, &text.text)),
         }
     }
-    let statements = importer.finish(&mut state, reading, &mut raw);
+    let mut statements = importer.finish(&mut state, reading, &mut raw);
+    statements.extend(proxies.finish(&mut state, reading.explain, &mut raw));
     // In the order of the command line: what a file includes is numbered right after it.
-    raw.routers.sort_by_key(|r| first_ids.partition_point(|first| *first <= r.name.span.file));
+    let place = |span: Span| first_ids.partition_point(|first| *first <= span.file);
+    raw.routers.sort_by_key(|router| place(router.name.span));
+    raw.clusters.sort_by_key(|cluster| place(cluster.name.span));
+    raw.listeners.sort_by_key(|listener| place(listener.name.span));
     finish(state, others, reading.lenient, raw, statements)
 }
 
@@ -267,7 +266,7 @@ fn unknown_format(file: FileId, text: &str) -> Diagnostic {
         return Diagnostic::warning(Span::new(file, 0..0), "this file sets nothing");
     }
     Diagnostic::error(span, "neither vipd.toml, keepalived.conf nor haproxy.cfg")
-        .help("say which it is: `--format toml` or `--format keepalived`")
+        .help("say which it is: `--format toml`, `--format keepalived` or `--format haproxy`")
 }
 
 /// What reading files shares: the files so far and everything found wrong.

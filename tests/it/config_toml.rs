@@ -13,7 +13,7 @@ fn project_file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-const EXAMPLES: [&str; 11] = [
+const EXAMPLES: [&str; 12] = [
     "vipd.toml",
     "keepalived-edge.conf",
     "vipd-unicast.toml",
@@ -25,6 +25,7 @@ const EXAMPLES: [&str; 11] = [
     "vipd-patroni.toml",
     "keepalived-patroni.conf",
     "vipd-proxy.toml",
+    "haproxy-patroni.cfg",
 ];
 
 #[test]

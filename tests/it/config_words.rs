@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use vipd::config::Format;
 use vipd::config::vipd_toml::KEYS;
-use vipd::import::keepalived::{CoverageRow, coverage};
+use vipd::import::coverage::CoverageRow;
+use vipd::import::keepalived::coverage;
 
 use crate::config_hostile::{Files, ITERATIONS, survives};
 use crate::wire_hostile::{SplitMix, iterations};

@@ -63,13 +63,17 @@ fn golden() {
         "edge.conf",
         "patroni-2node-backup.conf",
         "patroni-2node-master.conf",
+        "patroni-2node-fallback.cfg",
+        "patroni-3node.cfg",
+        "haproxy-full.cfg",
+        "haproxy-plain.cfg",
     ];
     let mut converted = BTreeMap::new();
     for dir in ["tests/golden/config", "tests/golden/config/published", "examples"] {
         let below = Below::project(dir);
         for entry in std::fs::read_dir(&below.0).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if !name.ends_with(".conf") && !name.ends_with(".toml") {
+            if ![".conf", ".toml", ".cfg"].iter().any(|end| name.ends_with(end)) {
                 continue;
             }
             let Ok(loaded) = load(&below, &[PathBuf::from(&name)], None) else { continue };

@@ -30,6 +30,8 @@ fn golden() {
     for name in [
         "published/edge.conf",
         "published/patroni-2node-master.conf",
+        "published/patroni-2node-fallback.cfg",
+        "haproxy-full.cfg",
         "honoured.conf",
         "globals-last.conf",
         "no-effect.conf",

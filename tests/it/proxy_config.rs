@@ -1,13 +1,101 @@
 //! Clusters and listeners: what comes of them, and examples that load.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use vipd::config::load::load;
+use vipd::config::diag::Severity;
+use vipd::config::load::{ReadError, Sources, Text, load};
 use vipd::config::vipd_toml::role_word;
-use vipd::config::{ClusterConfig, Config, ListenerConfig, Members};
+use vipd::config::{ClusterConfig, Config, Format, ListenerConfig, Members};
+use vipd::import::haproxy::coverage;
 use vipd::pool::Wants;
 
-use crate::expected::Below;
+use crate::convert::convert_keeps;
+use crate::expected::{Below, OneFile};
+
+/// The tables of vipd-haproxy(5) and the code agree: what is said to have no effect is passed over in
+/// silence, or with a warning, what is refused is an error, and the rest is read.
+#[test]
+fn every_keyword_of_haproxy_is_treated_as_its_manual_says() {
+    for row in coverage() {
+        let keyword = row.keyword.replace(".*", ".x");
+        for words in ["", " 1", " 1 1", " 1 1 1"] {
+            let (before, line) = match row.block.as_str() {
+                "the sections" if words.len() == 2 => ("", format!("{keyword} 1\n")),
+                "the sections" => continue,
+                "global" => ("", format!("global\n {keyword}{words}\n")),
+                "a proxy" => ("", format!("{keyword}{words}\n")),
+                "a bind line" => ("", format!("bind :2 {keyword}{words}\n")),
+                "a server line" => ("", format!("server b 10.0.0.2:1 {keyword}{words}\n")),
+                behind => (" ", format!("{behind} {keyword}{words}\n")),
+            };
+            let (own, line) = if line.starts_with("global") || row.block == "the sections" {
+                (line, String::new())
+            } else {
+                (String::new(), before.to_owned() + &line)
+            };
+            let text = format!("{own}listen a\nbind :1\nserver a 10.0.0.1:1\n{line}");
+            let outcome = load(&OneFile(text.clone()), &["a.cfg".into()], Some(Format::Haproxy));
+            let said = match &outcome {
+                Ok(loaded) => &loaded.warnings,
+                Err(failed) => &failed.diagnostics,
+            };
+            let errors = said.iter().filter(|d| d.severity == Severity::Error).count();
+            let right = match row.status {
+                "yes" => true,
+                "refused" => errors > 0,
+                // Words may be missing, or be too many and keywords of their own.
+                "no effect" => said.iter().all(|d| {
+                    d.message.ends_with("needs a value") || d.message.starts_with("unknown keyword")
+                }),
+                _ => said.iter().any(|d| d.message.contains(&row.text)),
+            };
+            assert!(right, "{row:?}\n{text}\n{said:?}");
+        }
+    }
+}
+
+/// A keepalived.conf with the address and a haproxy.cfg with the listeners, as edges have them.
+#[test]
+fn a_keepalived_conf_and_a_haproxy_cfg_make_one_configuration() {
+    let below = Below::project("tests/golden/config/published");
+    let files = ["patroni-2node-master.conf", "patroni-2node-fallback.cfg"].map(PathBuf::from);
+    let loaded = load(&below, &files, None).unwrap();
+    let Config { routers, clusters, listeners, .. } = &loaded.config;
+    assert_eq!((routers.len(), clusters.len()), (1, 1));
+    let roles: Vec<_> = listeners.iter().map(|l| (l.name.as_str(), l.wants, l.fallback)).collect();
+    assert_eq!(roles, [("PG1", Wants::Writer, false), ("PG1_ro", Wants::Reader, true)]);
+    drop(convert_keeps(&loaded));
+}
+
+/// Settings of one file hold for the next, as with several `-f` of HAProxy.
+#[test]
+fn several_haproxy_cfg_are_one() {
+    struct Two;
+    impl Sources for Two {
+        fn read(&self, path: &Path) -> Result<Text, ReadError> {
+            let text = match path.to_str() {
+                Some("a.cfg") => "defaults\n timeout connect 3s\n",
+                _ => "listen x\n bind :\"${PORT}\"\n server a 10.0.0.1:80\n",
+            };
+            Ok(Text { text: text.into(), ..Text::default() })
+        }
+        fn glob(&self, _: &Path, _: &str) -> Vec<PathBuf> {
+            Vec::new()
+        }
+        fn host_name(&self) -> Option<String> {
+            None
+        }
+        fn variable(&self, name: &str) -> Option<String> {
+            (name == "PORT").then(|| "5000".into())
+        }
+    }
+    let loaded = load(&Two, &["a.cfg".into(), "b.cfg".into()], None).unwrap();
+    let listener = &loaded.config.listeners[0];
+    assert_eq!(listener.connect_timeout, Duration::from_secs(3));
+    assert_eq!(listener.binds[0].address.port(), 5000);
+}
 
 /// The whole of an edge in front of Patroni takes five lines.
 #[test]
@@ -28,7 +116,7 @@ fn five_lines_make_an_edge() {
 #[test]
 fn names_are_unique_over_all_files() {
     let below = Below::project("tests/golden/config");
-    let file = std::path::PathBuf::from("toml-proxy.toml");
+    let file = PathBuf::from("toml-proxy.toml");
     let said = load(&below, &[file.clone(), file], None).unwrap_err().render();
     for twice in ["cluster \"web\" exists twice", "listener \"read\" exists twice"] {
         assert!(said.contains(twice), "{said}");

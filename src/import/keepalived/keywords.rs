@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::table;
+use crate::import::coverage::CoverageRow;
 
 /// The block a keyword belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,19 +175,6 @@ impl Class {
             Class::Refused(..) | Class::Apart(..) => "refused",
         }
     }
-}
-
-/// One line of the coverage table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CoverageRow {
-    /// The block the keyword belongs to, as the file spells it.
-    pub block: String,
-    /// The keyword.
-    pub keyword: &'static str,
-    /// `yes`, `no effect`, `not yet` or `refused`.
-    pub status: &'static str,
-    /// What vipd does with it.
-    pub text: String,
 }
 
 /// What vipd does with every keyword of keepalived.conf, in the order of the manual.

@@ -25,7 +25,7 @@ mod values;
 
 use std::path::Path;
 
-pub use keywords::{CoverageRow, coverage};
+pub use keywords::coverage;
 pub use manual::coverage_roff;
 pub use process::parse_umask;
 

@@ -1,0 +1,240 @@
+//! How the servers of a section are asked: `option httpchk` and its like.
+
+use super::keywords::{Place, Said};
+use super::lexer::{Line, Word};
+use super::values::{number, text};
+use crate::config::diag::{Diagnostic, Span, Spanned};
+
+/// What a section says about its checks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CheckSettings {
+    /// The method, the last one; a connection if there is none.
+    pub(super) method: Option<Spanned<Method>>,
+    /// Those the section itself names.
+    own: Vec<Spanned<&'static str>>,
+    /// The request, by `option httpchk`.
+    option: Request,
+    /// The same by `http-check send`, which wins.
+    send: Request,
+    pub(super) expect: Option<Expect>,
+    /// `http-check connect port`
+    pub(super) port: Option<Spanned<i64>>,
+    /// `http-check connect ssl`
+    pub(super) https: Option<Span>,
+    /// `http-check connect sni`
+    pub(super) sni: Option<Spanned<String>>,
+}
+
+/// A method of checking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Http,
+    Tcp,
+    Postgres,
+}
+
+/// An HTTP request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Request {
+    pub(super) method: Option<Spanned<String>>,
+    pub(super) uri: Option<Spanned<String>>,
+    pub(super) host: Option<Spanned<String>>,
+}
+
+/// What a good answer has.
+#[derive(Clone, Debug)]
+pub(super) enum Expect {
+    Status(Spanned<String>),
+    Body(Spanned<String>),
+}
+
+impl CheckSettings {
+    /// A section that inherits these has named nothing itself yet.
+    pub(super) fn inherit(&mut self) {
+        self.own.clear();
+    }
+
+    /// Whether servers are asked by HTTP.
+    pub(super) fn is_http(&self) -> bool {
+        self.method.is_some_and(|method| method.value == Method::Http)
+    }
+
+    /// The methods the section names, if it names several: only the last one is used.
+    pub(super) fn several(&self) -> Option<(&[Spanned<&'static str>], Spanned<&'static str>)> {
+        let (last, before) = self.own.split_last()?;
+        before.iter().any(|other| other.value != last.value).then_some((before, *last))
+    }
+
+    /// The request that is sent.
+    pub(super) fn request(&self) -> Request {
+        let (send, option) = (self.send.clone(), self.option.clone());
+        Request {
+            method: send.method.or(option.method),
+            uri: send.uri.or(option.uri),
+            host: send.host.or(option.host),
+        }
+    }
+
+    /// `option httpchk`, `tcp-check` and `pgsql-check`, on or off.
+    pub(super) fn option(&mut self, line: &Line, on: bool, said: &mut Said<'_>) {
+        let (method, name) = match line.keyword.text.as_str() {
+            "httpchk" => (Method::Http, "option httpchk"),
+            "tcp-check" => (Method::Tcp, "option tcp-check"),
+            "pgsql-check" => (Method::Postgres, "option pgsql-check"),
+            name => {
+                debug_assert!(false, "{name} is in the table but not read");
+                return;
+            }
+        };
+        if !on {
+            self.method = self.method.filter(|set| set.value != method);
+            return;
+        }
+        self.method = Some(Spanned::new(method, line.span()));
+        self.own.push(Spanned::new(name, line.span()));
+        if method == Method::Http {
+            self.httpchk(&line.args, said);
+        }
+    }
+
+    /// `[METHOD] [URI] [VERSION [HOST]]`: one word alone is the URI.
+    fn httpchk(&mut self, words: &[Word], said: &mut Said<'_>) {
+        let (method, uri, version) = match words {
+            [] => (None, None, [].as_slice()),
+            [uri] => (None, Some(uri), [].as_slice()),
+            [method, uri, version @ ..] => (Some(method), Some(uri), version),
+        };
+        self.option = Request {
+            method: method.map(text),
+            uri: uri.map(text),
+            host: match version {
+                [version, host, ..] if !version.text.contains('\r') => Some(text(host)),
+                [version, ..] => host(version, said),
+                [] => None,
+            },
+        };
+    }
+
+    /// `http-check KEYWORD …`
+    pub(super) fn http_check(&mut self, line: &Line, said: &mut Said<'_>) {
+        let Some(keyword) = said.line(Place::HttpCheck, line, "http-check ") else { return };
+        match keyword.name {
+            "expect" => self.expect(line, said),
+            "send" => self.send(line, said),
+            "connect" => self.connect(line, said),
+            name => debug_assert!(false, "{name} is in the table but not read"),
+        }
+    }
+
+    fn expect(&mut self, line: &Line, said: &mut Said<'_>) {
+        let mut words = line.args.iter();
+        while let Some(word) = words.next() {
+            let value = words.next();
+            match (word.text.as_str(), value) {
+                (
+                    "comment" | "min-recv" | "ok-status" | "error-status" | "tout-status",
+                    Some(_),
+                )
+                | ("on-success" | "on-error" | "status-code", Some(_)) => {}
+                ("status", Some(value)) => {
+                    self.expect = Some(Expect::Status(text(value)));
+                    return;
+                }
+                ("string", Some(value)) => {
+                    self.expect = Some(Expect::Body(text(value)));
+                    return;
+                }
+                _ => break,
+            }
+        }
+        said.out.push(
+            Diagnostic::error(line.span(), "vipd cannot expect this of an answer")
+                .note("it knows `status`, with statuses and ranges, and `string`")
+                .help("for example `http-check expect status 200-299`"),
+        );
+    }
+
+    /// A request without a method is OPTIONS, as with `option httpchk`.
+    fn send(&mut self, line: &Line, said: &mut Said<'_>) {
+        let mut words = line.args.iter();
+        while let Some(word) = words.next() {
+            let count = if word.text == "hdr" { 2 } else { 1 };
+            let values: Vec<&Word> = words.by_ref().take(count).collect();
+            match (word.text.as_str(), values.as_slice()) {
+                ("meth", [value]) => self.send.method = Some(text(value)),
+                ("uri", [value]) => self.send.uri = Some(text(value)),
+                ("ver" | "comment", [_]) => {}
+                ("hdr", [name, value]) if name.text.eq_ignore_ascii_case("host") => {
+                    self.send.host = Some(text(value));
+                }
+                _ => {
+                    let message = format!("`http-check send {}` is not supported", word.text);
+                    said.out.push(
+                        Diagnostic::error(word.span, message)
+                            .note("vipd sends a method, a path and the Host header")
+                            .help("remove it, or ask a path that answers without it"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, line: &Line, said: &mut Said<'_>) {
+        let mut words = line.args.iter();
+        while let Some(word) = words.next() {
+            match word.text.as_str() {
+                "default" | "linger" => {}
+                "ssl" => self.https = Some(word.span),
+                "port" => self.port = words.next().and_then(|value| number(value, said.out)),
+                "sni" => self.sni = words.next().map(text),
+                "alpn" | "comment" => {
+                    words.next();
+                }
+                other => {
+                    let message = format!("`http-check connect {other}` is not supported");
+                    said.out.push(
+                        Diagnostic::error(word.span, message)
+                            .help("where a server is asked stands on its line: `addr`, `port`"),
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    /// `tcp-check connect` is what `option tcp-check` does by itself.
+    pub(super) fn tcp_check(&mut self, line: &Line, said: &mut Said<'_>) {
+        let words: Vec<&str> = line.args.iter().map(|word| word.text.as_str()).collect();
+        if matches!(words.as_slice(), ["connect"] | ["comment", _]) {
+            return;
+        }
+        said.out.push(
+            Diagnostic::error(line.span(), "vipd's TCP check connects and says nothing")
+                .note("servers that answer wrongly would be up")
+                .help(
+                    "use option pgsql-check for PostgreSQL and PgBouncer, option httpchk for HTTP",
+                ),
+        );
+    }
+}
+
+/// The old way to a Host header: `HTTP/1.0\r\nHost:\ NAME`.
+fn host(version: &Word, said: &mut Said<'_>) -> Option<Spanned<String>> {
+    let mut lines = version.text.split("\r\n");
+    let first = lines.next().unwrap_or_default();
+    let headers: Vec<&str> = lines.collect();
+    let host = headers.iter().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("host").then(|| value.trim().to_owned())
+    });
+    let others =
+        headers.iter().filter(|line| !line.is_empty()).count() > usize::from(host.is_some());
+    if !first.starts_with("HTTP/") || others {
+        said.out.push(
+            Diagnostic::error(version.span, "vipd does not send this with a check")
+                .note("it sends a method, a path and the Host header")
+                .help("remove it, or ask a path that answers without it"),
+        );
+    }
+    Some(Spanned::new(host?, version.span))
+}

@@ -1,0 +1,225 @@
+//! Every keyword of haproxy.cfg, once: what the importer knows, what "did you mean" offers and what
+//! the coverage table in vipd-haproxy(5) says come from here.
+
+use std::fmt;
+
+use super::lexer::{Line, Word};
+use super::table;
+use crate::config::diag::{Diagnostic, Span, nearest, quoted};
+use crate::import::coverage::CoverageRow;
+
+/// Where a keyword stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Begins a section.
+    Section,
+    /// In `global`.
+    Global,
+    /// In `defaults`, `listen`, `frontend` and `backend`.
+    Proxy,
+    /// Behind `timeout`.
+    Timeout,
+    /// Behind `option`.
+    Option,
+    /// Behind `http-check`.
+    HttpCheck,
+    /// A word of a `bind` line.
+    Bind,
+    /// A word of a `server` or `default-server` line.
+    Server,
+}
+
+impl Place {
+    /// All of them, in the order of the manual.
+    const ALL: &'static [Place] = &[
+        Place::Section,
+        Place::Global,
+        Place::Proxy,
+        Place::Timeout,
+        Place::Option,
+        Place::HttpCheck,
+        Place::Bind,
+        Place::Server,
+    ];
+
+    fn keywords(self) -> &'static [Keyword] {
+        match self {
+            Place::Section => table::SECTIONS,
+            Place::Global => table::GLOBAL,
+            Place::Proxy => table::PROXY,
+            Place::Timeout => table::TIMEOUTS,
+            Place::Option => table::OPTIONS,
+            Place::HttpCheck => table::HTTP_CHECK,
+            Place::Bind => table::BIND,
+            Place::Server => table::SERVER,
+        }
+    }
+
+    /// What they are called.
+    pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
+        self.keywords().iter().map(|keyword| keyword.name)
+    }
+
+    /// The keyword of that name; those of the table that end in `.*` stand for all that begin so.
+    pub(super) fn find(self, name: &str) -> Option<&'static Keyword> {
+        self.keywords().iter().find(|keyword| match keyword.name.strip_suffix(".*") {
+            Some(family) => name.strip_prefix(family).is_some_and(|rest| rest.starts_with('.')),
+            None => keyword.name == name,
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Place::Section => "the sections",
+            Place::Global => "global",
+            Place::Proxy => "a proxy",
+            Place::Timeout => "timeout",
+            Place::Option => "option",
+            Place::HttpCheck => "http-check",
+            Place::Bind => "a bind line",
+            Place::Server => "a server line",
+        })
+    }
+}
+
+/// One keyword.
+#[derive(Debug)]
+pub(super) struct Keyword {
+    pub(super) name: &'static str,
+    /// Fewest and most words that belong to it.
+    pub(super) args: (usize, usize),
+    pub(super) class: Class,
+    /// What vipd does with it, or why it does nothing.
+    pub(super) text: &'static str,
+}
+
+/// What vipd does with a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// As HAProxy does, as far as the text does not say otherwise.
+    Honoured,
+    /// Nothing, and nothing is lost by it.
+    Quiet,
+    /// Nothing, and a warning says so.
+    Warned,
+    /// An error: without it clients would be sent elsewhere, or let in who should not be. What to do
+    /// instead.
+    Refused(&'static str),
+}
+
+impl Class {
+    pub(super) const fn status(self) -> &'static str {
+        match self {
+            Class::Honoured => "yes",
+            Class::Quiet => "no effect",
+            Class::Warned => "not yet",
+            Class::Refused(_) => "refused",
+        }
+    }
+}
+
+impl Keyword {
+    /// What vipd does with it, or why not and what to do instead.
+    pub(super) fn explanation(&self) -> String {
+        match self.class {
+            Class::Refused(instead) => format!("{}; {instead}", self.text),
+            Class::Honoured | Class::Quiet | Class::Warned => self.text.to_owned(),
+        }
+    }
+}
+
+/// What vipd does with every keyword of haproxy.cfg, in the order of the manual.
+pub(super) fn coverage() -> impl Iterator<Item = CoverageRow> {
+    Place::ALL.iter().flat_map(|place| {
+        place.keywords().iter().map(|keyword| CoverageRow {
+            block: place.to_string(),
+            keyword: keyword.name,
+            status: keyword.class.status(),
+            text: keyword.explanation(),
+        })
+    })
+}
+
+/// Diagnostics, and what has no effect until all of it is known: it is said once per reason.
+pub(super) struct Said<'a> {
+    pub(super) out: &'a mut Vec<Diagnostic>,
+    unheard: Vec<(&'static str, Span, Vec<String>)>,
+}
+
+impl<'a> Said<'a> {
+    pub(super) fn new(out: &'a mut Vec<Diagnostic>) -> Said<'a> {
+        Said { out, unheard: Vec::new() }
+    }
+
+    /// The keyword called `word`, if it is honoured; says what becomes of the others. `before` is
+    /// what stands before it in messages: `option `.
+    pub(super) fn keyword(
+        &mut self,
+        place: Place,
+        word: &Word,
+        before: &str,
+    ) -> Option<&'static Keyword> {
+        let Some(keyword) = place.find(&word.text) else {
+            let text = format!("unknown keyword {} in {place}", quoted(&word.text));
+            let error =
+                Diagnostic::error(word.span, text).suggest(nearest(&word.text, place.names()));
+            self.out.push(error.note("vipd-haproxy(5) lists the keywords there are"));
+            return None;
+        };
+        let name = format!("`{before}{}`", word.text);
+        match keyword.class {
+            Class::Honoured => return Some(keyword),
+            Class::Quiet => {
+                let text = format!("{name}: {}", keyword.text);
+                self.out.push(Diagnostic::remark(word.span, text));
+            }
+            Class::Warned => self.unheard(keyword.text, word.span, name),
+            Class::Refused(instead) => {
+                let text = format!("{name} is not supported");
+                let error = Diagnostic::error(word.span, text).note(keyword.text);
+                self.out.push(error.help(instead));
+            }
+        }
+        None
+    }
+
+    fn unheard(&mut self, text: &'static str, span: Span, name: String) {
+        match self.unheard.iter_mut().find(|(known, _, _)| *known == text) {
+            Some((_, _, names)) if names.contains(&name) => {}
+            Some((_, _, names)) => names.push(name),
+            None => self.unheard.push((text, span, vec![name])),
+        }
+    }
+
+    /// The keyword of a line with as many words as it takes.
+    pub(super) fn line(
+        &mut self,
+        place: Place,
+        line: &Line,
+        before: &str,
+    ) -> Option<&'static Keyword> {
+        let keyword = self.keyword(place, &line.keyword, before)?;
+        let (least, most) = keyword.args;
+        let name = format!("`{before}{}`", keyword.name);
+        if line.args.len() < least {
+            let text = format!("{name} needs a value");
+            self.out.push(Diagnostic::error(line.keyword.span, text));
+            return None;
+        }
+        if let Some(surplus) = line.args.get(most) {
+            let text = format!("{} is one word too many for {name}", quoted(&surplus.text));
+            self.out.push(Diagnostic::error(surplus.span, text));
+            return None;
+        }
+        Some(keyword)
+    }
+
+    /// Says what had no effect.
+    pub(super) fn finish(self) {
+        for (text, span, names) in self.unheard {
+            self.out.push(Diagnostic::warning(span, format!("{}: {text}", names.join(", "))));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! One listener for each section that listens.
+
+use std::time::Duration;
+
+use super::lint::length;
+use super::lower::{Edge, Front, Group};
+use super::proxy::Proxy;
+use super::role::{Asked, RoleCheck, asked_at, speaks_sql};
+use super::route::shorter;
+use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::model::{ListenerProtocol, OnDown};
+use crate::config::raw::{RawCluster, RawListener, RawServer};
+use crate::pool::Wants;
+
+/// The listener of a section, and what was made of its lines.
+pub(super) fn listener(
+    front: &Front,
+    groups: &[Group],
+    clusters: &[RawCluster],
+    edge: &Edge<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<RawListener> {
+    let own = edge.proxies.get(front.proxy)?;
+    let backend = edge.proxies.get(front.route.backend)?;
+    let asked = edge.asked.get(front.route.backend)?;
+    let group = groups.iter().find(|group| group.backends.contains(&front.route.backend))?;
+    let mut raw = RawListener::new(own.name.clone());
+    raw.binds.clone_from(&own.binds);
+    raw.unreadable = own.unreadable;
+    raw.cluster = Some(group.name.clone());
+    raw.servers = Some(servers(group, backend));
+    raw.balance = backend.settings.balance;
+    raw.all_backups = backend.settings.all_backups;
+    raw.maxconn = own.settings.maxconn.or(edge.global.maxconn);
+    raw.backlog = own.settings.backlog;
+    times(&mut raw, own, backend);
+    raw.client = own.settings.client;
+    raw.server = backend.settings.server;
+    let slow = backend.servers.iter().find_map(|server| server.options.unacknowledged);
+    raw.server.unacknowledged = slow.or(raw.server.unacknowledged);
+    match asked {
+        Asked::Patroni(role) => {
+            role_of(&mut raw, role, front, group, edge);
+            let cluster = clusters.iter().find(|cluster| cluster.name == group.name);
+            raw.inferred.extend(cluster.and_then(|cluster| rhythm(cluster, backend)));
+        }
+        Asked::Url(_) | Asked::Tcp | Asked::Nothing => {
+            let protocol = if speaks_sql(backend) {
+                ListenerProtocol::Postgres
+            } else {
+                ListenerProtocol::Tcp
+            };
+            raw.protocol = Some(Spanned::new(protocol, own.name.span));
+            raw.on_down = Some(on_down(backend, out));
+        }
+        Asked::Postgres => raw.on_down = Some(on_down(backend, out)),
+    }
+    if !matches!(asked, Asked::Patroni(_)) {
+        let url = match asked {
+            Asked::Url(path) => format!("by HTTP for {}", path.value),
+            Asked::Postgres => "for PostgreSQL's first answer".to_owned(),
+            Asked::Tcp => "by a connection".to_owned(),
+            Asked::Patroni(_) | Asked::Nothing => "not at all".to_owned(),
+        };
+        let place = backend.settings.check.method.map_or(backend.name.span, |method| method.span);
+        raw.inferred.push((place, format!("each server is asked {url}")));
+    }
+    Some(raw)
+}
+
+/// What became of `inter` and `fall`, at the place of the first.
+fn rhythm(cluster: &RawCluster, backend: &Proxy) -> Option<(Span, String)> {
+    let inter = backend.servers.first()?.options.inter?;
+    let (interval, silence) = (cluster.interval?.value, cluster.silence?.value);
+    let fast = cluster.fast_interval.map_or(Duration::from_millis(100), |fast| fast.value);
+    let [interval, silence, fast] = [interval, silence, fast.min(interval)].map(length);
+    let text = format!(
+        "each node is asked every {interval}, every {fast} while something changes, and is down after {silence} of silence"
+    );
+    Some((inter.span, text))
+}
+
+fn servers(group: &Group, backend: &Proxy) -> Vec<RawServer> {
+    let server = |server: &super::server::Server| {
+        let options = &server.options;
+        let name = group.member(server, &asked_at(server, &backend.settings.check));
+        RawServer {
+            member: Spanned::new(name, server.name.span),
+            address: Some(server.address.clone()),
+            weight: options.weight,
+            maxconn: options.maxconn,
+            backup: options.backup,
+            disabled: options.disabled,
+        }
+    };
+    backend.servers.iter().map(server).collect()
+}
+
+fn times(raw: &mut RawListener, own: &Proxy, backend: &Proxy) {
+    let (front, back) = (own.settings.timeouts, backend.settings.timeouts);
+    let limit = |time: Option<Spanned<Duration>>| time.filter(|time| !time.value.is_zero());
+    raw.connect_timeout = limit(back.connect);
+    // Without a limit of its own, HAProxy's queue has that of a connection.
+    raw.hold_full = limit(back.queue).or(raw.connect_timeout);
+    let tunnel = back.tunnel.or(front.tunnel);
+    raw.idle_timeout = tunnel.or_else(|| shorter(front.client, back.server));
+    raw.half_closed = shorter(front.client_fin, back.server_fin);
+}
+
+fn role_of(raw: &mut RawListener, role: &RoleCheck, front: &Front, group: &Group, edge: &Edge<'_>) {
+    let at = role.path.span;
+    raw.role = Some(Spanned::new(role.wants, at));
+    let standbys = matches!(role.wants, Wants::Reader | Wants::Sync | Wants::Async);
+    if standbys {
+        let place = front.route.fallback.unwrap_or(at);
+        raw.fallback = Some(Spanned::new(front.route.fallback.is_some(), place));
+    }
+    if standbys || role.wants == Wants::Any {
+        raw.max_lag.clone_from(&role.lag);
+        raw.tags.clone_from(&role.tags);
+    }
+    let what = match role.wants {
+        Wants::Writer => "writer: the primary",
+        Wants::Leader => "leader: the primary, or the leader of a standby cluster",
+        Wants::Reader => "reader: a standby",
+        Wants::Any => "any: the primary or a standby",
+        Wants::Sync => "sync: a synchronous standby",
+        Wants::Async => "async: an asynchronous standby",
+    };
+    let sections: Vec<String> = group
+        .backends
+        .iter()
+        .filter_map(|at| edge.proxies.get(*at))
+        .map(|proxy| proxy.name.value.clone())
+        .collect();
+    let once = match sections.as_slice() {
+        [_] => String::new(),
+        _ => format!("; each node is asked once for {}", sections.join(", ")),
+    };
+    raw.inferred.push((at, format!("role {what}{once}")));
+    if let Some(line) = front.route.fallback {
+        let note = "fallback: readers get the primary while no standby is up".to_owned();
+        raw.inferred.push((line, note));
+    }
+}
+
+/// Sessions go on with a server that is down unless they are to be shut.
+fn on_down(backend: &Proxy, out: &mut Vec<Diagnostic>) -> Spanned<OnDown> {
+    let ends = |server: &&super::server::Server| server.options.ends_sessions.is_some();
+    let first = backend.servers.iter().find(ends).and_then(|server| server.options.ends_sessions);
+    let other = backend.servers.iter().find(|server| !ends(server));
+    match (first, other) {
+        (Some(span), Some(_)) => {
+            let text = format!("this holds for all servers of {}", quoted(&backend.name.value));
+            out.push(Diagnostic::warning(span, text).help("write it on the default-server line"));
+            Spanned::new(OnDown::End, span)
+        }
+        (Some(span), None) => Spanned::new(OnDown::End, span),
+        (None, _) => Spanned::new(OnDown::Keep, backend.name.span),
+    }
+}

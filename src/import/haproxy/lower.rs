@@ -1,0 +1,362 @@
+//! Proxies to [`Raw`]: one listener per section that listens, one cluster per set of servers that is
+//! asked.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::check::Expect;
+use super::keywords::Said;
+use super::lint;
+use super::listener::listener;
+use super::proxy::{Global, Proxy, Timeouts, proxies};
+use super::role::{Asked, asked, asked_at};
+use super::route::{Route, route};
+use super::sections::{Kind, Section};
+use super::server::{Server, ServerOptions};
+use crate::config::checks::Endpoint;
+use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::raw::{Raw, RawCheck, RawCluster, RawMember, RawRequest, RawTls};
+
+/// HAProxy's own rhythm.
+const INTER: Duration = Duration::from_secs(2);
+const RISE: i64 = 2;
+const FALL: i64 = 3;
+/// Patroni is asked once per node for all sections, and so may be asked as often as this.
+const ROLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A section that listens, and where its clients go.
+pub(super) struct Front {
+    pub(super) proxy: usize,
+    pub(super) route: Route,
+}
+
+/// All sections, and what they were found to mean.
+pub(super) struct Edge<'a> {
+    pub(super) global: &'a Global,
+    pub(super) proxies: &'a [Proxy],
+    pub(super) asked: &'a [Asked],
+    pub(super) fronts: &'a [Front],
+}
+
+/// Lowers all sections of all files.
+pub(super) fn lower(sections: &[Section], raw: &mut Raw, said: &mut Said<'_>) {
+    let (global, proxies) = proxies(sections, said);
+    names(&proxies, said.out);
+    let asked: Vec<Asked> = proxies.iter().map(|proxy| asked(proxy, &proxies)).collect();
+    let mut fronts = Vec::new();
+    for (at, proxy) in proxies.iter().enumerate() {
+        let disabled = proxy.settings.disabled.filter(|disabled| disabled.value);
+        if let Some(disabled) = disabled {
+            let text = format!("{} is disabled", quoted(&proxy.name.value));
+            said.out.push(Diagnostic::remark(disabled.span, text));
+            continue;
+        }
+        if proxy.kind == Kind::Backend || proxy.kind == Kind::Listen && no_bind(proxy) {
+            continue;
+        }
+        if lint::page(proxy, said.out) {
+            continue;
+        }
+        let before = said.out.len();
+        let route = route(at, &proxies, &asked, said.out);
+        let right = said.out.len() == before;
+        if lint::layer_7(proxy, route, &proxies, &asked, said.out) {
+            continue;
+        }
+        fronts.extend(route.filter(|_| right).map(|route| Front { proxy: at, route }));
+    }
+    let edge = Edge { global: &global, proxies: &proxies, asked: &asked, fronts: &fronts };
+    lint::lint(&edge, said);
+    let groups = groups(&edge);
+    for group in &groups {
+        raw.clusters.extend(cluster(group, &edge, said.out));
+    }
+    for front in &fronts {
+        let found = listener(front, &groups, &raw.clusters, &edge, said.out);
+        raw.listeners.extend(found);
+    }
+}
+
+fn no_bind(proxy: &Proxy) -> bool {
+    proxy.binds.is_empty() && !proxy.unreadable
+}
+
+/// A name is taken once by those who listen, and once by those who have servers.
+fn names(proxies: &[Proxy], out: &mut Vec<Diagnostic>) {
+    let sides = |kind| match kind {
+        Kind::Frontend => [true, false],
+        Kind::Backend => [false, true],
+        _ => [true, true],
+    };
+    for (at, proxy) in proxies.iter().enumerate() {
+        let clash = |other: &&Proxy| {
+            let both = sides(proxy.kind).into_iter().zip(sides(other.kind));
+            other.name.value == proxy.name.value && both.into_iter().any(|(own, its)| own && its)
+        };
+        if let Some(first) = proxies.iter().take(at).find(clash) {
+            let text = format!("section {} exists twice", quoted(&proxy.name.value));
+            out.push(
+                Diagnostic::error(proxy.name.span, text)
+                    .also(first.name.span, "first one")
+                    .help("give it another name"),
+            );
+        }
+        for (at, server) in proxy.servers.iter().enumerate() {
+            let same = |other: &&Server| other.name.value == server.name.value;
+            if let Some(first) = proxy.servers.iter().take(at).find(same) {
+                let text = format!("server {} exists twice", quoted(&server.name.value));
+                out.push(
+                    Diagnostic::error(server.name.span, text)
+                        .also(first.name.span, "first one")
+                        .help("give it another name"),
+                );
+            }
+        }
+    }
+}
+
+/// Backends whose servers are one cluster.
+pub(super) struct Group {
+    pub(super) name: Spanned<String>,
+    /// By their places.
+    pub(super) backends: Vec<usize>,
+    /// Where its members are asked, and by which name; for Patroni's only.
+    members: Vec<(Endpoint, String)>,
+}
+
+impl Group {
+    /// The name of the member a server is.
+    pub(super) fn member(&self, server: &Server, api: &Endpoint) -> String {
+        let known = self.members.iter().find(|(known, _)| known == api);
+        known.map_or_else(|| server.name.value.clone(), |(_, name)| name.clone())
+    }
+}
+
+/// Patroni's nodes belong to one cluster each: backends that share one are about the same cluster.
+fn groups(edge: &Edge<'_>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for backend in edge.fronts.iter().map(|front| front.route.backend) {
+        let Some(proxy) = edge.proxies.get(backend) else { continue };
+        if !seen.insert(backend) {
+            continue;
+        }
+        let mut group =
+            Group { name: proxy.name.clone(), backends: vec![backend], members: Vec::new() };
+        if matches!(edge.asked.get(backend), Some(Asked::Patroni(_))) {
+            group.members =
+                apis(proxy).map(|(api, server)| (api, server.name.value.clone())).collect();
+            let shares = |other: &mut Group| {
+                other.members.iter().any(|(api, _)| group.members.iter().any(|(own, _)| own == api))
+            };
+            let others: Vec<Group> = groups.extract_if(.., shares).collect();
+            if let Some(merged) = others.into_iter().reduce(merge) {
+                group = merge(merged, group);
+            }
+        }
+        groups.push(group);
+    }
+    groups.iter_mut().for_each(unique_names);
+    groups
+}
+
+fn merge(mut group: Group, other: Group) -> Group {
+    group.backends.extend(other.backends);
+    for (api, name) in other.members {
+        if group.members.iter().all(|(known, _)| *known != api) {
+            group.members.push((api, name));
+        }
+    }
+    group
+}
+
+/// Sections may give one name to several nodes.
+fn unique_names(group: &mut Group) {
+    let mut seen = BTreeSet::new();
+    for (api, name) in &mut group.members {
+        if !seen.insert(name.clone()) {
+            *name = api.to_string();
+            seen.insert(name.clone());
+        }
+    }
+}
+
+fn apis(proxy: &Proxy) -> impl Iterator<Item = (Endpoint, &Server)> {
+    proxy.servers.iter().map(|server| (asked_at(server, &proxy.settings.check), server))
+}
+
+/// The cluster of a group.
+fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<RawCluster> {
+    let first = *group.backends.first()?;
+    let proxy = edge.proxies.get(first)?;
+    let way = edge.asked.get(first)?;
+    let backends: Vec<&Proxy> =
+        group.backends.iter().filter_map(|at| edge.proxies.get(*at)).collect();
+    let mut raw = RawCluster::new(group.name.clone());
+    raw.unreadable = backends.iter().any(|proxy| proxy.unreadable);
+    let option = proxy.settings.check.method.map_or(proxy.name.span, |method| method.span);
+    raw.check = Some(Spanned::new(
+        match way {
+            Asked::Patroni(_) => RawCheck::Patroni,
+            Asked::Url(_) => RawCheck::Http,
+            Asked::Tcp => RawCheck::Tcp,
+            Asked::Postgres => RawCheck::Postgres,
+            Asked::Nothing => RawCheck::None,
+        },
+        option,
+    ));
+    let patroni = matches!(way, Asked::Patroni(_));
+    let mut taken = BTreeSet::new();
+    for (api, server) in backends.iter().flat_map(|proxy| apis(proxy)) {
+        let name = group.member(server, &api);
+        if !taken.insert(name.clone()) {
+            continue;
+        }
+        let span = server.address.span;
+        raw.members.push(RawMember {
+            address: server.address.clone(),
+            name: Some(Spanned::new(name, server.name.span)),
+            probe: (!matches!(way, Asked::Nothing)).then(|| Spanned::new(api, span)),
+            checked: (!patroni && !server.is_checked())
+                .then(|| Spanned::new(false, server.name.span)),
+        });
+    }
+    if patroni {
+        role_rhythm(&mut raw, &backends);
+    } else {
+        plain_rhythm(&mut raw, proxy, out);
+    }
+    if let Asked::Url(path) = way {
+        raw.request = request(proxy, path);
+    }
+    if matches!(way, Asked::Patroni(_) | Asked::Url(_)) {
+        raw.tls = tls(&backends, out);
+    }
+    Some(raw)
+}
+
+/// Patroni is asked at least once a second, and a node that is silent for as long as HAProxy would
+/// take to notice is down.
+fn role_rhythm(raw: &mut RawCluster, backends: &[&Proxy]) {
+    let at = raw.name.span;
+    let servers = || {
+        backends.iter().flat_map(|proxy| {
+            proxy.servers.iter().map(|server| (&server.options, &proxy.settings.timeouts))
+        })
+    };
+    let or = |time: Option<Spanned<Duration>>, other| time.unwrap_or(Spanned::new(other, at));
+    let inter = servers().map(|(options, _)| or(options.inter, INTER)).min_by_key(|t| t.value);
+    raw.interval = inter.map(|inter| inter.map(|time| time.min(ROLE_INTERVAL)));
+    let fast = servers().filter_map(|(options, _)| options.fastinter).min_by_key(|t| t.value);
+    raw.fast_interval = fast.filter(|fast| fast.value < Duration::from_millis(100));
+    let timeout = |(options, timeouts): (&ServerOptions, &Timeouts)| {
+        timeouts.check.unwrap_or(or(options.inter, INTER))
+    };
+    raw.timeout = servers().map(timeout).max_by_key(|t| t.value);
+    let rise = servers().map(|(options, _)| options.rise.unwrap_or(Spanned::new(RISE, at)));
+    raw.rise = rise.max_by_key(|rise| rise.value);
+    let silence = servers().map(|(options, _)| {
+        let fall = options.fall.map_or(FALL, |fall| fall.value);
+        let times = u32::try_from(fall).unwrap_or(u32::MAX);
+        or(options.inter, INTER).map(|inter| inter.saturating_mul(times))
+    });
+    raw.silence = silence.max_by_key(|silence| silence.value);
+}
+
+/// All servers of a backend are asked in one rhythm.
+fn plain_rhythm(raw: &mut RawCluster, proxy: &Proxy, out: &mut Vec<Diagnostic>) {
+    let checked: Vec<&Server> = proxy.servers.iter().filter(|s| s.is_checked()).collect();
+    let Some(first) = checked.first().map(|server| &server.options) else { return };
+    let rhythm = |options: &ServerOptions| {
+        let time = |time: Option<Spanned<Duration>>| time.map(|time| time.value);
+        let number = |number: Option<Spanned<i64>>| number.map(|number| number.value);
+        let times = (time(options.inter), time(options.downinter));
+        (times, number(options.rise), number(options.fall))
+    };
+    if let Some(other) = checked.iter().find(|s| rhythm(&s.options) != rhythm(first)) {
+        let text = format!("the servers of {} are asked in one rhythm", quoted(&proxy.name.value));
+        out.push(
+            Diagnostic::warning(other.name.span, text)
+                .note("that of its first server")
+                .help("write inter, downinter, rise and fall on a default-server line"),
+        );
+    }
+    if let Some(fast) = first.fastinter {
+        out.push(
+            Diagnostic::warning(fast.span, "`fastinter` has no effect where Patroni is not asked")
+                .help("use a shorter `inter`"),
+        );
+    }
+    let at = raw.name.span;
+    let inter = first.inter.unwrap_or(Spanned::new(INTER, at));
+    raw.interval = Some(inter);
+    raw.down_interval = first.downinter;
+    let connect = proxy.settings.timeouts.connect.map_or(inter.value, |connect| connect.value);
+    // The limit of a check begins once it is connected.
+    raw.timeout = proxy
+        .settings
+        .timeouts
+        .check
+        .map(|check| check.map(|check| check.saturating_add(connect.min(inter.value))));
+    raw.rise = Some(first.rise.unwrap_or(Spanned::new(RISE, at)));
+    raw.fall = Some(first.fall.unwrap_or(Spanned::new(FALL, at)));
+}
+
+fn request(proxy: &Proxy, path: &Spanned<String>) -> RawRequest {
+    let check = &proxy.settings.check;
+    let request = check.request();
+    let at = path.span;
+    let standard = |text: &str| Some(Spanned::new(text.to_owned(), at));
+    let (status, body) = match &check.expect {
+        None => (standard("200-399"), None),
+        Some(Expect::Status(status)) => (Some(status.clone()), None),
+        Some(Expect::Body(body)) => (standard("100-599"), Some(body.clone())),
+    };
+    RawRequest {
+        path: Some(path.clone()),
+        method: request.method.or_else(|| standard("OPTIONS")),
+        status,
+        body,
+        host: request.host,
+    }
+}
+
+/// How TLS is spoken with all of them.
+fn tls(backends: &[&Proxy], out: &mut Vec<Diagnostic>) -> RawTls {
+    let own = |proxy: &Proxy, server: &Server| {
+        let check = &proxy.settings.check;
+        let mut tls = server.options.tls.clone();
+        tls.https = tls.https.or(check.https.map(|at| Spanned::new(true, at)));
+        tls.server_name = check.sni.clone().or(tls.server_name);
+        if tls.https.is_none() { RawTls::default() } else { tls }
+    };
+    let all: Vec<(RawTls, Span)> = backends
+        .iter()
+        .flat_map(|proxy| {
+            let servers = proxy.servers.iter().filter(|server| server.is_checked());
+            servers.map(|server| (own(proxy, server), server.name.span))
+        })
+        .collect();
+    let Some((first, place)) = all.first() else { return RawTls::default() };
+    if let Some((_, other)) = all.iter().find(|(tls, _)| !same(tls, first)) {
+        out.push(
+            Diagnostic::error(*other, "this server is asked by TLS in another way than the first")
+                .also(*place, "the first one")
+                .note("vipd speaks to all servers of a cluster alike")
+                .help("write check-ssl, verify, ca-file and crt on a default-server line"),
+        );
+    }
+    first.clone()
+}
+
+fn same(one: &RawTls, other: &RawTls) -> bool {
+    let RawTls { https, ca, cert, key, server_name, verify } = one;
+    let value = |text: &Option<Spanned<String>>| text.as_ref().map(|text| text.value.clone());
+    let on = |flag: &Option<Spanned<bool>>| flag.is_some_and(|flag| flag.value);
+    on(https) == on(&other.https)
+        && verify.map(|v| v.value) == other.verify.map(|v| v.value)
+        && [(ca, &other.ca), (cert, &other.cert), (key, &other.key)]
+            .into_iter()
+            .chain([(server_name, &other.server_name)])
+            .all(|(own, its)| value(own) == value(its))
+}

@@ -1,0 +1,391 @@
+//! `defaults`, `listen`, `frontend` and `backend`: what their lines say, and what they inherit.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::bind;
+use super::check::CheckSettings;
+use super::condition::Acls;
+use super::keywords::{Place, Said};
+use super::lexer::{Line, Word};
+use super::sections::{Kind, Section};
+use super::server::{Server, ServerOptions, TlsDefaults, choice, options, server};
+use super::values::{duration, number, text};
+use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::model::BindConfig;
+use crate::config::raw::RawLiveness;
+use crate::pool::Balance;
+
+/// What a section inherits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    /// `mode`, and whether it is http.
+    pub(super) http: Option<Spanned<bool>>,
+    pub(super) balance: Option<Spanned<Balance>>,
+    pub(super) maxconn: Option<Spanned<i64>>,
+    pub(super) backlog: Option<Spanned<i64>>,
+    pub(super) timeouts: Timeouts,
+    pub(super) all_backups: Option<Spanned<bool>>,
+    pub(super) client: RawLiveness,
+    pub(super) server: RawLiveness,
+    pub(super) check: CheckSettings,
+    pub(super) server_options: ServerOptions,
+    pub(super) default_backend: Option<Spanned<String>>,
+    pub(super) disabled: Option<Spanned<bool>>,
+}
+
+/// `timeout`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timeouts {
+    pub(super) connect: Option<Spanned<Duration>>,
+    pub(super) client: Option<Spanned<Duration>>,
+    pub(super) server: Option<Spanned<Duration>>,
+    pub(super) tunnel: Option<Spanned<Duration>>,
+    pub(super) client_fin: Option<Spanned<Duration>>,
+    pub(super) server_fin: Option<Spanned<Duration>>,
+    pub(super) queue: Option<Spanned<Duration>>,
+    pub(super) check: Option<Spanned<Duration>>,
+}
+
+/// A `listen`, `frontend` or `backend`.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    pub(super) kind: Kind,
+    pub(super) name: Spanned<String>,
+    pub(super) settings: Settings,
+    pub(super) binds: Vec<Spanned<BindConfig>>,
+    /// Some lines could not be read: they are wrong, not missing.
+    pub(super) unreadable: bool,
+    pub(super) servers: Vec<Server>,
+    pub(super) acls: Acls,
+    pub(super) rules: Vec<UseBackend>,
+    /// Lines about HTTP, the first of them.
+    pub(super) layer_7: Option<Word>,
+    /// `bind … ssl`
+    pub(super) tls: Option<Span>,
+    /// The first line that asks for the statistics page, or one like it.
+    pub(super) page: Option<Span>,
+}
+
+/// `use_backend NAME if CONDITION`.
+#[derive(Debug)]
+pub(super) struct UseBackend {
+    pub(super) backend: Word,
+    /// From `if` or `unless` on.
+    pub(super) condition: Vec<Word>,
+}
+
+/// `global` as far as it concerns proxies.
+#[derive(Debug, Default)]
+pub(super) struct Global {
+    pub(super) maxconn: Option<Spanned<i64>>,
+    pub(super) tls: TlsDefaults,
+}
+
+/// Reads all sections.
+pub(super) fn proxies(sections: &[Section], said: &mut Said<'_>) -> (Global, Vec<Proxy>) {
+    let mut global = Global::default();
+    for line in sections.iter().filter(|s| s.kind == Kind::Global).flat_map(|s| &s.lines) {
+        read_global(line, &mut global, said);
+    }
+    let mut proxies = Vec::new();
+    let mut named: BTreeMap<&str, Settings> = BTreeMap::new();
+    let mut latest = Settings::default();
+    for section in sections {
+        if !section.is_proxy() && section.kind != Kind::Defaults {
+            continue;
+        }
+        let base = base(section, &named, &latest, said);
+        let name = section.name.as_ref().map(text);
+        let name = name.unwrap_or_else(|| Spanned::new(String::new(), section.span()));
+        let mut proxy = Proxy {
+            kind: section.kind,
+            name,
+            settings: base,
+            binds: Vec::new(),
+            unreadable: false,
+            servers: Vec::new(),
+            acls: Acls::default(),
+            rules: Vec::new(),
+            layer_7: None,
+            tls: None,
+            page: None,
+        };
+        proxy.settings.check.inherit();
+        for line in &section.lines {
+            Reader { proxy: &mut proxy, tls: &global.tls, said: &mut *said }.line(line);
+        }
+        if section.kind == Kind::Defaults {
+            latest = proxy.settings;
+            if let Some(name) = &section.name {
+                named.insert(name.text.as_str(), latest.clone());
+            }
+        } else {
+            proxies.push(proxy);
+        }
+    }
+    (global, proxies)
+}
+
+/// What a section begins with: nothing for plain defaults, which replace those before.
+fn base(
+    section: &Section,
+    named: &BTreeMap<&str, Settings>,
+    latest: &Settings,
+    said: &mut Said<'_>,
+) -> Settings {
+    match &section.from {
+        Some(from) => named.get(from.text.as_str()).cloned().unwrap_or_else(|| {
+            let message =
+                format!("there are no defaults called {} before this", quoted(&from.text));
+            let known = nearest(&from.text, named.keys().copied());
+            said.out.push(Diagnostic::error(from.span, message).suggest(known));
+            Settings::default()
+        }),
+        None if section.kind == Kind::Defaults => Settings::default(),
+        None => latest.clone(),
+    }
+}
+
+fn read_global(line: &Line, global: &mut Global, said: &mut Said<'_>) {
+    let Some(keyword) = said.line(Place::Global, line, "") else { return };
+    let Some(value) = line.args.first() else { return };
+    match keyword.name {
+        "maxconn" => global.maxconn = number(value, said.out),
+        "ca-base" => global.tls.ca_base = Some(value.text.clone()),
+        "crt-base" => global.tls.crt_base = Some(value.text.clone()),
+        "ssl-server-verify" if ["none", "required"].contains(&value.text.as_str()) => {
+            global.tls.verify = Some(Spanned::new(value.text == "required", value.span));
+        }
+        "ssl-server-verify" => choice(value, &["none", "required"], said),
+        name => debug_assert!(false, "{name} is in the table but not read"),
+    }
+}
+
+/// Reads the lines of one section.
+struct Reader<'a, 'o> {
+    proxy: &'a mut Proxy,
+    tls: &'a TlsDefaults,
+    said: &'a mut Said<'o>,
+}
+
+impl Reader<'_, '_> {
+    fn line(&mut self, line: &Line) {
+        let Some(keyword) = self.said.line(Place::Proxy, line, "") else {
+            self.proxy.unreadable |= Place::Proxy.find(&line.keyword.text).is_none();
+            return;
+        };
+        if !self.fits(keyword.name, line) {
+            return;
+        }
+        let Some(first) = line.args.first() else {
+            self.switch(keyword.name, line);
+            return;
+        };
+        match keyword.name {
+            "mode" => match first.text.as_str() {
+                "tcp" | "http" => {
+                    let http = Spanned::new(first.text == "http", line.span());
+                    self.proxy.settings.http = Some(http);
+                }
+                _ => choice(first, &["tcp"], self.said),
+            },
+            "bind" => bind::bind(line, self.proxy, self.said),
+            "server" => {
+                let defaults = self.proxy.settings.server_options.clone();
+                match server(line, &defaults, self.tls, self.said) {
+                    Some(server) => self.proxy.servers.push(server),
+                    None => self.proxy.unreadable = true,
+                }
+            }
+            "default-server" => {
+                let defaults = &mut self.proxy.settings.server_options;
+                options(&line.args, defaults, self.tls, self.said);
+            }
+            "default_backend" => self.proxy.settings.default_backend = Some(text(first)),
+            "use_backend" => self.proxy.rules.push(UseBackend {
+                backend: first.clone(),
+                condition: line.args.iter().skip(1).cloned().collect(),
+            }),
+            "acl" => self.proxy.acls.define(line),
+            "balance" => self.balance(line, first),
+            "maxconn" => self.proxy.settings.maxconn = number(first, self.said.out),
+            "backlog" => self.proxy.settings.backlog = number(first, self.said.out),
+            "timeout" => self.timeout(line),
+            "option" => self.option(line, true),
+            "no" => self.no(line, first),
+            "http-check" => {
+                let Some(line) = line.rest() else { return };
+                self.proxy.settings.check.http_check(&line, self.said);
+            }
+            "stats" => self.page(line.keyword.span),
+            "tcp-check" => self.proxy.settings.check.tcp_check(line, self.said),
+            "tcp-request" => self.tcp_request(line, first),
+            "http-request" if first.text == "use-service" => self.page(line.keyword.span),
+            "http-request"
+            | "http-response"
+            | "http-after-response"
+            | "http-error"
+            | "redirect" => {
+                let layer_7 = &mut self.proxy.layer_7;
+                *layer_7 = layer_7.take().or_else(|| Some(line.keyword.clone()));
+            }
+            name => self.keepalive(name, first),
+        }
+    }
+
+    /// What a section of its kind ignores, as HAProxy does.
+    fn fits(&mut self, keyword: &str, line: &Line) -> bool {
+        let kind = self.proxy.kind;
+        let wrong = match kind {
+            Kind::Backend => ["bind", "default_backend", "use_backend"].contains(&keyword),
+            Kind::Frontend => keyword == "server",
+            Kind::Defaults => ["bind", "server", "use_backend", "acl"].contains(&keyword),
+            Kind::Listen | Kind::Global | Kind::Other => false,
+        };
+        if wrong {
+            let section = match kind {
+                Kind::Backend => "a backend",
+                Kind::Frontend => "a frontend",
+                _ => "defaults",
+            };
+            let message = format!("`{keyword}` has no meaning in {section}");
+            let error = Diagnostic::error(line.keyword.span, message);
+            self.said.out.push(error.help("move it to a section that has it, or use listen"));
+        }
+        !wrong
+    }
+
+    fn switch(&mut self, keyword: &str, line: &Line) {
+        let set = |on| Some(Spanned::new(on, line.keyword.span));
+        match keyword {
+            "disabled" => self.proxy.settings.disabled = set(true),
+            "enabled" => self.proxy.settings.disabled = set(false),
+            "default-server" => {}
+            name => debug_assert!(false, "{name} is in the table but not read"),
+        }
+    }
+
+    fn page(&mut self, span: Span) {
+        self.proxy.page = self.proxy.page.or(Some(span));
+    }
+
+    fn keepalive(&mut self, name: &str, value: &Word) {
+        let out = &mut *self.said.out;
+        // Seconds, unlike every other bare number.
+        let seconds = |out: &mut Vec<Diagnostic>| {
+            let bare = value.text.bytes().all(|b| b.is_ascii_digit());
+            let unit = if bare { "s" } else { "" };
+            duration(&Word { text: format!("{}{unit}", value.text), span: value.span }, out)
+        };
+        let Settings { client, server, .. } = &mut self.proxy.settings;
+        match name {
+            "clitcpka-idle" => client.keepalive = seconds(out),
+            "clitcpka-intvl" => client.interval = seconds(out),
+            "clitcpka-cnt" => client.count = number(value, out),
+            "srvtcpka-idle" => server.keepalive = seconds(out),
+            "srvtcpka-intvl" => server.interval = seconds(out),
+            "srvtcpka-cnt" => server.count = number(value, out),
+            name => debug_assert!(false, "{name} is in the table but not read"),
+        }
+    }
+
+    fn balance(&mut self, line: &Line, first: &Word) {
+        let balance = match first.text.as_str() {
+            "roundrobin" | "static-rr" => Balance::RoundRobin,
+            "leastconn" => Balance::LeastConn,
+            "first" => Balance::First,
+            other => {
+                let message = format!("`balance {other}` is not supported");
+                self.said.out.push(
+                    Diagnostic::error(line.span(), message)
+                        .note("clients would reach other servers than with HAProxy")
+                        .help("use roundrobin, leastconn or first"),
+                );
+                return;
+            }
+        };
+        self.proxy.settings.balance = Some(Spanned::new(balance, first.span));
+    }
+
+    fn timeout(&mut self, line: &Line) {
+        let Some(line) = line.rest() else { return };
+        let Some(keyword) = self.said.line(Place::Timeout, &line, "timeout ") else { return };
+        let Some(value) = line.args.first() else { return };
+        let time = duration(value, self.said.out);
+        let misplaced = match (self.proxy.kind, keyword.name) {
+            (Kind::Backend, "client" | "client-fin") => Some("a backend has no clients"),
+            (Kind::Frontend, "connect" | "server" | "server-fin" | "queue" | "check") => {
+                Some("a frontend has no servers")
+            }
+            _ => None,
+        };
+        if let Some(why) = misplaced {
+            let message = format!("`timeout {}` has no effect here: {why}", keyword.name);
+            self.said.out.push(
+                Diagnostic::warning(line.span(), message)
+                    .help("move it to defaults, where it holds for both sides"),
+            );
+            return;
+        }
+        let timeouts = &mut self.proxy.settings.timeouts;
+        match keyword.name {
+            "connect" => timeouts.connect = time,
+            "client" => timeouts.client = time,
+            "server" => timeouts.server = time,
+            "tunnel" => timeouts.tunnel = time,
+            "client-fin" => timeouts.client_fin = time,
+            "server-fin" => timeouts.server_fin = time,
+            "queue" => timeouts.queue = time,
+            "check" => timeouts.check = time,
+            name => debug_assert!(false, "{name} is in the table but not read"),
+        }
+    }
+
+    fn option(&mut self, line: &Line, on: bool) {
+        let Some(line) = line.rest() else { return };
+        let before = if on { "option " } else { "no option " };
+        let Some(keyword) = self.said.line(Place::Option, &line, before) else { return };
+        let settings = &mut self.proxy.settings;
+        match keyword.name {
+            "allbackups" => settings.all_backups = Some(Spanned::new(on, line.span())),
+            _ => settings.check.option(&line, on, self.said),
+        }
+    }
+
+    /// `no option …`; what else can be taken back was never set.
+    fn no(&mut self, line: &Line, first: &Word) {
+        let Some(rest) = line.rest() else { return };
+        if first.text == "option" && !rest.args.is_empty() {
+            // Taking back what vipd refuses is in order.
+            let refused = rest.args.first().and_then(|option| Place::Option.find(&option.text));
+            let refused = refused
+                .is_some_and(|option| matches!(option.class, super::keywords::Class::Refused(_)));
+            if !refused {
+                self.option(&rest, false);
+            }
+            return;
+        }
+        if Place::Proxy.find(&first.text).is_none() || first.text == "option" {
+            let message = format!("nothing can be taken back by `no {}`", first.text);
+            let error = Diagnostic::error(line.span(), message);
+            self.said.out.push(error.help("write `no option NAME`"));
+        }
+    }
+
+    fn tcp_request(&mut self, line: &Line, first: &Word) {
+        if first.text == "inspect-delay" {
+            let message = "`tcp-request inspect-delay`: vipd waits for what clients send anyway";
+            self.said.out.push(Diagnostic::remark(line.span(), message));
+            return;
+        }
+        let message = format!("`tcp-request {}` is not supported", first.text);
+        self.said.out.push(
+            Diagnostic::error(line.span(), message)
+                .note("vipd cannot tell whom it lets in, and would let in everybody")
+                .help(
+                    "let a firewall on this host do it, for example `nft add rule` with `ip saddr`",
+                ),
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! `server` and `default-server` lines.
+
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::time::Duration;
+
+use super::keywords::{Place, Said};
+use super::lexer::{Line, Word};
+use super::values::{duration, number, text};
+use crate::config::checks::{Endpoint, Host};
+use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::raw::RawTls;
+
+/// The words of a server line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ServerOptions {
+    pub(super) check: Option<Spanned<bool>>,
+    pub(super) port: Option<Spanned<NonZeroU16>>,
+    pub(super) addr: Option<Spanned<Host>>,
+    pub(super) inter: Option<Spanned<Duration>>,
+    pub(super) fastinter: Option<Spanned<Duration>>,
+    pub(super) downinter: Option<Spanned<Duration>>,
+    pub(super) rise: Option<Spanned<i64>>,
+    pub(super) fall: Option<Spanned<i64>>,
+    pub(super) weight: Option<Spanned<i64>>,
+    pub(super) maxconn: Option<Spanned<i64>>,
+    pub(super) backup: Option<Spanned<bool>>,
+    pub(super) disabled: Option<Spanned<bool>>,
+    /// `on-marked-down shutdown-sessions`
+    pub(super) ends_sessions: Option<Span>,
+    pub(super) tls: RawTls,
+    pub(super) unacknowledged: Option<Spanned<Duration>>,
+}
+
+/// A server.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) name: Spanned<String>,
+    pub(super) address: Spanned<Endpoint>,
+    pub(super) options: ServerOptions,
+}
+
+impl Server {
+    pub(super) fn is_checked(&self) -> bool {
+        self.options.check.is_some_and(|check| check.value)
+    }
+}
+
+/// Where the files of checks over TLS are, and whether they verify.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TlsDefaults {
+    pub(super) ca_base: Option<String>,
+    pub(super) crt_base: Option<String>,
+    pub(super) verify: Option<Spanned<bool>>,
+}
+
+/// Reads `server NAME ADDRESS OPTION…`; `None` if it has no usable address.
+pub(super) fn server(
+    line: &Line,
+    defaults: &ServerOptions,
+    tls: &TlsDefaults,
+    said: &mut Said<'_>,
+) -> Option<Server> {
+    let (name, address, words) = match line.args.as_slice() {
+        [name, address, words @ ..] => (name, address, words),
+        _ => return None,
+    };
+    let mut server_options = defaults.clone();
+    options(words, &mut server_options, tls, said);
+    let endpoint = endpoint(&address.text).map_err(|why| {
+        let message = format!("{} is no server vipd can reach: {why}", quoted(&address.text));
+        let error = Diagnostic::error(address.span, message);
+        said.out
+            .push(error.help("for example `10.0.0.11:5432`, `[2001:db8::11]:5432` or `db1:5432`"));
+    });
+    let address = Spanned::new(endpoint.ok()?, address.span);
+    Some(Server { name: text(name), address, options: server_options })
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    let place = text.strip_prefix("ipv4@").or_else(|| text.strip_prefix("ipv6@")).unwrap_or(text);
+    if place.starts_with('/') || place.contains('@') {
+        return Err("it is no TCP port".to_owned());
+    }
+    let Some((host, port)) = place.rsplit_once(':') else {
+        return Err("there is no port".to_owned());
+    };
+    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let host = host.parse::<Host>().map_err(|_| "there is no host".to_owned())?;
+    let port = port.parse::<NonZeroU16>().map_err(|_| "a port is 1 to 65535".to_owned())?;
+    Ok(Endpoint { host, port })
+}
+
+/// Reads the words behind `default-server`, or behind the address of a server.
+pub(super) fn options(
+    words: &[Word],
+    options: &mut ServerOptions,
+    tls: &TlsDefaults,
+    said: &mut Said<'_>,
+) {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let keyword = Place::Server.find(&word.text);
+        let honoured = said.keyword(Place::Server, word, "server … ").is_some();
+        let count = keyword.map_or(0, |keyword| keyword.args.0);
+        let values: Vec<&Word> = words.by_ref().take(count).collect();
+        match (values.as_slice(), count) {
+            _ if !honoured => {}
+            ([], 0) => switch(word, options),
+            ([value], 1) => setting(word, value, options, tls, said),
+            _ => {
+                let message = format!("`{}` needs a value", word.text);
+                said.out.push(Diagnostic::error(word.span, message));
+            }
+        }
+    }
+    options.tls.verify = options.tls.verify.or(tls.verify.filter(|_| options.tls.https.is_some()));
+}
+
+/// A word that needs no other.
+fn switch(word: &Word, options: &mut ServerOptions) {
+    let set = |on| Some(Spanned::new(on, word.span));
+    match word.text.as_str() {
+        "check" => options.check = set(true),
+        "no-check" => options.check = set(false),
+        "backup" => options.backup = set(true),
+        "no-backup" => options.backup = set(false),
+        "disabled" => options.disabled = set(true),
+        "enabled" => options.disabled = set(false),
+        "check-ssl" => options.tls.https = set(true),
+        "no-check-ssl" => options.tls = RawTls::default(),
+        name => debug_assert!(false, "{name} is in the table but not read"),
+    }
+}
+
+fn setting(
+    word: &Word,
+    value: &Word,
+    options: &mut ServerOptions,
+    tls: &TlsDefaults,
+    said: &mut Said<'_>,
+) {
+    match word.text.as_str() {
+        "port" => options.port = parsed(value, "a port is 1 to 65535", said),
+        "addr" => options.addr = parsed(value, "neither an address nor a host name", said),
+        "inter" => options.inter = duration(value, said.out),
+        "fastinter" => options.fastinter = duration(value, said.out),
+        "downinter" => options.downinter = duration(value, said.out),
+        "rise" => options.rise = number(value, said.out),
+        "fall" => options.fall = number(value, said.out),
+        "weight" => options.weight = number(value, said.out),
+        "maxconn" => options.maxconn = number(value, said.out),
+        "tcp-ut" => options.unacknowledged = duration(value, said.out),
+        "on-marked-down" if value.text == "shutdown-sessions" => {
+            options.ends_sessions = Some(word.span);
+        }
+        "on-marked-down" => choice(value, &["shutdown-sessions"], said),
+        "verify" if ["none", "required"].contains(&value.text.as_str()) => {
+            options.tls.verify = Some(Spanned::new(value.text == "required", value.span));
+        }
+        "verify" => choice(value, &["none", "required"], said),
+        "ca-file" => options.tls.ca = Some(file(value, tls.ca_base.as_deref())),
+        // One file holds both.
+        "crt" => {
+            let file = file(value, tls.crt_base.as_deref());
+            (options.tls.cert, options.tls.key) = (Some(file.clone()), Some(file));
+        }
+        "check-sni" | "verifyhost" => options.tls.server_name = Some(text(value)),
+        name => debug_assert!(false, "{name} is in the table but not read"),
+    }
+}
+
+fn file(value: &Word, base: Option<&str>) -> Spanned<String> {
+    let path = match base {
+        Some(base) => Path::new(base).join(&value.text).display().to_string(),
+        None => value.text.clone(),
+    };
+    Spanned::new(path, value.span)
+}
+
+/// Says what would have been right.
+pub(super) fn choice(value: &Word, allowed: &[&str], said: &mut Said<'_>) {
+    let message = format!("unknown value {}", quoted(&value.text));
+    let error = Diagnostic::error(value.span, message);
+    said.out.push(error.help(format!("allowed: {}", allowed.join(", "))));
+}
+
+fn parsed<T: std::str::FromStr>(
+    value: &Word,
+    wrong: &str,
+    said: &mut Said<'_>,
+) -> Option<Spanned<T>> {
+    let found = value.text.parse::<T>().ok();
+    if found.is_none() {
+        let message = format!("{}: {wrong}", quoted(&value.text));
+        said.out.push(Diagnostic::error(value.span, message));
+    }
+    Some(Spanned::new(found?, value.span))
+}

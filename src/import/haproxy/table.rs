@@ -1,0 +1,523 @@
+//! The keywords themselves, place by place. How the types read: [`super::keywords`].
+
+use super::keywords::{Class, Keyword};
+
+const MANY: usize = usize::MAX;
+
+const fn keyword(
+    name: &'static str,
+    args: (usize, usize),
+    class: Class,
+    text: &'static str,
+) -> Keyword {
+    Keyword { name, args, class, text }
+}
+
+/// Honoured, with exactly this many words.
+const fn yes(name: &'static str, args: usize, text: &'static str) -> Keyword {
+    keyword(name, (args, args), Class::Honoured, text)
+}
+
+/// Honoured, with this many words or more.
+const fn long(name: &'static str, least: usize, text: &'static str) -> Keyword {
+    keyword(name, (least, MANY), Class::Honoured, text)
+}
+
+/// Without effect, with this many words, and why nothing is lost.
+const fn quiet(name: &'static str, args: usize, text: &'static str) -> Keyword {
+    keyword(name, (args, args), Class::Quiet, text)
+}
+
+/// Without effect, with a warning.
+const fn warned(name: &'static str, args: usize, text: &'static str) -> Keyword {
+    keyword(name, (args, args), Class::Warned, text)
+}
+
+/// An error.
+const fn refused(name: &'static str, why: &'static str, instead: &'static str) -> Keyword {
+    keyword(name, (0, MANY), Class::Refused(instead), why)
+}
+
+const PROCESS: &str =
+    "the process is shaped by the service manager and vipd's own options, see vipd(8)";
+const TUNING: &str = "vipd tunes itself: one thread for connections per CPU, buffers as needed";
+const LOGS: &str = "vipd writes its own log, see --log in vipd(8)";
+const TLS: &str = "vipd passes TLS through and has no settings of its own for it";
+const STATS: &str = "HAProxy's statistics are not served yet; `vipd status` shows the same";
+const LAYER_7: &str = "it is about HTTP, and vipd carries TCP";
+const PASS: &str = "remove it; clients and servers speak HTTP through vipd as they are";
+const DNS: &str =
+    "names are resolved by the system in the background, and the last good address is kept";
+const STICKY: &str = "vipd keeps no table of clients, and they would reach another server";
+const BALANCE: &str = "use balance roundrobin, leastconn or first";
+const PROXY_PROTOCOL: &str =
+    "vipd does not speak the PROXY protocol, and PostgreSQL does not understand it";
+const NO_PROXY_PROTOCOL: &str = "remove it on both sides, or keep HAProxy for this section";
+const CHECK_KIND: &str = "vipd has no such check, and a server would be up that is not";
+const OTHER_CHECK: &str = "use option httpchk, option pgsql-check, or a plain check (TCP)";
+const FILTERS: &str = "vipd cannot tell whom it lets in, and would let in everybody";
+const FIREWALL: &str =
+    "let a firewall on this host do it, for example `nft add rule` with `ip saddr`";
+const SOURCE: &str = "vipd connects from the address the routing table says";
+const NO_SOURCE: &str = "remove it; servers must accept the addresses of this host";
+const AGENT: &str = "vipd asks no agent, and a server it drains would go on";
+const NO_AGENT: &str = "remove it; for Patroni the role comes from its REST API";
+const FAULTS: &str = "a connection that fails always brings the next check forward";
+const KERNEL: &str = "left to the kernel's defaults";
+const THREADS: &str = "each connection stays on the thread, one per CPU, that accepted it";
+const RETRIES: &str =
+    "a client whose server refuses is given another at once, for as long as it may wait";
+const HALF_CLOSED: &str = "sessions one side of which has ended its stream are closed after this silence; the \
+                           shorter of both counts";
+const IDLE: &str =
+    "sessions in which nothing moves are closed after this time; the shorter of both counts";
+const KEEPALIVE: &str = "keepalive is always on, after 5 s of silence unless set otherwise";
+const SPLICE: &str = "decided connection by connection";
+const NAMES: &str = "for people only";
+const STICKY_COOKIE: &str = "cookies are HTTP, and mode tcp has none";
+
+pub(super) const SECTIONS: &[Keyword] = &[
+    long("global", 0, "see below; may be repeated"),
+    long(
+        "defaults",
+        0,
+        "settings of the sections that follow, until the next one; a name, and from NAME, work as in HAProxy",
+    ),
+    keyword(
+        "listen",
+        (1, 3),
+        Class::Honoured,
+        "a listener and its servers; one without bind is a backend",
+    ),
+    keyword("frontend", (1, 3), Class::Honoured, "a listener; its servers are those of a backend"),
+    keyword("backend", (1, 3), Class::Honoured, "servers for the sections that name it"),
+    quiet("resolvers", 1, DNS),
+    warned("userlist", 1, "nobody has to log in anywhere"),
+    warned("peers", 1, "vipd shares no tables of clients"),
+    warned("mailers", 1, "mail is configured in vipd.toml, [mail]"),
+    warned("ring", 1, LOGS),
+    warned("log-forward", 1, LOGS),
+    warned("traces", 0, LOGS),
+    warned("http-errors", 1, LAYER_7),
+    warned("cache", 1, LAYER_7),
+    warned("fcgi-app", 1, LAYER_7),
+    warned("crt-store", 1, TLS),
+    warned("program", 1, "vipd starts no other programs; let the service manager do it"),
+];
+
+pub(super) const GLOBAL: &[Keyword] = &[
+    yes("maxconn", 1, "the most sessions of each listener that has no limit of its own"),
+    yes("ca-base", 1, "where a ca-file without a directory is"),
+    yes("crt-base", 1, "where a crt without a directory is"),
+    yes(
+        "ssl-server-verify",
+        1,
+        "none or required (default): whether checks over TLS verify the server",
+    ),
+    warned("stats", MANY, STATS),
+    warned("log", MANY, LOGS),
+    warned("log-send-hostname", 1, LOGS),
+    warned("log-tag", 1, LOGS),
+    quiet("description", MANY, NAMES),
+    quiet("node", 1, NAMES),
+    quiet("daemon", 0, "`vipd run` stays in the foreground, as service managers want it"),
+    quiet("master-worker", 1, PROCESS),
+    quiet("mworker-max-reloads", 1, PROCESS),
+    quiet("hard-stop-after", 1, "a reload changes the one process there is; sessions go on"),
+    quiet("nbproc", 1, TUNING),
+    quiet("nbthread", 1, TUNING),
+    quiet("cpu-map", 2, TUNING),
+    quiet("tune.*", MANY, TUNING),
+    quiet("noepoll", 0, TUNING),
+    quiet("nosplice", 0, TUNING),
+    quiet("spread-checks", 1, "checks of several servers are spread anyway"),
+    quiet("max-spread-checks", 1, "checks of several servers are spread anyway"),
+    warned("user", 1, PROCESS),
+    warned("group", 1, PROCESS),
+    warned("uid", 1, PROCESS),
+    warned("gid", 1, PROCESS),
+    warned("chroot", 1, PROCESS),
+    warned("pidfile", 1, PROCESS),
+    warned("ulimit-n", 1, PROCESS),
+    warned("localpeer", 1, "vipd shares no tables of clients"),
+    warned("server-state-base", 1, "servers are asked anew after a start, while clients wait"),
+    warned("server-state-file", 1, "servers are asked anew after a start, while clients wait"),
+    quiet("ssl-default-bind-ciphers", 1, TLS),
+    quiet("ssl-default-bind-ciphersuites", 1, TLS),
+    quiet("ssl-default-bind-curves", 1, TLS),
+    quiet("ssl-default-bind-options", MANY, TLS),
+    quiet("ssl-default-server-ciphers", 1, TLS),
+    quiet("ssl-default-server-ciphersuites", 1, TLS),
+    quiet("ssl-default-server-options", MANY, TLS),
+    quiet("ssl-dh-param-file", 1, TLS),
+    quiet("ssl-load-extra-files", MANY, TLS),
+    quiet("ssl-mode-async", 0, TLS),
+    quiet("maxconnrate", 1, "connections are accepted as fast as the host can"),
+    quiet("maxsslconn", 1, TLS),
+    quiet("maxpipes", 1, TUNING),
+    quiet("set-dumpable", 1, PROCESS),
+    quiet("zero-warning", 0, "`vipd check --deny-warnings` does this"),
+    refused("external-check", CHECK_KIND, OTHER_CHECK),
+    refused("insecure-fork-wanted", "vipd runs no commands for HAProxy's checks", "remove it"),
+    refused("lua-load", "vipd runs no Lua", "remove it and what it defines"),
+    refused("lua-load-per-thread", "vipd runs no Lua", "remove it and what it defines"),
+    refused("setenv", "vipd reads variables from its own environment only", "set it there"),
+    refused("presetenv", "vipd reads variables from its own environment only", "set it there"),
+];
+
+pub(super) const PROXY: &[Keyword] = &[
+    yes(
+        "mode",
+        1,
+        "tcp, the default; http is refused where there are servers, because vipd works on TCP",
+    ),
+    long(
+        "bind",
+        1,
+        "`ADDRESS:PORT`, several with commas; `*` and nothing are all of IPv4, `::` is IPv6 and IPv4; the \
+                     address need not be the host's own yet",
+    ),
+    long("server", 2, "a name, `HOST:PORT`, and the words below"),
+    long("default-server", 0, "words for the servers that follow"),
+    yes("default_backend", 1, "whose servers are used; in listen instead of its own"),
+    long(
+        "use_backend",
+        1,
+        "with conditions on nbsrv alone: the primary for readers while no standby is up, and what is always or \
+         never so",
+    ),
+    long("acl", 2, "conditions on nbsrv, for use_backend"),
+    long("balance", 1, "roundrobin (default), static-rr as roundrobin, leastconn, first"),
+    yes("maxconn", 1, "sessions of a listener; more wait in the kernel's queue"),
+    yes("backlog", 1, "length of that queue"),
+    long("timeout", 2, "see below"),
+    long("option", 1, "see below; `no option NAME` takes one back"),
+    long("http-check", 1, "see below"),
+    long("stats", 1, STATS),
+    yes("clitcpka-idle", 1, "silence until the kernel asks whether a client is there"),
+    yes("clitcpka-intvl", 1, "from one such question to the next"),
+    yes("clitcpka-cnt", 1, "questions without an answer until the client is gone"),
+    yes("srvtcpka-idle", 1, "as clitcpka-idle, for servers"),
+    yes("srvtcpka-intvl", 1, "as clitcpka-intvl, for servers"),
+    yes("srvtcpka-cnt", 1, "as clitcpka-cnt, for servers"),
+    yes("disabled", 0, "the section is passed over"),
+    yes("enabled", 0, "takes disabled of the defaults back"),
+    long("no", 1, "before option"),
+    quiet("retries", 1, RETRIES),
+    quiet("retry-on", MANY, RETRIES),
+    quiet("fullconn", 1, "only for minconn"),
+    quiet("description", MANY, NAMES),
+    quiet("id", 1, NAMES),
+    quiet("guid", 1, NAMES),
+    quiet("grace", 1, "a reload changes the one process there is; sessions go on"),
+    quiet("bind-process", 1, TUNING),
+    quiet("errorfile", 2, LAYER_7),
+    quiet("errorfiles", MANY, LAYER_7),
+    quiet("errorloc", 2, LAYER_7),
+    quiet("errorloc302", 2, LAYER_7),
+    quiet("errorloc303", 2, LAYER_7),
+    quiet("unique-id-format", 1, LAYER_7),
+    quiet("unique-id-header", 1, LAYER_7),
+    quiet("max-keep-alive-queue", 1, LAYER_7),
+    quiet("http-reuse", 1, LAYER_7),
+    quiet("compression", MANY, LAYER_7),
+    quiet("cookie", MANY, STICKY_COOKIE),
+    quiet(
+        "load-server-state-from-file",
+        1,
+        "servers are asked anew after a start, while clients wait",
+    ),
+    quiet("server-state-file-name", 1, "servers are asked anew after a start, while clients wait"),
+    warned("log", MANY, LOGS),
+    warned("log-format", 1, LOGS),
+    warned("log-format-sd", 1, LOGS),
+    warned("log-steps", 1, LOGS),
+    warned("log-tag", 1, LOGS),
+    warned("capture", MANY, LOGS),
+    warned("declare", MANY, LOGS),
+    warned("email-alert", MANY, "mail is configured in vipd.toml, [mail]"),
+    warned("rate-limit", 2, "connections are accepted as fast as the host can"),
+    warned("monitor-uri", 1, STATS),
+    warned("monitor", MANY, STATS),
+    warned("monitor-net", 1, STATS),
+    long("http-request", 1, "refused where there are servers: it is about HTTP"),
+    long("http-response", 1, "refused where there are servers: it is about HTTP"),
+    long("http-after-response", 1, "refused where there are servers: it is about HTTP"),
+    long("http-error", 1, "refused where there are servers: it is about HTTP"),
+    long("redirect", 1, "refused where there are servers: it is about HTTP"),
+    long(
+        "tcp-request",
+        1,
+        "inspect-delay has no effect; the others are refused, because vipd would let everybody in",
+    ),
+    long("tcp-check", 1, "connect without more is what a plain check does; a script is refused"),
+    refused("tcp-response", FILTERS, FIREWALL),
+    refused("block", FILTERS, FIREWALL),
+    refused("filter", "vipd runs no filters", "remove it"),
+    refused(
+        "use-server",
+        "vipd chooses by weight and by what each server is",
+        "make a listen section for it",
+    ),
+    refused("use-fcgi-app", LAYER_7, PASS),
+    refused("http-send-name-header", LAYER_7, PASS),
+    refused("stick-table", STICKY, BALANCE),
+    refused("stick", STICKY, BALANCE),
+    refused("hash-type", STICKY, BALANCE),
+    refused("hash-balance-factor", STICKY, BALANCE),
+    refused("persist", STICKY, BALANCE),
+    refused("force-persist", STICKY, BALANCE),
+    refused("ignore-persist", STICKY, BALANCE),
+    refused("dynamic-cookie-key", STICKY, BALANCE),
+    refused("source", SOURCE, NO_SOURCE),
+    refused("external-check", CHECK_KIND, OTHER_CHECK),
+    refused(
+        "server-template",
+        "its servers come from DNS, and vipd wants to know who they are",
+        "write one server line for each",
+    ),
+    refused("dispatch", "vipd sends clients to servers only", "write it as a server line"),
+    refused("transparent", "vipd connects to servers only", "write it as a server line"),
+    refused("max-session-srv-conns", LAYER_7, PASS),
+];
+
+pub(super) const TIMEOUTS: &[Keyword] = &[
+    yes("connect", 1, "of one attempt to reach a server; 1 s without it, HAProxy waits for ever"),
+    yes("client", 1, IDLE),
+    yes("server", 1, IDLE),
+    yes("tunnel", 1, "takes the place of client and server"),
+    yes("client-fin", 1, HALF_CLOSED),
+    yes("server-fin", 1, HALF_CLOSED),
+    yes(
+        "queue",
+        1,
+        "how long a client waits while all servers are full; timeout connect without it",
+    ),
+    yes("check", 1, "the longest an answer to a check may take; inter without it"),
+    quiet("http-request", 1, LAYER_7),
+    quiet("http-keep-alive", 1, LAYER_7),
+    quiet("tarpit", 1, LAYER_7),
+    quiet("client-hs", 1, TLS),
+];
+
+pub(super) const OPTIONS: &[Keyword] = &[
+    long(
+        "httpchk",
+        0,
+        "method, URI, version and what follows it; what Patroni answers decides, see above",
+    ),
+    yes("tcp-check", 0, "a connection, as with check alone"),
+    long("pgsql-check", 0, "PostgreSQL's answer before any login; the user is not needed"),
+    yes("allbackups", 0, "all backup servers are used together"),
+    quiet("redispatch", 1, RETRIES),
+    quiet("tcpka", 0, KEEPALIVE),
+    quiet("clitcpka", 0, KEEPALIVE),
+    quiet("srvtcpka", 0, KEEPALIVE),
+    quiet("abortonclose", 0, "a client that leaves while it waits is forgotten at once"),
+    quiet("splice-auto", 0, SPLICE),
+    quiet("splice-request", 0, SPLICE),
+    quiet("splice-response", 0, SPLICE),
+    quiet("tcp-smart-accept", 0, KERNEL),
+    quiet("tcp-smart-connect", 0, KERNEL),
+    quiet("nolinger", 0, "sessions that are cut off are reset, the others end in order"),
+    quiet("contstats", 0, LOGS),
+    quiet("socket-stats", 0, LOGS),
+    quiet("dontlognull", 0, LOGS),
+    quiet("dontlog-normal", 0, LOGS),
+    quiet("log-separate-errors", 0, LOGS),
+    quiet("logasap", 0, LOGS),
+    quiet("log-health-checks", 0, "every change of a server is logged with its reason"),
+    warned("tcplog", 1, LOGS),
+    quiet("httplog", 1, LOGS),
+    quiet("httpslog", 0, LOGS),
+    quiet("httpclose", 0, LAYER_7),
+    quiet("http-server-close", 0, LAYER_7),
+    quiet("http-keep-alive", 0, LAYER_7),
+    quiet("http-use-htx", 0, LAYER_7),
+    quiet("http-pretend-keepalive", 0, LAYER_7),
+    quiet("http-no-delay", 0, LAYER_7),
+    quiet("http-buffer-request", 0, LAYER_7),
+    quiet("http-ignore-probes", 0, LAYER_7),
+    quiet("forceclose", 0, LAYER_7),
+    quiet("forwardfor", MANY, LAYER_7),
+    quiet("forwarded", MANY, LAYER_7),
+    quiet("originalto", MANY, LAYER_7),
+    quiet("prefer-last-server", 0, LAYER_7),
+    quiet("checkcache", 0, LAYER_7),
+    quiet("accept-invalid-http-request", 0, LAYER_7),
+    quiet("accept-invalid-http-response", 0, LAYER_7),
+    quiet("disable-h2-upgrade", 0, LAYER_7),
+    quiet("idle-close-on-response", 0, LAYER_7),
+    quiet("independent-streams", 0, "there is one limit for both directions"),
+    refused("persist", STICKY, BALANCE),
+    refused("transparent", "vipd connects to servers only", "write it as a server line"),
+    refused("external-check", CHECK_KIND, OTHER_CHECK),
+    refused("ssl-hello-chk", CHECK_KIND, OTHER_CHECK),
+    refused("mysql-check", CHECK_KIND, OTHER_CHECK),
+    refused("redis-check", CHECK_KIND, OTHER_CHECK),
+    refused("smtpchk", CHECK_KIND, OTHER_CHECK),
+    refused("ldap-check", CHECK_KIND, OTHER_CHECK),
+    refused("spop-check", CHECK_KIND, OTHER_CHECK),
+];
+
+pub(super) const HTTP_CHECK: &[Keyword] = &[
+    long("expect", 1, "status, or string; without it 200 to 399"),
+    long("send", 1, "meth, uri, ver, and hdr Host"),
+    long("connect", 0, "port, ssl, sni, default and linger"),
+    quiet("comment", 1, NAMES),
+    quiet("send-state", 0, "no server reads it"),
+    quiet("set-var", MANY, NAMES),
+    quiet("unset-var", MANY, NAMES),
+    refused(
+        "disable-on-404",
+        "Patroni never answers 404, and other servers would be drained by it",
+        "remove it",
+    ),
+];
+
+pub(super) const BIND: &[Keyword] = &[
+    yes("interface", 1, "only what comes in there"),
+    yes("v6only", 0, "IPv6 alone"),
+    yes("v4v6", 0, "IPv6 and IPv4, the default"),
+    yes("maxconn", 1, "as maxconn of the section"),
+    yes("backlog", 1, "as backlog of the section"),
+    yes("tcp-ut", 1, "how long bytes for a client may stay unacknowledged"),
+    quiet("transparent", 0, "always so: the address need not be the host's own"),
+    quiet("defer-accept", 0, "no client is passed on before it speaks"),
+    quiet("name", 1, NAMES),
+    quiet("id", 1, NAMES),
+    quiet("guid-prefix", 1, NAMES),
+    quiet("nice", 1, THREADS),
+    quiet("process", 1, THREADS),
+    quiet("thread", 1, THREADS),
+    quiet("shards", 1, THREADS),
+    quiet("tfo", 0, KERNEL),
+    quiet("mss", 1, KERNEL),
+    quiet("cc", 1, KERNEL),
+    quiet("level", 1, NAMES),
+    quiet("alpn", 1, TLS),
+    quiet("npn", 1, TLS),
+    quiet("ciphers", 1, TLS),
+    quiet("ssl-min-ver", 1, TLS),
+    quiet("ssl-max-ver", 1, TLS),
+    quiet("no-sslv3", 0, TLS),
+    quiet("no-tlsv10", 0, TLS),
+    quiet("no-tlsv11", 0, TLS),
+    quiet("no-tls-tickets", 0, TLS),
+    long("ssl", 0, "refused where there are servers: vipd passes TLS through"),
+    yes("crt", 1, "with ssl"),
+    yes("crt-list", 1, "with ssl"),
+    yes("ca-file", 1, "with ssl"),
+    yes("verify", 1, "with ssl"),
+    keyword("accept-proxy", (0, 0), Class::Refused(NO_PROXY_PROTOCOL), PROXY_PROTOCOL),
+    keyword("accept-netscaler-cip", (1, 1), Class::Refused(NO_PROXY_PROTOCOL), PROXY_PROTOCOL),
+];
+
+pub(super) const SERVER: &[Keyword] = &[
+    yes("check", 0, "it is asked; a server that is not asked is always up"),
+    yes("no-check", 0, "takes check back"),
+    yes("port", 1, "where it is asked"),
+    yes("addr", 1, "likewise"),
+    yes(
+        "inter",
+        1,
+        "from one check to the next, 2 s without it; Patroni is asked every second if that is longer",
+    ),
+    yes(
+        "fastinter",
+        1,
+        "the same while something changes; Patroni is asked every 100 ms if that is longer",
+    ),
+    yes("downinter", 1, "the same while it is down; Patroni is asked as ever"),
+    yes(
+        "rise",
+        1,
+        "good answers in a row until it is up, 2 without it; the only primary is used at once",
+    ),
+    yes(
+        "fall",
+        1,
+        "bad ones until it is down, 3 without it; what Patroni answers counts at once, its silence for fall times inter",
+    ),
+    yes("weight", 1, "its share of new sessions, 0 to 256"),
+    yes("maxconn", 1, "sessions of the section to it; clients beyond wait"),
+    yes("backup", 0, "used while no other is up"),
+    yes("no-backup", 0, "takes backup back"),
+    yes("disabled", 0, "gets no sessions"),
+    yes("enabled", 0, "takes disabled back"),
+    yes("on-marked-down", 1, "shutdown-sessions; always so where Patroni is asked"),
+    yes("check-ssl", 0, "checks speak TLS"),
+    yes("no-check-ssl", 0, "takes check-ssl back"),
+    yes("verify", 1, "none or required (default): whether the server's certificate is verified"),
+    yes("ca-file", 1, "PEM file with the authorities that vouch for it"),
+    yes("crt", 1, "PEM file with certificate and key that checks show"),
+    yes("check-sni", 1, "the name in its certificate"),
+    yes("verifyhost", 1, "likewise"),
+    yes("tcp-ut", 1, "how long bytes for it may stay unacknowledged"),
+    quiet("observe", 1, FAULTS),
+    quiet("error-limit", 1, FAULTS),
+    quiet("on-error", 1, FAULTS),
+    quiet("init-addr", 1, DNS),
+    quiet("resolvers", 1, DNS),
+    quiet("resolve-prefer", 1, DNS),
+    quiet("resolve-opts", 1, DNS),
+    quiet("resolve-net", 1, DNS),
+    quiet("init-state", 1, "clients wait until a server has answered for the first time"),
+    quiet("id", 1, NAMES),
+    quiet("guid", 1, NAMES),
+    quiet("cookie", 1, STICKY_COOKIE),
+    quiet("tfo", 0, KERNEL),
+    quiet("no-tfo", 0, KERNEL),
+    quiet("cc", 1, KERNEL),
+    quiet("no-agent-check", 0, AGENT),
+    quiet("no-ssl", 0, TLS),
+    quiet("no-send-proxy", 0, PROXY_PROTOCOL),
+    quiet("no-send-proxy-v2", 0, PROXY_PROTOCOL),
+    quiet("check-alpn", 1, TLS),
+    quiet("pool-max-conn", 1, LAYER_7),
+    quiet("pool-purge-delay", 1, LAYER_7),
+    quiet("max-reuse", 1, LAYER_7),
+    quiet("log-proto", 1, LOGS),
+    warned(
+        "slowstart",
+        1,
+        "a server that comes back takes its whole share at once; clients that waited are let go 1000 a second",
+    ),
+    warned("minconn", 1, "the limit is maxconn, however busy the others are"),
+    warned("maxqueue", 1, "up to 2000 clients of a listener wait, for any of its servers"),
+    warned("on-marked-up", 1, "sessions stay with the backup server they have"),
+    keyword(
+        "ssl",
+        (0, 0),
+        Class::Refused("remove it; for checks there is check-ssl"),
+        "vipd passes TLS through: clients and servers speak it with each other",
+    ),
+    keyword("send-proxy", (0, 0), Class::Refused(NO_PROXY_PROTOCOL), PROXY_PROTOCOL),
+    keyword("send-proxy-v2", (0, 0), Class::Refused(NO_PROXY_PROTOCOL), PROXY_PROTOCOL),
+    keyword("send-proxy-v2-ssl", (0, 0), Class::Refused(NO_PROXY_PROTOCOL), PROXY_PROTOCOL),
+    keyword("send-proxy-v2-ssl-cn", (0, 0), Class::Refused(NO_PROXY_PROTOCOL), PROXY_PROTOCOL),
+    keyword("check-send-proxy", (0, 0), Class::Refused(NO_PROXY_PROTOCOL), PROXY_PROTOCOL),
+    keyword("agent-check", (0, 0), Class::Refused(NO_AGENT), AGENT),
+    quiet("agent-port", 1, AGENT),
+    quiet("agent-addr", 1, AGENT),
+    quiet("agent-inter", 1, AGENT),
+    quiet("agent-send", 1, AGENT),
+    keyword(
+        "track",
+        (1, 1),
+        Class::Refused("give it its own check; Patroni is asked once for all sections anyway"),
+        "vipd copies no states",
+    ),
+    keyword("source", (1, 1), Class::Refused(NO_SOURCE), SOURCE),
+    keyword("interface", (1, 1), Class::Refused(NO_SOURCE), SOURCE),
+    keyword("usesrc", (1, 1), Class::Refused(NO_SOURCE), SOURCE),
+    keyword(
+        "namespace",
+        (1, 1),
+        Class::Refused("run vipd there: net_namespace in vipd.toml"),
+        "vipd works in one network namespace",
+    ),
+    keyword("proto", (1, 1), Class::Refused(PASS), LAYER_7),
+    keyword("check-proto", (1, 1), Class::Refused(PASS), LAYER_7),
+    keyword("redir", (1, 1), Class::Refused(PASS), LAYER_7),
+];
