@@ -15,6 +15,11 @@ impl Engine {
         self.order.iter().filter_map(|id| Some((*id, self.routers.get(id)?.cfg.name.as_str())))
     }
 
+    /// Where every router is, in the order of the configuration.
+    pub fn states(&self) -> impl Iterator<Item = State> {
+        self.order.iter().filter_map(|id| Some(self.routers.get(id)?.state()))
+    }
+
     /// Nothing is on its way: no hand-over, and no address operation the kernel has not answered.
     /// Another process could go on from here.
     #[must_use]

@@ -1,5 +1,5 @@
-//! Whoever follows a node by what it is told: a script that takes its time, and must know in the end
-//! where its router is.
+//! Whoever follows a router or a group by what it is told: a script that takes its time, and must know
+//! in the end where that is.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use vipd::status::State;
 
 use crate::rng::Rng;
 
-/// One node's router and its script.
+/// One router or group of a node, and its script.
 pub struct Follower {
     /// Its own, so that it changes nobody's fate.
     rng: Rng,
@@ -55,7 +55,7 @@ impl Follower {
             }
             News::PriorityChanged { .. } => return,
         }
-        assert_eq!(notice.kind, Kind::Router);
+        assert_eq!(notice.kind == Kind::Group, notice.name == "G", "{place}: {notice:?}");
         let jobs = notify::jobs(notice, None, &telling());
         if notice.news == News::LowerPriorityHeard {
             self.queue.event(jobs);

@@ -10,19 +10,26 @@ use vipd::engine::{
 use vipd::types::{Cidr, IfIndex, IfName, Mac};
 
 pub struct FakeKernel {
-    pub iface: IfIndex,
-    pub present: bool,
-    pub running: bool,
-    pub own: Vec<Cidr>,
-    pub mac: Mac,
-    /// Addresses a daemon installed.
-    pub held: BTreeMap<IpAddr, Cidr>,
+    /// One per LAN.
+    pub links: Vec<FakeLink>,
+    /// Addresses a daemon installed, and on which link.
+    pub held: BTreeMap<IpAddr, (usize, Cidr)>,
     /// When each one's lease ends, and how long before it was renewed.
     pub leases: BTreeMap<IpAddr, (Duration, Duration)>,
     /// Refuses every second operation.
     pub sick: bool,
     pub queue: VecDeque<Pending>,
     operations: u64,
+}
+
+pub struct FakeLink {
+    pub index: IfIndex,
+    name: IfName,
+    pub present: bool,
+    pub running: bool,
+    /// What the node brings along.
+    pub own: Cidr,
+    mac: Mac,
 }
 
 /// An operation under way; its effect and its answer come at `at`.
@@ -39,13 +46,9 @@ enum Kind {
 }
 
 impl FakeKernel {
-    pub fn new(own: Vec<Cidr>, mac: Mac) -> FakeKernel {
+    pub fn new(links: Vec<FakeLink>) -> FakeKernel {
         FakeKernel {
-            iface: IfIndex(2),
-            present: true,
-            running: true,
-            own,
-            mac,
+            links,
             held: BTreeMap::new(),
             leases: BTreeMap::new(),
             sick: false,
@@ -54,29 +57,23 @@ impl FakeKernel {
         }
     }
 
-    pub fn link(&self) -> Link {
-        Link {
-            index: self.iface,
-            name: "eth0".parse::<IfName>().unwrap(),
-            running: self.running,
-            up: true,
-            mac: Some(self.mac),
-            mtu: 1500,
-            noarp: false,
-            loopback: false,
-        }
+    pub fn table(&self, now: Duration) -> Vec<(Link, Vec<LinkAddress>)> {
+        let present = self.links.iter().enumerate().filter(|(_, link)| link.present);
+        present
+            .map(|(lan, link)| {
+                let held = self.held.values().filter(|(on, _)| *on == lan).map(|(_, c)| {
+                    let renewed = self.leases.get(&c.address()).map_or(Duration::ZERO, |l| l.1);
+                    address(*c, true, now.saturating_sub(renewed))
+                });
+                let own = address(link.own, false, now);
+                (link.view(), std::iter::once(own).chain(held).collect())
+            })
+            .collect()
     }
 
-    pub fn table(&self, now: Duration) -> Vec<(Link, Vec<LinkAddress>)> {
-        if !self.present {
-            return Vec::new();
-        }
-        let own = self.own.iter().map(|c| address(*c, false, now));
-        let held = self.held.values().map(|c| {
-            let renewed = self.leases.get(&c.address()).map_or(Duration::ZERO, |(_, at)| *at);
-            address(*c, true, now.saturating_sub(renewed))
-        });
-        vec![(self.link(), own.chain(held).collect())]
+    /// The link an index stands for at the moment.
+    fn on(&self, iface: IfIndex) -> Option<usize> {
+        self.links.iter().position(|link| link.present && link.index == iface)
     }
 
     /// Queues an operation behind those under way.
@@ -113,37 +110,34 @@ impl FakeKernel {
                 return Vec::new();
             }
             Kind::Socket => (Ok(Applied::Changed), None),
-            Kind::Address { iface, cidr, want } => {
-                let here = self.present && iface == self.iface;
-                match (want, here) {
-                    (Want::Gone, false) => (Ok(Applied::Already), None),
-                    (Want::Held(_), false) => {
-                        let error = OpError {
-                            operation: format!("add {cidr}"),
-                            cause: "No such device".to_owned(),
-                        };
-                        (Err(error), None)
-                    }
-                    (Want::Held(lease), true) => {
-                        self.lease(at, cidr.address(), lease);
-                        match self.held.insert(cidr.address(), cidr) {
-                            Some(_) => (Ok(Applied::Already), None),
-                            None => {
-                                let address = address(cidr, true, Duration::ZERO);
-                                let event = LinkChange::Address { iface, address };
-                                (Ok(Applied::Changed), Some(event))
-                            }
-                        }
-                    }
-                    (Want::Gone, true) => match self.held.remove(&cidr.address()) {
-                        None => (Ok(Applied::Already), None),
-                        Some(_) => {
-                            let event = LinkChange::AddressGone { iface, cidr };
+            Kind::Address { iface, cidr, want } => match (want, self.on(iface)) {
+                (Want::Gone, None) => (Ok(Applied::Already), None),
+                (Want::Held(_), None) => {
+                    let error = OpError {
+                        operation: format!("add {cidr}"),
+                        cause: "No such device".to_owned(),
+                    };
+                    (Err(error), None)
+                }
+                (Want::Held(lease), Some(lan)) => {
+                    self.lease(at, cidr.address(), lease);
+                    match self.held.insert(cidr.address(), (lan, cidr)) {
+                        Some(_) => (Ok(Applied::Already), None),
+                        None => {
+                            let address = address(cidr, true, Duration::ZERO);
+                            let event = LinkChange::Address { iface, address };
                             (Ok(Applied::Changed), Some(event))
                         }
-                    },
+                    }
                 }
-            }
+                (Want::Gone, Some(_)) => match self.held.remove(&cidr.address()) {
+                    None => (Ok(Applied::Already), None),
+                    Some(_) => {
+                        let event = LinkChange::AddressGone { iface, cidr };
+                        (Ok(Applied::Changed), Some(event))
+                    }
+                },
+            },
         };
         let event = event.map(Input::Link);
         [Input::Done { op, result }].into_iter().chain(event).collect()
@@ -160,10 +154,10 @@ impl FakeKernel {
 
     /// Lengthens leases; an address that is gone comes back, as IPv4's do.
     fn renew(&mut self, now: Duration, renewals: &[Renewal]) {
-        let (present, here) = (self.present, self.iface);
-        for renewal in renewals.iter().filter(|r| present && r.iface == here) {
+        for renewal in renewals {
+            let Some(lan) = self.on(renewal.iface) else { continue };
             let cidr = renewal.address.cidr;
-            self.held.insert(cidr.address(), cidr);
+            self.held.insert(cidr.address(), (lan, cidr));
             self.lease(now, cidr.address(), Some(renewal.lease));
         }
     }
@@ -181,27 +175,71 @@ impl FakeKernel {
         let mut events = Vec::new();
         for address in due {
             self.leases.remove(&address);
-            if let Some(cidr) = self.held.remove(&address) {
-                events.push(LinkChange::AddressGone { iface: self.iface, cidr });
-            }
+            events.extend(self.remove(address));
         }
         events
     }
 
+    /// Takes an address away, behind everybody's back.
+    pub fn remove(&mut self, address: IpAddr) -> Option<LinkChange> {
+        self.leases.remove(&address);
+        let (lan, cidr) = self.held.remove(&address)?;
+        Some(LinkChange::AddressGone { iface: self.links[lan].index, cidr })
+    }
+
     /// The interface is deleted with everything on it.
-    pub fn delete_interface(&mut self) -> LinkChange {
-        self.present = false;
-        self.held.clear();
-        self.leases.clear();
-        LinkChange::Gone(self.iface)
+    pub fn delete_interface(&mut self, lan: usize) -> LinkChange {
+        self.links[lan].present = false;
+        let gone: Vec<IpAddr> =
+            self.held.iter().filter(|(_, (on, _))| *on == lan).map(|(a, _)| *a).collect();
+        for address in gone {
+            self.remove(address);
+        }
+        LinkChange::Gone(self.links[lan].index)
     }
 
     /// It comes back under the same name and another index.
-    pub fn create_interface(&mut self, now: Duration) -> LinkChange {
-        self.present = true;
-        self.running = true;
-        self.iface = IfIndex(self.iface.0 + 1);
+    pub fn create_interface(&mut self, lan: usize, now: Duration) -> LinkChange {
+        let link = &mut self.links[lan];
+        link.present = true;
+        link.running = true;
+        link.index = IfIndex(link.index.0 + 1);
         LinkChange::Resync(self.table(now))
+    }
+}
+
+impl FakeLink {
+    /// A node's link to a LAN.
+    pub fn new(lan: usize, node: usize, own: Cidr) -> FakeLink {
+        let (lan, node) = (u8::try_from(lan).unwrap(), u8::try_from(node).unwrap());
+        FakeLink {
+            // However often it is created again, it is never another's.
+            index: IfIndex(2 + 1_000_000 * u32::from(lan)),
+            name: format!("eth{lan}").parse().unwrap(),
+            present: true,
+            running: true,
+            own,
+            mac: Mac([2, 0, 0, 0, lan, 2 + node]),
+        }
+    }
+
+    /// Packets pass.
+    pub fn works(&self) -> bool {
+        self.present && self.running
+    }
+
+    /// What netlink says of it.
+    pub fn view(&self) -> Link {
+        Link {
+            index: self.index,
+            name: self.name.clone(),
+            running: self.running,
+            up: true,
+            mac: Some(self.mac),
+            mtu: 1500,
+            noarp: false,
+            loopback: false,
+        }
     }
 }
 

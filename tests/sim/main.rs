@@ -11,17 +11,25 @@
 )]
 
 mod checks;
+mod faults;
 mod follower;
+mod groups;
 mod kernel;
+mod laws;
+mod network;
+mod node;
 mod rng;
 mod world;
 
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use network::MAX_DELAY;
 use vipd::config::Release;
 use vipd::status::State;
 use vipd::vrrp::timing::master_down;
-use world::{MAX_DELAY, World};
+use world::World;
 
 const SEEDS: u64 = 256;
 const STEPS: u64 = 2000;
@@ -32,19 +40,27 @@ fn from_env(name: &str) -> Option<u64> {
 
 #[test]
 fn laws_hold_under_any_fate() {
+    under_any_fate(SEEDS, World::new);
+}
+
+/// One world per seed, on every processor.
+fn under_any_fate(seeds: u64, build: fn(u64) -> World) {
     let steps = from_env("VIPD_SIM_STEPS").unwrap_or(STEPS);
     let seeds = match from_env("VIPD_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..from_env("VIPD_SIM_SEEDS").unwrap_or(SEEDS),
+        None => 0..from_env("VIPD_SIM_SEEDS").unwrap_or(seeds),
     };
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let seeds: Vec<u64> = seeds.collect();
+    let next = AtomicU64::new(seeds.start);
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     std::thread::scope(|scope| {
-        for worker in 0..threads {
-            let seeds = &seeds;
-            scope.spawn(move || {
-                for seed in seeds.iter().filter(|s| *s % threads == worker % threads) {
-                    eprintln_on_panic(*seed, || fate(*seed, steps));
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    eprintln_on_panic(seed, || fate(build(seed), steps));
                 }
             });
         }
@@ -67,8 +83,7 @@ fn eprintln_on_panic(seed: u64, run: impl FnOnce()) {
 }
 
 /// Rounds of chaos and quiet until the steps are used up.
-fn fate(seed: u64, steps: u64) {
-    let mut world = World::new(seed);
+fn fate(mut world: World, steps: u64) {
     settle(&mut world);
     check_quiet(&mut world);
     while world.steps < steps {
@@ -88,27 +103,39 @@ fn settle(world: &mut World) {
     world.run_until(world.time + wait);
 }
 
-/// Without faults: exactly one master, it holds everything, and it advertises on schedule.
+/// Without faults: exactly one master, it holds everything, and it advertises on schedule. Whoever
+/// follows a router or a group knows where it is.
 fn check_quiet(world: &mut World) {
     let master = master_of(world);
     let place = world.place();
     for (n, node) in world.nodes.iter().enumerate() {
-        let expected = if n == master { node.config.routers[0].addresses.len() } else { 0 };
-        assert_eq!(node.kernel.held.len(), expected, "{place}: node {n} of master {master}");
+        for (r, router) in node.config.routers.iter().enumerate() {
+            let expected = if n == master { router.addresses.len() } else { 0 };
+            assert_eq!(node.held(r), expected, "{place}: node {n} of master {master}");
+        }
     }
     for n in 0..world.nodes.len() {
-        let Some(state) = world.state(n).map(|state| state.to_string()) else { continue };
-        let follower = &mut world.nodes[n].follower;
-        follower.catch_up();
-        assert_eq!(follower.heard, Some(state.as_str()), "{place}: the script of node {n}");
+        for r in 0..world.routers() {
+            let Some(state) = world.state(n, r).map(|state| state.to_string()) else { continue };
+            let node = &mut world.nodes[n];
+            let router = node.config.routers[r].name.as_str();
+            let group = node.config.groups.iter().map(|group| group.name.as_str());
+            for name in std::iter::once(router).chain(group) {
+                let follower = node.followers.get_mut(name).unwrap();
+                follower.catch_up();
+                assert_eq!(follower.heard, Some(state.as_str()), "{place}: {name} of node {n}");
+            }
+        }
     }
-    let before: Vec<usize> = world.nodes.iter().map(|n| n.adverts.len()).collect();
-    let interval = world.interval();
-    world.run_until(world.time + interval * 20);
-    for (n, node) in world.nodes.iter().enumerate() {
-        let sent = node.adverts.len() - before[n];
-        let expected = if n == master { 19..=21 } else { 0..=0 };
-        assert!(expected.contains(&sent), "{place}: node {n} sent {sent}, master {master}");
+    for r in 0..world.routers() {
+        let sent = |world: &World, n: usize| world.nodes[n].members[r].adverts.len();
+        let before: Vec<usize> = (0..world.nodes.len()).map(|n| sent(world, n)).collect();
+        world.run_until(world.time + world.interval_of(r) * 20);
+        for (n, before) in before.into_iter().enumerate() {
+            let sent = sent(world, n) - before;
+            let expected = if n == master { 19..=21 } else { 0..=0 };
+            assert!(expected.contains(&sent), "{place}: node {n} sent {sent}, master {master}");
+        }
     }
 }
 
@@ -120,20 +147,20 @@ fn takeover_comes_at_the_master_down_interval() {
         let mut world = World::new(seed);
         settle(&mut world);
         let master = master_of(&world);
-        let last = *world.nodes[master].adverts.last().unwrap();
+        let last = *world.nodes[master].members[0].adverts.last().unwrap();
         world.crash(master);
         world.run_until(last + world.longest_master_down() + MAX_DELAY * 2);
         let place = world.place();
         let spoke = (0..world.nodes.len())
             .filter(|n| *n != master)
-            .filter_map(|n| world.nodes[n].adverts.iter().copied().find(|at| *at > last))
+            .filter_map(|n| world.nodes[n].members[0].adverts.iter().copied().find(|at| *at > last))
             .min()
             .unwrap_or_else(|| panic!("{place}: nobody took over"));
         let due = (0..world.nodes.len())
             .filter(|n| *n != master)
             .map(|n| {
                 let cfg = &world.nodes[n].config.routers[0];
-                let priority = world.priority(n);
+                let priority = world.priority(n, 0);
                 master_down(&cfg.dialect, priority, cfg.interval, cfg.down_timer_adverts)
             })
             .min()
@@ -147,11 +174,16 @@ fn takeover_comes_at_the_master_down_interval() {
     }
 }
 
-/// The one master there is.
+/// The one master there is, of every router.
 fn master_of(world: &World) -> usize {
-    let masters: Vec<usize> =
-        (0..world.nodes.len()).filter(|n| world.state(*n) == Some(State::Master)).collect();
+    let masters_of = |r: usize| -> Vec<usize> {
+        (0..world.nodes.len()).filter(|n| world.state(*n, r) == Some(State::Master)).collect()
+    };
+    let masters = masters_of(0);
     assert_eq!(masters.len(), 1, "{}: masters {masters:?}", world.place());
+    for r in 1..world.routers() {
+        assert_eq!(masters_of(r), masters, "{}: masters of router {r}", world.place());
+    }
     masters[0]
 }
 
@@ -175,7 +207,7 @@ fn a_stop_hands_over_within_a_skew() {
             assert!(covered || !make_before_break, "{}: nobody answers", world.place());
         }
         let masters =
-            (0..world.nodes.len()).filter(|n| world.state(*n) == Some(State::Master)).count();
+            (0..world.nodes.len()).filter(|n| world.state(*n, 0) == Some(State::Master)).count();
         assert!(masters >= 1, "{}: {masters} masters", world.place());
         assert!(world.nodes[master].engine.is_none(), "{}", world.place());
     }
