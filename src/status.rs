@@ -152,8 +152,12 @@ pub struct RouterStatus {
     pub source: Option<IpAddr>,
     /// Where they go: the multicast group, or the unicast peers other than this node.
     pub destinations: Vec<IpAddr>,
-    /// Who serves, as far as this node knows.
+    /// Who serves, as far as this node knows, in Fault too; a node in Fault forgets a master that has
+    /// been silent for so long that a backup would have replaced it.
     pub master: Option<MasterStatus>,
+    /// Adverts can arrive; if not, this node cannot know who serves.
+    #[serde(default = "yes")]
+    pub listens: bool,
     /// Backup: until this node takes over if it hears nothing more. Master: until its next advert.
     pub next_deadline_ms: Option<u64>,
     /// The addresses that follow the state.
@@ -285,6 +289,10 @@ pub struct Span {
     pub least_ms: u64,
     /// Rounded up.
     pub most_ms: u64,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The master a router follows, or is.

@@ -123,7 +123,7 @@ fn heads(snapshot: &Snapshot, width: u16) -> String {
             state(router).to_owned(),
             since(router, &clock),
             priority(router),
-            master(router.master.as_ref()),
+            master(router),
             vips(&router.addresses),
         ]);
     }
@@ -182,7 +182,7 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     if !to.is_empty() {
         line("sends to", &to.join(", "));
     }
-    line("master", &master_line(router.master.as_ref()));
+    line("master", &master_line(router));
     if let Some(left) = router.next_deadline_ms {
         match router.state {
             State::Master => line("next advert", &format!("in {left} ms")),
@@ -439,9 +439,9 @@ fn priority(router: &RouterStatus) -> String {
     }
 }
 
-fn master(master: Option<&MasterStatus>) -> String {
-    let Some(MasterStatus { address, priority, is_self, last_advert_ms }) = master else {
-        return "-".to_owned();
+fn master(router: &RouterStatus) -> String {
+    let Some(MasterStatus { address, priority, is_self, last_advert_ms }) = &router.master else {
+        return if router.listens { "nobody" } else { "unknown" }.to_owned();
     };
     if *is_self {
         return format!("{address} (self)");
@@ -452,9 +452,13 @@ fn master(master: Option<&MasterStatus>) -> String {
     }
 }
 
-fn master_line(master: Option<&MasterStatus>) -> String {
-    let Some(MasterStatus { address, priority, is_self, last_advert_ms }) = master else {
-        return "none heard".to_owned();
+fn master_line(router: &RouterStatus) -> String {
+    let Some(MasterStatus { address, priority, is_self, last_advert_ms }) = &router.master else {
+        return if router.listens {
+            "none heard".to_owned()
+        } else {
+            format!("unknown: nothing can be heard on {}", router.interface)
+        };
     };
     let (who, verb) = if *is_self { ("this node, ", "sent") } else { ("", "heard") };
     let advert = match last_advert_ms {
@@ -496,6 +500,9 @@ fn next_failure(router: &RouterStatus) -> Option<String> {
 /// Nobody heard is normal for one master and the sign of a filter for two.
 fn never_heard(router: &RouterStatus) -> String {
     let RouterStatus { interface, family, .. } = router;
+    if router.hints.iter().any(|hint| hint.contains("protocol 112")) {
+        return format!("no other node on {interface} since the start");
+    }
     let allow = allow_vrrp(*family);
     format!(
         "no other node on {interface} since the start: backups are silent, so this is as it should \

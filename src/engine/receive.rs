@@ -92,7 +92,7 @@ impl Engine {
         match judge(router, &carrier) {
             Ok(parsed) if router.state() == State::Fault => {
                 router.ledger.count("ignored_state");
-                router.overheard(now, carrier.source, parsed.advert.claim);
+                router.overheard(now, carrier.source, &parsed.advert);
             }
             Ok(parsed) => {
                 router.heard(now, carrier.source, &parsed, &mut self.out);

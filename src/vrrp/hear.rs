@@ -3,10 +3,12 @@
 
 use std::net::IpAddr;
 
+use crate::config::RouterConfig;
 use crate::engine::io::Level;
 use crate::types::{Dialect, Now, Priority, V3Checksum};
 use crate::vrrp::outbox::Outbox;
-use crate::vrrp::router::Router;
+use crate::vrrp::router::{Followed, Router};
+use crate::vrrp::timing;
 use crate::wire::vrrp::{Advert, Claim, Parsed};
 
 impl Router {
@@ -25,12 +27,32 @@ impl Router {
         self.advert_received(now, source, advert, out);
     }
 
-    /// A valid advert while out of service: only for the status, where the operator looks for who
-    /// serves instead.
-    pub(crate) fn overheard(&mut self, now: Now, source: IpAddr, claim: Claim) {
-        if self.drained {
-            self.heard_from(now, source, claim, None);
+    /// A valid advert in Fault: only for the status, where the operator looks for who serves instead.
+    pub(crate) fn overheard(&mut self, now: Now, source: IpAddr, advert: &Advert) {
+        let known = self.still_heard(now);
+        match advert.claim {
+            Claim::Priority(theirs) => {
+                let better = known.is_some_and(|master| {
+                    (master.claim.wire_value(), master.address) > (theirs.get(), source)
+                });
+                if !better {
+                    let interval = self.learned(advert.interval);
+                    self.heard_from(now, source, advert.claim, Some(interval));
+                }
+            }
+            Claim::Resign => self.followed = known.filter(|master| master.address != source),
         }
+    }
+
+    /// The master last heard, unless it has been silent for so long that a backup would have replaced
+    /// it.
+    pub(crate) fn still_heard(&self, now: Now) -> Option<Followed> {
+        let RouterConfig { dialect, interval, down_timer_adverts, .. } = &*self.cfg;
+        self.followed.filter(|master| {
+            let theirs = master.interval.unwrap_or(*interval);
+            let silence = now.since(master.at);
+            silence <= timing::master_down(dialect, Priority::LOWEST, theirs, *down_timer_adverts)
+        })
     }
 
     /// A packet claims to come from one of our own addresses.

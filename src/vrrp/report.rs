@@ -3,7 +3,7 @@
 use crate::status::{MasterStatus, NotifyStatus, RouterStatus, TrackedStatus};
 use crate::types::Now;
 use crate::vrrp::ledger::millis;
-use crate::vrrp::router::{Fault, Phase, Router};
+use crate::vrrp::router::{Fault, Followed, Phase, Router};
 
 impl Router {
     /// `heard` is when another node's last packet arrived on the router's interface.
@@ -46,6 +46,7 @@ impl Router {
             source: self.env.source,
             destinations: self.env.destinations.clone(),
             master: self.master_status(now),
+            listens: self.env.listens(&cfg.iface),
             next_deadline_ms: deadline.map(|at| millis(at.since(now))),
             addresses: self.holding.status(now),
             counters: self.ledger.counters.clone(),
@@ -69,15 +70,17 @@ impl Router {
                 is_self: true,
                 last_advert_ms: self.last_sent.map(|at| millis(now.since(at))),
             }),
-            Phase::Fault if !self.drained => None,
-            Phase::Fault | Phase::Backup { .. } | Phase::Leaving { .. } => {
-                self.followed.map(|f| MasterStatus {
-                    address: f.address,
-                    priority: f.claim.wire_value(),
-                    is_self: false,
-                    last_advert_ms: Some(millis(now.since(f.at))),
-                })
-            }
+            Phase::Fault => self.still_heard(now).map(|f| heard(f, now)),
+            Phase::Backup { .. } | Phase::Leaving { .. } => self.followed.map(|f| heard(f, now)),
         }
+    }
+}
+
+fn heard(master: Followed, now: Now) -> MasterStatus {
+    MasterStatus {
+        address: master.address,
+        priority: master.claim.wire_value(),
+        is_self: false,
+        last_advert_ms: Some(millis(now.since(master.at))),
     }
 }

@@ -174,6 +174,23 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
+    /// Adverts can arrive: `iface` carries packets, and a socket is open.
+    pub(crate) fn listens(&self, iface: &IfName) -> bool {
+        !self.faults.iter().any(|fault| match fault {
+            Fault::NoInterface(name) | Fault::LinkDown(name) => name == iface,
+            Fault::NoSource(..) | Fault::NoSourceForPeers(_) | Fault::SourceNotHere(_) => true,
+            Fault::Starting | Fault::Socket(_) => true,
+            Fault::LinkUnsettled(_)
+            | Fault::NoPeer
+            | Fault::EmptyPeers
+            | Fault::Mtu { .. }
+            | Fault::StaticAddress { .. }
+            | Fault::Tracker(_)
+            | Fault::Group { .. }
+            | Fault::Drained => false,
+        })
+    }
+
     /// What keeps this router itself, and so its whole group, from serving.
     pub(crate) fn own_fault(&self) -> Option<&Fault> {
         self.faults.iter().find(|fault| !matches!(fault, Fault::Starting | Fault::Group { .. }))

@@ -74,6 +74,7 @@ fn serving() -> RouterStatus {
         drained: false,
         drained_since: None,
         drained_sticky: false,
+        listens: true,
         last_heard_ms: None,
         outlook: Some(Outlook {
             successor: None,
@@ -371,6 +372,40 @@ fn what_the_operator_did_and_what_leaves_is_said() {
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let pages = ["VI_1", "VI_2"].map(|name| render::router(&snapshot, name, 80).unwrap());
     insta::assert_snapshot!(format!("{text}\n-- \n{}\n-- \n{}", pages[0], pages[1]));
+}
+
+#[test]
+fn a_node_that_cannot_serve_says_who_does_or_that_it_cannot_know() {
+    let failed = |name: &str, listens| RouterStatus {
+        name: name.into(),
+        state: State::Fault,
+        faults: vec!["chk failed: exit 1".into()],
+        listens,
+        master: None,
+        next_deadline_ms: None,
+        outlook: None,
+        addresses: vec![address("10.0.0.10/24", false)],
+        transitions: vec![],
+        ..serving()
+    };
+    let served = RouterStatus { master: following().master, ..failed("served", true) };
+    let routers = vec![served, failed("nobody", true), failed("deaf", false)];
+    let snapshot = Snapshot { routers, unattributed: BTreeMap::new(), ..snapshot() };
+    let pages = ["served", "nobody", "deaf"].map(|name| {
+        let page = render::router(&snapshot, name, 80).unwrap();
+        page.lines().find(|line| line.starts_with("master")).unwrap().to_owned()
+    });
+    let text = render::overview(&snapshot, 80);
+    insta::assert_snapshot!(format!("{text}\n-- \n{}", pages.join("\n")));
+}
+
+#[test]
+fn filters_are_spoken_of_once() {
+    let hint = "10.0.0.2 has announced 10.0.0.10: IP protocol 112 is filtered between you";
+    let router = RouterStatus { hints: vec![hint.into()], ..serving() };
+    let snapshot = Snapshot { routers: vec![router], ..snapshot() };
+    let page = render::router(&snapshot, "VI_1", 200).unwrap();
+    assert_eq!(page.matches("protocol 112").count(), 1, "{page}");
 }
 
 #[test]

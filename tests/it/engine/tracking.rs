@@ -82,6 +82,36 @@ fn a_failing_script_without_weight_means_one_resignation_and_fault() {
     assert_eq!(u128::from(left), mdi(100, 100).as_millis());
 }
 
+#[test]
+fn a_node_that_cannot_serve_says_who_does() {
+    let mut bench = reigning(100, 0);
+    bench.answers_when_due("chk", FAIL);
+    assert_eq!((bench.state(), bench.status().master), (State::Fault, None));
+    let master = |bench: &Bench| {
+        bench
+            .status()
+            .master
+            .map(|m| (m.address.to_string(), m.priority, m.last_advert_ms.unwrap()))
+    };
+    let failed = bench.elapsed();
+    bench.hear(&advert(LOW, 50).at(failed + ms(700)));
+    assert_eq!(master(&bench), Some((LOW.to_owned(), 50, 0)));
+    // Of two that say so the better one, until it falls silent or resigns.
+    bench.hear(&advert(HIGH, 60).at(failed + ms(800)));
+    bench.hear(&advert(LOW, 50).at(failed + ms(1700)));
+    assert_eq!(master(&bench), Some((HIGH.to_owned(), 60, 900)));
+    bench.hear(&advert(HIGH, 0).at(failed + ms(1800)));
+    assert_eq!(master(&bench), None);
+    bench.hear(&advert(LOW, 50).at(failed + ms(2700)));
+    assert_eq!(master(&bench), Some((LOW.to_owned(), 50, 0)));
+    bench.did();
+    bench.run_for(ms(4000));
+    assert_eq!(master(&bench), None);
+    assert!(bench.status().listens);
+    bench.link_running(ETH0, false);
+    assert!(!bench.status().listens);
+}
+
 // C100, R24
 #[test]
 fn a_masters_lower_priority_is_told_at_once_and_heard_by_a_backup() {
