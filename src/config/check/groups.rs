@@ -120,7 +120,8 @@ impl<'r> Groups<'r> {
                 without.join(", ")
             );
             out.push(
-                Diagnostic::warning(router.name.span, text)
+                Diagnostic::warning(raw.name.span, text)
+                    .also(router.name.span, "this member")
                     .note(
                         "as in keepalived: a weighted script or process is not followed; an \
                          interface that is down, and a file of weight 1 that is not 0, mean FAULT",
