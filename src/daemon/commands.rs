@@ -341,6 +341,7 @@ impl Control {
             held: self.engine.held().map(|(iface, cidr)| (iface.0, cidr.address())).collect(),
             handed_over: self.engine.handed_over().map(str::to_owned).collect(),
             told: self.hooks.told(),
+            fifos: self.hooks.made_fifos(),
         };
         let Err(error) = legacy.pass_on(&self.options.run_dir, &binary);
         let why = format!("cannot execute {}: {}", binary.display(), crate::sys::cause(&error));

@@ -42,7 +42,7 @@ use crate::config::{Config, Dropped, Process};
 use crate::engine::{
     Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, ProbeId, is_adoptable,
 };
-use crate::hook::{Hooks, run_to_its_end};
+use crate::hook::{Hooks, Inherited, run_to_its_end};
 use crate::log::Log;
 use crate::status::Daemon;
 use crate::sys::clock::{self, Clock};
@@ -360,13 +360,16 @@ impl Control {
         tokio::spawn(watch_kernel(monitor, outbox.clone()));
         let process = &config.globals.process;
         let realtime = process.realtime.then_some(process.realtime_priority);
-        let told = legacy.as_ref().map(|legacy| legacy.told.clone()).unwrap_or_default();
+        let inherited = legacy.as_ref().map_or_else(Inherited::default, |legacy| Inherited {
+            told: legacy.told.clone(),
+            fifos: legacy.fifos.clone(),
+        });
         let hooks = Hooks::start(
             &background.effects,
             probes.scripts(),
             config.clone(),
             options.host_name.clone(),
-            told,
+            inherited,
         );
         background.hooks(hooks.clone());
         let mut effects = Effects::new(

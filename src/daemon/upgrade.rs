@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub(super) struct Legacy {
     /// The states of routers and groups that were told.
     #[serde(default)]
     pub(super) told: Vec<(Key, State)>,
+    /// The FIFOs it has made.
+    #[serde(default)]
+    pub(super) fifos: Vec<PathBuf>,
 }
 
 impl Legacy {

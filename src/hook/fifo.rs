@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -85,10 +85,20 @@ struct Reader {
 }
 
 impl Fifo {
-    pub(super) fn start(config: &FifoConfig) -> Fifo {
-        let lines = Arc::new(Lines::default());
+    /// `ours`: the daemon this one continues has made it.
+    pub(super) fn start(config: &FifoConfig, ours: bool) -> Fifo {
+        let state = Mutex::new(Waiting { ours, ..Waiting::default() });
+        let lines = Arc::new(Lines { state, wake: Notify::default() });
         let writer = tokio::spawn(write(config.clone(), Arc::clone(&lines)));
         Fifo { config: FifoConfig { reader: None, ..config.clone() }, lines, writer, reader: None }
+    }
+
+    pub(super) fn is_ours(&self) -> bool {
+        lock(&self.lines.state).ours
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.config.path.clone()
     }
 
     /// Whether it is the same pipe.
@@ -159,7 +169,7 @@ impl Fifo {
 impl Drop for Fifo {
     fn drop(&mut self) {
         self.writer.abort();
-        if lock(&self.lines.state).ours {
+        if self.is_ours() {
             // It may be gone already.
             let _ = fs::remove_file(&self.config.path);
         }

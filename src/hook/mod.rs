@@ -2,8 +2,8 @@
 //!
 //! All of it lives in the runtime of the "effects" thread. One task ([`serve`]) takes the notices in
 //! their order and knows what runs; each command under way, each FIFO, each FIFO's reader and the
-//! mail is a task of its own, so none of them holds up another. The control thread sends over a
-//! bounded channel: a notice that does not fit is dropped, counted and said. The tasks end with the
+//! mail is a task of its own, so none of them holds up another. The control thread never waits: a
+//! notice too many is dropped, counted and said, a configuration never is. The tasks end with the
 //! runtime; [`Hooks::finish`] gives them a moment to come to an end first.
 
 mod fifo;
@@ -11,8 +11,8 @@ mod mail;
 mod teller;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::status::{FifoStatus, MailStatus, NotifyStatus, State};
 use crate::track::outcome::Verdict;
 use teller::Teller;
 
-/// Notices on their way: many more than any network can cause in the time of one task.
+/// Notices on their way at most: many more than any network can cause in the time of one task.
 const NOTICES: usize = 4096;
 
 /// How long commands, readers and mail have when the daemon ends.
@@ -39,9 +39,20 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Whoever is told, from outside.
 #[derive(Clone, Debug)]
 pub struct Hooks {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::UnboundedSender<Order>,
+    /// Orders the task has not dealt with yet.
+    waiting: Arc<AtomicUsize>,
     teller: Arc<Mutex<Teller>>,
     lost: Arc<AtomicU64>,
+}
+
+/// What a daemon goes on with that continues another.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// The states that have been told already.
+    pub told: Vec<(Key, State)>,
+    /// The FIFOs that were made, and are to go with the daemon.
+    pub fifos: Vec<PathBuf>,
 }
 
 /// What the task is asked to do.
@@ -56,28 +67,32 @@ enum Order {
 pub type Key = (Kind, String);
 
 impl Hooks {
-    /// Tells what `config` says in `runtime`. `node` is the host's name; `known` the states that
-    /// have been told already, by the daemon this one continues.
+    /// Tells what `config` says in `runtime`. `node` is the host's name.
     #[must_use]
     pub fn start(
         runtime: &Handle,
         scripts: Scripts,
         config: Arc<Config>,
         node: String,
-        known: impl IntoIterator<Item = (Key, State)>,
+        inherited: Inherited,
     ) -> Hooks {
         let _of_that_thread = runtime.enter();
-        let (orders, inbox) = mpsc::channel(NOTICES);
+        let (orders, inbox) = mpsc::unbounded_channel();
         let (ended, ends) = mpsc::unbounded_channel();
-        let known = known.into_iter().collect();
-        let teller = Arc::new(Mutex::new(Teller::new(scripts, config, node, known, ended)));
-        runtime.spawn(serve(inbox, ends, Arc::clone(&teller)));
-        Hooks { orders, teller, lost: Arc::default() }
+        let waiting = Arc::<AtomicUsize>::default();
+        let teller = Arc::new(Mutex::new(Teller::new(scripts, config, node, inherited, ended)));
+        runtime.spawn(serve(inbox, Arc::clone(&waiting), ends, Arc::clone(&teller)));
+        Hooks { orders, waiting, teller, lost: Arc::default() }
     }
 
     /// Tells whoever wants to know, without waiting.
     pub fn tell(&self, notice: Notice) {
-        self.order(Order::Tell(notice));
+        if self.waiting.load(Ordering::Relaxed) < NOTICES {
+            self.order(Order::Tell(notice));
+        } else {
+            let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!("{lost} notices were lost: the effects thread does not keep up");
+        }
     }
 
     /// Goes on with another configuration.
@@ -86,19 +101,17 @@ impl Hooks {
     }
 
     fn order(&self, order: Order) {
-        if self.orders.try_send(order).is_err() {
-            let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!("{lost} notices were lost: the effects thread does not keep up");
-        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // An error means that the runtime is shutting down.
+        let _ = self.orders.send(order);
     }
 
     /// Comes to an end: everyone is told of the stop, and what runs has [`LAST_WORDS`].
     pub async fn finish(&self) {
         let (over, when_over) = oneshot::channel();
         let end = async {
-            if self.orders.send(Order::Finish(over)).await.is_ok() {
-                let _ = when_over.await;
-            }
+            self.order(Order::Finish(over));
+            let _ = when_over.await;
         };
         if timeout(LAST_WORDS, end).await.is_err() {
             let limit = LAST_WORDS.as_secs();
@@ -110,13 +123,19 @@ impl Hooks {
     /// Whether no command runs and none waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.orders.capacity() == NOTICES && self.teller().is_idle()
+        self.waiting.load(Ordering::Relaxed) == 0 && self.teller().is_idle()
     }
 
     /// The states that were told completely.
     #[must_use]
     pub fn told(&self) -> Vec<(Key, State)> {
         self.teller().told()
+    }
+
+    /// The FIFOs that were made, and are to go with the daemon.
+    #[must_use]
+    pub fn made_fifos(&self) -> Vec<PathBuf> {
+        self.teller().made_fifos()
     }
 
     /// How the commands of a router or group went.
@@ -171,7 +190,8 @@ pub async fn run_to_its_end(
 
 /// Until the last [`Hooks`] is gone. The lock is never held while anything is awaited.
 async fn serve(
-    mut orders: mpsc::Receiver<Order>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    waiting: Arc<AtomicUsize>,
     mut ends: mpsc::UnboundedReceiver<teller::Ended>,
     teller: Arc<Mutex<Teller>>,
 ) {
@@ -186,15 +206,18 @@ async fn serve(
             let _ = over.send(());
         }
         tokio::select! {
-            order = orders.recv() => match order {
-                Some(Order::Tell(notice)) => lock(&teller).tell(&notice),
-                Some(Order::Configure(config)) => lock(&teller).reconfigure(config),
-                Some(Order::Finish(over)) => {
-                    lock(&teller).finish();
-                    finishing = Some(over);
+            order = orders.recv() => {
+                match order {
+                    Some(Order::Tell(notice)) => lock(&teller).tell(&notice),
+                    Some(Order::Configure(config)) => lock(&teller).reconfigure(config),
+                    Some(Order::Finish(over)) => {
+                        lock(&teller).finish();
+                        finishing = Some(over);
+                    }
+                    None => return,
                 }
-                None => return,
-            },
+                waiting.fetch_sub(1, Ordering::Relaxed);
+            }
             Some(ended) = ends.recv() => lock(&teller).ended(ended),
             () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {}
             // FIFOs, readers and mail come to their ends without a word.

@@ -1,6 +1,7 @@
 //! Who is told what next, and how it went.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Key;
 use super::fifo::Fifo;
 use super::mail::Mailer;
+use super::{Inherited, Key};
 use crate::config::{Config, NotifyConfig};
 use crate::engine::{Kind, News, Notice};
 use crate::notify::ensure::Ensure;
@@ -45,6 +46,8 @@ pub(super) struct Teller {
     subjects: BTreeMap<Key, Subject>,
     /// States an earlier daemon has told.
     known: BTreeMap<Key, State>,
+    /// FIFOs an earlier daemon has made.
+    made: Vec<PathBuf>,
     fifos: Vec<Fifo>,
     mailer: Option<Mailer>,
     ended: UnboundedSender<Ended>,
@@ -90,7 +93,7 @@ impl Teller {
         scripts: Scripts,
         config: Arc<Config>,
         host: String,
-        known: BTreeMap<Key, State>,
+        inherited: Inherited,
         ended: UnboundedSender<Ended>,
     ) -> Teller {
         let mut teller = Teller {
@@ -99,7 +102,8 @@ impl Teller {
             host,
             began: Instant::now(),
             subjects: BTreeMap::new(),
-            known,
+            known: inherited.told.into_iter().collect(),
+            made: inherited.fifos,
             fifos: Vec::new(),
             mailer: None,
             ended,
@@ -121,13 +125,17 @@ impl Teller {
         }
     }
 
+    pub(super) fn made_fifos(&self) -> Vec<PathBuf> {
+        self.fifos.iter().filter(|fifo| fifo.is_ours()).map(Fifo::path).collect()
+    }
+
     fn configure(&mut self, config: Arc<Config>) {
         let mut old = std::mem::take(&mut self.fifos);
         for wanted in &config.fifos {
             let known = old.iter().position(|fifo| fifo.is(wanted));
             let mut fifo = match known {
                 Some(at) => old.swap_remove(at),
-                None => Fifo::start(wanted),
+                None => Fifo::start(wanted, self.made.contains(&wanted.path)),
             };
             fifo.configure(wanted, &self.scripts);
             self.fifos.push(fifo);

@@ -181,6 +181,24 @@ fn a_stop_is_told_within_a_limit_even_past_a_command_that_hangs() {
 }
 
 #[test]
+fn a_flood_of_notices_loses_notices_and_no_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, at) = file(&dir, "log");
+    run(async {
+        let hooks = start(config(NotifyConfig::default()));
+        // Nothing runs before this task waits.
+        for _ in 0..10_000 {
+            hooks.tell(notice(News::LowerPriorityHeard));
+        }
+        let any = config(telling(vec![(Moment::Any, noting(&at, "any"))]));
+        hooks.reconfigure(Arc::new(any));
+        until("the end", || hooks.is_idle()).await;
+        hooks.tell(master());
+        until("the telling", || read(&log).contains("MASTER 150")).await;
+    });
+}
+
+#[test]
 fn a_daemon_that_continues_another_repeats_no_state_it_has_told() {
     let dir = tempfile::tempdir().unwrap();
     let (log, at) = file(&dir, "log");
@@ -188,7 +206,7 @@ fn a_daemon_that_continues_another_repeats_no_state_it_has_told() {
         let key = (Kind::Router, "VI_1".to_owned());
         let scripts = Scripts::new().unwrap();
         let config = Arc::new(config(telling(vec![(Moment::Any, noting(&at, "any"))])));
-        let known = [(key.clone(), State::Master)];
+        let known = Inherited { told: vec![(key.clone(), State::Master)], fifos: Vec::new() };
         let runtime = Handle::current();
         let hooks = Hooks::start(&runtime, scripts, config, "lb1".to_owned(), known);
         hooks.tell(entered(None, State::Master));

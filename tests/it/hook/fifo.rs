@@ -54,6 +54,26 @@ fn a_fifo_is_made_keeps_its_lines_for_a_late_reader_and_goes_with_the_daemon() {
 }
 
 #[test]
+fn a_fifo_an_earlier_daemon_made_goes_with_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, _) = file(&dir, "fifo");
+    let (foreign, _) = file(&dir, "foreign");
+    for path in [&path, &foreign] {
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+    run(async {
+        let inherited = Inherited { told: Vec::new(), fifos: vec![path.clone()] };
+        let config =
+            Config { fifos: vec![fifo(&path), fifo(&foreign)], ..config(NotifyConfig::default()) };
+        let (scripts, config) = (Scripts::new().unwrap(), Arc::new(config));
+        let hooks = Hooks::start(&Handle::current(), scripts, config, "lb1".to_owned(), inherited);
+        assert_eq!(hooks.made_fifos(), std::slice::from_ref(&path));
+        hooks.finish().await;
+        assert!(!path.exists() && foreign.exists());
+    });
+}
+
+#[test]
 fn a_fifo_nobody_reads_loses_its_oldest_lines_and_says_how_many() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _) = file(&dir, "fifo");

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
 use vipd::config::{Config, Moment, NotifyConfig, RouterConfig};
 use vipd::engine::{Kind, News, Notice};
-use vipd::hook::Hooks;
+use vipd::hook::{Hooks, Inherited};
 use vipd::probe::script::Scripts;
 use vipd::status::State;
 
@@ -59,7 +59,13 @@ fn config(notify: NotifyConfig) -> Config {
 
 fn start(config: Config) -> Hooks {
     let scripts = Scripts::new().unwrap();
-    Hooks::start(&Handle::current(), scripts, Arc::new(config), "lb1".to_owned(), [])
+    Hooks::start(
+        &Handle::current(),
+        scripts,
+        Arc::new(config),
+        "lb1".to_owned(),
+        Inherited::default(),
+    )
 }
 
 fn entered(from: Option<State>, to: State) -> Notice {
