@@ -12,6 +12,7 @@ use super::{complain, exit, keepalived, run_dir, upgrade};
 use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError};
 use crate::log::{Log, LogFormat};
+use crate::sys::exec;
 
 /// What can be said to `vipd run`.
 #[derive(Debug, clap::Args)]
@@ -49,6 +50,9 @@ pub(super) fn run(args: Args) -> u8 {
         return test(&args, report);
     }
     die_with_any_thread();
+    if let Err(error) = exec::hold_reload() {
+        complain(&format!("cannot hold back SIGHUP: {error}"));
+    }
     let loaded = match args.load() {
         Ok(loaded) => loaded,
         Err(failed) => return refuse(&failed),

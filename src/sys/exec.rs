@@ -36,7 +36,16 @@ pub fn replace_process(binary: &Path, marker: (&str, &str)) -> io::Result<Infall
     Err(refused.into())
 }
 
-/// The calling thread takes the signals a replaced process has held back.
+/// A request to reload waits for [`accept_signals`] from now on, instead of ending the process.
+///
+/// # Errors
+/// None known.
+pub fn hold_reload() -> io::Result<()> {
+    let reload = std::iter::once(Signal::SIGHUP).collect::<SigSet>();
+    Ok(pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&reload), None)?)
+}
+
+/// The calling thread takes the signals that were held back: by a replaced process, or by [`hold_reload`].
 ///
 /// # Errors
 /// None known.

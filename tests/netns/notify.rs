@@ -424,6 +424,38 @@ fn a_hanging_script_is_killed_the_next_state_told_and_the_status_says_so() {
 }
 
 #[test]
+fn a_reload_asked_for_while_the_daemon_starts_waits_for_its_end() {
+    let _turn = together();
+    let Site { lab: _lab, a, .. } = site();
+    let (note, log) = noting(&a, "note");
+    let gate = log.with_file_name("gate");
+    let wait = format!(
+        "#!/bin/sh\n{} begin\nuntil [ -e {} ]; do sleep 0.01; done\n",
+        note.display(),
+        gate.display()
+    );
+    let script = a.write_file("wait", &wait).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let with = |priority| {
+        format!("[global]\nstartup_script = \"{}\"\n{}", script.display(), web(priority, ""))
+    };
+    let vipd = start(&a, &with(150));
+    eventually(SOON, "the start", || {
+        let lines = lines(&log);
+        if lines == ["1: begin"] { Ok(()) } else { Err(format!("{lines:?}")) }
+    })
+    .unwrap();
+    vipd.reload(&with(140)).unwrap();
+    fs::write(&gate, "").unwrap();
+    await_state(&vipd, "master");
+    eventually(SOON, "the new priority", || {
+        let priority = snapshot(&vipd)["routers"][0]["base_priority"].clone();
+        if priority == 140 { Ok(()) } else { Err(priority) }
+    })
+    .unwrap();
+}
+
+#[test]
 fn an_upgrade_tells_nothing_again_and_a_stop_is_told_before_the_end() {
     let _turn = together();
     let Site { lab: _lab, a, .. } = site();
