@@ -3,17 +3,22 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod changes;
+mod clusters;
 mod told;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Family, IfName};
 pub use changes::{Change, Changes, RouterChange, SettingChange};
+pub use clusters::{
+    AdmissionStatus, ClusterStatus, ListenerStatus, MemberStatus, Phase, ServerStatus,
+};
 pub use told::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 
 /// Everything `vipd status` knows, at one moment. Ages and delays are in milliseconds.
@@ -38,8 +43,19 @@ pub struct Snapshot {
     /// The mail, if any is sent; filled by the shell.
     #[serde(default)]
     pub mail: Option<MailStatus>,
+    /// The clusters listeners connect to, in the order of the configuration.
+    #[serde(default)]
+    pub clusters: Vec<ClusterStatus>,
+    /// Where clients connect to, in the order of the configuration.
+    #[serde(default)]
+    pub listeners: Vec<ListenerStatus>,
     /// Packets that could not be attributed to a router, by reason.
     pub unattributed: BTreeMap<String, u64>,
+}
+
+/// Whole milliseconds, saturating.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The process that answers.

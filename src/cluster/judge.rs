@@ -1,6 +1,7 @@
 //! What one node is to those who want to use it, by its own answers and everybody else's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::member::{Finding, Member};
 use super::patroni::Patroni;
@@ -10,6 +11,11 @@ use crate::engine::io::Level;
 use crate::pool::{Admission, Role};
 use crate::track::patroni::NodeAnswer;
 use crate::types::Now;
+
+/// A standby follows a new primary to its timeline within this.
+const OUTDATED: Duration = Duration::from_secs(10);
+/// So far behind is caught up, in bytes: one file of the write-ahead log.
+const NEAR: u64 = 16 << 20;
 
 impl Standing {
     /// Nothing is known.
@@ -37,19 +43,42 @@ impl Standing {
 impl Patroni {
     pub(super) fn judge(&self, now: Now, member: &Member, claims: &[Claim]) -> Standing {
         let standing = self.by_answer(now, member, claims);
-        let writes = self.truth.writer() == Some(member.id);
-        if writes || matches!(standing.admission, Admission::Down(_)) {
+        if matches!(standing.admission, Admission::Down(_)) {
             return standing;
         }
-        let silent = member.heard.is_none() || member.silence.is_some();
-        if silent && now >= member.last_word() + self.cfg.silence {
+        let role = standing.role;
+        if self.truth.writer() == Some(member.id) {
+            if self.is_kept(now, member) {
+                return Standing::held(role, "its Patroni does not answer, but it still leads");
+            }
+        } else if member.is_silent() && now >= member.last_word() + self.cfg.silence {
             let why = member.silence.as_ref().map(|why| format!("no answer: {}", why.cause));
-            return Standing::down(standing.role, why.as_deref().unwrap_or("no answer"));
+            return match (why, member.port.is_alive(now)) {
+                (Some(_), Some(_)) if member.heard.is_some() => {
+                    Standing::held(role, "its Patroni does not answer")
+                }
+                (Some(why), _) => Standing::down(role, &why),
+                (None, _) => Standing::down(role, "no answer"),
+            };
+        } else if member.rising && !self.has_risen(member) {
+            return Standing::held(role, "was down, must answer well more often first");
         }
-        if member.rising && member.good < self.rhythm.rise.get() {
-            return Standing::held(standing.role, "was down, must answer well more often first");
+        if standing.admission == Admission::Usable && member.port.is_dead() {
+            return Standing::held(role, "does not answer where its clients connect");
+        }
+        let outdated = member.outdated.is_some_and(|since| now.since(since) >= OUTDATED);
+        let standby = member.finding() == Finding::Standby;
+        if standing.admission == Admission::Usable && standby && outdated {
+            return Standing::held(role, "on an older timeline than the primary");
         }
         standing
+    }
+
+    /// Whether one that was down has answered well often enough. A standby must have caught up.
+    pub(super) fn has_risen(&self, member: &Member) -> bool {
+        let archived = member.answer().is_some_and(|answer| answer.in_archive_recovery);
+        let near = member.lag.is_some_and(|(_, lag)| lag.bytes <= NEAR);
+        member.good >= self.rhythm.rise.get() && (!archived || near)
     }
 
     fn by_answer(&self, now: Now, member: &Member, claims: &[Claim]) -> Standing {
@@ -63,9 +92,9 @@ impl Patroni {
             }
             Finding::Writer => match claims.iter().find(|claim| claim.member == member.id) {
                 Some(claim) => Standing::held(Role::Unknown, &self.rejected(claim, claims)),
-                None => Standing::down(Role::Unknown, &self.expired()),
+                None => Standing::down(Role::Unknown, &self.expired(member)),
             },
-            Finding::Unsure => Standing::down(Role::Unknown, &self.expired()),
+            Finding::Unsure => Standing::down(Role::Unknown, &self.expired(member)),
             Finding::Halted(state) => {
                 let lock = if member.answer().is_some_and(|answer| answer.holds_lock) {
                     "holds the leader lock, but PostgreSQL is "
@@ -91,7 +120,10 @@ impl Patroni {
         }
     }
 
-    fn expired(&self) -> String {
+    fn expired(&self, member: &Member) -> String {
+        if self.is_denied(member) {
+            return "does not answer, and does not hold the leader lock any more".to_owned();
+        }
         format!("has not confirmed for {:?} that it is the primary", self.lease.length())
     }
 

@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use super::MemberId;
+use super::lag::Lag;
+use super::opinion::Port;
 use super::truth::Claim;
 use crate::config::PatroniMember;
+use crate::config::checks::{Check, Host, PostgresCheck};
 use crate::pool::Role;
-use crate::track::patroni::{NoAnswer, NodeAnswer, NodeRole, NodeState, Question, SyncStanding};
+use crate::track::patroni::{
+    Listed, NoAnswer, NodeAnswer, NodeRole, NodeState, Question, SyncStanding,
+};
 use crate::types::Now;
 
 /// A node and what it said last.
@@ -29,6 +34,18 @@ pub(super) struct Member {
     pub(super) claim: Option<(Now, Claim)>,
     /// Good answers in a row.
     pub(super) good: u32,
+    /// What its own port says.
+    pub(super) port: Port,
+    /// How that is asked.
+    pub(super) check: Arc<Check>,
+    /// A session has noticed something about the port.
+    pub(super) suspect: bool,
+    /// How far it is behind, and of which question that is.
+    pub(super) lag: Option<(Now, Lag)>,
+    /// Since when its timeline has been older than the primary's.
+    pub(super) outdated: Option<Now>,
+    /// Since when it has been what it is.
+    pub(super) standing_since: Now,
     /// It has been down, and has not answered well often enough since.
     pub(super) rising: bool,
 }
@@ -72,6 +89,7 @@ pub(super) enum Finding {
 impl Member {
     pub(super) fn new(id: MemberId, cfg: PatroniMember, now: Now) -> Member {
         let question = Arc::new(Question::Node(cfg.api.clone()));
+        let check = Arc::new(Check::Postgres(PostgresCheck { endpoint: cfg.address.clone() }));
         Member {
             id,
             cfg,
@@ -82,6 +100,12 @@ impl Member {
             silence: None,
             claim: None,
             good: 0,
+            port: Port::default(),
+            check,
+            suspect: false,
+            lag: None,
+            outdated: None,
+            standing_since: now,
             rising: false,
         }
     }
@@ -120,11 +144,38 @@ impl Member {
     /// Nothing is known of it any more.
     pub(super) fn forgotten(&mut self, now: Now) {
         (self.heard, self.silence, self.claim, self.since) = (None, None, None, now);
+        (self.port, self.lag, self.outdated) = (Port::default(), None, None);
     }
 
     /// Its name in the configuration.
     pub(super) fn name(&self) -> &str {
         &self.cfg.name
+    }
+
+    /// Nothing has been heard of it since the last question that is over.
+    pub(super) fn is_silent(&self) -> bool {
+        self.heard.is_none() || self.silence.is_some()
+    }
+
+    /// Whether its own port is to be looked at.
+    pub(super) fn is_of_interest(&self) -> bool {
+        self.silence.is_some() || self.suspect || self.port.fails()
+    }
+
+    /// Whether it is the one the cluster's store calls by these names.
+    pub(super) fn is_listed(&self, listed: &Listed) -> bool {
+        let own = self.answer().and_then(|answer| answer.name.as_deref());
+        let at = |host: &Option<String>, own: &Host| {
+            host.as_ref().is_some_and(|host| host.eq_ignore_ascii_case(&own.to_string()))
+        };
+        match own {
+            Some(own) => own == listed.name,
+            None => {
+                at(&listed.api_host, &self.cfg.api.endpoint.host)
+                    || at(&listed.host, &self.cfg.address.host)
+                    || *self.cfg.name == *listed.name
+            }
+        }
     }
 
     pub(super) fn answer(&self) -> Option<&NodeAnswer> {

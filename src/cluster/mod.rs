@@ -5,7 +5,12 @@
 //! | [`patroni`] | one PostgreSQL cluster run by Patroni: rounds of questions, and what is made of the answers |
 //! | `truth` | which node takes writes: at most one |
 //! | `lease` | for how long that may be believed |
+//! | `opinion` | what speaks for a primary whose Patroni alone is silent |
 //! | `cadence` | when the nodes are asked |
+//! | `judge` | what one node is to those who want to use it |
+//! | `phase` | the state of the whole, in a phrase |
+//! | `lag` | how far a standby is behind, and when that matters |
+//! | `damping` | servers that come and go |
 //! | [`plain`] | servers without roles |
 //! | [`serving`] | the view of one listener |
 //!
@@ -14,14 +19,20 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod cadence;
+mod damping;
 mod judge;
+mod lag;
 mod lease;
 mod member;
+mod opinion;
 pub mod patroni;
+mod phase;
 pub mod plain;
+mod report;
 pub mod serving;
 mod truth;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +43,7 @@ use crate::pool::{Admission, Hint, Role};
 use crate::track::outcome::Outcome;
 use crate::track::patroni::{Answer, Question, Topic};
 use crate::types::Now;
+pub use lag::Lag;
 use patroni::Patroni;
 use plain::Plain;
 
@@ -193,11 +205,29 @@ impl Cluster {
         }
     }
 
+    /// How far a standby is behind, if that is known.
+    #[must_use]
+    pub fn lag(&self, member: MemberId) -> Option<Lag> {
+        match self {
+            Cluster::Patroni(cluster) => cluster.lag(member),
+            Cluster::Plain(_) => None,
+        }
+    }
+
+    /// Its tags in Patroni, values in lower case.
+    #[must_use]
+    pub fn tags(&self, member: MemberId) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Cluster::Patroni(cluster) => Some(&cluster.get(member)?.answer()?.tags),
+            Cluster::Plain(_) => None,
+        }
+    }
+
     /// What a member is now; `None` if it is configured no longer.
     #[must_use]
     pub fn standing(&self, member: MemberId) -> Option<Standing> {
         match self {
-            Cluster::Patroni(cluster) => cluster.standing(member),
+            Cluster::Patroni(cluster) => cluster.standing(member).cloned(),
             Cluster::Plain(cluster) => cluster.standing(member),
         }
     }

@@ -5,24 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cadence::Cadence;
+use super::lag::{Lag, Written};
 use super::lease::Lease;
 use super::member::{Heard, Member};
+use super::opinion::{Named, Opinion};
 use super::truth::{Claim, Truth};
 use super::{MemberId, Standing, Wish};
 use crate::config::{PatroniCluster, ProbeRhythm};
 use crate::engine::io::Level;
 use crate::pool::{Admission, Hint};
-use crate::track::outcome::{Cause, Outcome};
-use crate::track::patroni::{Answer, NoAnswer, Question, Said, Settings, Topic};
+use crate::status::Phase;
+use crate::track::outcome::{Cause, Outcome, Verdict};
+use crate::track::patroni::{
+    Answer, LogPosition, Members, NoAnswer, NodeAnswer, Question, Said, Settings, Topic,
+};
 use crate::types::Now;
 
 /// How much later than its timeout an answer may come before there is none: the shell answers on
 /// time, so nothing but a hanging shell makes use of it.
 const GRACE: Duration = Duration::from_secs(1);
-/// From one look at the settings to the next; they may be changed at any time.
+/// From one look at settings and plans to the next; they may be changed at any time.
 const SETTINGS_EVERY: Duration = Duration::from_secs(60);
 /// The same until they are known.
 const SETTINGS_RETRY: Duration = Duration::from_secs(2);
+/// The longest a PostgreSQL may take to say whether it speaks TLS.
+const PORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A cluster run by Patroni.
 #[derive(Debug)]
@@ -37,9 +44,19 @@ pub struct Patroni {
     pub(super) cadence: Cadence,
     pub(super) truth: Truth,
     pub(super) lease: Lease,
+    pub(super) opinion: Opinion,
+    written: Written,
+    /// When it was last looked at as a whole.
+    reviewed: Now,
+    pub(super) phase: (Phase, String),
+    pub(super) phase_since: Now,
     settings_due: Now,
+    settings_asked: Option<Now>,
     /// Whom to ask for the settings next.
     settings_turn: usize,
+    pub(super) switchover: Option<String>,
+    /// Those that claimed to take writes when that was last looked at.
+    told_rivals: Vec<MemberId>,
 }
 
 impl Patroni {
@@ -55,8 +72,16 @@ impl Patroni {
             cadence: Cadence::new(now, rhythm.interval, cfg.fast_interval),
             truth: Truth::default(),
             lease: Lease::new(cfg.lease),
+            opinion: Opinion::new(now),
+            written: Written::default(),
+            reviewed: now,
+            phase: (Phase::Unknown, String::new()),
+            phase_since: now,
             settings_due: now,
+            settings_asked: None,
             settings_turn: 0,
+            switchover: None,
+            told_rivals: Vec::new(),
             cfg,
         };
         cluster.adopt_members(now);
@@ -79,12 +104,8 @@ impl Patroni {
         let mut before = std::mem::take(&mut self.members);
         let mut standings = std::mem::take(&mut self.standings);
         for cfg in &self.cfg.members {
-            let known = before.iter().position(|m| m.cfg.name == cfg.name && m.cfg.api == cfg.api);
-            let (member, standing) = match known {
-                Some(known) => {
-                    let member = Member { cfg: cfg.clone(), ..before.remove(known) };
-                    (member, standings.remove(known))
-                }
+            let (member, standing) = match before.iter().position(|member| member.cfg == *cfg) {
+                Some(known) => (before.remove(known), standings.remove(known)),
                 None => {
                     let id = MemberId(self.next_id);
                     self.next_id += 1;
@@ -95,6 +116,9 @@ impl Patroni {
             self.standings.push(standing);
         }
         for gone in before {
+            if self.opinion.asking.is_some_and(|(asked, _)| asked == gone.id) {
+                self.opinion.answered(None);
+            }
             self.wishes.push_back(Wish::Forget { member: gone.id });
         }
         self.cadence.changed(now);
@@ -105,47 +129,81 @@ impl Patroni {
         self.members.iter().map(|member| member.id).collect()
     }
 
-    pub(super) fn standing(&self, member: MemberId) -> Option<Standing> {
+    pub(super) fn get(&self, id: MemberId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    pub(super) fn standing(&self, member: MemberId) -> Option<&Standing> {
         let place = self.members.iter().position(|m| m.id == member)?;
-        self.standings.get(place).cloned()
+        self.standings.get(place)
     }
 
     pub(super) fn deadline(&self) -> Now {
-        let overdue = self.members.iter().filter_map(|m| Some(self.overdue(m.asked?)));
-        let turning = self.members.iter().filter_map(|m| self.turning(m));
-        overdue.chain(turning).fold(self.cadence.next(), Now::min)
-    }
-
-    fn overdue(&self, asked: Now) -> Now {
-        asked + self.rhythm.timeout + GRACE
+        let now = self.reviewed;
+        let late = self.rhythm.timeout + GRACE;
+        let mut next = self.cadence.next();
+        for member in &self.members {
+            let port = if member.is_of_interest() { member.port.next(now) } else { None };
+            let port_late = member.port.asked.map(|at| at + PORT_TIMEOUT + GRACE);
+            let asked_late = member.asked.map(|at| at + late);
+            let moments = [asked_late, port, port_late, self.turning(member)];
+            next = moments.into_iter().flatten().fold(next, Now::min);
+        }
+        let opinion = if self.wants_opinion() { self.opinion.next() } else { None };
+        let opinion_late = self.opinion.asking.map(|(_, at)| at + late);
+        let settings_late = self.settings_asked.map(|at| at + late);
+        [opinion, opinion_late, settings_late].into_iter().flatten().fold(next, Now::min)
     }
 
     /// When silence alone changes what a member is, if it has not done so already.
     fn turning(&self, member: &Member) -> Option<Now> {
+        let now = self.reviewed;
         if let Some((confirmed, _)) = &member.claim
             && self.truth.writer() == Some(member.id)
         {
-            return Some(*confirmed + self.lease.length());
+            let end = *confirmed + self.lease.length();
+            return if now < end { Some(end) } else { self.kept_until(now, member) };
         }
         let down = matches!(self.standing(member.id)?.admission, Admission::Down(_));
-        let silent = member.heard.is_none() || member.silence.is_some();
-        (silent && !down).then(|| member.last_word() + self.cfg.silence)
+        if !member.is_silent() || down {
+            return None;
+        }
+        let end = member.last_word() + self.cfg.silence;
+        if now < end { Some(end) } else { member.port.is_alive(now) }
     }
 
     pub(super) fn time_passed(&mut self, now: Now) {
-        let limit = self.rhythm.timeout + GRACE;
-        for member in &mut self.members {
-            if member.asked.is_some_and(|at| at + limit <= now) {
-                member.asked = None;
-                let detail = "the question does not come back".to_owned();
-                member.silent(NoAnswer { cause: Cause::TimedOut, detail });
-            }
-        }
+        self.give_up(now);
         self.review(now);
         let complete = self.truth.writer().is_some()
             && self.members.iter().all(|m| m.asked.is_none() && m.heard.is_some());
         if self.cadence.due(now, complete) {
             self.ask_all(now);
+        }
+        self.ask_ports(now);
+        if self.wants_opinion() && self.opinion.next().is_some_and(|at| at <= now) {
+            self.ask_opinion(now);
+        }
+    }
+
+    /// What should have been answered long ago is not.
+    fn give_up(&mut self, now: Now) {
+        let late = self.rhythm.timeout + GRACE;
+        for member in &mut self.members {
+            if member.asked.is_some_and(|at| at + late <= now) {
+                member.asked = None;
+                let detail = "the question does not come back".to_owned();
+                member.silent(NoAnswer { cause: Cause::TimedOut, detail });
+            }
+            if member.port.asked.is_some_and(|at| at + PORT_TIMEOUT + GRACE <= now) {
+                member.port.answered(now, false);
+            }
+        }
+        if self.opinion.asking.is_some_and(|(_, at)| at + late <= now) {
+            self.opinion.answered(None);
+        }
+        if self.settings_asked.is_some_and(|at| at + late <= now) {
+            self.settings_asked = None;
         }
     }
 
@@ -156,22 +214,59 @@ impl Patroni {
             let question = Arc::clone(&member.question);
             self.wishes.push_back(Wish::Ask { member: member.id, question, timeout });
         }
-        if self.settings_due <= now {
+        if self.settings_due <= now && self.settings_asked.is_none() {
             self.ask_settings(now);
         }
     }
 
-    /// One member that answers is asked, in turn.
+    /// One member that answers is asked, in turn: for the settings, and for what is planned.
     fn ask_settings(&mut self, now: Now) {
-        let answering = |m: &&Member| m.heard.is_some() && m.silence.is_none();
-        let count = self.members.iter().filter(answering).count();
-        let Some(turn) = self.settings_turn.checked_rem(count) else { return };
-        let Some(member) = self.members.iter().filter(answering).nth(turn) else { return };
+        let answering: Vec<&Member> = self.members.iter().filter(|m| !m.is_silent()).collect();
+        let Some(turn) = self.settings_turn.checked_rem(answering.len()) else { return };
+        let Some(member) = answering.get(turn) else { return };
+        let (member, api) = (member.id, member.cfg.api.clone());
         self.settings_turn = turn + 1;
-        self.settings_due = now + SETTINGS_RETRY.max(self.rhythm.timeout + GRACE);
-        let question = Arc::new(Question::Settings(member.cfg.api.clone()));
-        let timeout = self.rhythm.timeout;
-        self.wishes.push_back(Wish::Ask { member: member.id, question, timeout });
+        self.settings_asked = Some(now);
+        self.settings_due = now + SETTINGS_RETRY;
+        let (question, timeout) = (Arc::new(Question::Settings(api.clone())), self.rhythm.timeout);
+        self.wishes.push_back(Wish::Ask { member, question, timeout });
+        if self.opinion.asking.is_none() {
+            self.opinion.ask(now, member);
+            let question = Arc::new(Question::Members(api));
+            self.wishes.push_back(Wish::Ask { member, question, timeout });
+        }
+    }
+
+    fn ask_ports(&mut self, now: Now) {
+        for member in self.members.iter_mut().filter(|member| member.is_of_interest()) {
+            if member.port.next(now).is_some_and(|at| at <= now) {
+                member.port.asked = Some(now);
+                let (check, timeout) = (Arc::clone(&member.check), PORT_TIMEOUT);
+                self.wishes.push_back(Wish::Probe { member: member.id, check, timeout });
+            }
+        }
+    }
+
+    /// The primary's Patroni is silent: what do the others say?
+    fn wants_opinion(&self) -> bool {
+        let writer = self.truth.writer().and_then(|writer| self.get(writer));
+        writer.is_some_and(|writer| writer.silence.is_some())
+    }
+
+    fn ask_opinion(&mut self, now: Now) {
+        let writer = self.truth.writer();
+        let others = self.members.iter().filter(|m| Some(m.id) != writer && !m.is_silent());
+        let others: Vec<&Member> = others.collect();
+        let turn = self.opinion.turn.checked_rem(others.len());
+        let Some((turn, member)) = turn.and_then(|turn| Some((turn, others.get(turn)?))) else {
+            self.opinion.later(now);
+            return;
+        };
+        let (member, api) = (member.id, member.cfg.api.clone());
+        self.opinion.turn = turn + 1;
+        self.opinion.ask(now, member);
+        let (question, timeout) = (Arc::new(Question::Members(api)), self.rhythm.timeout);
+        self.wishes.push_back(Wish::Ask { member, question, timeout });
     }
 
     pub(super) fn suspended(&mut self, now: Now, gap: Duration) {
@@ -191,6 +286,8 @@ impl Patroni {
             (Topic::Node, Ok(Said::Node(said))) => {
                 let asked = about.asked.take().unwrap_or(now.saturating_sub(answer.took));
                 about.heard(Heard { asked, at: now, answer: *said });
+                self.review(now);
+                self.measure();
             }
             (Topic::Node, Err(why)) => {
                 about.asked = None;
@@ -199,11 +296,42 @@ impl Patroni {
                 if first && self.truth.writer() == Some(member) {
                     self.cadence.changed(now);
                 }
+                self.time_passed(now);
             }
-            (Topic::Settings, Ok(Said::Settings(settings))) => self.learnt(now, settings),
-            _ => {}
+            (Topic::Settings, said) => {
+                self.settings_asked = None;
+                if let Ok(Said::Settings(settings)) = said {
+                    self.learnt(now, settings);
+                    self.review(now);
+                }
+            }
+            (Topic::Members, said) => {
+                let members = match said {
+                    Ok(Said::Members(members)) => Some(members),
+                    Ok(_) | Err(_) => None,
+                };
+                self.opinion.answered(members.as_ref().map(|members| self.named(members)));
+                if let Some(Members { switchover, .. }) = members {
+                    self.switchover = switchover.map(|(at, to)| match to {
+                        Some(to) => format!("{at} to {to}"),
+                        None => at,
+                    });
+                }
+                self.review(now);
+            }
+            (Topic::Node, Ok(_)) => {}
         }
-        self.review(now);
+    }
+
+    fn named(&self, members: &Members) -> Named {
+        match &members.leader {
+            None => Named::Nobody,
+            Some(leader) => self
+                .members
+                .iter()
+                .find(|member| member.is_listed(leader))
+                .map_or(Named::Stranger, |member| Named::Member(member.id)),
+        }
     }
 
     fn learnt(&mut self, now: Now, settings: Settings) {
@@ -215,41 +343,118 @@ impl Patroni {
         }
     }
 
-    pub(super) fn probed(&mut self, now: Now, _member: MemberId, _outcome: &Outcome) {
+    /// How far standbys are behind that were asked together with the primary.
+    fn measure(&mut self) {
+        let writer = self.truth.writer().and_then(|writer| self.get(writer));
+        let Some(Heard { asked, answer, .. }) = writer.and_then(|writer| writer.heard.as_ref())
+        else {
+            return;
+        };
+        let (asked, timeline) = (*asked, answer.timeline);
+        let Some(LogPosition::Writes { location }) = answer.log else { return };
+        self.written.note(asked, location);
+        for member in &mut self.members {
+            let Some(heard) = member.heard.as_ref().filter(|heard| heard.asked == asked) else {
+                continue;
+            };
+            let Some(LogPosition::Replays { replayed, age, .. }) = heard.answer.log else {
+                member.outdated = None;
+                continue;
+            };
+            let old = heard.answer.timeline < timeline;
+            member.outdated = if old { member.outdated.or(Some(asked)) } else { None };
+            let nth = member.lag.map_or(0, |(_, lag)| lag.nth);
+            if member.lag.is_none_or(|(at, _)| at != asked) {
+                let (bytes, time) = self.written.lag(asked, replayed, age);
+                member.lag = Some((asked, Lag { nth: nth + 1, bytes, time }));
+            }
+        }
+    }
+
+    /// How far a member is behind, if that is known.
+    pub(super) fn lag(&self, member: MemberId) -> Option<Lag> {
+        self.get(member)?.lag.map(|(_, lag)| lag)
+    }
+
+    pub(super) fn probed(&mut self, now: Now, member: MemberId, outcome: &Outcome) {
+        let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
+        member.port.answered(now, outcome.verdict == Verdict::Passed);
+        member.suspect = false;
         self.review(now);
     }
 
     /// Makes it look, if what was noticed is not known already.
     pub(super) fn hinted(&mut self, now: Now, member: MemberId, hint: Hint) {
-        let usable =
-            self.standing(member).is_some_and(|standing| standing.admission == Admission::Usable);
-        if usable {
-            self.cadence.hinted(now, hint != Hint::Ended);
-            self.time_passed(now);
+        let usable = |standing: &Standing| standing.admission == Admission::Usable;
+        if !self.standing(member).is_some_and(usable) {
+            return;
         }
+        let serious = hint != Hint::Ended;
+        self.cadence.hinted(now, serious);
+        if let Some(member) = self.members.iter_mut().find(|m| m.id == member) {
+            member.suspect |= serious;
+        }
+        self.time_passed(now);
     }
 
     /// What the claims of all members, taken together, make of each.
     pub(super) fn review(&mut self, now: Now) {
+        self.reviewed = now;
         let claims = self.claims(now);
         self.truth.weigh(now, &claims, self.lease.settings().ttl);
         let standings: Vec<Standing> =
             self.members.iter().map(|member| self.judge(now, member, &claims)).collect();
-        let rise = self.rhythm.rise.get();
-        for (member, standing) in self.members.iter_mut().zip(&standings) {
+        let risen: Vec<bool> = self.members.iter().map(|member| self.has_risen(member)).collect();
+        for ((member, standing), risen) in self.members.iter_mut().zip(&standings).zip(risen) {
             match standing.admission {
-                Admission::Down(_) => member.rising = true,
-                Admission::Usable | Admission::Held(_) if member.good >= rise => {
-                    member.rising = false;
-                }
-                Admission::Usable | Admission::Held(_) => {}
+                // What it has missed is not known until it is asked again.
+                Admission::Down(_) => (member.rising, member.lag) = (true, None),
+                Admission::Usable | Admission::Held(_) => member.rising &= !risen,
             }
         }
         let before = std::mem::replace(&mut self.standings, standings);
         if before != self.standings {
             self.cadence.changed(now);
+            for (n, member) in self.members.iter_mut().enumerate() {
+                if before.get(n) != self.standings.get(n) {
+                    member.standing_since = now;
+                }
+            }
             self.tell_of(&before);
         }
+        let claimants = self.claimants();
+        if claimants.len() > 1 && claimants != self.told_rivals {
+            self.tell(Level::Warn, self.rivalry(&claimants));
+        }
+        self.told_rivals = claimants;
+        let phase = self.phase_now(now, &claims);
+        if phase != self.phase {
+            (self.phase, self.phase_since) = (phase, now);
+        }
+    }
+
+    /// Those that say at this moment that they take writes.
+    fn claimants(&self) -> Vec<MemberId> {
+        let claims = |m: &&Member| !m.is_silent() && m.answer().is_some_and(NodeAnswer::is_writer);
+        self.members.iter().filter(claims).map(|member| member.id).collect()
+    }
+
+    /// What is wrong about several of them.
+    fn rivalry(&self, claimants: &[MemberId]) -> String {
+        let told = claimants.iter().filter_map(|id| self.get(*id)).map(|member| {
+            let timeline = member.answer().and_then(|answer| answer.timeline);
+            let on = timeline.map_or_else(String::new, |on| format!(" (timeline {on})"));
+            format!("{}{on}", member.name())
+        });
+        let told: Vec<String> = told.collect();
+        let used = self.truth.writer().and_then(|writer| self.get(writer));
+        let used = used.map_or("none", Member::name);
+        format!("{} claim to be the primary at the same time; {used} is used", told.join(" and "))
+    }
+
+    /// The same for the status, while it is so.
+    pub(super) fn rivals(&self) -> Option<String> {
+        (self.told_rivals.len() > 1).then(|| self.rivalry(&self.told_rivals))
     }
 
     /// Who claims to take writes, and may still be believed.
@@ -257,9 +462,32 @@ impl Patroni {
         let length = self.lease.length();
         let valid = |member: &Member| {
             let (confirmed, claim) = member.claim.as_ref()?;
-            (now < *confirmed + length).then(|| claim.clone())
+            let believed = now < *confirmed + length || self.kept_until(now, member).is_some();
+            (believed && !self.is_denied(member)).then(|| claim.clone())
         };
         self.members.iter().filter_map(valid).collect()
+    }
+
+    /// The store knows better than a member that is silent.
+    pub(super) fn is_denied(&self, member: &Member) -> bool {
+        let denied = |(confirmed, _): &(Now, _)| self.opinion.denies(member.id, *confirmed);
+        member.silence.is_some() && member.claim.as_ref().is_some_and(denied)
+    }
+
+    /// Until when a primary whose lease is over keeps its sessions on a second opinion.
+    fn kept_until(&self, now: Now, member: &Member) -> Option<Now> {
+        let (confirmed, _) = member.claim.as_ref()?;
+        let end = *confirmed + self.lease.most();
+        let supported = self.opinion.supports(now, member.id)?.min(member.port.is_alive(now)?);
+        let writes = self.truth.writer() == Some(member.id) && member.silence.is_some();
+        (writes && now < end).then(|| supported.min(end))
+    }
+
+    /// The primary is used beyond its lease.
+    pub(super) fn is_kept(&self, now: Now, member: &Member) -> bool {
+        let length = self.lease.length();
+        member.claim.as_ref().is_some_and(|(confirmed, _)| now >= *confirmed + length)
+            && self.truth.writer() == Some(member.id)
     }
 
     pub(super) fn tell(&mut self, level: Level, message: String) {

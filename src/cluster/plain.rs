@@ -30,6 +30,8 @@ pub struct Plain {
 struct Member {
     id: MemberId,
     cfg: PlainMember,
+    /// When it became a member.
+    since: Now,
     /// `None`: it is not checked, and always usable.
     checked: Option<Checked>,
 }
@@ -77,7 +79,7 @@ impl Plain {
                         extra: false,
                         rested: now,
                     });
-                    Member { id: MemberId(nth), cfg: cfg.clone(), checked }
+                    Member { id: MemberId(nth), cfg: cfg.clone(), since: now, checked }
                 }
             };
             self.members.push(member);
@@ -134,6 +136,27 @@ impl Plain {
 
     pub(super) fn standing(&self, member: MemberId) -> Option<Standing> {
         Some(self.members.iter().find(|m| m.id == member)?.standing())
+    }
+
+    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
+        self.members.iter().map(Member::standing)
+    }
+
+    /// Name, address, standing, for how long, and what the last failed check says.
+    pub(super) fn report(
+        &self,
+        now: Now,
+    ) -> impl Iterator<Item = (String, String, Standing, Duration, Option<String>)> {
+        self.members.iter().map(move |member| {
+            let probe = member.checked.as_ref().map(|checked| &checked.probe);
+            let since = probe.map_or(member.since, Probe::since);
+            let said = probe.and_then(|probe| probe.last()).map(|(_, outcome)| outcome);
+            let failed = said.filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
+            let silence = failed.map(|outcome| outcome.detail.clone());
+            let name = member.cfg.name.to_string();
+            let address = member.cfg.address.to_string();
+            (name, address, member.standing(), now.since(since), silence)
+        })
     }
 
     fn checked(&self) -> impl Iterator<Item = &Checked> {

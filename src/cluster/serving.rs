@@ -5,10 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::damping::Damping;
+use super::lag::{Gate, Limit};
+use super::report::told;
 use super::{Cluster, MemberId, Standing};
 use crate::config::checks::{Endpoint, Host, HostName};
 use crate::config::{ClusterConfig, ListenerConfig, MOST_LEASE, OnDown, ServerConfig};
-use crate::pool::{Admission, PoolView, Role, Server, ServerId, Wants, Weight};
+use crate::pool::{
+    Admission, ListenerId, PoolView, Role, Server, ServerId, Wants, Weight, explain,
+};
+use crate::status::{AdmissionStatus, ListenerStatus, ServerStatus};
 use crate::types::Now;
 
 /// How long a server that was taken out of the configuration keeps its sessions, if it is not one
@@ -31,7 +37,7 @@ pub struct Serving {
     closed: Option<Now>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     id: ServerId,
     member: Option<MemberId>,
@@ -39,6 +45,10 @@ struct Known {
     role: Role,
     /// Since when it has been configured no longer.
     left: Option<Now>,
+    gate: Gate,
+    damping: Damping,
+    /// It could be used, and has to wait.
+    waits: bool,
 }
 
 impl Serving {
@@ -88,7 +98,9 @@ impl Serving {
     /// When the next server that was taken out loses its sessions.
     #[must_use]
     pub fn deadline(&self) -> Option<Now> {
-        self.known.values().filter_map(|known| Some(self.parting(known, known.left?))).min()
+        let parting = |known: &Known| Some(self.parting(known, known.left?));
+        let waiting = |known: &Known| known.damping.until().filter(|_| known.waits);
+        self.known.values().flat_map(|known| [parting(known), waiting(known)]).flatten().min()
     }
 
     /// Looks again. The new view, if it is another. `fresh` gives numbers to new servers; `cluster`
@@ -110,7 +122,7 @@ impl Serving {
             wanted.push(((name, address), member, server));
         }
         for (key, member, _) in &wanted {
-            let new = || Known { id: fresh(), member: *member, role: Role::Unknown, left: None };
+            let new = || Known::new(fresh(), *member);
             let known = self.known.entry(key.clone()).or_insert_with(new);
             (known.member, known.left) = (*member, None);
         }
@@ -134,14 +146,20 @@ impl Serving {
         let mut servers = Vec::new();
         for ((name, address), _, cfg) in wanted {
             let Some(known) = self.known.get_mut(&(Arc::clone(&name), address)) else { continue };
-            let Some(standing) = standing(known) else { continue };
+            let (Some(standing), Some((cluster, _))) = (standing(known), cluster) else { continue };
             known.role = standing.role;
+            let mut admission = self.cfg.admission(cfg, &standing);
+            if is_standby(standing.role)
+                && let Some(why) = known.objection(now, cluster, &self.cfg, &admission)
+            {
+                admission = Admission::Held(why);
+            }
             servers.push(Server {
                 id: known.id,
                 name,
                 address,
                 role: standing.role,
-                admission: self.cfg.admission(cfg, &standing),
+                admission,
                 weight: cfg.weight,
                 maxconn: cfg.maxconn,
                 backup: cfg.backup,
@@ -166,13 +184,14 @@ impl Serving {
                 backup: false,
             });
         }
-        let view = PoolView {
+        let mut view = PoolView {
             wants: self.cfg.wants,
             fallback: self.cfg.fallback,
             balance: self.cfg.balance,
             all_backups: self.cfg.all_backups,
             servers,
         };
+        self.excuse(&mut view);
         if self.view.as_deref() == Some(&view) {
             return None;
         }
@@ -181,11 +200,113 @@ impl Serving {
         Some(view)
     }
 
+    /// Where nobody else can be used, those who come and go are better than nobody.
+    fn excuse(&mut self, view: &mut PoolView) {
+        let usable = |s: &Server| s.admission == Admission::Usable && view.admits(s.role);
+        if view.servers.iter().any(usable) {
+            return;
+        }
+        for known in self.known.values_mut().filter(|known| known.waits) {
+            known.waits = false;
+            if let Some(server) = view.servers.iter_mut().find(|server| server.id == known.id) {
+                server.admission = Admission::Usable;
+            }
+        }
+    }
+
+    /// What it looks like now.
+    #[must_use]
+    pub fn status(&self, id: ListenerId, cluster: &str, accepting: bool) -> ListenerStatus {
+        let cfg = &self.cfg;
+        let view = self.view.as_deref();
+        let usable = |s: &&Server| s.admission == Admission::Usable && s.weight.get() > 0;
+        let servers = || view.into_iter().flat_map(|view| &view.servers);
+        let fits = |s: &Server| cfg.wants.fits(s.role);
+        let direct = servers().filter(usable).any(fits);
+        let serves = servers().filter(usable).any(|s| view.is_some_and(|v| v.admits(s.role)));
+        let server = |server: &Server| {
+            let (admission, why) = told(&server.admission);
+            let takes = usable(&server)
+                && if direct { fits(server) } else { view.is_some_and(|v| v.admits(server.role)) };
+            let reason = match admission {
+                AdmissionStatus::Usable if !takes => format!("is {}", server.role),
+                AdmissionStatus::Usable => String::new(),
+                AdmissionStatus::Held | AdmissionStatus::Down => why,
+            };
+            let known = self.known.values().find(|known| known.id == server.id);
+            ServerStatus {
+                id: server.id.0,
+                name: server.name.to_string(),
+                address: server.address,
+                role: server.role.to_string(),
+                admission,
+                takes,
+                reason,
+                falls: known.map_or(0, |known| known.damping.falls()),
+            }
+        };
+        ListenerStatus {
+            id: id.0,
+            name: cfg.name.clone(),
+            binds: cfg.binds.iter().map(|bind| bind.address).collect(),
+            wants: cfg.wants.to_string(),
+            cluster: cluster.to_owned(),
+            accepting,
+            serves,
+            fallen_back: serves && !direct,
+            reason: view.filter(|_| !serves).map(explain).unwrap_or_default(),
+            servers: servers().map(server).collect(),
+        }
+    }
+
     /// When a server that was taken out loses its sessions: one that nobody looks at any more could
     /// cease to be the primary unnoticed.
     fn parting(&self, known: &Known, left: Now) -> Now {
         let unseen = known.member.is_none() && known.role == Role::Primary;
         left + if unseen { MOST_LEASE } else { FAREWELL }
+    }
+}
+
+impl Known {
+    fn new(id: ServerId, member: Option<MemberId>) -> Known {
+        Known {
+            id,
+            member,
+            role: Role::Unknown,
+            left: None,
+            gate: Gate::default(),
+            damping: Damping::default(),
+            waits: false,
+        }
+    }
+
+    /// Why a standby whose admission is otherwise this takes no new sessions of a listener.
+    fn objection(
+        &mut self,
+        now: Now,
+        cluster: &Cluster,
+        cfg: &ListenerConfig,
+        admission: &Admission,
+    ) -> Option<Arc<str>> {
+        let member = self.member?;
+        let late = self.gate.judge(cluster.lag(member), cfg.max_lag);
+        let lacks = cfg.tags.iter().find(|(name, value)| {
+            let has = cluster.tags(member).and_then(|tags| tags.get(name));
+            has.is_none_or(|has| *has != value.to_lowercase())
+        });
+        let usable = *admission == Admission::Usable && !late && lacks.is_none();
+        self.waits = self.damping.observe(now, usable);
+        match (admission, lacks) {
+            (Admission::Held(_) | Admission::Down(_), _) => None,
+            (Admission::Usable, Some((name, value))) => {
+                Some(format!("lacks the tag {name} = {value}").into())
+            }
+            (Admission::Usable, None) if late => {
+                Some(format!("lags by more than {}", Limit(cfg.max_lag)).into())
+            }
+            (Admission::Usable, None) if self.waits => Some("comes and goes, has to wait".into()),
+            (Admission::Usable, None) => None,
+        }
     }
 }
 
@@ -206,6 +327,10 @@ impl ListenerConfig {
             admission => admission.clone(),
         }
     }
+}
+
+fn is_standby(role: Role) -> bool {
+    matches!(role, Role::Sync | Role::Quorum | Role::Async | Role::Replica)
 }
 
 /// Its name, and where sessions go.

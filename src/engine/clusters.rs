@@ -9,9 +9,10 @@ use super::agenda::Agenda;
 use crate::cluster::serving::{Addresses, Serving};
 use crate::cluster::{Cluster, MemberId, Wish};
 use crate::config::checks::HostName;
-use crate::config::{ClusterConfig, Config};
+use crate::config::{ClusterConfig, Config, ListenerConfig};
 use crate::engine::io::{Action, ProbeId};
 use crate::pool::{Hinted, ListenerId, ServerId};
+use crate::status::{ClusterStatus, ListenerStatus};
 use crate::track::outcome::Outcome;
 use crate::track::patroni::{Answer, Topic};
 use crate::types::Now;
@@ -43,6 +44,8 @@ pub(super) struct Clusters {
     addresses: Addresses,
     /// The names whose addresses are kept known.
     names: BTreeSet<HostName>,
+    /// The proxy does not turn.
+    stands_still: bool,
     next_id: u32,
     next_server: u32,
 }
@@ -63,6 +66,8 @@ struct Running {
 struct Listening {
     serving: Serving,
     cluster: ClusterId,
+    /// As the shell has said last.
+    accepting: bool,
 }
 
 /// The source of all `ProbeId`s.
@@ -119,7 +124,7 @@ impl Clusters {
                 }
                 None => {
                     let serving = Serving::new(Arc::clone(cfg));
-                    self.listeners.insert(id, Listening { serving, cluster });
+                    self.listeners.insert(id, Listening { serving, cluster, accepting: false });
                 }
             }
             self.by_listener.insert(cfg.name.clone(), id);
@@ -263,6 +268,38 @@ impl Clusters {
         let Some(running) = self.running.get_mut(&id) else { return };
         running.cluster.hinted(now, member, hinted.hint);
         self.touched(id, ids, out);
+    }
+
+    /// Whether the proxy turns at all.
+    pub(super) fn proxy_turns(&mut self, turns: bool) {
+        self.stands_still = !turns;
+    }
+
+    /// Whether a listener is open at all its addresses.
+    pub(super) fn accepting(&mut self, listener: ListenerId, accepting: bool) {
+        if let Some(listening) = self.listeners.get_mut(&listener) {
+            listening.accepting = accepting;
+        }
+    }
+
+    /// In the order of the configuration.
+    pub(super) fn cluster_status(&self, config: &Config, now: Now) -> Vec<ClusterStatus> {
+        let status = |cfg: &Arc<ClusterConfig>| {
+            let running = self.running.get(self.by_name.get(&cfg.name)?)?;
+            Some(running.cluster.status(&cfg.name, now))
+        };
+        config.clusters.iter().filter_map(status).collect()
+    }
+
+    /// In the order of the configuration.
+    pub(super) fn listener_status(&self, config: &Config) -> Vec<ListenerStatus> {
+        let status = |cfg: &Arc<ListenerConfig>| {
+            let id = *self.by_listener.get(&cfg.name)?;
+            let Listening { serving, cluster, accepting } = self.listeners.get(&id)?;
+            let name = self.running.get(cluster).map_or("", |running| &running.cfg.name);
+            Some(serving.status(id, name, *accepting && !self.stands_still))
+        };
+        config.listeners.iter().filter_map(status).collect()
     }
 
     /// Passes on what a cluster wants, and keeps its place in the agenda.

@@ -154,7 +154,10 @@ impl Engine {
             Input::Hinted(hinted) => {
                 self.clusters.hinted(now, hinted, &mut self.probe_ids, &mut self.out);
             }
-            Input::ProxyTurns(_) | Input::Accepting { .. } => {}
+            Input::ProxyTurns(turns) => self.clusters.proxy_turns(turns),
+            Input::Accepting { listener, accepting } => {
+                self.clusters.accepting(listener, accepting);
+            }
             Input::Reload(config) => {
                 if !self.stopping {
                     self.reconfigure(now, config);

@@ -56,6 +56,8 @@ impl Engine {
                 .collect(),
             static_addresses: self.statics.status(now),
             trackers: self.trackers.status(&self.config.trackers, now),
+            clusters: self.clusters.cluster_status(&self.config, now),
+            listeners: self.clusters.listener_status(&self.config),
             groups: BTreeMap::new(),
             fifos: Vec::new(),
             mail: None,

@@ -10,12 +10,11 @@ use crate::config::checks::Check;
 use crate::config::{TrackRef, TrackedInterface, TrackerConfig, TrackerKey, Weight};
 use crate::engine::Engine;
 use crate::engine::io::{Action, Level, ProbeId, RouterId};
-use crate::status::{Standing, TrackedStatus, TrackerStatus};
+use crate::status::{Standing, TrackedStatus, TrackerStatus, millis};
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::probe::Probe;
 use crate::track::weight::{Effect, Reading};
 use crate::types::Now;
-use crate::vrrp::ledger::millis;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Environment, Fault, Router};
 

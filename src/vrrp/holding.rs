@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use crate::config::VirtualAddress;
 use crate::engine::io::{Action, Applied, Lease, OpError, OpId, Renewal, Want};
-use crate::status::AddressStatus;
+use crate::status::{AddressStatus, millis};
 use crate::types::{Cidr, IfIndex, IfName, Now};
-use crate::vrrp::ledger::millis;
 use crate::vrrp::outbox::Outbox;
 
 /// How often leases are lengthened; the shortest is 2 s.

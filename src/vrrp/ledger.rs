@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::engine::io::Level;
-use crate::status::{Counters, PeerStatus, State, TransitionStatus};
+use crate::status::{Counters, PeerStatus, State, TransitionStatus, millis};
 use crate::types::{Mac, Now, V3Checksum};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::refusal::Refusal;
@@ -244,9 +244,4 @@ impl Ledger {
             })
             .collect()
     }
-}
-
-/// Whole milliseconds, saturating.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::status::{Outlook, Span, Successor};
+use crate::status::{Outlook, Span, Successor, millis};
 use crate::types::{Now, Priority};
 use crate::vrrp::holding::RENEW_EVERY;
-use crate::vrrp::ledger::millis;
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
 use crate::vrrp::timing;
 use crate::wire::vrrp::Claim;

@@ -1,8 +1,7 @@
 //! One router's part of the status.
 
-use crate::status::{MasterStatus, NotifyStatus, RouterStatus, TrackedStatus};
+use crate::status::{MasterStatus, NotifyStatus, RouterStatus, TrackedStatus, millis};
 use crate::types::Now;
-use crate::vrrp::ledger::millis;
 use crate::vrrp::router::{Fault, Followed, Phase, Router};
 
 impl Router {

@@ -99,6 +99,8 @@ fn snapshot() -> Snapshot {
         groups: [].into(),
         fifos: vec![],
         mail: None,
+        clusters: vec![],
+        listeners: vec![],
         unattributed: [("unknown_vrid".to_owned(), 3)].into(),
     }
 }

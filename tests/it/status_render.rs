@@ -182,6 +182,8 @@ pub(crate) fn snapshot() -> Snapshot {
         groups: BTreeMap::new(),
         fifos: vec![],
         mail: None,
+        clusters: vec![],
+        listeners: vec![],
         unattributed: BTreeMap::from([("unknown_vrid".into(), 3)]),
     }
 }

@@ -16,6 +16,7 @@ use vipd::engine::{Action, Engine, Input, KernelView, Level, ProbeId};
 use vipd::pool::{
     Admission, Balance, Fate, Hint, Hinted, ListenerId, PoolView, Server, Wants, Weight, fate,
 };
+use vipd::status::ClusterStatus;
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 use vipd::track::patroni::{Answer, NoAnswer, Question, Topic};
 use vipd::types::Now;
@@ -217,6 +218,12 @@ pub struct Bench {
     pub did: Vec<String>,
     /// What the nodes answer, by their numbers.
     pub nodes: BTreeMap<usize, Says>,
+    /// Whom `GET /cluster` names as the leader; 0 for nobody.
+    pub leader: usize,
+    /// Nodes whose own port does not answer.
+    pub dead_ports: Vec<usize>,
+    /// When the cluster's store was asked.
+    pub store_reads: Vec<Now>,
     /// What `GET /config` says.
     pub settings: Value,
     /// When each node was asked about itself.
@@ -239,6 +246,9 @@ impl Bench {
             logs: Vec::new(),
             did: Vec::new(),
             nodes: BTreeMap::new(),
+            leader: 1,
+            dead_ports: Vec::new(),
+            store_reads: Vec::new(),
             settings: json!({ "ttl": 30, "loop_wait": 10 }),
             rounds: BTreeMap::new(),
         };
@@ -262,6 +272,9 @@ impl Bench {
                 Action::Ask { probe, question, timeout } => {
                     assert_eq!(timeout, TIMEOUT);
                     let n = node_of(&question);
+                    if question.topic() == Topic::Members {
+                        self.store_reads.push(self.now);
+                    }
                     if question.topic() == Topic::Node {
                         self.rounds.entry(n).or_default().push(self.now);
                     }
@@ -323,10 +336,28 @@ impl Bench {
             if self.asked.contains_key(&(Topic::Node, n)) && !silent {
                 self.answer(n, &says);
             }
-            if let Some((probe, question)) = self.asked.remove(&(Topic::Settings, n)) {
-                let says = Says::Json(200, self.settings.clone());
-                let says = if silent { self.nodes[&n].clone() } else { says };
-                self.input(Input::Answered { probe, answer: answer(&question, &says) });
+            let members = match self.leader {
+                0 => json!({ "members": [] }),
+                leader => json!({ "members": [{
+                    "name": format!("node{leader}"), "role": "leader",
+                    "host": format!("10.0.0.{leader}"),
+                    "api_url": format!("http://10.0.0.{leader}:8008/patroni"),
+                }] }),
+            };
+            for (topic, body) in
+                [(Topic::Settings, &self.settings.clone()), (Topic::Members, &members)]
+            {
+                if let Some((probe, question)) = self.asked.remove(&(topic, n)) {
+                    let says = Says::Json(200, body.clone());
+                    let says = if silent { self.nodes[&n].clone() } else { says };
+                    self.input(Input::Answered { probe, answer: answer(&question, &says) });
+                }
+            }
+            let port = format!("10.0.0.{n}:5432");
+            if self.checked.contains_key(&port) {
+                let dead = self.dead_ports.contains(&n);
+                let failed = Verdict::Failed(Cause::TimedOut);
+                self.checked(&port, if dead { failed } else { Verdict::Passed });
             }
         }
     }
@@ -386,6 +417,10 @@ impl Bench {
         let view = &self.views[listener];
         let server = view.servers.iter().find(|server| &*server.name == name);
         server.unwrap_or_else(|| panic!("{name} is not in {view:?}")).clone()
+    }
+
+    pub fn cluster(&self) -> ClusterStatus {
+        self.engine.snapshot(self.now).clusters.remove(0)
     }
 
     /// The servers new connections may go to, by name.

@@ -1,6 +1,9 @@
 //! Clusters and listeners through the engine: what the nodes say, and which view comes of it.
 
 pub mod bench;
+mod lag;
+mod opinion;
+mod phases;
 mod plain;
 mod reload;
 mod roles;

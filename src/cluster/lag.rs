@@ -1,0 +1,207 @@
+//! How far a standby is behind, and when that matters.
+//!
+//! Bytes are the difference between what the primary had written and what the standby had replayed
+//! when both were asked at the same moment. Time is how long ago the primary was where the standby
+//! is, by this host's own record, so neither clocks of other hosts nor a primary that is idle for an
+//! hour make it wrong.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::checks::MaxLag;
+use crate::types::Now;
+
+/// Positions of the primary are remembered at this distance.
+const SPACING: Duration = Duration::from_millis(250);
+/// As many of them: two and a half minutes.
+const MOST: usize = 600;
+/// Good measurements in a row that let a standby return.
+const RETURN: u32 = 2;
+
+/// Where the primary was.
+#[derive(Debug, Default)]
+pub(super) struct Written(VecDeque<(Now, u64)>);
+
+/// How far a standby is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Which measurement of this member it is.
+    pub nth: u64,
+    /// Bytes of write-ahead log not replayed.
+    pub bytes: u64,
+    /// For how long; `None`: for longer than is remembered, and the standby does not know either.
+    pub time: Option<Duration>,
+}
+
+impl Written {
+    /// The primary was there.
+    pub(super) fn note(&mut self, now: Now, location: u64) {
+        if self.0.back().is_some_and(|(_, last)| *last > location) {
+            // Another history.
+            self.0.clear();
+        }
+        let before = self.0.len().checked_sub(2).and_then(|place| self.0.get(place));
+        if before.is_some_and(|(at, _)| now.since(*at) < SPACING) {
+            self.0.pop_back();
+        }
+        if self.0.len() >= MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, location));
+    }
+
+    /// How far behind somebody is who has replayed up to `replayed`, and whose last transaction is
+    /// as old as it says.
+    pub(super) fn lag(
+        &self,
+        now: Now,
+        replayed: u64,
+        age: Option<Duration>,
+    ) -> (u64, Option<Duration>) {
+        let Some((_, location)) = self.0.back() else { return (0, None) };
+        let bytes = location.saturating_sub(replayed);
+        let Some(passed) = self.0.iter().position(|(_, location)| *location > replayed) else {
+            return (bytes, Some(Duration::ZERO));
+        };
+        let ago = self.0.get(passed).map(|(at, _)| now.since(*at)).filter(|_| passed > 0);
+        let time = match (ago, age) {
+            (Some(ago), Some(age)) => Some(ago.min(age)),
+            (ago, age) => ago.or(age),
+        };
+        (bytes, time)
+    }
+}
+
+/// Whether a standby lags too much for one listener: it leaves at the limit, and returns when it is
+/// well below it more than once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gate {
+    shut: bool,
+    /// Good measurements in a row since it shut.
+    good: u32,
+    seen: Option<u64>,
+}
+
+impl Gate {
+    /// Whether it is shut, after `lag`; one that is not known changes nothing.
+    pub(super) fn judge(&mut self, lag: Option<Lag>, most: MaxLag) -> bool {
+        if most == MaxLag::default() {
+            *self = Gate::default();
+            return false;
+        }
+        let Some(lag) = lag.filter(|lag| self.seen != Some(lag.nth)) else { return self.shut };
+        self.seen = Some(lag.nth);
+        if exceeds(lag, most, 10) {
+            (self.shut, self.good) = (true, 0);
+        } else if self.shut {
+            self.good = if exceeds(lag, most, 8) { 0 } else { self.good + 1 };
+            self.shut = self.good < RETURN;
+        }
+        self.shut
+    }
+}
+
+/// Whether a lag is more than so many tenths of the limit.
+fn exceeds(lag: Lag, most: MaxLag, tenths: u32) -> bool {
+    let bytes = most.bytes.is_some_and(|most| lag.bytes > most / 10 * u64::from(tenths));
+    let limit = |most: Duration| most / 10 * tenths;
+    let behind = lag.bytes > 0;
+    bytes || most.time.is_some_and(|most| behind && lag.time.is_none_or(|t| t > limit(most)))
+}
+
+/// The limit in words, for those who are beyond it.
+pub(super) struct Limit(pub(super) MaxLag);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.bytes, self.0.time) {
+            (Some(bytes), Some(time)) => write!(f, "{} or {time:?}", size(bytes)),
+            (Some(bytes), None) => f.write_str(&size(bytes)),
+            (None, Some(time)) => write!(f, "{time:?}"),
+            (None, None) => f.write_str("any"),
+        }
+    }
+}
+
+/// Bytes in the units of vipd.toml.
+fn size(bytes: u64) -> String {
+    let units = [(1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB")];
+    let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{bytes} bytes"), |(unit, name)| format!("{} {name}", bytes / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    fn at(seconds: u64) -> Now {
+        Now::from_start(Duration::from_secs(seconds))
+    }
+
+    fn secs(s: u64) -> Option<Duration> {
+        Some(Duration::from_secs(s))
+    }
+
+    #[test]
+    fn time_is_since_the_primary_was_there() {
+        let mut written = Written::default();
+        for second in 0..20 {
+            written.note(at(second), 100 * (second + 1));
+        }
+        assert_eq!(written.lag(at(19), 2000, None), (0, secs(0)));
+        assert_eq!(written.lag(at(19), 1500, None), (500, secs(4)));
+        assert_eq!(written.lag(at(19), 1500, secs(3)), (500, secs(3)));
+        // From before the record began only the standby itself can tell.
+        assert_eq!(written.lag(at(19), 50, None), (1950, None));
+        assert_eq!(written.lag(at(19), 50, secs(70)), (1950, secs(70)));
+    }
+
+    #[test]
+    fn an_idle_primary_makes_nobody_late() {
+        let mut written = Written::default();
+        for second in 0..3600 {
+            written.note(at(second), 500);
+        }
+        assert_eq!(written.lag(at(3599), 500, secs(3600)), (0, secs(0)));
+        written.note(at(3600), 700);
+        assert_eq!(written.lag(at(3600), 500, secs(3601)), (200, secs(0)));
+    }
+
+    #[test]
+    fn the_record_is_bounded_whatever_the_pace() {
+        let mut written = Written::default();
+        for tick in 0..100_000_u64 {
+            written.note(Now::from_start(Duration::from_millis(tick * 10)), tick);
+        }
+        assert_eq!(written.0.len(), MOST);
+        let (first, last) = (written.0.front().unwrap().0, written.0.back().unwrap().0);
+        assert!(last.since(first) > Duration::from_secs(140), "{:?}", last.since(first));
+    }
+
+    #[test]
+    fn the_gate_shuts_at_the_limit_and_opens_well_below_it() {
+        let most = MaxLag { bytes: Some(10 * MB), time: None };
+        let mut gate = Gate::default();
+        let mut nth = 0;
+        let mut judge = |bytes| {
+            nth += 1;
+            gate.judge(Some(Lag { nth, bytes, time: None }), most)
+        };
+        assert!(!judge(10 * MB));
+        assert!(judge(10 * MB + 10));
+        assert!(judge(9 * MB));
+        assert!(judge(8 * MB));
+        assert!(judge(9 * MB), "not twice in a row");
+        assert!(judge(8 * MB));
+        assert!(!judge(7 * MB));
+        assert!(!judge(9 * MB));
+        // The same measurement again is no further one.
+        assert!(judge(11 * MB));
+        let again = Some(Lag { nth: nth + 1, bytes: MB, time: None });
+        assert!(gate.judge(again, most) && gate.judge(again, most));
+        assert!(gate.judge(None, most));
+    }
+}

@@ -1,0 +1,132 @@
+//! A second opinion on a primary whose Patroni alone is silent.
+//!
+//! Two things together speak for it: its SQL port answers, and another member has just read from the
+//! cluster's store that it holds the leader lock. Then its sessions may stay beyond the lease, but
+//! never for longer than another primary takes to come into being. Against it speaks a store that
+//! names another leader, or none: that ends them at once.
+
+use std::time::Duration;
+
+use super::MemberId;
+use crate::types::Now;
+
+/// From one question to the next: each costs a read of the cluster's store.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long an opinion is worth something.
+const FRESH: Duration = Duration::from_millis(2500);
+
+/// Whom the store names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// This member.
+    Member(MemberId),
+    /// Nobody.
+    Nobody,
+    /// Somebody who is no member as far as we know.
+    Stranger,
+}
+
+/// What the store said last, and about whom it is asked.
+#[derive(Debug)]
+pub(super) struct Opinion {
+    /// When it was asked for what it said last.
+    said: Option<(Now, Named)>,
+    /// Who is being asked, since when.
+    pub(super) asking: Option<(MemberId, Now)>,
+    /// When it may be asked again.
+    next: Now,
+    /// Whose turn it is.
+    pub(super) turn: usize,
+}
+
+impl Opinion {
+    pub(super) fn new(now: Now) -> Opinion {
+        Opinion { said: None, asking: None, next: now, turn: 0 }
+    }
+
+    /// When it may be asked for again.
+    pub(super) fn next(&self) -> Option<Now> {
+        self.asking.is_none().then_some(self.next)
+    }
+
+    /// This member is asked now.
+    pub(super) fn ask(&mut self, now: Now, whom: MemberId) {
+        (self.asking, self.next) = (Some((whom, now)), now + EVERY);
+    }
+
+    /// It said so, or nothing.
+    pub(super) fn answered(&mut self, named: Option<Named>) {
+        let Some((_, asked)) = self.asking.take() else { return };
+        if let Some(named) = named {
+            self.said = Some((asked, named));
+        }
+    }
+
+    /// Nobody can be asked at the moment.
+    pub(super) fn later(&mut self, now: Now) {
+        self.next = now + EVERY;
+    }
+
+    /// Whether the store named `member` a moment ago, and until when that counts.
+    pub(super) fn supports(&self, now: Now, member: MemberId) -> Option<Now> {
+        let (asked, named) = self.said?;
+        let until = asked + FRESH;
+        (named == Named::Member(member) && now < until).then_some(until)
+    }
+
+    /// Whether the store named somebody else, or nobody, after `confirmed`.
+    pub(super) fn denies(&self, member: MemberId, confirmed: Now) -> bool {
+        match self.said {
+            Some((asked, Named::Member(named))) => asked > confirmed && named != member,
+            Some((asked, Named::Nobody)) => asked > confirmed,
+            Some((_, Named::Stranger)) | None => false,
+        }
+    }
+}
+
+/// What a server's own port says, apart from its Patroni.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Port {
+    /// Asked since then.
+    pub(super) asked: Option<Now>,
+    /// When it was asked for what it answered last, and whether that was well.
+    last: Option<(Now, bool)>,
+    /// Failures in a row.
+    failures: u32,
+}
+
+/// Failures in a row that make a port dead.
+const DEAD: u32 = 2;
+
+impl Port {
+    /// When it is asked next, if it is of interest.
+    pub(super) fn next(&self, now: Now) -> Option<Now> {
+        if self.asked.is_some() {
+            return None;
+        }
+        Some(self.last.map_or(now, |(at, _)| at + EVERY))
+    }
+
+    pub(super) fn answered(&mut self, now: Now, well: bool) {
+        let asked = self.asked.take().unwrap_or(now);
+        self.last = Some((asked, well));
+        self.failures = if well { 0 } else { self.failures.saturating_add(1) };
+    }
+
+    /// It failed when it was last asked.
+    pub(super) fn fails(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// It fails again and again.
+    pub(super) fn is_dead(&self) -> bool {
+        self.failures >= DEAD
+    }
+
+    /// Whether it answered well a moment ago, and until when that counts.
+    pub(super) fn is_alive(&self, now: Now) -> Option<Now> {
+        let (asked, well) = self.last?;
+        let until = asked + FRESH;
+        (well && now < until).then_some(until)
+    }
+}

@@ -1,0 +1,86 @@
+//! The state of a cluster as a whole, in a phrase.
+
+use super::member::{Finding, Member};
+use super::patroni::Patroni;
+use super::truth::Claim;
+use crate::status::Phase;
+use crate::track::patroni::NodeState;
+use crate::types::Now;
+
+impl Patroni {
+    pub(super) fn phase_now(&self, now: Now, claims: &[Claim]) -> (Phase, String) {
+        if let Some(writer) = self.truth.writer().and_then(|writer| self.get(writer)) {
+            return self.phase_with(now, writer);
+        }
+        let speaking = || self.members.iter().filter(|member| !member.is_silent());
+        if speaking().next().is_none() {
+            let tried = self.members.iter().any(|member| member.silence.is_some());
+            return match tried {
+                true => (Phase::Silent, "no member answers".to_owned()),
+                false => (Phase::Unknown, "no member has answered yet".to_owned()),
+            };
+        }
+        if let [first, .., last] = claims {
+            let name = |claim: &Claim| self.get(claim.member).map_or("", Member::name);
+            let text = format!(
+                "{} and {} claim to be the primary with equal right: neither is used",
+                name(first),
+                name(last)
+            );
+            return (Phase::Rivals, text);
+        }
+        for member in speaking() {
+            let (name, locked) = (member.name(), member.answer().is_some_and(|a| a.holds_lock));
+            match member.finding() {
+                Finding::Promoting => {
+                    let text = format!("{name} holds the leader lock and is being promoted");
+                    return (Phase::Promoting, text);
+                }
+                Finding::Halted(state @ (NodeState::Stopping | NodeState::Stopped)) => {
+                    return (Phase::Stopping, format!("{name}, the primary, is {state}"));
+                }
+                Finding::Halted(state) if locked => {
+                    let text = format!("{name} holds the leader lock, its PostgreSQL is {state}");
+                    return (Phase::CrashRestart, text);
+                }
+                Finding::StandbyLeader => {
+                    let text = format!("a standby cluster: its leader {name} takes no writes");
+                    return (Phase::StandbyCluster, text);
+                }
+                _ => {}
+            }
+        }
+        let stale = self.lease.settings().loop_wait * 2;
+        let seen = |member: &Member| member.answer().and_then(|answer| answer.store_seen);
+        if speaking().all(|member| seen(member).is_some_and(|age| age > stale)) {
+            let text = "nobody takes writes: the members cannot reach the cluster's store";
+            return (Phase::StoreOutage, text.to_owned());
+        }
+        if speaking().any(|member| member.answer().is_some_and(|answer| answer.unlocked)) {
+            return (Phase::Unlocked, "nobody holds the leader lock".to_owned());
+        }
+        (Phase::Leaderless, "no member leads".to_owned())
+    }
+
+    fn phase_with(&self, now: Now, writer: &Member) -> (Phase, String) {
+        let name = writer.name();
+        if self.is_kept(now, writer) {
+            let text = format!(
+                "the Patroni of {name}, the primary, does not answer; the cluster's store still \
+                 names it and its port answers, so its sessions stay"
+            );
+            return (Phase::SecondOpinion, text);
+        }
+        if writer.silence.is_some() {
+            let text = format!("the Patroni of {name}, the primary, does not answer");
+            return (Phase::ApiSilent, text);
+        }
+        if writer.finding() == Finding::Unsure {
+            let text = format!("the Patroni of {name}, the primary, cannot ask its PostgreSQL");
+            return (Phase::Unsure, text);
+        }
+        let timeline = writer.answer().and_then(|answer| answer.timeline);
+        let on = timeline.map_or_else(String::new, |timeline| format!(", timeline {timeline}"));
+        (Phase::Primary, format!("{name} is the primary{on}"))
+    }
+}

@@ -1,0 +1,180 @@
+//! Clusters and the listeners they serve. Ages and delays are in milliseconds.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One cluster, as it looks from here.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The user's name for it.
+    pub name: String,
+    /// The state of the whole.
+    pub phase: Phase,
+    /// The same in words, with names.
+    pub summary: String,
+    /// For how long.
+    pub phase_age_ms: u64,
+    /// The member that takes writes.
+    pub primary: Option<String>,
+    /// How long a primary is used without confirming that it is one; `None` without Patroni.
+    pub lease_ms: Option<u64>,
+    /// What is left of it.
+    pub lease_left_ms: Option<u64>,
+    /// Automatic failover is off (`patronictl pause`).
+    pub paused: bool,
+    /// The cluster's store is out of reach, and the primary goes on because all members agree.
+    pub failsafe: bool,
+    /// A planned switchover: when, and to whom.
+    pub switchover: Option<String>,
+    /// The members are asked in quick succession because something happened.
+    pub fast: bool,
+    /// What an operator should know or do, in sentences.
+    pub hints: Vec<String>,
+    /// The members, in the order of the configuration.
+    pub members: Vec<MemberStatus>,
+}
+
+/// The state of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nobody has answered yet.
+    Unknown,
+    /// Servers without roles: each for itself.
+    Plain,
+    /// One member takes writes.
+    Primary,
+    /// The primary's Patroni does not answer; it is used until its lease ends.
+    ApiSilent,
+    /// The lease is over, but its SQL port answers and the cluster's store names it: its sessions
+    /// stay for a while.
+    SecondOpinion,
+    /// The primary's Patroni cannot ask its PostgreSQL.
+    Unsure,
+    /// A member holds the leader lock and is a standby still.
+    Promoting,
+    /// The holder of the leader lock is stopping its PostgreSQL.
+    Stopping,
+    /// The holder of the leader lock has no running PostgreSQL: it restarts after a crash.
+    CrashRestart,
+    /// Members claim to be the primary with equal right; none is used.
+    Rivals,
+    /// Nobody holds the leader lock.
+    Unlocked,
+    /// Nobody takes writes, and the members cannot reach the cluster's store.
+    StoreOutage,
+    /// A standby cluster: its leader takes no writes.
+    StandbyCluster,
+    /// Members answer, and none of them leads.
+    Leaderless,
+    /// No member answers.
+    Silent,
+}
+
+/// One member of a cluster.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// The user's name for it.
+    pub name: String,
+    /// Where it listens.
+    pub address: String,
+    /// Its Patroni's REST API.
+    pub api: Option<String>,
+    /// What it is, in words.
+    pub role: String,
+    /// What its Patroni says of PostgreSQL.
+    pub state: Option<String>,
+    /// Whether its Patroni holds the leader lock.
+    pub holds_lock: Option<bool>,
+    /// The timeline it is on.
+    pub timeline: Option<u64>,
+    /// Whether it may be used at all.
+    pub admission: AdmissionStatus,
+    /// Why not.
+    pub reason: String,
+    /// For how long it has been so.
+    pub since_ms: u64,
+    /// Bytes of write-ahead log it has not replayed.
+    pub lag_bytes: Option<u64>,
+    /// For how long it has been behind.
+    pub lag_ms: Option<u64>,
+    /// Since its last answer.
+    pub answer_age_ms: Option<u64>,
+    /// Why the questions after that were not answered.
+    pub silence: Option<String>,
+    /// Patroni's version.
+    pub version: Option<String>,
+    /// Particulars worth knowing: "in archive recovery", "noloadbalance".
+    pub notes: Vec<String>,
+}
+
+/// Whether a server takes sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdmissionStatus {
+    /// It does.
+    Usable,
+    /// No new ones; those it has go on.
+    Held,
+    /// None; those it has are ended.
+    Down,
+}
+
+impl fmt::Display for AdmissionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            AdmissionStatus::Usable => "usable",
+            AdmissionStatus::Held => "held",
+            AdmissionStatus::Down => "down",
+        })
+    }
+}
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// Its number; survives reloads.
+    pub id: u32,
+    /// The user's name for it.
+    pub name: String,
+    /// Where it listens.
+    pub binds: Vec<SocketAddr>,
+    /// What its clients need: "primary", "replica".
+    pub wants: String,
+    /// The cluster its servers belong to.
+    pub cluster: String,
+    /// It accepts connections at all its addresses, as far as the shell has said.
+    pub accepting: bool,
+    /// Whether a new connection gets a server now.
+    pub serves: bool,
+    /// It does because clients that only read are given the primary.
+    pub fallen_back: bool,
+    /// Why nobody can be used; empty if somebody can.
+    pub reason: String,
+    /// Its servers, in the order of the configuration; then those that have left it.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// One server of a listener.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Its number; survives reloads.
+    pub id: u32,
+    /// The member's name.
+    pub name: String,
+    /// Where sessions go.
+    pub address: SocketAddr,
+    /// What it is, in words.
+    pub role: String,
+    /// Whether it takes sessions.
+    pub admission: AdmissionStatus,
+    /// New connections may go to it now.
+    pub takes: bool,
+    /// Why not: "is a replica", "lags by more than 16 MB".
+    pub reason: String,
+    /// How often it has ceased to be usable lately.
+    pub falls: u32,
+}

@@ -1,0 +1,109 @@
+//! A primary whose Patroni alone is silent.
+
+use vipd::pool::{Fate, Hint};
+use vipd::status::Phase;
+use vipd::track::outcome::Cause;
+
+use super::bench::*;
+
+/// pg-1, whose Patroni is silent from a known moment on.
+fn frozen() -> Bench {
+    let mut bench = Bench::settled();
+    bench.run_for(INTERVAL);
+    let confirmed = *bench.rounds[&1].last().unwrap();
+    bench.nodes.insert(1, silent());
+    bench.store_reads.clear();
+    let gone = bench.now.since(confirmed);
+    bench.run_for(secs(8) - ms(1) - gone);
+    bench
+}
+
+#[test]
+fn sessions_stay_while_the_store_names_it_and_its_port_answers() {
+    let mut bench = frozen();
+    assert_eq!(bench.usable("writers"), ["pg-1"]);
+    assert_eq!(bench.cluster().phase, Phase::ApiSilent);
+    bench.run_for(ms(2));
+    assert!(bench.usable("writers").is_empty(), "no new sessions");
+    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.cluster().phase, Phase::SecondOpinion);
+    // Until another primary could exist: ttl less loop_wait and a reserve.
+    bench.run_for(secs(10) - ms(3));
+    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    bench.run_for(ms(3));
+    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    let reads = bench.store_reads.len();
+    assert!((16..=19).contains(&reads), "the store was read {reads} times in 18 s");
+}
+
+#[test]
+fn they_end_with_the_lease_if_its_port_does_not_answer() {
+    let mut bench = Bench::settled();
+    bench.dead_ports.push(1);
+    let confirmed = *bench.rounds[&1].last().unwrap();
+    bench.nodes.insert(1, silent());
+    bench.run_for(secs(8) - bench.now.since(confirmed) - ms(1));
+    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    let why = "held: does not answer where its clients connect";
+    assert_eq!(bench.why("writers", "pg-1"), why);
+    bench.run_for(ms(2));
+    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+}
+
+#[test]
+fn they_end_at_once_when_the_store_names_another_or_nobody() {
+    for leader in [0, 2] {
+        let mut bench = frozen();
+        bench.run_for(secs(2));
+        assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+        bench.leader = leader;
+        bench.run_for(secs(1));
+        assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)), "{leader}");
+        let why = "down: does not answer, and does not hold the leader lock any more";
+        assert_eq!(bench.why("writers", "pg-1"), why);
+    }
+    // Even before the lease ends.
+    let mut bench = Bench::settled();
+    bench.nodes.insert(1, Says::Nothing(Cause::Refused));
+    bench.leader = 3;
+    bench.run_for(secs(2));
+    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+}
+
+#[test]
+fn they_end_when_nobody_can_be_asked_for_an_opinion_any_more() {
+    let mut bench = frozen();
+    bench.run_for(secs(2));
+    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    bench.nodes.extend([(2, silent()), (3, silent())]);
+    bench.run_for(secs(4));
+    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+}
+
+#[test]
+fn a_silent_standby_whose_port_answers_keeps_its_sessions() {
+    let mut bench = Bench::settled();
+    bench.nodes.insert(3, silent());
+    bench.run_for(SILENCE + INTERVAL + TIMEOUT);
+    assert_eq!(bench.usable("readers"), ["pg-2"]);
+    assert_eq!(bench.fate("readers", "pg-3"), Fate::Keep);
+    bench.dead_ports.push(3);
+    bench.run_for(secs(3));
+    assert!(matches!(bench.fate("readers", "pg-3"), Fate::End(_)));
+}
+
+/// The postmaster hangs: Patroni's own connection works, nobody else gets one.
+#[test]
+fn a_port_that_does_not_answer_gets_no_new_sessions_whatever_patroni_says() {
+    let mut bench = Bench::settled();
+    bench.dead_ports.push(1);
+    bench.hint("writers", "pg-1", Hint::Unreachable);
+    bench.run_for(secs(2));
+    assert!(bench.usable("writers").is_empty());
+    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    let hints = bench.cluster().hints;
+    assert!(hints[0].starts_with("Patroni says that PostgreSQL of pg-1 runs, but "), "{hints:?}");
+    bench.dead_ports.clear();
+    bench.run_for(secs(2));
+    assert_eq!(bench.usable("writers"), ["pg-1"]);
+}
