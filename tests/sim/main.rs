@@ -11,6 +11,7 @@
 )]
 
 mod checks;
+mod clusters;
 mod faults;
 mod follower;
 mod groups;
@@ -18,6 +19,7 @@ mod kernel;
 mod laws;
 mod network;
 mod node;
+mod patroni;
 mod rng;
 mod world;
 
@@ -65,6 +67,19 @@ fn under_any_fate(seeds: u64, build: fn(u64) -> World) {
             });
         }
     });
+}
+
+/// What holds of the listeners of a Patroni cluster under any fate.
+#[test]
+fn writers_find_the_primary_and_nobody_else_under_any_fate() {
+    let rounds = from_env("VIPD_SIM_STEPS").map_or(4, |steps| steps.div_ceil(500));
+    let seeds = match from_env("VIPD_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..from_env("VIPD_SIM_SEEDS").unwrap_or(SEEDS) / 8,
+    };
+    for seed in seeds {
+        eprintln_on_panic(seed, || clusters::fate_of_clusters(seed, rounds));
+    }
 }
 
 /// Names the seed even where the panic comes from inside the engine.
