@@ -1,6 +1,7 @@
 //! `vipd demo`: two load balancers fail over before the user's eyes, in namespaces of this process.
 
 mod acts;
+mod database;
 mod keep;
 mod screen;
 mod stage;
@@ -34,7 +35,9 @@ Watch two load balancers fail over, and what their client notices
 
 Makes two hosts and a client out of network namespaces, runs this vipd on both hosts with an \
 everyday keepalived.conf, pings the virtual address every 2 ms and then kills, revives and stops \
-the master. It shows who is master when, measures every outage, and takes about 20 seconds. \
+the master. Behind them stands something that looks like a database run by Patroni: its primary \
+dies, and clients with rows to write wait for the next. It shows who is master when, measures every \
+outage, and takes about 25 seconds. \
 Nothing outside these namespaces is touched, and nothing is left behind.
 
 Needs root, or a system on which users may make user namespaces. The exit status is 0 only if \
@@ -165,7 +168,8 @@ fn acts(show: &mut Show<'_>, keep: bool) -> Result<(), End> {
         show.screen.quote(&status)?;
     }
     outcomes.push(show.stop()?);
-    summarise(&outcomes, show.screen, keep)?;
+    let writers = show.primary_dies()?;
+    summarise(&outcomes, &writers, show.screen, keep)?;
     if keep { show.reset() } else { Ok(()) }
 }
 
@@ -174,8 +178,9 @@ fn introduce(stage: &Stage, screen: &mut Screen, privileged: bool) -> io::Result
     let [one, two, client] = stage.names();
     screen.say(&format!(
         "Two load balancers, {one} ({}) and {two} ({}), share the virtual\n\
-         address {VIP}. A {client} pings it every 2 ms. Both run vipd with this\n\
-         keepalived.conf; {two} has \"state BACKUP\" and \"priority {}\".\n",
+         address {VIP}. A {client} pings it every 2 ms. Both run vipd with a\n\
+         haproxy.cfg, which act 5 shows, and this keepalived.conf; {two} has\n\
+         \"state BACKUP\" and \"priority {}\".\n",
         first.address, second.address, second.priority
     ))?;
     for line in first.keepalived_conf().lines() {
@@ -193,7 +198,12 @@ fn introduce(stage: &Stage, screen: &mut Screen, privileged: bool) -> io::Result
     }
 }
 
-fn summarise(outcomes: &[Outcome], screen: &mut Screen, keep: bool) -> io::Result<()> {
+fn summarise(
+    outcomes: &[Outcome],
+    writers: &str,
+    screen: &mut Screen,
+    keep: bool,
+) -> io::Result<()> {
     screen.heading("What the client noticed")?;
     screen.remark(&format!(
         "     {:<20}{:<13}{:>8}{:>13}   {}",
@@ -206,6 +216,7 @@ fn summarise(outcomes: &[Outcome], screen: &mut Screen, keep: bool) -> io::Resul
         screen
             .say(&format!("  {number}. {title:<20}{holder:<13}{outage:>8}{lost:>13}   {waits}"))?;
     }
+    screen.say(&format!("  5. {writers}"))?;
     if keep {
         return Ok(());
     }

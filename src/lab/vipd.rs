@@ -30,7 +30,17 @@ impl Vipd {
     /// # Errors
     /// [`Error::Kernel`] if the file cannot be written or the program cannot be run.
     pub fn start(node: &Node, binary: &Path, file_name: &str, config: &str) -> Result<Vipd> {
-        let config = node.write_file(file_name, config)?;
+        Vipd::start_with(node, binary, &[(file_name, config)])
+    }
+
+    /// The same with several files, each by its name, which make one configuration. The first is
+    /// what [`Vipd::reload`] replaces.
+    ///
+    /// # Errors
+    /// As of [`Vipd::start`].
+    pub fn start_with(node: &Node, binary: &Path, files: &[(&str, &str)]) -> Result<Vipd> {
+        let write = |(name, text): &(&str, &str)| node.write_file(name, text);
+        let files = files.iter().map(write).collect::<Result<Vec<_>>>()?;
         let run_dir = node.directory()?.join("run");
         std::fs::create_dir_all(&run_dir).map_err(|source| Error::Kernel {
             place: node.name().to_owned(),
@@ -38,8 +48,12 @@ impl Vipd {
             source,
         })?;
         let mut command = Command::new(binary);
-        command.arg("run").arg("--config").arg(&config).arg("--run-dir").arg(&run_dir);
+        command.arg("run").arg("--run-dir").arg(&run_dir);
+        for file in &files {
+            command.arg("--config").arg(file);
+        }
         let process = node.spawn(command)?;
+        let config = files.into_iter().next().unwrap_or_default();
         Ok(Vipd { binary: binary.to_owned(), run_dir, config, process })
     }
 

@@ -155,6 +155,31 @@ impl Writer {
     }
 }
 
+/// Runs a statement that takes a minute on `target`, from `node`, and cancels it there as libpq does;
+/// returns what the server said to it.
+///
+/// # Errors
+/// [`Error::Kernel`](super::Error::Kernel) if there is no session, or no answer within `patience`.
+pub fn cancel_on(node: &Node, target: SocketAddr, patience: Duration) -> Result<Cause> {
+    const CODE: i32 = 80_877_102;
+    let cancelled = move || {
+        let mut session = Session::open(target, patience).map_err(io::Error::other)?;
+        session.send(Some(b'Q'), &[b"select pg_sleep(60)", &[0]])?;
+        thread::sleep(PAUSE * 20);
+        let key = session.key.clone();
+        let mut request = TcpStream::connect_timeout(&target, patience)?;
+        request.write_all(&[&16_i32.to_be_bytes()[..], &CODE.to_be_bytes(), &key].concat())?;
+        request.set_read_timeout(Some(patience))?;
+        // Its end says that the server has seen it.
+        request.read_to_end(&mut Vec::new())?;
+        match session.answer() {
+            Err(cause) => Ok(cause),
+            Ok(_) => Err(io::Error::other("the statement ended by itself")),
+        }
+    };
+    node.inside(format!("cancel a statement on {target}"), cancelled)
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
@@ -211,6 +236,8 @@ impl fmt::Display for Cause {
         }
     }
 }
+
+impl std::error::Error for Cause {}
 
 impl From<io::Error> for Cause {
     fn from(error: io::Error) -> Cause {
@@ -277,7 +304,11 @@ impl Client {
 }
 
 /// A connection to a server that trusts everybody: PostgreSQL's protocol 3.0, simple queries only.
-struct Session(BufReader<TcpStream>);
+struct Session {
+    stream: BufReader<TcpStream>,
+    /// What a cancel request has to name.
+    key: Vec<u8>,
+}
 
 impl Session {
     fn open(target: SocketAddr, patience: Duration) -> std::result::Result<Session, Cause> {
@@ -287,7 +318,7 @@ impl Session {
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
-        let mut session = Session(BufReader::new(stream));
+        let mut session = Session { stream: BufReader::new(stream), key: Vec::new() };
         session.send(None, &[&VERSION.to_be_bytes(), USER])?;
         session.answer()?;
         Ok(session)
@@ -310,7 +341,7 @@ impl Session {
         let length = i32::try_from(length).map_err(io::Error::other)?;
         let mut message: Vec<u8> = kind.into_iter().chain(length.to_be_bytes()).collect();
         parts.iter().for_each(|part| message.extend_from_slice(part));
-        self.0.get_mut().write_all(&message)
+        self.stream.get_mut().write_all(&message)
     }
 
     /// Reads until the server is ready for the next statement.
@@ -330,6 +361,7 @@ impl Session {
             match kind {
                 b'Z' => return complaint.map_or(Ok(value), Err),
                 b'E' => complaint = Some(complaint_in(&body)),
+                b'K' => self.key = body,
                 b'D' => value = first_value(&body).unwrap_or_default(),
                 // 0 is "authenticated"; anything else asks for a password.
                 b'R' if body != [0; 4] => return Err(io::Error::other("no trust").into()),
@@ -340,12 +372,12 @@ impl Session {
 
     fn message(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let mut head = [0; 5];
-        self.0.read_exact(&mut head)?;
+        self.stream.read_exact(&mut head)?;
         let [kind, length @ ..] = head;
         let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or_default();
         let length = length.checked_sub(4).filter(|length| *length <= LONGEST);
         let mut body = vec![0; length.ok_or(io::ErrorKind::InvalidData)?];
-        self.0.read_exact(&mut body)?;
+        self.stream.read_exact(&mut body)?;
         Ok((kind, body))
     }
 }

@@ -22,8 +22,13 @@ const WHOLE_DEMO: Duration = Duration::from_secs(60);
 
 const NOBODY: u32 = 65534;
 
-const ACTS: [&str; 4] =
-    ["1. Both daemons start", "2. lb-01 dies", "3. lb-01 boots again", "4. lb-01 is stopped"];
+const ACTS: [&str; 5] = [
+    "1. Both daemons start",
+    "2. lb-01 dies",
+    "3. lb-01 boots again",
+    "4. lb-01 is stopped",
+    "5. pg-01, the database's primary, dies",
+];
 
 #[test]
 fn on_a_terminal_the_rows_are_redrawn_within_80_columns() {
@@ -45,6 +50,10 @@ fn on_a_terminal_the_rows_are_redrawn_within_80_columns() {
     assert!(last("  lb-01").contains("━x") && last("  lb-01").ends_with("down"), "{act}");
     assert!(last("  lb-02").contains("─━") && last("  lb-02").ends_with("MASTER"), "{act}");
     assert!(last("  client").contains("·····"), "{act}");
+    // In act 5 the writers have a row of their own, with a gap.
+    let act = &shown[shown.find(ACTS[4]).unwrap()..shown.find("What the client noticed").unwrap()];
+    let last = act.lines().rfind(|line| line.starts_with("  writers")).unwrap();
+    assert!(last.contains("━····") && last.ends_with("pg-02"), "{act}");
     run.left_nothing(&namespaces);
 }
 
@@ -65,6 +74,8 @@ fn in_a_pipe_every_event_is_a_plain_line() {
         "s  client: 10.0.0.10 does not answer",
         "s  lb-02 is MASTER",
         "s  client: 10.0.0.10 answers from lb-02",
+        "s  pg-01 is dead",
+        "s  pg-02 is promoted",
     ] {
         assert!(output.contains(event), "{event}:\n{output}");
     }
@@ -259,6 +270,11 @@ fn check_acts(output: &str) {
     assert_eq!(stop[0], "lb-02");
     // The address answers until its successor has it: a ping or two at most.
     assert!(stop[1] == "none" || number(&stop[1]) <= 1000, "{table}");
+    // Nobody could be written to for 1.5 s; clients waited for as long and were not refused.
+    let (_, waited) = table.split_once("5. pg-01 dies: writers waited ").unwrap();
+    let (waited, rest) = waited.split_once(" ms; ").unwrap();
+    assert!(rest.starts_with("no connection failed"), "{table}");
+    assert!((1500..=3500).contains(&number(waited)), "{table}");
     assert!(output.contains("vipd check /etc/keepalived/keepalived.conf"));
     assert!(output.contains("Everything the demo made is gone again"));
 }
@@ -385,14 +401,14 @@ impl Run {
     /// The network namespaces it has made, as soon as they are all there.
     fn namespaces(&self) -> BTreeSet<u64> {
         let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
-        eventually(SOON, "a switch and three hosts", || {
+        eventually(SOON, "a switch and five hosts", || {
             let made: BTreeSet<u64> = self
                 .processes()
                 .into_iter()
                 .flat_map(|process| namespaces_of(&process).collect::<Vec<_>>())
                 .filter(|namespace| *namespace != own)
                 .collect();
-            if made.len() == 4 { Ok(made) } else { Err(format!("{made:?}: {}", self.output())) }
+            if made.len() == 6 { Ok(made) } else { Err(format!("{made:?}: {}", self.output())) }
         })
         .unwrap()
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::database::{HAPROXY_CFG, Tally, Writers};
 use super::screen::Screen;
 use super::stage::{INTERVAL, Stage, VIP};
 use super::timeline::{Column, Reach, Role, SLICE};
@@ -20,6 +21,9 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// How long after its time the demo waits for an act's end, to say what was there instead.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long there is no primary, in act 5. In real life it takes longer: a switchover about as long.
+const WITHOUT_PRIMARY: Duration = Duration::from_millis(1500);
 
 const FIRST: usize = 0;
 const SECOND: usize = 1;
@@ -48,6 +52,9 @@ pub(super) struct Show<'a> {
     seen: View,
     /// Since when the client gets no answer.
     silent_since: Option<Instant>,
+    writers: Option<Writers>,
+    /// What they had come to when the last slice ended.
+    tally: Tally,
 }
 
 /// What is so at one moment.
@@ -89,6 +96,8 @@ impl<'a> Show<'a> {
             slice: Slice { start: Instant::now(), sent: 0, received: 0 },
             seen: View { roles: [Role::Down; 2], answering: None },
             silent_since: None,
+            writers: None,
+            tally: Tally::default(),
         }
     }
 
@@ -190,6 +199,51 @@ impl<'a> Show<'a> {
         Ok(outcome)
     }
 
+    /// The database's primary goes away, and a second and a half later there is another. What its
+    /// clients noticed, for the table.
+    pub(super) fn primary_dies(&mut self) -> Result<String, End> {
+        self.open(
+            "5. pg-01, the database's primary, dies",
+            "Until pg-02 is promoted there is nobody to write to. Three clients that open a\n\
+             session for each row write to 10.0.0.10:5000, by this haproxy.cfg:",
+        )?;
+        for line in HAPROXY_CFG.lines() {
+            self.screen.remark(&format!("    {line}"))?;
+        }
+        self.writers = Some(Writers::start(&self.stage.client)?);
+        if !self.watch(PATIENCE, |show| show.writes_go_to("pg-01"))? {
+            return Err(End::Failed("no client could write to pg-01 through lb-02".into()));
+        }
+        self.watch(BEFORE, |_| false)?;
+        let (start, before) = (Stamp::now(), self.tally());
+        self.stage.database.primary_dies()?;
+        self.screen.event("pg-01 is dead")?;
+        self.watch(WITHOUT_PRIMARY, |_| false)?;
+        self.stage.database.promote()?;
+        self.screen.event("pg-02 is promoted")?;
+        if !self.watch(PATIENCE, |show| show.writes_go_to("pg-02"))? {
+            return Err(End::Failed("no client could write to pg-02 through lb-02".into()));
+        }
+        self.watch(AFTER, |_| false)?;
+        let writers = self.writers.take();
+        let waited = ms(writers.map_or(Duration::ZERO, |writers| writers.longest_gap(start)));
+        let refused = self.tally.refused.saturating_sub(before.refused);
+        self.stage.database.repair()?;
+        if refused > 0 {
+            return Err(End::Failed(format!("{refused} connections were refused")));
+        }
+        self.close(&format!("Clients waited, at most {waited}, and went on. None was refused."))?;
+        Ok(format!("pg-01 dies: writers waited {waited}; no connection failed"))
+    }
+
+    fn writes_go_to(&self, node: &str) -> bool {
+        self.writers.as_ref().and_then(Writers::last_by).as_deref() == Some(node)
+    }
+
+    fn tally(&self) -> Tally {
+        self.writers.as_ref().map_or(self.tally, Writers::tally)
+    }
+
     /// Back to the beginning, for the user's own experiments.
     pub(super) fn reset(&mut self) -> Result<(), End> {
         self.open("lb-01 is started again", "The rest is up to you.")?;
@@ -231,7 +285,7 @@ impl<'a> Show<'a> {
         roles: [Role; 2],
     ) -> Result<(), End> {
         let goal = View { roles, answering: Some(holder) };
-        if self.watch(timer + TOLERANCE + PATIENCE, |view| view == goal)? {
+        if self.watch(timer + TOLERANCE + PATIENCE, |show| show.seen == goal)? {
             return Ok(());
         }
         let [first, second, _] = self.stage.names();
@@ -250,12 +304,12 @@ impl<'a> Show<'a> {
 
     /// Looks at everything again and again, and shows it, until `enough` or the time is up. Says
     /// whether it was enough.
-    fn watch(&mut self, time: Duration, enough: impl Fn(View) -> bool) -> Result<bool, End> {
+    fn watch(&mut self, time: Duration, enough: impl Fn(&Self) -> bool) -> Result<bool, End> {
         let start = Instant::now();
         loop {
             self.signals.check()?;
             self.look()?;
-            if enough(self.seen) {
+            if enough(self) {
                 return Ok(true);
             }
             if start.elapsed() >= time {
@@ -302,9 +356,12 @@ impl<'a> Show<'a> {
         let received = now.received.saturating_sub(self.slice.received);
         let client = Reach::of(sent, u64::try_from(received).unwrap_or(u64::MAX));
         self.slice = now;
+        let tally = self.tally();
+        let rows = self.writers.as_ref().map(|_| tally.since(self.tally));
+        self.tally = tally;
         // A start that took longer than a slice is drawn as long as it took.
         loop {
-            self.columns.push(Column { balancers: self.seen.roles, client });
+            self.columns.push(Column { balancers: self.seen.roles, client, rows });
             if self.slice.start.elapsed() < SLICE {
                 return;
             }
@@ -315,7 +372,15 @@ impl<'a> Show<'a> {
     fn draw(&mut self) -> Result<(), End> {
         let Some(style) = self.screen.style() else { return Ok(()) };
         let [first, second] = self.seen.roles.map(|role| role.word().to_owned());
-        let notes = [first, second, self.client_note()];
+        let rows = match self.columns.last().and_then(|column| column.rows) {
+            Some(Reach::All) => {
+                self.writers.as_ref().and_then(Writers::last_by).unwrap_or_default()
+            }
+            Some(Reach::None) => "wait".to_owned(),
+            Some(Reach::Some) => "refused".to_owned(),
+            None => String::new(),
+        };
+        let notes = [first, second, self.client_note(), rows];
         let rows = style.rows(self.stage.names(), &self.columns, &notes);
         Ok(self.screen.draw(rows)?)
     }

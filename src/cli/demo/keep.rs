@@ -140,7 +140,7 @@ exit 1
 ";
 
 const START: &str = "host=${1:?say which: lb-01 or lb-02}
-$host vipd run --config $host/keepalived.conf --run-dir $host/run >$host/log 2>&1 </dev/null &
+$host vipd run --config $host/keepalived.conf --config $host/haproxy.cfg --run-dir $host/run >$host/log 2>&1 </dev/null &
 ";
 
 fn write_program(path: &Path, text: &str) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::database::{Database, HAPROXY_CFG};
 use super::timeline::Role;
 use crate::api::client::ask;
 use crate::api::protocol::{Request, Response};
@@ -46,6 +47,7 @@ pub(super) struct Stage {
     pub(super) ping: Pinger,
     pub(super) balancers: [Balancer; 2],
     pub(super) client: Node,
+    pub(super) database: Database,
     pub(super) lab: Lab,
     pub(super) binary: PathBuf,
 }
@@ -60,7 +62,8 @@ impl Stage {
         let client = lab.node("client")?;
         client.link("eth0", &["10.0.0.100/24"])?;
         let ping = Pinger::start(&client, VIP.into())?;
-        Ok(Stage { ping, balancers, client, lab, binary })
+        let database = Database::build(&lab)?;
+        Ok(Stage { ping, balancers, client, database, lab, binary })
     }
 
     pub(super) fn names(&self) -> [&str; 3] {
@@ -202,7 +205,8 @@ impl Balancer {
         self.daemon = None;
         self.stopping = false;
         let text = self.keepalived_conf();
-        self.daemon = Some(Vipd::start(&self.node, binary, "keepalived.conf", &text)?);
+        let files = [("keepalived.conf", text.as_str()), ("haproxy.cfg", HAPROXY_CFG)];
+        self.daemon = Some(Vipd::start_with(&self.node, binary, &files)?);
         let what = format!("vipd on {} to answer", self.node.name());
         eventually(START_WITHIN, what, || match self.role() {
             Role::Down => Err(self.last_words()),

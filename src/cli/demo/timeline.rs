@@ -56,6 +56,8 @@ impl Reach {
 pub(super) struct Column {
     pub(super) balancers: [Role; 2],
     pub(super) client: Reach,
+    /// What the clients of the database got, if there are any.
+    pub(super) rows: Option<Reach>,
 }
 
 /// How the picture may look on this terminal.
@@ -93,20 +95,26 @@ impl Style {
         self,
         names: [&str; 3],
         columns: &[Column],
-        notes: &[String; 3],
+        notes: &[String; 4],
     ) -> Vec<String> {
         let room = self.width.saturating_sub(AROUND).max(1);
         let shown = columns.get(columns.len().saturating_sub(room)..).unwrap_or_default();
         let [first, second, client] = names;
-        let [first_note, second_note, client_note] = notes;
+        let [first_note, second_note, client_note, rows_note] = notes;
         let balancer = |name, note: &str, of: fn(&Column) -> Role| {
             self.row(name, room, note, shown.iter().map(|column| self.role(of(column))))
         };
-        vec![
+        let mut rows = vec![
             balancer(first, first_note, |column| column.balancers[0]),
             balancer(second, second_note, |column| column.balancers[1]),
             self.row(client, room, client_note, shown.iter().map(|c| self.reach(c.client))),
-        ]
+        ];
+        let written: Option<Vec<_>> = shown.iter().map(|column| column.rows).collect();
+        if let Some(written) = written.filter(|written| !written.is_empty()) {
+            let strip = written.into_iter().map(|reach| self.reach(reach));
+            rows.push(self.row("writers", room, rows_note, strip));
+        }
+        rows
     }
 
     /// What the glyphs mean.
@@ -196,7 +204,7 @@ mod tests {
     const NAMES: [&str; 3] = ["lb-01", "lb-02", "client"];
 
     fn column(one: Role, two: Role, client: Reach) -> Column {
-        Column { balancers: [one, two], client }
+        Column { balancers: [one, two], client, rows: None }
     }
 
     #[test]
@@ -208,7 +216,7 @@ mod tests {
             column(Role::Down, Role::Master, Reach::All),
         ];
         let style = Style { width: 40, ..STYLE };
-        let notes = ["down", "MASTER", "answers: lb-02"].map(str::to_owned);
+        let notes = ["down", "MASTER", "answers: lb-02", "wait"].map(str::to_owned);
         assert_eq!(
             style.rows(NAMES, &columns, &notes),
             [
@@ -217,6 +225,8 @@ mod tests {
                 "  client  ━╍·━        answers: lb-02",
             ]
         );
+        let with_rows = columns.map(|column| Column { rows: Some(Reach::None), ..column });
+        assert_eq!(style.rows(NAMES, &with_rows, &notes)[3], "  writers ····        wait");
         let ascii = Style { lines: false, ..style };
         assert_eq!(ascii.rows(NAMES, &columns, &notes)[2], "  client  =~.=        answers: lb-02");
     }
@@ -227,7 +237,9 @@ mod tests {
         let note = "x".repeat(NOTE);
         for width in [60, 80] {
             let style = Style { width, colour: false, lines: true };
-            for row in style.rows(NAMES, &columns, &[note.clone(), note.clone(), note.clone()]) {
+            for row in
+                style.rows(NAMES, &columns, &[const { String::new() }; 4].map(|_| note.clone()))
+            {
                 assert_eq!(row.chars().count(), width, "{row}");
             }
         }
