@@ -3,7 +3,7 @@ RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SEEDS ?= 10000
 STEPS ?= 2000
 
-.PHONY: help demo test check deny sim setup rust bench-failover bench-reload bench-checks bench-config bench-proxy bench-leader
+.PHONY: help demo test check deny sim setup rust bench-failover bench-reload bench-checks bench-config bench-proxy bench-leader bench-db-failover
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,6 +48,10 @@ bench-checks: setup ## what built-in checks cost beside curl scripts (half a min
 bench-leader: setup ## how long a client cannot write while Patroni's leader changes (one minute)
 	@cargo build --release --quiet
 	@cargo run --release --quiet --example bench-leader
+
+bench-db-failover: setup ## what clients see of Patroni's switchovers, vipd beside HAProxy (six minutes)
+	@cargo build --release --quiet
+	@cargo run --release --quiet --example bench-db-failover
 
 bench-config: rust ## how long vipd check takes for a keepalived.conf of 10,000 lines
 	@cargo build --release --quiet
