@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use vipd::config::Format;
 use vipd::config::vipd_toml::KEYS;
 use vipd::import::coverage::CoverageRow;
+use vipd::import::haproxy;
 use vipd::import::keepalived::coverage;
 
 use crate::config_hostile::{Files, ITERATIONS, survives};
@@ -220,6 +221,136 @@ fn toml_value(random: &mut SplitMix, text: &mut String, depth: usize) {
             text.push('}');
         }
     }
+}
+
+/// The same of haproxy.cfg.
+const HAPROXY: &[&str] = &[
+    "0",
+    "1",
+    "100",
+    "256",
+    "-1",
+    "99999999999",
+    "8008",
+    "3s",
+    "50ms",
+    "5000",
+    "7d",
+    "1us",
+    "10.0.1.11:5432",
+    "10.0.1.12:8008",
+    "db1:80",
+    "[::1]:80",
+    "*:5001",
+    ":::5002",
+    ":1-3",
+    "/x",
+    "OPTIONS",
+    "GET",
+    "/",
+    "/primary",
+    "/replica?lag=16MB&tag_a=b",
+    "/read-only",
+    "/async?lag=x",
+    "/health",
+    "HTTP/1.1",
+    "status",
+    "200",
+    "200-299,503",
+    "string",
+    "if",
+    "unless",
+    "{",
+    "}",
+    "!",
+    "or",
+    "nbsrv(l0)",
+    "nbsrv",
+    "eq",
+    "gt",
+    "never",
+    "TRUE",
+    "l0",
+    "l1",
+    "b0",
+    "b1",
+    "check",
+    "port",
+    "none",
+    "required",
+    "shutdown-sessions",
+    "http",
+    "tcp",
+    "leastconn",
+    "first",
+    "option",
+    "httpchk",
+    "\"a b\"",
+    "'",
+    "\\",
+    "${HOME}",
+    "${X-1}",
+    "é",
+];
+
+#[test]
+fn any_words_of_haproxy_cfg_are_survived() {
+    let rows: Vec<CoverageRow> = haproxy::coverage().collect();
+    hostile(Format::Haproxy, |random| {
+        let mut text = String::new();
+        for section in ["global", "defaults"] {
+            if random.below(3) == 0 {
+                text.push_str(&format!("{section}\n"));
+                proxy_line(random, &rows, section, &mut text);
+            }
+        }
+        for n in 0..=random.below(3) {
+            let kind = ["listen l", "listen l", "frontend l", "backend b"][random.below(4)];
+            text.push_str(&format!("{kind}{n}\n"));
+            if !kind.starts_with("backend") {
+                text.push_str(&format!("bind :{}\n", 5000 + n));
+            }
+            if kind.starts_with("frontend") {
+                text.push_str("default_backend l0\n");
+            } else {
+                let path = HAPROXY[random.below(HAPROXY.len())];
+                if random.below(2) == 0 && path.starts_with('/') {
+                    text.push_str(&format!("option httpchk GET {path}\n"));
+                }
+                let port = ["", " port 8008", " port 8009"][random.below(3)];
+                text.push_str(&format!("server a 10.0.1.11:5432 check{port}\n"));
+            }
+            for _ in 0..random.below(4) {
+                proxy_line(random, &rows, "a proxy", &mut text);
+            }
+        }
+        text
+    });
+}
+
+/// A line of a section, or of what stands behind its words.
+fn proxy_line(random: &mut SplitMix, rows: &[CoverageRow], from: &str, text: &mut String) {
+    let honoured = random.below(4) > 0;
+    let places = ["timeout", "option", "http-check", "a bind line", "a server line", "a proxy"];
+    let place = if from == "a proxy" { places[random.below(6)] } else { from };
+    let known: Vec<&CoverageRow> = rows
+        .iter()
+        .filter(|row| row.block == place && (!honoured || row.status == "yes"))
+        .collect();
+    text.push_str(match place {
+        "a bind line" => "bind :80 ",
+        "a server line" => ["server b 10.0.1.12:5432 check ", "default-server "][random.below(2)],
+        "timeout" => "timeout ",
+        "option" => "option ",
+        "http-check" => "http-check ",
+        _ => "",
+    });
+    text.push_str(known.get(random.below(known.len().max(1))).map_or("mode", |row| row.keyword));
+    for _ in 0..random.below(4) {
+        text.push(' ');
+        text.push_str(HAPROXY[random.below(HAPROXY.len())]);
+    }
+    text.push('\n');
 }
 
 fn value(random: &mut SplitMix) -> &'static str {

@@ -18,6 +18,9 @@ use listener::ListenerCheck;
 /// The longest time a setting takes: one day. Longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
+/// The longest limit of a session, thirty days.
+const LONGEST_SESSION: Duration = Duration::from_secs(30 * 86_400);
+
 /// What is right by itself; [`ListenerConfig::cluster`] counts only if all clusters are.
 pub(super) fn proxy(
     raw: &Raw,
@@ -144,7 +147,7 @@ impl Limits<'_> {
         match raw {
             None => standard,
             Some(never) if never.value.is_zero() => None,
-            some => self.time(what, some, least),
+            some => self.time_within(what, some, least, LONGEST_SESSION),
         }
     }
 

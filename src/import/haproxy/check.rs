@@ -100,18 +100,14 @@ impl CheckSettings {
     /// `[METHOD] [URI] [VERSION [HOST]]`: one word alone is the URI.
     fn httpchk(&mut self, words: &[Word], said: &mut Said<'_>) {
         let (method, uri, version) = match words {
-            [] => (None, None, [].as_slice()),
-            [uri] => (None, Some(uri), [].as_slice()),
-            [method, uri, version @ ..] => (Some(method), Some(uri), version),
+            [] => (None, None, None),
+            [uri] => (None, Some(uri), None),
+            [method, uri, version @ ..] => (Some(method), Some(uri), version.first()),
         };
         self.option = Request {
             method: method.map(text),
             uri: uri.map(text),
-            host: match version {
-                [version, host, ..] if !version.text.contains('\r') => Some(text(host)),
-                [version, ..] => host(version, said),
-                [] => None,
-            },
+            host: version.and_then(|version| host(version, said)),
         };
     }
 

@@ -139,7 +139,8 @@ pub(super) fn lint(edge: &Edge<'_>, said: &mut Said<'_>) {
         match edge.asked.get(front.route.backend) {
             Some(Asked::Patroni(role)) => patroni(front, own, back, role, edge, out),
             Some(Asked::Url(path)) => special_path(&path.value, back, out),
-            Some(Asked::Tcp | Asked::Postgres | Asked::Nothing) | None => {}
+            Some(Asked::Tcp) => connected(back, out),
+            Some(Asked::Postgres | Asked::Nothing) | None => {}
         }
         unchecked(back, edge.asked.get(front.route.backend), out);
     }
@@ -209,6 +210,21 @@ fn idle(own: &Proxy, back: &Proxy, out: &mut Vec<Diagnostic>) {
                 .help("use 30m or more, for both timeout client and timeout server"),
         );
     }
+}
+
+/// Patroni's API takes connections on every node.
+fn connected(back: &Proxy, out: &mut Vec<Diagnostic>) {
+    let asks_api = |server: &&Server| {
+        server.is_checked() && asked_at(server, &back.settings.check).port.get() == PATRONI_PORT
+    };
+    let Some(server) = back.servers.iter().find(asks_api) else { return };
+    let place = server.options.port.map_or(server.name.span, |port| port.span);
+    let text = format!("{} takes every node that has a Patroni for up", quoted(&back.name.value));
+    out.push(
+        Diagnostic::warning(place, text)
+            .note("without `option httpchk` a connection is enough, and standbys get writes")
+            .help("add `option httpchk GET /primary`, or /replica for readers"),
+    );
 }
 
 /// What Patroni answers at paths that need GET.

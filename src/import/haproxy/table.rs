@@ -301,9 +301,10 @@ pub(super) const TIMEOUTS: &[Keyword] = &[
 ];
 
 pub(super) const OPTIONS: &[Keyword] = &[
-    long(
+    keyword(
         "httpchk",
-        0,
+        (0, 3),
+        Class::Honoured,
         "method, URI, version and what follows it; what Patroni answers decides, see above",
     ),
     yes("tcp-check", 0, "a connection, as with check alone"),
