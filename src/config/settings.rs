@@ -3,10 +3,14 @@
 //!
 //! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
 
+mod proxy;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use proxy::{clusters, listeners};
 
 use super::check::human;
 use super::checks::{Check, RunAs, ScriptCheck};

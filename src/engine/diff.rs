@@ -66,8 +66,8 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             groups,
             fifos,
             mail,
-            clusters: _,
-            listeners: _,
+            clusters,
+            listeners,
         } = config;
         [
             ("interface", settings::interfaces(interfaces)),
@@ -77,6 +77,8 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             ("group", settings::groups(groups)),
             ("fifo", settings::fifos(fifos)),
             ("mail", settings::mail(mail.as_ref())),
+            ("cluster", settings::clusters(clusters)),
+            ("listener", settings::listeners(listeners, clusters)),
         ]
     };
     let mut changes = compare(settings::globals(&old.globals), settings::globals(&new.globals));

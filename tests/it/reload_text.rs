@@ -63,6 +63,21 @@ fn everything_an_editor_can_do_is_said() {
     insta::assert_snapshot!(between(&old.concat(), &new.concat(), true));
 }
 
+/// A changed setting of a listener is said alone, a new listener in a line or two.
+#[test]
+fn changes_of_clusters_and_listeners_are_said() {
+    let old = "[cluster.pg]\nmembers = [\"10.0.1.11\", \"10.0.1.12\"]\n\
+               [cluster.web]\ncheck = \"http\"\nmembers = [\"10.0.2.11:80\"]\n\
+               [listener]\n\
+               write = { bind = \"*:5000\", cluster = \"pg\", role = \"writer\" }\n\
+               gone = { bind = \"*:8080\", cluster = \"web\", maxconn = 10 }\n";
+    let new = "[cluster.pg]\nmembers = [\"10.0.1.11\", \"10.0.1.12\"]\nlease = \"5s\"\n\
+               [listener]\n\
+               write = { bind = \"*:5000\", cluster = \"pg\", role = \"writer\", hold = \"10s\" }\n\
+               read = { bind = \"*:5001\", cluster = \"pg\", role = \"reader\", max_lag = \"1MB\" }\n";
+    insta::assert_snapshot!(text(&diff(&config(old), &config(new)), true, 80));
+}
+
 #[test]
 fn a_password_is_never_shown() {
     let text = between(
