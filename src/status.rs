@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Family, IfName};
 pub use changes::{Change, Changes, RouterChange, SettingChange};
 pub use clusters::{
-    AdmissionStatus, ClusterStatus, ListenerStatus, MemberStatus, Phase, ServerStatus,
+    AdmissionStatus, ClusterStatus, ListenerStatus, MemberStatus, Phase, ServerStatus, Traffic,
 };
 pub use told::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 

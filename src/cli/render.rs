@@ -2,6 +2,7 @@
 //!
 //! Pure, so that what an operator sees can be tested to the letter.
 
+mod serving;
 mod tracking;
 
 use std::fmt::Write;
@@ -97,7 +98,17 @@ fn heads(snapshot: &Snapshot, width: u16) -> String {
         let _ = writeln!(out, "! {note}");
     }
     out.push('\n');
+    if !snapshot.routers.is_empty() {
+        routers(&mut out, width, snapshot, &clock);
+    }
+    if !snapshot.listeners.is_empty() && !snapshot.routers.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&serving::serving(snapshot, width));
+    out
+}
 
+fn routers(out: &mut String, width: u16, snapshot: &Snapshot, clock: &WallClock) {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
@@ -121,14 +132,13 @@ fn heads(snapshot: &Snapshot, width: u16) -> String {
             router.vrid.to_string(),
             router.version.to_string(),
             state(router).to_owned(),
-            since(router, &clock),
+            since(router, clock),
             priority(router),
             master(router),
             vips(&router.addresses),
         ]);
     }
     let _ = writeln!(out, "{}", table.trim_fmt());
-    out
 }
 
 /// What there is to say about one router, if anything.

@@ -243,6 +243,8 @@ impl Serving {
                 takes,
                 reason,
                 falls: known.map_or(0, |known| known.damping.falls()),
+                sessions: None,
+                failures: None,
             }
         };
         ListenerStatus {
@@ -256,6 +258,7 @@ impl Serving {
             fallen_back: serves && !direct,
             reason: view.filter(|_| !serves).map(explain).unwrap_or_default(),
             servers: servers().map(server).collect(),
+            traffic: None,
         }
     }
 

@@ -103,6 +103,7 @@ impl Control {
             send_drops: self.effects.send_drops,
             ..self.daemon.clone()
         };
+        self.effects.listeners.complete(&mut snapshot);
         snapshot
     }
 

@@ -20,8 +20,10 @@ use crate::config::{BindConfig, HoldConfig, ListenerConfig, ListenerProtocol, Li
 use crate::engine::Input;
 use crate::pool::{Hint, Hinted, ListenerId, PoolView, ServerId};
 use crate::proxy::{
-    Bind, HintSink, Hold, Keepalive, Left, Listener, Liveness, Options, Protocol, Proxy, Remaining,
+    Bind, HintSink, Hold, Keepalive, Left, Listener, ListenerState, Liveness, Options, Protocol,
+    Proxy, Remaining, ServerState,
 };
+use crate::status::{Snapshot, Traffic};
 use crate::sys::cause;
 
 /// How often what is not as it should be is looked at.
@@ -176,6 +178,29 @@ impl Listeners {
             }
         }
         news
+    }
+
+    /// What only the proxy knows.
+    pub(super) fn complete(&self, snapshot: &mut Snapshot) {
+        let Some(proxy) = &self.proxy else { return };
+        let loads: BTreeMap<u32, ServerState> = proxy.servers().map(|s| (s.id.0, s)).collect();
+        for listener in &mut snapshot.listeners {
+            let id = ListenerId(listener.id);
+            let failure = self.wanted.get(&id).and_then(|wanted| wanted.failure.clone());
+            listener.traffic = Some(match proxy.listener(id) {
+                None => Traffic { failure, ..Traffic::default() },
+                Some(ListenerState { connections, waiting, counters, .. }) => {
+                    let named = counters.named().filter(|(_, count)| *count > 0);
+                    let counters = named.map(|(name, count)| (name.to_owned(), count)).collect();
+                    Traffic { connections, waiting, failure, counters }
+                }
+            });
+            for server in &mut listener.servers {
+                let load = loads.get(&server.id);
+                server.sessions = Some(load.map_or(0, |load| load.sessions));
+                server.failures = Some(load.map_or(0, |load| load.failures));
+            }
+        }
     }
 
     /// Make a listener what is wanted.

@@ -18,6 +18,11 @@ macro_rules! counters {
         }
 
         impl Counters {
+            /// Each with its name.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)+].into_iter()
+            }
+
             pub(super) fn add(&mut self, lane: &Lane) {
                 $(self.$name += lane.$name.value();)+
             }

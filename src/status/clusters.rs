@@ -1,5 +1,6 @@
 //! Clusters and the listeners they serve. Ages and delays are in milliseconds.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -156,6 +157,22 @@ pub struct ListenerStatus {
     pub reason: String,
     /// Its servers, in the order of the configuration; then those that have left it.
     pub servers: Vec<ServerStatus>,
+    /// Its connections; filled by the shell.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
+}
+
+/// The connections of a listener.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Clients connected now.
+    pub connections: u32,
+    /// Those of them that wait for a server.
+    pub waiting: u32,
+    /// Why it is not open as it is configured.
+    pub failure: Option<String>,
+    /// What has been counted since it was opened.
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// One server of a listener.
@@ -177,4 +194,10 @@ pub struct ServerStatus {
     pub reason: String,
     /// How often it has ceased to be usable lately.
     pub falls: u32,
+    /// Sessions now; filled by the shell.
+    #[serde(default)]
+    pub sessions: Option<u32>,
+    /// Attempts to connect to it that failed, since it was first used; filled by the shell.
+    #[serde(default)]
+    pub failures: Option<u64>,
 }

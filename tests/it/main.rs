@@ -26,6 +26,7 @@ mod proxy;
 mod proxy_config;
 mod reload_text;
 mod schema;
+mod serving_render;
 mod status_render;
 mod unicast;
 mod wire_emit;

@@ -1,0 +1,187 @@
+//! Clusters and listeners, as an operator reads them at 3 a.m., to the letter.
+
+use std::collections::BTreeMap;
+
+use vipd::cli::render;
+use vipd::status::{
+    AdmissionStatus, ClusterStatus, Daemon, ListenerStatus, MemberStatus, Phase, ServerStatus,
+    Snapshot, Traffic,
+};
+
+fn member(name: &str, role: &str, timeline: u64) -> MemberStatus {
+    MemberStatus {
+        name: name.into(),
+        address: format!("10.0.1.1{}:5432", name.chars().last().unwrap()),
+        api: None,
+        role: role.into(),
+        state: Some("running".into()),
+        holds_lock: Some(false),
+        timeline: Some(timeline),
+        admission: AdmissionStatus::Usable,
+        reason: String::new(),
+        since_ms: 7_200_000,
+        lag_bytes: (role != "the primary").then_some(920),
+        lag_ms: None,
+        answer_age_ms: Some(300),
+        silence: None,
+        version: None,
+        notes: vec![],
+    }
+}
+
+fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerStatus {
+    ServerStatus {
+        id: 1,
+        name: of.name.clone(),
+        address: of.address.parse().unwrap(),
+        role: of.role.clone(),
+        admission: of.admission,
+        takes,
+        reason: of.reason.clone(),
+        falls: 0,
+        sessions: Some(sessions),
+        failures: Some(0),
+    }
+}
+
+fn listener(name: &str, port: u16, wants: &str, servers: Vec<ServerStatus>) -> ListenerStatus {
+    ListenerStatus {
+        id: u32::from(port),
+        name: name.into(),
+        binds: vec![([0, 0, 0, 0], port).into()],
+        wants: wants.into(),
+        cluster: "pg".into(),
+        accepting: true,
+        serves: servers.iter().any(|server| server.takes),
+        fallen_back: false,
+        reason: String::new(),
+        traffic: Some(Traffic {
+            connections: servers.iter().filter_map(|server| server.sessions).sum(),
+            ..Traffic::default()
+        }),
+        servers,
+    }
+}
+
+fn snapshot(cluster: ClusterStatus, listeners: Vec<ListenerStatus>) -> Snapshot {
+    Snapshot {
+        daemon: Daemon {
+            version: "0.1.0".into(),
+            pid: 1234,
+            node: "lb1".into(),
+            taken_at: "2026-11-21T03:12:44.120+01:00".into(),
+            uptime_ms: 3 * 86_400_000,
+            ..Daemon::default()
+        },
+        routers: vec![],
+        static_addresses: vec![],
+        trackers: vec![],
+        groups: BTreeMap::new(),
+        fifos: vec![],
+        mail: None,
+        clusters: vec![cluster],
+        listeners,
+        unattributed: BTreeMap::new(),
+    }
+}
+
+fn cluster(phase: Phase, summary: &str, members: Vec<MemberStatus>) -> ClusterStatus {
+    ClusterStatus {
+        name: "pg".into(),
+        phase,
+        summary: summary.into(),
+        phase_age_ms: 7_200_000,
+        primary: None,
+        lease_ms: Some(8000),
+        lease_left_ms: Some(7700),
+        paused: false,
+        failsafe: false,
+        switchover: None,
+        fast: false,
+        hints: vec![],
+        members,
+    }
+}
+
+#[test]
+fn a_whole_cluster_is_a_line_per_member_and_nothing_else() {
+    let members = ["pg-1", "pg-2", "pg-3"].map(|name| match name {
+        "pg-2" => member(name, "the primary", 5),
+        _ => member(name, "an asynchronous standby", 5),
+    });
+    let write = members.each_ref().map(|m| server(m, m.name == "pg-2", 0)).to_vec();
+    let mut read = members.each_ref().map(|m| server(m, m.name != "pg-2", 0)).to_vec();
+    (read[0].sessions, read[2].sessions) = (Some(1034), Some(40));
+    let listeners =
+        vec![listener("write", 5000, "primary", write), listener("read", 5001, "replica", read)];
+    let healthy = cluster(Phase::Primary, "pg-2 is the primary, timeline 5", members.to_vec());
+    let text = render::overview(&snapshot(healthy, listeners), 80);
+    insta::assert_snapshot!(text, @r"
+    lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
+
+    LISTENER  BIND    FOR      CLIENTS  WAIT  NOW GOES TO
+    write     *:5000  primary        0     0  pg-2
+    read      *:5001  replica     1074     0  pg-1, pg-3
+
+    cluster pg: pg-2 is the primary, timeline 5, for 2h00m
+      MEMBER  ADDRESS         IS                    TL    LAG    FOR  SESSIONS
+      pg-1    10.0.1.11:5432  asynchronous standby   5  920 B  2h00m      1034
+      pg-2    10.0.1.12:5432  primary                5      -  2h00m         0
+      pg-3    10.0.1.13:5432  asynchronous standby   5  920 B  2h00m        40
+    ");
+}
+
+#[test]
+fn a_lost_primary_says_who_waits_for_whom() {
+    let mut lost = member("pg-1", "the primary", 5);
+    lost.admission = AdmissionStatus::Down;
+    lost.reason = "not confirmed as the primary for 8.0 s (timed out)".into();
+    lost.silence = Some("timed out".into());
+    let mut lagging = member("pg-2", "a replica", 5);
+    lagging.lag_bytes = Some(20 << 20);
+    let fit = member("pg-3", "a replica", 5);
+    let servers =
+        |takes: &str| [&lost, &lagging, &fit].map(|m| server(m, m.name == takes, 0)).to_vec();
+    let mut write = listener("write", 5000, "primary", servers("nobody"));
+    write.reason = "no usable primary: pg-1 is down (not confirmed as the primary for 8.0 s), \
+                    pg-2 is a replica, pg-3 is a replica"
+        .into();
+    write.traffic = Some(Traffic { connections: 41, waiting: 41, ..Traffic::default() });
+    let mut taken = listener("read", 5001, "replica", servers("pg-3"));
+    taken.servers[1].admission = AdmissionStatus::Held;
+    taken.servers[1].reason = "lags by 20 MB".into();
+    taken.servers[2].sessions = Some(3);
+    taken.accepting = false;
+    taken.traffic = Some(Traffic {
+        failure: Some("listen on 0.0.0.0:5001 for read: Address already in use".into()),
+        ..Traffic::default()
+    });
+    let members = vec![lost.clone(), lagging.clone(), fit.clone()];
+    let mut unlocked = cluster(Phase::Unlocked, "nobody holds the leader lock", members);
+    unlocked.phase_age_ms = 4200;
+    unlocked.lease_left_ms = None;
+    let text = render::overview(&snapshot(unlocked, vec![write, taken]), 80);
+    insta::assert_snapshot!(text, @r"
+    lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
+
+    LISTENER  BIND    FOR      CLIENTS  WAIT  NOW GOES TO
+    write     *:5000  primary       41    41  nobody: clients wait
+    read      *:5001  replica        0     0  pg-3
+
+    write
+      no usable primary: pg-1 is down (not confirmed as the primary for 8.0 s), pg-2
+          is a replica, pg-3 is a replica
+
+    read
+      not open: cannot listen on 0.0.0.0:5001 for read: Address already in use
+      not pg-2: lags by 20 MB
+
+    cluster pg: nobody holds the leader lock, for 4s
+      MEMBER  ADDRESS         IS                          TL    LAG    FOR  SESSIONS
+      pg-1    10.0.1.11:5432  down: not confirmed as the   5      -  2h00m         0
+                              primary for 8.0 s (timed
+                              out)
+      pg-2    10.0.1.12:5432  replica                      5  20 MB  2h00m         0
+      pg-3    10.0.1.13:5432  replica                      5  920 B  2h00m         3
+    ");
+}
