@@ -98,11 +98,12 @@ fn heads(snapshot: &Snapshot, width: u16) -> String {
         let _ = writeln!(out, "! {note}");
     }
     out.push('\n');
-    if !snapshot.routers.is_empty() {
+    let listens = !snapshot.listeners.is_empty();
+    if !listens || !snapshot.routers.is_empty() {
         routers(&mut out, width, snapshot, &clock);
-    }
-    if !snapshot.listeners.is_empty() && !snapshot.routers.is_empty() {
-        out.push('\n');
+        if listens {
+            out.push('\n');
+        }
     }
     out.push_str(&serving::serving(snapshot, width));
     out
