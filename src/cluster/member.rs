@@ -7,7 +7,7 @@ use super::lag::Lag;
 use super::opinion::Port;
 use super::truth::Claim;
 use crate::config::PatroniMember;
-use crate::config::checks::{Check, Host, PostgresCheck};
+use crate::config::checks::{Check, Endpoint, PostgresCheck};
 use crate::pool::Role;
 use crate::track::patroni::{
     Listed, NoAnswer, NodeAnswer, NodeRole, NodeState, Question, SyncStanding,
@@ -165,14 +165,14 @@ impl Member {
     /// Whether it is the one the cluster's store calls by these names.
     pub(super) fn is_listed(&self, listed: &Listed) -> bool {
         let own = self.answer().and_then(|answer| answer.name.as_deref());
-        let at = |host: &Option<String>, own: &Host| {
-            host.as_ref().is_some_and(|host| host.eq_ignore_ascii_case(&own.to_string()))
+        let at = |place: &Option<String>, own: &Endpoint| {
+            place.as_ref().is_some_and(|place| place.eq_ignore_ascii_case(&own.to_string()))
         };
         match own {
             Some(own) => own == listed.name,
             None => {
-                at(&listed.api_host, &self.cfg.api.endpoint.host)
-                    || at(&listed.host, &self.cfg.address.host)
+                at(&listed.api, &self.cfg.api.endpoint)
+                    || at(&listed.address, &self.cfg.address)
                     || *self.cfg.name == *listed.name
             }
         }

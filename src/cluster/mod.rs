@@ -205,6 +205,15 @@ impl Cluster {
         }
     }
 
+    /// Whether every member has answered, or failed to.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        match self {
+            Cluster::Patroni(cluster) => cluster.is_judged(),
+            Cluster::Plain(cluster) => cluster.is_judged(),
+        }
+    }
+
     /// How far a standby is behind, if that is known.
     #[must_use]
     pub fn lag(&self, member: MemberId) -> Option<Lag> {

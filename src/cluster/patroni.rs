@@ -133,6 +133,10 @@ impl Patroni {
         self.members.iter().find(|member| member.id == id)
     }
 
+    pub(super) fn is_judged(&self) -> bool {
+        self.members.iter().all(|member| member.heard.is_some() || member.silence.is_some())
+    }
+
     pub(super) fn standing(&self, member: MemberId) -> Option<&Standing> {
         let place = self.members.iter().position(|m| m.id == member)?;
         self.standings.get(place)

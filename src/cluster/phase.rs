@@ -43,6 +43,10 @@ impl Patroni {
                     let text = format!("{name} holds the leader lock, its PostgreSQL is {state}");
                     return (Phase::CrashRestart, text);
                 }
+                Finding::Broken(what) if locked => {
+                    let text = format!("{name} holds the leader lock and restarts: {what}");
+                    return (Phase::CrashRestart, text);
+                }
                 Finding::StandbyLeader => {
                     let text = format!("a standby cluster: its leader {name} takes no writes");
                     return (Phase::StandbyCluster, text);

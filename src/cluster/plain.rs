@@ -159,6 +159,10 @@ impl Plain {
         })
     }
 
+    pub(super) fn is_judged(&self) -> bool {
+        self.checked().all(|checked| !checked.probe.is_untested())
+    }
+
     fn checked(&self) -> impl Iterator<Item = &Checked> {
         self.members.iter().filter_map(|member| member.checked.as_ref())
     }

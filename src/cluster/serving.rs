@@ -214,6 +214,18 @@ impl Serving {
         }
     }
 
+    /// Whether a new connection gets a server.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        let takes = |view: &PoolView, server: &Server| {
+            server.admission == Admission::Usable
+                && server.weight.get() > 0
+                && view.admits(server.role)
+        };
+        let view = self.view.as_deref();
+        view.is_some_and(|view| view.servers.iter().any(|server| takes(view, server)))
+    }
+
     /// What it looks like now.
     #[must_use]
     pub fn status(&self, id: ListenerId, cluster: &str, accepting: bool) -> ListenerStatus {
@@ -223,7 +235,7 @@ impl Serving {
         let servers = || view.into_iter().flat_map(|view| &view.servers);
         let fits = |s: &Server| cfg.wants.fits(s.role);
         let direct = servers().filter(usable).any(fits);
-        let serves = servers().filter(usable).any(|s| view.is_some_and(|v| v.admits(s.role)));
+        let serves = self.serves();
         let server = |server: &Server| {
             let (admission, why) = told(&server.admission);
             let takes = usable(&server)

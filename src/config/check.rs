@@ -58,7 +58,7 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         startup: notify::life_script(&raw.globals.startup, &raw.globals, &mut found),
         shutdown: notify::life_script(&raw.globals.shutdown, &raw.globals, &mut found),
     };
-    let trackers = Trackers::new(&raw.trackers, &raw.globals, &mut found);
+    let trackers = Trackers::new(&raw.trackers, &raw.listeners, &raw.globals, &mut found);
     let groups = Groups::new(&raw.groups, &raw.routers, &trackers, &mut found);
     let mut routers = Vec::new();
     for router in &raw.routers {

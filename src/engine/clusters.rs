@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::agenda::Agenda;
+use super::verdicts::{Verdict, patience};
 use crate::cluster::serving::{Addresses, Serving};
 use crate::cluster::{Cluster, MemberId, Wish};
 use crate::config::checks::HostName;
@@ -15,6 +16,7 @@ use crate::pool::{Hinted, ListenerId, ServerId};
 use crate::status::{ClusterStatus, ListenerStatus};
 use crate::track::outcome::Outcome;
 use crate::track::patroni::{Answer, Topic};
+use crate::track::weight::Reading;
 use crate::types::Now;
 use crate::vrrp::outbox::Outbox;
 
@@ -46,6 +48,10 @@ pub(super) struct Clusters {
     names: BTreeSet<HostName>,
     /// The proxy does not turn.
     stands_still: bool,
+    /// What a listener says to routers may have changed.
+    turned: bool,
+    /// Of the input that is being handled.
+    pub(super) now: Now,
     next_id: u32,
     next_server: u32,
 }
@@ -54,6 +60,7 @@ pub(super) struct Clusters {
 enum Due {
     Cluster(ClusterId),
     Listener(ListenerId),
+    Verdict(ListenerId),
 }
 
 #[derive(Debug)]
@@ -66,8 +73,7 @@ struct Running {
 struct Listening {
     serving: Serving,
     cluster: ClusterId,
-    /// As the shell has said last.
-    accepting: bool,
+    verdict: Verdict,
 }
 
 /// The source of all `ProbeId`s.
@@ -124,7 +130,8 @@ impl Clusters {
                 }
                 None => {
                     let serving = Serving::new(Arc::clone(cfg));
-                    self.listeners.insert(id, Listening { serving, cluster, accepting: false });
+                    self.listeners
+                        .insert(id, Listening { serving, cluster, verdict: Verdict::UNKNOWN });
                 }
             }
             self.by_listener.insert(cfg.name.clone(), id);
@@ -173,6 +180,7 @@ impl Clusters {
         }
         for id in std::mem::take(&mut self.listeners).into_keys() {
             self.agenda.set(Due::Listener(id), None);
+            self.agenda.set(Due::Verdict(id), None);
         }
     }
 
@@ -193,6 +201,7 @@ impl Clusters {
                     self.refresh(now, Some(id), out);
                 }
                 Due::Listener(_) => self.refresh(now, None, out),
+                Due::Verdict(_) => self.turned = true,
             }
         }
     }
@@ -272,14 +281,36 @@ impl Clusters {
 
     /// Whether the proxy turns at all.
     pub(super) fn proxy_turns(&mut self, turns: bool) {
+        self.turned |= self.stands_still == turns;
         self.stands_still = !turns;
     }
 
     /// Whether a listener is open at all its addresses.
     pub(super) fn accepting(&mut self, listener: ListenerId, accepting: bool) {
         if let Some(listening) = self.listeners.get_mut(&listener) {
-            listening.accepting = accepting;
+            self.turned |= listening.verdict.accepts != Some(accepting);
+            listening.verdict.accepts = Some(accepting);
         }
+    }
+
+    /// Whether what a listener says to routers may have changed since this was last asked.
+    pub(super) fn take_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
+    }
+
+    /// What a listener says to a router that has its addresses, or has not.
+    pub(super) fn reading(&self, listener: &str, master: bool) -> Reading {
+        let id = self.by_listener.get(listener);
+        let Some(listening) = id.and_then(|id| self.listeners.get(id)) else {
+            return Reading::Untested;
+        };
+        let mut verdict = listening.verdict;
+        if self.stands_still {
+            verdict.accepts = Some(false);
+        }
+        let cluster = self.running.get(&listening.cluster);
+        let patience = cluster.map(|running| patience(&running.cfg)).unwrap_or_default();
+        verdict.reading(self.now, master, patience)
     }
 
     /// In the order of the configuration.
@@ -295,9 +326,9 @@ impl Clusters {
     pub(super) fn listener_status(&self, config: &Config) -> Vec<ListenerStatus> {
         let status = |cfg: &Arc<ListenerConfig>| {
             let id = *self.by_listener.get(&cfg.name)?;
-            let Listening { serving, cluster, accepting } = self.listeners.get(&id)?;
+            let Listening { serving, cluster, verdict } = self.listeners.get(&id)?;
             let name = self.running.get(cluster).map_or("", |running| &running.cfg.name);
-            Some(serving.status(id, name, *accepting && !self.stands_still))
+            Some(serving.status(id, name, verdict.accepts == Some(true) && !self.stands_still))
         };
         config.listeners.iter().filter_map(status).collect()
     }
@@ -377,6 +408,15 @@ impl Clusters {
                 out.push(Action::Publish { listener: *id, view });
             }
             self.agenda.set(Due::Listener(*id), serving.deadline());
+            let before = listening.verdict;
+            let judged = running.is_some_and(|running| running.cluster.is_judged());
+            listening.verdict.look(now, serving.serves(), judged);
+            if before != listening.verdict {
+                self.turned = true;
+                let patience = running.map(|running| patience(&running.cfg)).unwrap_or_default();
+                let settles = listening.verdict.settles(patience);
+                self.agenda.set(Due::Verdict(*id), settles.filter(|at| *at > now));
+            }
             if serving.is_over() {
                 over.push(*id);
             }
@@ -384,6 +424,7 @@ impl Clusters {
         for id in over {
             self.listeners.remove(&id);
             self.agenda.set(Due::Listener(id), None);
+            self.agenda.set(Due::Verdict(id), None);
         }
     }
 }

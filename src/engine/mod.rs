@@ -18,6 +18,7 @@ mod snapshot;
 mod sockets;
 mod statics;
 mod trackers;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -133,6 +134,7 @@ impl Engine {
     /// Takes one input. Afterwards every action must be polled and performed before the next.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         debug_assert!(self.out.is_empty(), "the actions of the last input were not drained");
+        self.clusters.now = now;
         match input {
             Input::Tick => self.time_passed(now),
             Input::Packet { iface, datagram } => {
@@ -172,6 +174,7 @@ impl Engine {
             }
             Input::Command(command) => self.command(now, &command),
         }
+        self.listeners_turned(now);
         self.settle_groups(now);
         self.schedule_renewal(now);
         self.exit_when_released(now);
@@ -208,6 +211,7 @@ impl Engine {
         }
         self.checks_due(now);
         self.clusters.time_passed(now, &mut self.probe_ids, &mut self.out);
+        self.listeners_turned(now);
         while let Some(id) = self.deadlines.due(now) {
             if let Some(router) = self.routers.get_mut(&id) {
                 router.time_passed(now, &mut self.out);

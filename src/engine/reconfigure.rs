@@ -70,6 +70,7 @@ impl Engine {
         }
         self.by_address = by_address;
         self.trackers.reconfigure(now, &config.trackers, &mut self.probe_ids, &mut self.out);
+        self.clusters.now = now;
         self.clusters.reconfigure(now, &config, &mut self.probe_ids, &mut self.out);
         self.groups.configure(&config.groups, &self.by_key);
         for router in self.routers.values_mut() {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::agenda::Agenda;
 use super::clusters::ProbeIds;
 use crate::config::checks::Check;
-use crate::config::{TrackRef, TrackedInterface, TrackerConfig, TrackerKey, Weight};
+use crate::config::{Namespace, TrackRef, TrackedInterface, TrackerConfig, TrackerKey, Weight};
 use crate::engine::Engine;
 use crate::engine::io::{Action, Level, ProbeId, RouterId};
-use crate::status::{Standing, TrackedStatus, TrackerStatus, millis};
+use crate::status::{Standing, State, TrackedStatus, TrackerStatus, millis};
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::probe::Probe;
 use crate::track::weight::{Effect, Reading};
@@ -147,6 +147,15 @@ impl Engine {
     /// What all trackers of a router mean for it.
     pub(super) fn trackers_of(&self, router: &Router, env: &mut Environment) {
         for tracked in &router.cfg.track {
+            if let Some(reading) = self.listener_reading(router, tracked) {
+                if reading == Reading::Untested {
+                    env.untested.insert(tracked.tracker.name.clone());
+                }
+                if let Effect::Adds(points) = tracked.weight.effect(reading) {
+                    env.tracked += points;
+                }
+                continue;
+            }
             let Some(tracker) = self.trackers.get(&tracked.tracker) else { continue };
             if tracker.probe.is_untested() {
                 env.untested.insert(tracked.tracker.name.clone());
@@ -188,6 +197,10 @@ impl Engine {
                 standing: standing(reading),
             };
         let checks = router.cfg.track.iter().filter_map(|tracked| {
+            if let Some(reading) = self.listener_reading(router, tracked) {
+                let effect = tracked.weight.effect(reading);
+                return Some(part(&tracked.tracker, "listener", tracked.weight, effect, reading));
+            }
             let tracker = self.trackers.get(&tracked.tracker)?;
             let kind = tracker.cfg.check.kind();
             let (effect, reading) = (tracker.effect(tracked), tracker.probe.reading());
@@ -199,6 +212,25 @@ impl Engine {
             part(&tracked.iface, "interface", tracked.weight, effect, reading)
         });
         checks.chain(interfaces).collect()
+    }
+
+    /// Routers that track listeners feel what has become of those.
+    pub(super) fn listeners_turned(&mut self, now: Now) {
+        if !self.clusters.take_turned() {
+            return;
+        }
+        let tracks = |t: &TrackRef| t.tracker.namespace == Namespace::Listener;
+        let concerned = self.routers.values().filter(|r| r.cfg.track.iter().any(tracks));
+        for id in concerned.map(|router| router.id).collect::<Vec<_>>() {
+            self.survey(now, id);
+        }
+    }
+
+    /// What a listener says to a router; `None` if something else is tracked.
+    fn listener_reading(&self, router: &Router, tracked: &TrackRef) -> Option<Reading> {
+        let is_listener = tracked.tracker.namespace == Namespace::Listener;
+        let master = router.state() == State::Master;
+        is_listener.then(|| self.clusters.reading(&tracked.tracker.name, master))
     }
 
     fn interface_reading(&self, tracked: &TrackedInterface) -> Reading {

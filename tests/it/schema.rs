@@ -10,6 +10,7 @@ use vipd::cli::check::{CheckArgs, check};
 use vipd::cli::schema::Printed;
 use vipd::status::{Change, Changes, RouterChange, SettingChange, Snapshot, State};
 
+use crate::cluster;
 use crate::engine::bench::Bench;
 use crate::engine::setup::{HIGH, LOW, V2, advert, secs, with_priority};
 use crate::expected::expect;
@@ -92,7 +93,11 @@ fn statuses() -> Vec<Snapshot> {
     let reigning = engine.snapshot();
     engine.hear(&advert(LOW, 50).speaking(V2));
     engine.hear(&advert(HIGH, 200).at(engine.elapsed() + secs(1)));
-    vec![status_render::snapshot(), status_render::tracking(), reigning, engine.snapshot()]
+    let clusters = cluster::bench::Bench::settled();
+    let clusters = clusters.engine.snapshot(clusters.now);
+    assert!(!clusters.clusters.is_empty() && !clusters.listeners.is_empty());
+    let routers = [status_render::snapshot(), status_render::tracking(), reigning];
+    routers.into_iter().chain([engine.snapshot(), clusters]).collect()
 }
 
 fn follows(schema: &Value, value: &impl Serialize) {

@@ -109,7 +109,7 @@ pub fn trackers(rng: &mut Rng) -> (Vec<TrackerConfig>, Vec<TrackRef>) {
         let key = TrackerKey { namespace, name: name.to_owned() };
         let check = match namespace {
             Namespace::File => Check::File(FileCheck { path: name.into() }),
-            Namespace::Check | Namespace::Process => {
+            Namespace::Check | Namespace::Process | Namespace::Listener => {
                 let command = Command::Argv { program: name.to_owned(), args: Vec::new() };
                 Check::Script(ScriptCheck { command, run_as: RunAs::Default, security: false })
             }

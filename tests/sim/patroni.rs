@@ -198,7 +198,7 @@ impl Cluster {
             if lost && node.pg == Pg::Running {
                 self.demote(n);
             }
-            node_cancel(&mut self.nodes[n]);
+            self.nodes[n].promotes = None;
             return;
         }
         match self.key {
@@ -331,13 +331,9 @@ impl Cluster {
         let reaches = self.store && !self.nodes[n].astray;
         let leader = self.key.map(|(holder, _)| Listed {
             name: format!("pg-{holder}"),
-            api_host: None,
-            host: None,
+            api: None,
+            address: None,
         });
         reaches.then_some(Members { leader, switchover: None })
     }
-}
-
-fn node_cancel(node: &mut Node) {
-    node.promotes = None;
 }

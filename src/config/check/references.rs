@@ -8,6 +8,9 @@ use crate::config::model::{
 use crate::config::raw::{RawRouter, RawTrackRef, RawTrackedInterface, RawWeight};
 use crate::types::IfName;
 
+/// What a listener counts that does not say so.
+const LISTENER_WEIGHT: i64 = -20;
+
 /// What one block tracks.
 #[derive(Default)]
 pub(super) struct References {
@@ -62,9 +65,22 @@ impl References {
             Namespace::Process => (254, 0),
             // The number counts as it is.
             Namespace::File => (254, 1),
+            Namespace::Listener => (253, LISTENER_WEIGHT),
         };
         let inherited = trackers.get(key).map(|tracker| tracker.settings.weight);
         let Some(weight) = weight(raw.weight, inherited, standard, most, out) else { return };
+        if weight.is_fault() && key.namespace == Namespace::Listener {
+            let at = raw.weight.value.map_or(name.span, |weight| weight.span);
+            let text = format!("listener {} cannot mean FAULT", quoted(&name.value));
+            return out.push(
+                Diagnostic::error(at, text)
+                    .note(
+                        "with the database away on all nodes none would have the address, and \
+                           nobody could be told why",
+                    )
+                    .help(format!("use another weight than 0, such as {LISTENER_WEIGHT}")),
+            );
+        }
         if !weight.is_fault() && key.namespace != Namespace::File {
             self.weights.push((name.span, weight));
         }
@@ -153,8 +169,15 @@ fn undefined(reference: &RawTrackRef, trackers: &Trackers<'_>) -> Diagnostic {
         Some(Namespace::Check) => "vrrp_script",
         Some(Namespace::File) => "track_file",
         Some(Namespace::Process) => "vrrp_track_process",
+        Some(Namespace::Listener) => "listener",
     };
     let text = format!("there is no {what} {}", quoted(&name.value));
+    if reference.namespace == Some(Namespace::Listener) {
+        let near = nearest(&name.value, trackers.names(reference.namespace));
+        return Diagnostic::error(name.span, text)
+            .suggest(near)
+            .help(format!("add a table [listener.{}]", name.value));
+    }
     let error = Diagnostic::error(name.span, text)
         .note("keepalived runs the instance without it: a failure would not be noticed")
         .droppable();

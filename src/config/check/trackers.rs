@@ -9,7 +9,7 @@ use super::{LONGEST, duration, human};
 use crate::config::checks::{Check, Command};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::model::{Namespace, OnTimeout, Rhythm, TrackerConfig, TrackerKey};
-use crate::config::raw::{RawGlobals, RawSettings, RawTracker};
+use crate::config::raw::{RawGlobals, RawListener, RawSettings, RawTracker};
 
 /// How often a check runs that does not say so itself, and how often a watched one is looked after.
 const STANDARD_INTERVAL: Duration = Duration::from_secs(1);
@@ -19,6 +19,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(3600);
 /// Every tracker that is written, right or wrong, by its identity.
 pub(super) struct Trackers<'r> {
     known: BTreeMap<TrackerKey, Defined<'r>>,
+    /// Listeners can be tracked too; what is wrong with them is said elsewhere.
+    listeners: BTreeSet<TrackerKey>,
 }
 
 struct Defined<'r> {
@@ -29,6 +31,7 @@ struct Defined<'r> {
 impl<'r> Trackers<'r> {
     pub(super) fn new(
         trackers: &'r [RawTracker],
+        listeners: &[RawListener],
         globals: &RawGlobals,
         out: &mut Vec<Diagnostic>,
     ) -> Trackers<'r> {
@@ -48,7 +51,11 @@ impl<'r> Trackers<'r> {
                 known.insert(key, Defined { raw, config: config.map(Arc::new) });
             }
         }
-        Trackers { known }
+        let key = |raw: &RawListener| TrackerKey {
+            namespace: Namespace::Listener,
+            name: raw.name.value.clone(),
+        };
+        Trackers { known, listeners: listeners.iter().map(key).collect() }
     }
 
     /// The first of each name.
@@ -66,7 +73,8 @@ impl<'r> Trackers<'r> {
 
     /// Whether it can be run at all; what is wrong with it has been said.
     pub(super) fn is_sound(&self, key: &TrackerKey) -> bool {
-        self.known.get(key).is_some_and(|defined| defined.config.is_some())
+        let runs = self.known.get(key).is_some_and(|defined| defined.config.is_some());
+        runs || self.listeners.contains(key)
     }
 
     pub(super) fn get(&self, key: &TrackerKey) -> Option<&'r RawTracker> {
@@ -78,12 +86,12 @@ impl<'r> Trackers<'r> {
         let fits = |key: &&TrackerKey| {
             key.name == name && namespace.is_none_or(|wanted| key.namespace == wanted)
         };
-        self.known.keys().filter(fits).collect()
+        self.known.keys().chain(&self.listeners).filter(fits).collect()
     }
 
     pub(super) fn names(&self, namespace: Option<Namespace>) -> impl Iterator<Item = &str> {
         let fits = move |key: &&TrackerKey| namespace.is_none_or(|n| key.namespace == n);
-        self.known.keys().filter(fits).map(|key| key.name.as_str())
+        self.known.keys().chain(&self.listeners).filter(fits).map(|key| key.name.as_str())
     }
 
     /// Those that somebody tracks, in the order of the files; the others are said to be idle, unless

@@ -11,7 +11,7 @@ use crate::config::check::check;
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::diag::{Severity, SourceMap, Spanned};
 use crate::config::load::Loaded;
-use crate::config::model::TrackerKey;
+use crate::config::model::{Namespace, TrackerKey};
 use crate::config::raw::{
     CheckKind, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight, Slot,
 };
@@ -131,9 +131,18 @@ pub(super) fn references(
 /// One of `track`, unless lenient reading did without it.
 fn reference(raw: &RawTrackRef, loaded: &Loaded) -> Option<String> {
     let name = &raw.name.value;
+    if raw.namespace == Some(Namespace::Listener) {
+        let weight = raw.weight.value.map(|weight| format!(", weight = {}", weight.value));
+        let reverse = raw.weight.reverse.map(|reverse| format!(", reverse = {}", reverse.value));
+        let options = [weight, reverse].into_iter().flatten().collect::<String>();
+        return Some(format!("{{ listener = {}{options} }}", text(name)));
+    }
     let fits = |namespace| raw.namespace.is_none_or(|wanted| wanted == namespace);
     let mut trackers = loaded.config.trackers.iter().map(|tracker| &tracker.key);
-    trackers.find(|key| key.name == *name && fits(key.namespace))?;
+    let listens = loaded.config.listeners.iter().any(|listener| listener.name == *name);
+    if !trackers.any(|key| key.name == *name && fits(key.namespace)) && !listens {
+        return None;
+    }
     let namesakes = loaded.raw.trackers.iter().filter(|tracker| tracker.name.value == *name);
     let kinds: Vec<CheckKind> = namesakes.map(|tracker| tracker.kind).collect();
     let several = kinds.iter().any(|kind| !fits(kind.namespace()));

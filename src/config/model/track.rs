@@ -19,6 +19,8 @@ pub enum Namespace {
     File,
     /// `track_process`
     Process,
+    /// A listener: whether it can give its clients a server.
+    Listener,
 }
 
 /// What makes two blocks the same tracker, across a reload and for those who refer to it.

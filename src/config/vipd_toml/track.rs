@@ -3,6 +3,7 @@
 use super::{Reader, Value, entries};
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
+use crate::config::model::Namespace;
 use crate::config::raw::{
     CheckKind, GroupWords, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight,
     Slot, TrackerWords,
@@ -10,7 +11,7 @@ use crate::config::raw::{
 use crate::import::keepalived::command;
 
 /// The keys of an entry in `track`.
-pub(super) const REFERENCE: &[&str] = &["name", "kind", "weight", "reverse"];
+pub(super) const REFERENCE: &[&str] = &["name", "listener", "kind", "weight", "reverse"];
 
 /// The keys of an entry in `track_interfaces`.
 const WEIGHTED: &[&str] = &["name", "weight", "reverse"];
@@ -202,8 +203,12 @@ impl Reader<'_> {
     /// The entries of `track`.
     pub(super) fn references(&mut self, value: &Value<'_>) -> Vec<RawTrackRef> {
         let entries = self.weighted(value, "trackers, such as [\"chk_haproxy\"]", REFERENCE);
-        let reference = |Entry { name, kind, weight }| {
-            Some(RawTrackRef { name: name?, namespace: kind.map(CheckKind::namespace), weight })
+        let reference = |Entry { name, kind, listener, weight }| {
+            let namespace = match listener {
+                true => Some(Namespace::Listener),
+                false => kind.map(CheckKind::namespace),
+            };
+            Some(RawTrackRef { name: name?, namespace, weight })
         };
         entries.into_iter().filter_map(reference).collect()
     }
@@ -243,6 +248,7 @@ impl Reader<'_> {
             match key {
                 _ if !keys.contains(&key) => self.unknown(key, span, keys, "an entry"),
                 "name" => entry.name = self.text(value),
+                "listener" => (entry.name, entry.listener) = (self.text(value), true),
                 "kind" => {
                     let kinds: Vec<_> = CheckKind::ALL.iter().map(|k| (k.name(), *k)).collect();
                     entry.kind = self.choice(value, &kinds).map(|kind| kind.value);
@@ -251,7 +257,7 @@ impl Reader<'_> {
                 _ => entry.weight.reverse = self.boolean(value),
             }
         }
-        if !table.contains_key("name") {
+        if !entry.listener && !table.contains_key("name") {
             let span = self.span(value.span());
             self.out.push(Diagnostic::error(span, "an entry without `name`"));
         }
@@ -264,6 +270,8 @@ impl Reader<'_> {
 struct Entry {
     name: Option<Spanned<String>>,
     kind: Option<CheckKind>,
+    /// The name is that of a listener.
+    listener: bool,
     weight: RawWeight,
 }
 

@@ -155,10 +155,10 @@ pub struct Members {
 pub struct Listed {
     /// Its name in the cluster.
     pub name: String,
-    /// The host of its REST API, as it announces it.
-    pub api_host: Option<String>,
-    /// The host of its PostgreSQL.
-    pub host: Option<String>,
+    /// Host and port of its REST API, as it announces them.
+    pub api: Option<String>,
+    /// Host and port of its PostgreSQL.
+    pub address: Option<String>,
 }
 
 impl NodeAnswer {
@@ -285,12 +285,14 @@ impl Members {
         let listed = |member: &Value| {
             let url = member.get("api_url").and_then(Value::as_str);
             let url = url.and_then(|url| url.parse::<http::Uri>().ok());
-            let host = url.as_ref().and_then(http::Uri::host);
-            Some(Listed {
-                name: word(member, "name")?,
-                api_host: host.map(|host| host.trim_matches(['[', ']']).to_owned()),
-                host: word(member, "host"),
-            })
+            let api = url.as_ref().and_then(http::Uri::authority).map(ToString::to_string);
+            let port = member.get("port").and_then(Value::as_u64);
+            let address =
+                word(member, "host").zip(port).map(|(host, port)| match host.contains(':') {
+                    true => format!("[{host}]:{port}"),
+                    false => format!("{host}:{port}"),
+                });
+            Some(Listed { name: word(member, "name")?, api, address })
         };
         let switchover = body.get("scheduled_switchover");
         let switchover = switchover.and_then(|plan| Some((word(plan, "at")?, word(plan, "to"))));

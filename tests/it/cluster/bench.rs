@@ -12,7 +12,7 @@ use vipd::config::{
     LivenessConfig, Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
     ServerConfig,
 };
-use vipd::engine::{Action, Engine, Input, KernelView, Level, ProbeId};
+use vipd::engine::{Action, Applied, Engine, Input, KernelView, Level, OpId, ProbeId};
 use vipd::pool::{
     Admission, Balance, Fate, Hint, Hinted, ListenerId, PoolView, Server, Wants, Weight, fate,
 };
@@ -20,6 +20,8 @@ use vipd::status::ClusterStatus;
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 use vipd::track::patroni::{Answer, NoAnswer, Question, Topic};
 use vipd::types::Now;
+
+use crate::engine::setup::links;
 
 pub const INTERVAL: Duration = Duration::from_secs(1);
 pub const TIMEOUT: Duration = Duration::from_millis(500);
@@ -214,6 +216,8 @@ pub struct Bench {
     /// Views published since last asked.
     pub published: usize,
     pub logs: Vec<(Level, String)>,
+    /// What routers want of the kernel.
+    ops: Vec<OpId>,
     /// Everything else it did.
     pub did: Vec<String>,
     /// What the nodes answer, by their numbers.
@@ -233,7 +237,7 @@ pub struct Bench {
 impl Bench {
     pub fn start(config: Config) -> Bench {
         let now = Now::from_start(secs(1));
-        let kernel = KernelView { links: Vec::new(), uptime: secs(100) };
+        let kernel = KernelView { links: links(), uptime: secs(100) };
         let mut bench = Bench {
             engine: Engine::new(Arc::new(config.clone()), kernel, now),
             now,
@@ -244,6 +248,7 @@ impl Bench {
             ids: BTreeMap::new(),
             published: 0,
             logs: Vec::new(),
+            ops: Vec::new(),
             did: Vec::new(),
             nodes: BTreeMap::new(),
             leader: 1,
@@ -253,6 +258,7 @@ impl Bench {
             rounds: BTreeMap::new(),
         };
         bench.perform();
+        bench.applied();
         bench
     }
 
@@ -309,6 +315,12 @@ impl Bench {
                 }
                 Action::Record(event) => self.logs.push((event.level, event.message)),
                 Action::Exit => self.did.push("exit".to_owned()),
+                Action::Socket { op, .. } | Action::Address { op, .. } => self.ops.push(op),
+                Action::Transmit { .. }
+                | Action::Announce { .. }
+                | Action::Notify(_)
+                | Action::Overhear { .. }
+                | Action::Renew(_) => {}
                 other => panic!("no bench for {other:?}"),
             }
         }
@@ -317,6 +329,20 @@ impl Bench {
     pub fn input(&mut self, input: Input<'_>) {
         self.engine.handle(self.now, input);
         self.perform();
+        self.applied();
+    }
+
+    /// The kernel does at once what routers want of it.
+    fn applied(&mut self) {
+        while let Some(op) = self.ops.pop() {
+            self.engine.handle(self.now, Input::Done { op, result: Ok(Applied::Changed) });
+            self.perform();
+        }
+    }
+
+    /// The number of a listener.
+    pub fn listener(&self, name: &str) -> ListenerId {
+        *self.ids.iter().find(|(_, own)| *own == name).unwrap().0
     }
 
     /// Node `n` answers what it was asked about itself.
@@ -403,9 +429,9 @@ impl Bench {
     }
 
     pub fn hint(&mut self, listener: &str, server: &str, hint: Hint) {
-        let (id, _) = self.ids.iter().find(|(_, name)| *name == listener).unwrap();
+        let id = self.listener(listener);
         let server = self.server(listener, server).id;
-        self.input(Input::Hinted(Hinted { listener: *id, server, hint, count: 1 }));
+        self.input(Input::Hinted(Hinted { listener: id, server, hint, count: 1 }));
     }
 
     pub fn reload(&mut self, config: Config) {

@@ -1,10 +1,12 @@
 //! Clusters and listeners through the engine: what the nodes say, and which view comes of it.
 
 pub mod bench;
+mod fixtures;
 mod lag;
 mod opinion;
 mod phases;
 mod plain;
 mod reload;
 mod roles;
+mod tracked;
 mod truth;

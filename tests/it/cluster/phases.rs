@@ -14,11 +14,12 @@ fn every_state_has_its_phase() {
     let old = json!(1_795_000_000);
     let blind = |says: Says| says.with("dcs_last_seen", old.clone());
     let unlocked = || standby(5).with("cluster_unlocked", json!(true));
-    let cases: [(Phase, [Says; 3]); 9] = [
+    let cases: [(Phase, [Says; 3]); 10] = [
         (Phase::Primary, [primary(5), standby(5), standby(5)]),
         (Phase::Silent, [refused(), refused(), refused()]),
         (Phase::Stopping, [bare(200, "stopping", "master"), standby(5), standby(5)]),
         (Phase::CrashRestart, [bare(200, "crashed", "master"), standby(5), standby(5)]),
+        (Phase::CrashRestart, [bare(200, "starting", "replica"), standby(5), standby(5)]),
         (Phase::Promoting, [standby(5).status(200), standby(5), refused()]),
         (Phase::Unlocked, [unlocked(), unlocked(), refused()]),
         (Phase::StoreOutage, [blind(unlocked()), blind(standby(5)), refused()]),
