@@ -12,7 +12,8 @@ use super::fold::fold_under;
 use crate::config::diag::{SourceMap, Span, nearest, printable, quoted};
 use crate::config::explain::{Setting, Statement, globals, router as settings_of};
 use crate::config::load::Loaded;
-use crate::import::keepalived::coverage;
+use crate::import::coverage::CoverageRow;
+use crate::import::{haproxy, keepalived};
 
 /// A statement wider than this has its explanation on the next line.
 const WIDEST: usize = 44;
@@ -230,25 +231,29 @@ fn painted(row: String, column: usize, status: &str) -> String {
     format!("{head}{style}{status}{style:#}{tail}")
 }
 
-/// What vipd does with one keyword of keepalived.conf, wherever it may stand.
+/// What vipd does with one keyword of keepalived.conf or haproxy.cfg, wherever it may stand.
 ///
 /// # Errors
 /// Nobody knows it: what to say instead.
 pub(super) fn keyword(name: &str) -> Result<String, String> {
-    let rows = coverage().filter(|row| row.keyword == name);
-    let text: String = rows
-        .map(|row| format!("{} in {}: {}: {}\n", row.keyword, row.block, row.status, row.text))
+    let own = |row: &CoverageRow| row.keyword == name;
+    let said = |row: CoverageRow, file: &str| {
+        format!("{} in {}{file}: {}: {}\n", row.keyword, row.block, row.status, row.text)
+    };
+    let text: String = keepalived::coverage()
+        .filter(own)
+        .map(|row| said(row, ""))
+        .chain(haproxy::coverage().filter(own).map(|row| said(row, " of haproxy.cfg")))
         .collect();
     if !text.is_empty() {
         return Ok(text);
     }
-    let known: Vec<&str> = coverage().map(|row| row.keyword).collect();
+    let known: Vec<&str> =
+        keepalived::coverage().chain(haproxy::coverage()).map(|row| row.keyword).collect();
+    let nobody = format!("no keyword of keepalived.conf or haproxy.cfg is called {}", quoted(name));
     Err(match nearest(name, known) {
-        Some(near) => format!(
-            "no keyword of keepalived.conf is called {}; did you mean {near}?",
-            quoted(name)
-        ),
-        None => format!("no keyword of keepalived.conf is called {}", quoted(name)),
+        Some(near) => format!("{nobody}; did you mean {near}?"),
+        None => nobody,
     })
 }
 

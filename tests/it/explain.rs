@@ -90,7 +90,7 @@ fn json_has_the_statements_and_where_settings_come_from() {
 fn a_keyword_is_looked_up_in_the_coverage_table() {
     let ask =
         |word: &str| explain(&CheckArgs { explain: Some(word.to_owned()), ..CheckArgs::default() });
-    for row in coverage() {
+    for row in coverage().chain(vipd::import::haproxy::coverage()) {
         let (code, text) = ask(row.keyword);
         assert_eq!(code, exit::code(exit::OK), "{}", row.keyword);
         assert!(text.contains(&row.text), "{text}");
