@@ -13,6 +13,7 @@ mod cluster;
 mod common;
 mod daemon;
 mod demo;
+mod edge;
 mod hostile;
 mod instances;
 mod interop;
