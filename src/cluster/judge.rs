@@ -85,7 +85,12 @@ impl Patroni {
         let writes = self.truth.writer() == Some(member.id);
         let standby = || member.standby_kind(self.primary_answer(), self.is_blind(member));
         match member.finding() {
-            Finding::Untested => Standing::untested(),
+            Finding::Untested => match &member.silence {
+                None => Standing::untested(),
+                Some(why) => {
+                    Standing::held(Role::Unknown, &format!("no answer yet: {}", why.cause))
+                }
+            },
             Finding::Writer if writes => Standing::usable(Role::Primary),
             Finding::Unsure if writes => {
                 Standing::held(Role::Primary, "its Patroni cannot ask PostgreSQL")

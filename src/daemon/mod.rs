@@ -447,13 +447,21 @@ impl Control {
     /// and the two descriptors keep their readiness until it is consumed.
     async fn run(&mut self) {
         let version = &self.daemon.version;
-        let count = self.effects.config.routers.len();
-        let plural = if count == 1 { "" } else { "s" };
+        let config = &self.effects.config;
+        let count = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            _ => format!("{count} {what}s"),
+        };
+        let mut parts = vec![count(config.routers.len(), "virtual router")];
+        if !config.listeners.is_empty() {
+            parts.push(count(config.listeners.len(), "listener"));
+        }
+        let parts = parts.join(" and ");
         let past = match &self.daemon.upgraded_from {
             Some(past) => format!(", continuing vipd {past}"),
             None => String::new(),
         };
-        tracing::info!("vipd {version} started with {count} virtual router{plural}{past}");
+        tracing::info!("vipd {version} started with {parts}{past}");
         let mut flow = self.perform_actions();
         if flow.is_continue() {
             flow = self.keep_orders();

@@ -15,6 +15,8 @@ fn before_the_first_answer_nobody_may_be_used() {
         assert!(bench.usable(listener).is_empty());
         assert_eq!(bench.why(listener, "pg-1"), "held: not probed yet");
     }
+    bench.answer(1, &silent());
+    assert_eq!(bench.why("writers", "pg-1"), "held: no answer yet: timed out");
     bench.answer(2, &primary(5));
     assert_eq!(bench.usable("writers"), ["pg-2"]);
     assert_eq!(bench.usable("any"), ["pg-2"]);
