@@ -38,7 +38,9 @@ impl<'r> Trackers<'r> {
         let mut known: BTreeMap<TrackerKey, Defined<'r>> = BTreeMap::new();
         for raw in trackers {
             let key = TrackerKey { namespace: raw.kind.namespace(), name: raw.name.value.clone() };
-            let config = TrackerCheck { raw, settings: &raw.settings, globals, out }.run(&key);
+            let proxied = !listeners.is_empty();
+            let config = TrackerCheck { raw, settings: &raw.settings, globals, proxied, out };
+            let config = config.run(&key);
             if let Some(first) = known.get(&key) {
                 let text = format!("{} {} exists twice", raw.words.block, quoted(&key.name));
                 out.push(
@@ -122,6 +124,8 @@ pub(super) struct TrackerCheck<'a> {
     pub(super) raw: &'a RawTracker,
     pub(super) settings: &'a RawSettings,
     pub(super) globals: &'a RawGlobals,
+    /// vipd is the proxy.
+    pub(super) proxied: bool,
     pub(super) out: &'a mut Vec<Diagnostic>,
 }
 
@@ -130,7 +134,7 @@ impl TrackerCheck<'_> {
         let check = self.check();
         let rhythm = self.rhythm(check.as_ref().is_some_and(Check::is_watched));
         if let (Some(Check::Script(script)), Some(at)) = (&check, &self.settings.command) {
-            self.out.extend(habits(&script.command, at, self.raw.words.instead));
+            self.out.extend(habits(&script.command, at, self.raw.words.instead, self.proxied));
         }
         Some(TrackerConfig { key: key.clone(), check: Arc::new(check?), rhythm })
     }
@@ -200,7 +204,12 @@ impl TrackerCheck<'_> {
 }
 
 /// What commands do that their authors do not expect.
-fn habits(command: &Command, at: &Spanned<Command>, instead: &str) -> Vec<Diagnostic> {
+fn habits(
+    command: &Command,
+    at: &Spanned<Command>,
+    instead: &str,
+    proxied: bool,
+) -> Vec<Diagnostic> {
     let Command::Argv { program, args } = command else { return Vec::new() };
     let mut found = Vec::new();
     let name = program.rsplit('/').next().unwrap_or(program);
@@ -208,7 +217,14 @@ fn habits(command: &Command, at: &Spanned<Command>, instead: &str) -> Vec<Diagno
     let text = || quoted(&words().join(" "));
     let looks = ["pidof", "pgrep"].contains(&name)
         || (["killall", "pkill", "kill"].contains(&name) && args.iter().any(|arg| arg == "-0"));
-    if looks {
+    if looks && proxied && args.iter().any(|arg| arg == "haproxy") {
+        let message = format!("{} fails as soon as vipd is the proxy here", text());
+        found.push(
+            Diagnostic::warning(at.span, message)
+                .note("HAProxy does not run any more; its weight would be off for good, or the router in FAULT")
+                .help(instead),
+        );
+    } else if looks {
         let message = format!("{} proves that a process exists, not that it answers", text());
         found.push(Diagnostic::warning(at.span, message).help(instead));
     }
