@@ -29,6 +29,7 @@ mod preprocessor;
 mod probes;
 mod process;
 mod samples;
+mod serving;
 mod stalls;
 mod stand_in;
 mod sys;

@@ -1,0 +1,196 @@
+//! The proxy and the virtual address in one daemon: what the one does to the other.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use vipd::lab::deadline::eventually;
+use vipd::lab::stand_in::{Face, StandIn};
+use vipd::lab::{Lab, Node, Stamp, Vipd};
+
+use crate::common::{Machine, adverts, pass, snapshot, start};
+use crate::turns::{alone, together};
+use crate::{SOON, lab};
+
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
+const INTERVAL: Duration = Duration::from_millis(100);
+
+fn host(lab: &Lab, name: &str, last: u8) -> Node {
+    let node = lab.node(name).unwrap();
+    node.link("eth0", &[&format!("10.0.0.{last}/24")]).unwrap();
+    node
+}
+
+/// A router with the virtual address, and what listens behind it.
+fn config(priority: u8, track: &str, serves: &str) -> String {
+    format!(
+        "[vrrp.edge]\ninterface = \"eth0\"\nvrid = 51\npriority = {priority}\nversion = 3\n\
+         interval = \"100ms\"\naddresses = [\"{VIP}/24\"]\n{track}\n{serves}"
+    )
+}
+
+const PATRONI: &str = "[cluster.pg]\nmembers = [\"10.0.0.21\"]\n\
+                       [listener]\nwrite = { bind = \"*:5000\", role = \"writer\" }\n";
+
+fn state(vipd: &Vipd) -> String {
+    snapshot(vipd)["routers"][0]["state"].as_str().unwrap().to_owned()
+}
+
+fn await_state(vipd: &Vipd, wanted: &str) {
+    let what = format!("{} to be {wanted}", vipd.process().node().name());
+    let look = || if state(vipd) == wanted { Ok(()) } else { Err(vipd.log()) };
+    eventually(SOON, what, look).unwrap();
+}
+
+/// A TCP server in a host, and the connections it has accepted.
+fn server(node: &Node, at: SocketAddr) -> std::sync::mpsc::Receiver<TcpStream> {
+    let (to, accepted) = std::sync::mpsc::channel();
+    let listener = node.inside("listen", move || TcpListener::bind(at)).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            if to.send(stream).is_err() {
+                return;
+            }
+        }
+    });
+    accepted
+}
+
+#[test]
+fn sessions_that_came_in_by_the_address_end_on_both_sides_when_it_goes() {
+    let _turn = together();
+    let lab = lab();
+    let (a, b, db) = (host(&lab, "lb-01", 2), host(&lab, "lb-02", 3), host(&lab, "db", 21));
+    let client = host(&lab, "client", 9);
+    let serves = "[cluster.any]\ncheck = \"none\"\nmembers = [\"10.0.0.21:7000\"]\n\
+                  [listener.any]\nbind = \"*:5000\"\n";
+    let accepted = server(&db, "10.0.0.21:7000".parse().unwrap());
+    let first = start(&a, &config(150, "", serves));
+    let _second = start(&b, &config(100, "", serves));
+    await_state(&first, "master");
+
+    let connect = |to: Ipv4Addr| {
+        let at = SocketAddr::from((to, 5000));
+        let stream = client.inside("connect", move || TcpStream::connect_timeout(&at, SOON));
+        let mut stream = stream.unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.write_all(b"x").unwrap();
+        let mut server = accepted.recv_timeout(SOON).unwrap();
+        server.set_read_timeout(Some(SOON)).unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        (stream, server)
+    };
+    let (mut by_vip, mut vip_server) = connect(VIP);
+    let (mut by_own, mut own_server) = connect(Ipv4Addr::new(10, 0, 0, 2));
+
+    let from = Stamp::now();
+    first.stop();
+    let end = by_vip.read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(end, Err(ErrorKind::ConnectionReset));
+    let end = vip_server.read(&mut [0]).map_err(|error| error.kind());
+    assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "{end:?}");
+    assert!(Stamp::now().since(from) < SOON);
+    // The others end with the daemon, not before.
+    let end = by_own.read(&mut [0]).map_err(|error| error.kind());
+    assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "{end:?}");
+    drop(own_server.read(&mut [0]));
+}
+
+#[test]
+fn the_address_follows_the_edge_that_can_serve_and_stays_where_nobody_can() {
+    let _turn = together();
+    let lab = lab();
+    let (a, b) = (host(&lab, "lb-01", 2), host(&lab, "lb-02", 3));
+    let (pg, client) = (host(&lab, "pg-01", 21), host(&lab, "client", 9));
+    let database = StandIn::start(&pg, Ipv4Addr::new(10, 0, 0, 21)).unwrap();
+    database.become_a(Face::Primary(1)).unwrap();
+    let track = "track = [{ listener = \"write\", weight = -60 }]";
+    let (first, second) =
+        (start(&a, &config(150, track, PATRONI)), start(&b, &config(100, track, PATRONI)));
+    await_state(&first, "master");
+    await_state(&second, "backup");
+
+    // Port 5000 is taken where the better node is configured to listen from now on.
+    let taken = a.inside("listen", || TcpListener::bind("10.0.0.2:5001")).unwrap();
+    let elsewhere = PATRONI.replace("*:5000", "*:5001");
+    first.reload(&config(150, track, &elsewhere)).unwrap();
+    await_state(&second, "master");
+    drop(taken);
+    await_state(&first, "master");
+
+    // What both see moves nothing.
+    database.become_a(Face::Dead).unwrap();
+    let moved = vipd::lab::deadline::never(Duration::from_secs(6), || {
+        (state(&first) != "master").then(|| first.log())
+    });
+    assert_eq!(moved, Ok(()));
+    drop(client);
+}
+
+#[test]
+fn adverts_are_on_time_while_the_proxy_takes_all_processors() {
+    let _turn = alone();
+    for (scheduling, global) in
+        [("real time", ""), ("no real time", "[global]\nrealtime = false\n")]
+    {
+        let (bytes, adverts, late) = lateness_under_load(global);
+        println!("{scheduling}: {bytes} MiB proxied, {adverts} adverts, at most {late:?} late");
+    }
+}
+
+/// How many MiB went through the proxy, and how late the latest of so many adverts was.
+fn lateness_under_load(global: &str) -> (u64, usize, Duration) {
+    let lab = lab();
+    let (a, wire) = (host(&lab, "lb-01", 2), host(&lab, "watch", 8));
+    let serves = "[cluster.any]\ncheck = \"none\"\nmembers = [\"127.0.0.1:7000\"]\n\
+                  [listener.any]\nbind = \"127.0.0.1:5000\"\n";
+    let over = Arc::new(AtomicBool::new(false));
+    let moved = Arc::new(AtomicU64::new(0));
+    let accepted = server(&a, "127.0.0.1:7000".parse().unwrap());
+    let (stop, count) = (Arc::clone(&over), Arc::clone(&moved));
+    let sink = thread::spawn(move || {
+        let mut readers = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let Ok(mut stream) = accepted.recv_timeout(INTERVAL) else { continue };
+            let count = Arc::clone(&count);
+            readers.push(thread::spawn(move || {
+                let mut buffer = vec![0; 1 << 16];
+                while let Ok(read @ 1..) = stream.read(&mut buffer) {
+                    count.fetch_add(u64::try_from(read).unwrap(), Ordering::Relaxed);
+                }
+            }));
+        }
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    let vipd = start(&a, &format!("{global}{}", config(150, "", serves)));
+    await_state(&vipd, "master");
+    let machine = Machine::watch();
+    let seen = wire.capture("eth0").unwrap();
+    let senders: Vec<_> = (0..8)
+        .map(|_| {
+            let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 5000));
+            let stream = a.inside("connect", move || TcpStream::connect_timeout(&at, SOON));
+            let (mut stream, stop) = (stream.unwrap(), Arc::clone(&over));
+            thread::spawn(move || {
+                let chunk = vec![7; 1 << 14];
+                while !stop.load(Ordering::Relaxed) && stream.write_all(&chunk).is_ok() {}
+                let _ = stream.shutdown(Shutdown::Both);
+            })
+        })
+        .collect();
+    pass(Duration::from_secs(4));
+    over.store(true, Ordering::Relaxed);
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    sink.join().unwrap();
+    let bytes = moved.load(Ordering::Relaxed);
+    assert!(bytes > 100 << 20, "{bytes} bytes went through the proxy: it was not busy");
+    let times: Vec<Stamp> =
+        adverts(&seen.frames(), "10.0.0.2").into_iter().map(|(at, _)| at).collect();
+    let latest = times.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap();
+    let late = latest.saturating_sub(INTERVAL);
+    assert!(late <= machine.allows(Duration::from_millis(50)), "{late:?}");
+    (bytes >> 20, times.len(), late)
+}
