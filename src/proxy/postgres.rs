@@ -1,7 +1,8 @@
 //! The first messages of a PostgreSQL connection: what can still be given to another server.
 //!
-//! Until a server has begun to authenticate the client, nothing but the client's own first message
-//! has happened. It is kept, and another server that is given it answers the same. Sources: the
+//! Until a server has begun to authenticate the client, or is ready for one it trusts, nothing but the
+//! client's own first message has happened. It is kept, and another server that is given it answers
+//! the same. Sources: the
 //! PostgreSQL documentation, "Message Flow" (start-up, SSL and GSSAPI session encryption, cancel)
 //! and "Message Formats".
 //!
@@ -226,13 +227,22 @@ impl Greeting {
         }
     }
 
-    /// The messages heard up to the first that decides.
+    /// The messages heard up to the first that decides. A server that trusts the client goes on by
+    /// itself until it is ready: a shutdown in between ends what has not begun.
     fn messages(&self) -> Server {
         let mut rest = self.heard.as_slice();
+        let mut trusted = false;
         loop {
             let Some((&kind, after)) = rest.split_first() else { return Server::Unfinished };
-            // NegotiateProtocolVersion comes before what decides.
-            if !matches!(kind, b'E' | b'v') {
+            let goes_on = match kind {
+                // NegotiateProtocolVersion comes before what decides.
+                b'E' | b'v' => true,
+                b'R' => !trusted,
+                // ParameterStatus, BackendKeyData, NoticeResponse.
+                b'S' | b'K' | b'N' => trusted,
+                _ => false,
+            };
+            if !goes_on || self.heard.len() > LONGEST_ANSWER {
                 return Server::Taken;
             }
             let Some(length) = be32(after).and_then(|l| usize::try_from(l).ok()) else {
@@ -245,6 +255,13 @@ impl Greeting {
             let Some(body) = after.get(4..length) else { return Server::Unfinished };
             if kind == b'E' {
                 return not_now(body).map_or(Server::Taken, Server::NotNow);
+            }
+            if kind == b'R' {
+                // AuthenticationOk; anything else asks the client.
+                trusted = body == [0; 4];
+                if !trusted {
+                    return Server::Taken;
+                }
             }
             rest = after.get(length..).unwrap_or_default();
         }
@@ -340,8 +357,31 @@ mod tests {
         let words = "57P03 the database system is starting up".to_owned();
         assert_eq!(greeting.server_said(&[0]), Server::NotNow(words));
         assert_eq!(greeting.opening(), message);
-        assert_eq!(greeting.server_said(b"R\0\0\0\x08\0\0\0\0"), Server::Taken);
-        assert_eq!(greeting.heard(), b"R\0\0\0\x08\0\0\0\0");
+        assert_eq!(greeting.server_said(b"R\0\0\0\x08\0\0\0\x03"), Server::Taken);
+        assert_eq!(greeting.heard(), b"R\0\0\0\x08\0\0\0\x03");
+    }
+
+    #[test]
+    fn a_server_that_trusts_the_client_has_taken_it_when_it_is_ready() {
+        let trusts = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x08a\0b\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02";
+        let mut greeting = Greeting::default();
+        say(&mut greeting, &startup());
+        for byte in trusts {
+            assert_eq!(greeting.server_said(&[*byte]), Server::Unfinished);
+        }
+        let shutdown = error_response("57P01", "terminating connection", None);
+        let words = "57P01 terminating connection".to_owned();
+        assert_eq!(greeting.server_said(&shutdown), Server::NotNow(words));
+        // The next one does take it.
+        assert_eq!(greeting.opening(), startup());
+        assert_eq!(greeting.server_said(trusts), Server::Unfinished);
+        assert_eq!(greeting.server_said(b"Z\0\0\0\x05I"), Server::Taken);
+        assert_eq!(greeting.heard(), [&trusts[..], b"Z\0\0\0\x05I"].concat());
+        // What it refuses is its own to say.
+        greeting.opening();
+        greeting.server_said(trusts);
+        let refusal = error_response("3D000", "no such database", None);
+        assert_eq!(greeting.server_said(&refusal), Server::Taken);
     }
 
     #[test]
@@ -371,8 +411,9 @@ mod tests {
         say(&mut greeting, &startup());
         let negotiate = b"v\0\0\0\x0c\0\x03\0\0\0\0\0\0";
         assert_eq!(greeting.server_said(negotiate), Server::Unfinished);
-        assert_eq!(greeting.server_said(b"R"), Server::Taken);
-        assert_eq!(greeting.heard(), [negotiate.as_slice(), b"R"].concat());
+        let asks = b"R\0\0\0\x08\0\0\0\x03";
+        assert_eq!(greeting.server_said(asks), Server::Taken);
+        assert_eq!(greeting.heard(), [negotiate.as_slice(), asks].concat());
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn moody(name: u8) -> SocketAddr {
                 3 => thread::sleep(Duration::from_millis(20)),
                 _ => {}
             }
-            let _ = stream.write_all(b"R\0\0\0\x08\0\0\0\0");
+            let _ = stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I");
             let mut buffer = vec![0; 16 * 1024];
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
                 if stream.write_all(&buffer[..count]).is_err() {

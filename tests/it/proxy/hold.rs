@@ -111,7 +111,7 @@ fn the_longest_waiting_are_let_go_first_and_at_a_pace() {
     let (to, order) = mpsc::channel();
     let server = serve(move |mut stream| {
         to.send(user(&read_message(&mut stream).unwrap())).unwrap();
-        stream.write_all(b"R").unwrap();
+        stream.write_all(TRUSTED).unwrap();
     });
     let options = Options { workers: 1, splice: SPLICE };
     let mut bench = Bench::with(options, settings);

@@ -15,7 +15,8 @@ use super::bench::*;
 
 pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 pub const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
-const AUTHENTICATION_OK: &[u8] = b"R\0\0\0\x08\0\0\0\0";
+/// AuthenticationOk and ReadyForQuery.
+pub const TRUSTED: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
 
 pub fn startup(user: &str) -> Vec<u8> {
     let body = [b"\0\x03\0\0user\0", user.as_bytes(), b"\0\0"].concat();
@@ -62,7 +63,7 @@ pub fn postgres(name: &'static str) -> SocketAddr {
                 stream.write_all(b"N").unwrap();
                 continue;
             }
-            stream.write_all(AUTHENTICATION_OK).unwrap();
+            stream.write_all(TRUSTED).unwrap();
             stream.write_all(name.as_bytes()).unwrap();
             let _ = stream.read(&mut [0]);
             return;
@@ -117,7 +118,7 @@ pub fn ask(bench: &Bench, user: &str) -> TcpStream {
 }
 
 pub fn served_by(client: &mut TcpStream) -> String {
-    assert_eq!(read(client, AUTHENTICATION_OK.len()), AUTHENTICATION_OK);
+    assert_eq!(read(client, TRUSTED.len()), TRUSTED);
     String::from_utf8(read(client, 4)).unwrap()
 }
 
@@ -155,7 +156,7 @@ fn a_server_that_failed_is_tried_again_while_it_is_the_only_one() {
     let (address, _) = failing(move |mut stream, _| {
         let answer = match count.fetch_add(1, Ordering::AcqRel) {
             0 | 1 => error("57P03", "the database system is starting up"),
-            _ => [AUTHENTICATION_OK, b"late"].concat(),
+            _ => [TRUSTED, b"late"].concat(),
         };
         stream.write_all(&answer).unwrap();
     });
@@ -176,7 +177,7 @@ fn what_was_refused_to_the_client_before_is_not_asked_of_the_next_server() {
     });
     let (startup_only, asked) = failing(|mut stream, message| {
         assert_eq!(message, startup("alice"));
-        stream.write_all(&[AUTHENTICATION_OK, b"next"].concat()).unwrap();
+        stream.write_all(&[TRUSTED, b"next"].concat()).unwrap();
     });
     let mut bench = writer(listener(Protocol::Postgres), &[refuses, startup_only]);
     let mut client = bench.connect();
@@ -330,7 +331,7 @@ fn cancellable() -> (SocketAddr, Receiver<Vec<u8>>) {
             to.send(message).unwrap();
             return;
         }
-        stream.write_all(&[AUTHENTICATION_OK, b"here"].concat()).unwrap();
+        stream.write_all(&[TRUSTED, b"here"].concat()).unwrap();
         let _ = stream.read(&mut [0]);
     });
     (address, requests)
