@@ -269,7 +269,12 @@ fn an_upgrade_moves_nothing() {
         assert_eq!(lost, 0);
         assert_eq!(pair.changes_at_the_peer(), at_the_peer);
         assert_eq!(changes(&pair.master), 1);
-        assert_eq!(descriptors(&pair.master), open, "descriptors leak into the new binary");
+        // The connection of a client that has its answer may be open for a moment.
+        eventually(SOON, "no descriptor to leak into the new binary", || {
+            let now = descriptors(&pair.master);
+            if now == open { Ok(()) } else { Err(format!("{now}, {open} before")) }
+        })
+        .unwrap();
         assert!(pair.ask(&["status"]).stdout.contains("adopted 1 virtual router from vipd"));
         // Signals and the lock work as before.
         assert_exit(&pair.ask(&["run", "-c", pair.master.config().to_str().unwrap()]), 73);
