@@ -245,6 +245,22 @@ impl Member {
         Ok(())
     }
 
+    /// Signals the process that replays the primary's log: stopped, the standby answers and
+    /// receives but falls behind. (Patroni removes a `recovery_min_apply_delay` set behind its
+    /// back, and resumes a paused replay.)
+    ///
+    /// # Errors
+    /// [`Error::Program`] if PostgreSQL cannot name it, as a primary cannot.
+    pub fn signal_replay(&self, signal: Signal) -> Result<()> {
+        let which = "select pid from pg_stat_activity where backend_type = 'startup'";
+        let said = self.sql(self.address, which)?;
+        let pid = said
+            .parse()
+            .map_err(|_| self.complain("PostgreSQL", "replays nothing".into(), said.clone()))?;
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+        Ok(())
+    }
+
     /// Whether it leads and PostgreSQL has been promoted. The status code alone is early: who has
     /// the leader's lock answers `/primary` with 200 while PostgreSQL still is a standby.
     #[must_use]

@@ -253,14 +253,6 @@ fn a_primary_that_cannot_confirm_itself_is_left_before_another_can_exist() {
     site.was_clean(from);
 }
 
-/// How long a standby waits before it replays a commit.
-fn delay_replay(member: &Member, delay: &str) {
-    let set = format!("alter system set recovery_min_apply_delay = {delay}");
-    for statement in [set.as_str(), "select pg_reload_conf()"] {
-        member.sql(member.address(), statement).unwrap();
-    }
-}
-
 impl Site {
     /// Waits until nobody has written by the address for two seconds; from `from` to the last row.
     fn await_silence(&self, from: Stamp) -> Duration {
@@ -285,7 +277,7 @@ fn readers_are_served_while_one_node_lives() {
     // A replica that does not replay is left alone once it lags, and its sessions go on.
     let leader = site.leader();
     let lagging = site.other_than(leader);
-    delay_replay(lagging, "'5min'");
+    lagging.signal_replay(Signal::SIGSTOP).unwrap();
     let filler = "create table filler as select generate_series(1, 100000)";
     leader.sql(leader.address(), filler).unwrap();
     let name = lagging.node().name();
@@ -298,7 +290,7 @@ fn readers_are_served_while_one_node_lives() {
         }
     };
     eventually(SOON, "the lagging replica to be left out", since_last).unwrap();
-    delay_replay(lagging, "default");
+    lagging.signal_replay(Signal::SIGCONT).unwrap();
     site.await_answer("reads from it again", &site.reads, |by| by == name);
 
     // No store: nobody may write, everybody may read.
