@@ -20,7 +20,6 @@ setup: rust ## install what the tests need (Debian packages; services stay off)
 
 test: setup ## everything: unit, integration, simulator, real kernel (needs root)
 	cargo test --lib --test it --test sim
-	cargo build
 	cargo test --test netns -- --test-threads=3
 
 check: rust ## formatting and lints

@@ -1,4 +1,8 @@
-//! The lab's database cluster behaves as one: whatever tests follow it with rest on this.
+//! Tests with a real database cluster. They are the longest: in one module they run side by side.
+//! The one in this file proves the lab's cluster, on which the others rest.
+
+mod edge;
+mod leader;
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use crate::common::{Machine, binary, pass, router, start};
 use crate::turns::together;
 use crate::{SOON, lab};
 
-const EXAMPLE: &str = include_str!("../../examples/vipd-patroni.toml");
+const EXAMPLE: &str = include_str!("../../../examples/vipd-patroni.toml");
 
 /// The address in the example.
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
