@@ -13,7 +13,7 @@ use crate::expected::{Below, expect, outcome};
 
 /// Files in memory.
 #[derive(Default)]
-struct Memory(BTreeMap<PathBuf, String>);
+pub(crate) struct Memory(pub(crate) BTreeMap<PathBuf, String>);
 
 impl Memory {
     fn one(text: &str) -> Memory {

@@ -11,6 +11,7 @@ use vipd::config::{ClusterConfig, Config, Format, ListenerConfig, Members};
 use vipd::import::haproxy::coverage;
 use vipd::pool::Wants;
 
+use crate::config_keepalived::Memory;
 use crate::convert::convert_keeps;
 use crate::expected::{Below, OneFile};
 
@@ -66,6 +67,26 @@ fn a_keepalived_conf_and_a_haproxy_cfg_make_one_configuration() {
     assert_eq!((routers.len(), clusters.len()), (1, 1));
     let roles: Vec<_> = listeners.iter().map(|l| (l.name.as_str(), l.wants, l.fallback)).collect();
     assert_eq!(roles, [("PG1", Wants::Writer, false), ("PG1_ro", Wants::Reader, true)]);
+    drop(convert_keeps(&loaded));
+}
+
+/// The router of a keepalived.conf tracks what a haproxy.cfg serves.
+#[test]
+fn a_keepalived_conf_tracks_a_listener_of_a_haproxy_cfg() {
+    let router = "vrrp_instance VI_1 {\ninterface eth0\nvirtual_router_id 51\n\
+                  virtual_ipaddress {\n10.0.0.10/24\n}\n\
+                  vipd_track_listener {\nprimary\nreplicas weight -5\n}\n}\n";
+    let proxy = "listen primary\n bind :5000\n server a 10.0.0.1:80\n\
+                 listen replicas\n bind :5001\n server a 10.0.0.1:80\n";
+    let files = [("k.conf", router), ("h.cfg", proxy)];
+    let memory = Memory(files.map(|(name, text)| (name.into(), text.to_owned())).into());
+    let loaded = load(&memory, &files.map(|(name, _)| name.into()), None).unwrap();
+    let tracked: Vec<_> = loaded.config.routers[0]
+        .track
+        .iter()
+        .map(|t| format!("{:?} {} {}", t.tracker.namespace, t.tracker, t.weight))
+        .collect();
+    assert_eq!(tracked, ["Listener primary -20", "Listener replicas -5"]);
     drop(convert_keeps(&loaded));
 }
 

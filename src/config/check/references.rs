@@ -173,10 +173,13 @@ fn undefined(reference: &RawTrackRef, trackers: &Trackers<'_>) -> Diagnostic {
     };
     let text = format!("there is no {what} {}", quoted(&name.value));
     if reference.namespace == Some(Namespace::Listener) {
-        let near = nearest(&name.value, trackers.names(reference.namespace));
-        return Diagnostic::error(name.span, text)
-            .suggest(near)
-            .help(format!("add a table [listener.{}]", name.value));
+        let error = Diagnostic::error(name.span, text);
+        return match nearest(&name.value, trackers.names(reference.namespace)) {
+            Some(near) => error.suggest(Some(near)),
+            None => error.help(
+                "give the haproxy.cfg that has it with --config, or add `[listener.NAME]` to a vipd.toml",
+            ),
+        };
     }
     let error = Diagnostic::error(name.span, text)
         .note("keepalived runs the instance without it: a failure would not be noticed")

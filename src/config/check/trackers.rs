@@ -9,7 +9,7 @@ use super::{LONGEST, duration, human};
 use crate::config::checks::{Check, Command};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::model::{Namespace, OnTimeout, Rhythm, TrackerConfig, TrackerKey};
-use crate::config::raw::{RawGlobals, RawListener, RawSettings, RawTracker};
+use crate::config::raw::{RawGlobals, RawListener, RawSettings, RawTracker, TrackerWords};
 
 /// How often a check runs that does not say so itself, and how often a watched one is looked after.
 const STANDARD_INTERVAL: Duration = Duration::from_secs(1);
@@ -134,7 +134,7 @@ impl TrackerCheck<'_> {
         let check = self.check();
         let rhythm = self.rhythm(check.as_ref().is_some_and(Check::is_watched));
         if let (Some(Check::Script(script)), Some(at)) = (&check, &self.settings.command) {
-            self.out.extend(habits(&script.command, at, self.raw.words.instead, self.proxied));
+            self.out.extend(habits(&script.command, at, self.raw.words, self.proxied));
         }
         Some(TrackerConfig { key: key.clone(), check: Arc::new(check?), rhythm })
     }
@@ -207,14 +207,14 @@ impl TrackerCheck<'_> {
 fn habits(
     command: &Command,
     at: &Spanned<Command>,
-    instead: &str,
+    words: &TrackerWords,
     proxied: bool,
 ) -> Vec<Diagnostic> {
     let Command::Argv { program, args } = command else { return Vec::new() };
     let mut found = Vec::new();
     let name = program.rsplit('/').next().unwrap_or(program);
-    let words = || std::iter::once(program).chain(args).map(String::as_str).collect::<Vec<_>>();
-    let text = || quoted(&words().join(" "));
+    let argv = || std::iter::once(program).chain(args).map(String::as_str).collect::<Vec<_>>();
+    let text = || quoted(&argv().join(" "));
     let looks = ["pidof", "pgrep"].contains(&name)
         || (["killall", "pkill", "kill"].contains(&name) && args.iter().any(|arg| arg == "-0"));
     if looks && proxied && args.iter().any(|arg| arg == "haproxy") {
@@ -222,11 +222,11 @@ fn habits(
         found.push(
             Diagnostic::warning(at.span, message)
                 .note("HAProxy does not run any more; its weight would be off for good, or the router in FAULT")
-                .help(instead),
+                .help(words.of_a_listener),
         );
     } else if looks {
         let message = format!("{} proves that a process exists, not that it answers", text());
-        found.push(Diagnostic::warning(at.span, message).help(instead));
+        found.push(Diagnostic::warning(at.span, message).help(words.instead));
     }
     let is_shell = |arg: &String| {
         ["|", "||", "&", "&&", ";"].contains(&arg.as_str())

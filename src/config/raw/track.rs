@@ -128,6 +128,8 @@ pub struct TrackerWords {
     pub settings: &'static [(&'static str, &'static str)],
     /// How to ask a service instead of looking for its process, for a help line.
     pub instead: &'static str,
+    /// The same where vipd itself is that service.
+    pub of_a_listener: &'static str,
 }
 
 /// A weight as written; what is missing comes from the tracker, then from the kind.

@@ -37,6 +37,7 @@ static WORDS: TrackerWords = TrackerWords {
     block: "tracker",
     settings: &[],
     instead: "let [track.haproxy.NAME], [track.tcp.NAME] or one of their like ask it",
+    of_a_listener: "track what it served: `track = [{ listener = \"NAME\" }]`",
 };
 
 impl Reader<'_> {

@@ -163,7 +163,14 @@ impl Instance {
             ("owner_ignore_adverts", _) => self.owner_ignores = boolean(node, out),
             ("accept", _) => {}
             ("authentication", _) => self.authentication(node, out),
-            ("track_script" | "track_interface" | "track_file" | "track_process", _) => {
+            (
+                "track_script"
+                | "track_interface"
+                | "track_file"
+                | "track_process"
+                | "vipd_track_listener",
+                _,
+            ) => {
                 references(name, node, &mut raw.track, &mut raw.track_interfaces, out);
             }
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),

@@ -106,6 +106,8 @@ const TRACK_INTERFACE: &str =
 const TRACK_FILE_HERE: &str = "names of track_file, each with an optional weight of its own";
 const TRACK_PROCESS_HERE: &str =
     "names of vrrp_track_process, each with an optional weight of its own";
+const TRACK_LISTENER: &str = "vipd only: names of listeners, which are the sections of a haproxy.cfg given \
+     beside this file, each with an optional weight, -20 by default; never FAULT";
 const FOR_EVERY_MEMBER: &str = "as in vrrp_instance, for every member";
 const ANNOUNCE: &str = "as keepalived; the instance's own value wins, wherever global_defs stands";
 
@@ -555,6 +557,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     block("track_interface", 0, TRACK_INTERFACE),
     block("track_file", 0, TRACK_FILE_HERE),
     block("track_process", 0, TRACK_PROCESS_HERE),
+    block("vipd_track_listener", 0, TRACK_LISTENER),
     told("notify", 1, 3, COMMAND),
     told("notify_master", 1, 3, "once the addresses are in place"),
     told("notify_backup", 1, 3, "also at the start"),
@@ -678,6 +681,7 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     block("track_interface", 0, FOR_EVERY_MEMBER),
     block("track_file", 0, FOR_EVERY_MEMBER),
     block("track_process", 0, FOR_EVERY_MEMBER),
+    block("vipd_track_listener", 0, FOR_EVERY_MEMBER),
     refused("track_bfd", NO_BFD, "remove it"),
     told("notify", 1, 3, COMMAND),
     told("notify_master", 1, 3, "once the addresses are in place"),

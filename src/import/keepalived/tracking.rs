@@ -17,14 +17,20 @@ use crate::config::raw::{
 };
 
 const INSTEAD: &str = "ask it: `vipd_check NAME { tcp HOST:PORT }`, or haproxy, http, postgres";
+const OF_A_LISTENER: &str = "track what it served: `vipd_track_listener { SECTION }`";
 
 static SCRIPT: TrackerWords = TrackerWords {
     block: "vrrp_script",
     settings: &[("command", "script"), ("on_timeout", "vipd_on_timeout")],
     instead: INSTEAD,
+    of_a_listener: OF_A_LISTENER,
 };
-static FILE: TrackerWords =
-    TrackerWords { block: "track_file", settings: &[("path", "file")], instead: INSTEAD };
+static FILE: TrackerWords = TrackerWords {
+    block: "track_file",
+    settings: &[("path", "file")],
+    instead: INSTEAD,
+    of_a_listener: OF_A_LISTENER,
+};
 static PROCESS: TrackerWords = TrackerWords {
     block: "vrrp_track_process",
     settings: &[
@@ -33,8 +39,14 @@ static PROCESS: TrackerWords = TrackerWords {
         ("fall_delay", "terminate_delay"),
     ],
     instead: INSTEAD,
+    of_a_listener: OF_A_LISTENER,
 };
-static CHECK: TrackerWords = TrackerWords { block: "vipd_check", settings: &[], instead: INSTEAD };
+static CHECK: TrackerWords = TrackerWords {
+    block: "vipd_check",
+    settings: &[],
+    instead: INSTEAD,
+    of_a_listener: OF_A_LISTENER,
+};
 
 /// Reads a defining block.
 pub(crate) fn define(
@@ -227,6 +239,7 @@ pub(crate) fn references(
         "track_script" => Some(Namespace::Check),
         "track_file" => Some(Namespace::File),
         "track_process" => Some(Namespace::Process),
+        "vipd_track_listener" => Some(Namespace::Listener),
         _ => None,
     };
     for line in node.block.as_deref().unwrap_or_default() {
