@@ -115,14 +115,14 @@ impl CheckSettings {
     pub(super) fn http_check(&mut self, line: &Line, said: &mut Said<'_>) {
         let Some(keyword) = said.line(Place::HttpCheck, line, "http-check ") else { return };
         match keyword.name {
-            "expect" => self.expect(line, said),
+            "expect" => self.expectation(line, said),
             "send" => self.send(line, said),
             "connect" => self.connect(line, said),
             name => debug_assert!(false, "{name} is in the table but not read"),
         }
     }
 
-    fn expect(&mut self, line: &Line, said: &mut Said<'_>) {
+    fn expectation(&mut self, line: &Line, said: &mut Said<'_>) {
         let mut words = line.args.iter();
         while let Some(word) = words.next() {
             let value = words.next();
