@@ -14,8 +14,10 @@ mod drains;
 mod effects;
 mod host;
 mod listeners;
+mod options;
 mod pidfile;
 mod probes;
+mod receive;
 mod sockets;
 mod startup;
 mod upgrade;
@@ -24,7 +26,7 @@ mod watchdog;
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,13 +34,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
-use thiserror::Error;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
+use crate::config::Process;
 use crate::config::checks::HostName;
-use crate::config::{Config, Dropped, Process};
 use crate::engine::{
     Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, ProbeId, is_adoptable,
 };
@@ -46,7 +47,6 @@ use crate::hook::{Hooks, Inherited, run_to_its_end};
 use crate::log::Log;
 use crate::status::Daemon;
 use crate::sys::clock::{self, Clock};
-use crate::sys::frames::FrameSocket;
 use crate::sys::monitor::{Monitor, Reported};
 use crate::sys::netlink::Netlink;
 use crate::sys::packet::FrameSender;
@@ -55,8 +55,7 @@ use crate::sys::timer::Timer;
 use crate::sys::{exec, realtime};
 use crate::track::outcome::Outcome;
 use crate::track::patroni::Answer as PatroniAnswer;
-use crate::types::{Cidr, IfIndex, Mac, Now};
-use crate::wire::{arp, ndisc};
+use crate::types::{Cidr, IfIndex, Now};
 use background::{Background, Notice};
 use commands::{Answer, Plan, Prepared, Successor};
 use drains::Drains;
@@ -64,130 +63,20 @@ use effects::Effects;
 use host::{Access, DaemonHost, Ears};
 use pidfile::PidFile;
 use probes::Probes;
-use sockets::Heard;
 use startup::RunDir;
 use upgrade::Legacy;
 use watchdog::Watchdog;
 
-/// More packets than a socket's receive buffer can hold, so whatever waited before a deadline is
-/// read before its `Tick`; and an end, so that a flood cannot keep the ticks away (rule R37).
-const PACKETS_PER_ROUND: usize = 4096;
+pub use options::{Options, Reload, Reread, StartError, Verify};
 
 /// Reports and answers handled before the sockets are looked at again.
 const INBOX_PER_ROUND: usize = 256;
-
-/// Packets closer together than this are worth waiting for more: on a segment with hundreds of
-/// routers most of the cost of an advert is waking up for it.
-const BUSY: Duration = Duration::from_millis(2);
-
-/// How long packets may wait then. Deadlines do not wait, and every `Tick` reads the sockets first,
-/// so all this can do is make a silence seem to begin that much later: a tenth of the shortest
-/// interval there is.
-const GATHER: Duration = Duration::from_millis(1);
 
 /// How long the engine may take to resign and remove every address.
 const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
 
 /// Exit status of a process that a second SIGTERM ends on the spot: 128 + SIGTERM.
 const TERMINATED: i32 = 143;
-
-/// Everything the daemon needs to know.
-pub struct Options {
-    /// The configuration to start with.
-    pub config: Config,
-    /// What a lenient reading left out of it.
-    pub dropped: Dropped,
-    /// Its files, as given, for the status.
-    pub files: Vec<String>,
-    /// Reads the configuration again; the error is rendered for a human. Runs on a thread of its
-    /// own.
-    pub reload: Arc<Reload>,
-    /// Looks whether this daemon could continue as another binary, and returns that one's version;
-    /// the error is for a human. Runs on a thread of its own.
-    pub verify: Arc<Verify>,
-    /// The file this daemon was started from, if that is known.
-    pub executable: Option<PathBuf>,
-    /// Where the control socket and the pid file live.
-    pub run_dir: PathBuf,
-    /// More pid files, for programs that look for them elsewhere.
-    pub pid_files: Vec<PathBuf>,
-    /// What the node calls itself if the configuration does not say.
-    pub host_name: String,
-}
-
-/// See [`Options::reload`].
-pub type Reload = dyn Fn() -> Result<Reread, String> + Send + Sync;
-
-/// See [`Options::verify`].
-pub type Verify = dyn Fn(&Path) -> Result<String, String> + Send + Sync;
-
-/// A configuration read again.
-#[derive(Debug)]
-pub struct Reread {
-    /// To be used.
-    pub config: Config,
-    /// What a lenient reading left out of it.
-    pub dropped: Dropped,
-    /// What there is to say about it, each rendered for a human.
-    pub warnings: Vec<String>,
-}
-
-/// Why the daemon cannot start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// Missing capabilities.
-    #[error("no permission: vipd needs {}; start it as root or grant them", .missing.join(" and "))]
-    Permission {
-        /// Which, and what for.
-        missing: Vec<&'static str>,
-    },
-    /// Another daemon has the run directory.
-    #[error("vipd runs already (pid {pid}) with the run directory {}", .run_dir.display())]
-    Busy {
-        /// The directory.
-        run_dir: PathBuf,
-        /// The other's process id, as its pid file says.
-        pid: String,
-    },
-    /// The network namespace the configuration names.
-    #[error("cannot enter the network namespace {name}")]
-    Namespace {
-        /// Its name.
-        name: String,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// Another process has a pid file.
-    #[error("the pid file {} belongs to process {pid}, which runs: stop it first", .path.display())]
-    Taken {
-        /// The file.
-        path: PathBuf,
-        /// The process, as the file says.
-        pid: String,
-    },
-    /// The run directory or something in it cannot be created.
-    #[error("cannot create {}", .what.display())]
-    Create {
-        /// What.
-        what: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// The kernel refuses something no daemon can do without.
-    #[error("cannot {what}")]
-    Kernel {
-        /// What.
-        what: &'static str,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// The interfaces cannot be read.
-    #[error(transparent)]
-    Interfaces(#[from] OpError),
-}
 
 /// Run until told to stop.
 ///
@@ -546,95 +435,6 @@ impl Control {
         (ControlFlow::Continue(()), behind)
     }
 
-    /// Read every socket empty; returns whether it had to stop before that.
-    fn read_sockets(&mut self) -> ControlFlow<(), bool> {
-        let mut budget = PACKETS_PER_ROUND;
-        // Those that were reported before may have more by now: they do not report it themselves.
-        let mut next = 0;
-        loop {
-            while let Some(&token) = self.reported.get(next) {
-                budget = budget.saturating_sub(self.read_socket(token, budget)?);
-                if budget == 0 {
-                    return ControlFlow::Continue(true);
-                }
-                next += 1;
-            }
-            match self.effects.sockets.ready(&mut self.reported) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!("ask which sockets are ready: {}", crate::sys::cause(&error));
-                    break;
-                }
-            }
-        }
-        if budget < PACKETS_PER_ROUND {
-            let now = self.clock.now();
-            if now.since(self.last_packet) < BUSY {
-                self.gathering = Some(now + GATHER);
-            }
-            self.last_packet = now;
-        }
-        ControlFlow::Continue(false)
-    }
-
-    /// Read one socket empty or until `budget` is spent; returns what it cost.
-    fn read_socket(&mut self, token: u64, budget: usize) -> ControlFlow<(), usize> {
-        let mut spent = 0;
-        // A socket may be closed by what an earlier packet brought.
-        while let Some((iface, heard)) = self.effects.sockets.heard(token) {
-            let receiver = match heard {
-                Heard::Adverts(receiver) => receiver,
-                Heard::Announcements(frames) => {
-                    match announcement(frames) {
-                        // Nothing read costs nothing: the loop would wait for more of it for ever.
-                        Ok(None) => break,
-                        Ok(Some(Some((vip, mac)))) => {
-                            let input = Input::Announced { iface, vip, mac };
-                            self.engine.handle(self.clock.now(), input);
-                            self.perform_actions()?;
-                        }
-                        Ok(Some(None)) => {}
-                        Err(error) => {
-                            tracing::debug!("listen on interface {iface}: {error}");
-                        }
-                    }
-                    spent += 1;
-                    if spent >= budget {
-                        break;
-                    }
-                    continue;
-                }
-            };
-            match self.batch.receive(receiver) {
-                Ok(received) => {
-                    for datagram in self.batch.datagrams() {
-                        let now = self.clock.now();
-                        self.engine.handle(now, Input::Packet { iface, datagram });
-                        if perform_actions(&mut self.engine, &mut self.effects, &self.clock)
-                            .is_break()
-                        {
-                            return ControlFlow::Break(());
-                        }
-                    }
-                    spent += received;
-                    if received < Batch::SLOTS || spent >= budget {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    // Reported once per event (the interface went down); links tell the rest.
-                    tracing::debug!("receive on interface {iface}: {error}");
-                    spent += 1;
-                    if spent >= budget {
-                        break;
-                    }
-                }
-            }
-        }
-        ControlFlow::Continue(spent)
-    }
-
     fn take_in(&mut self, item: Inbox) -> ControlFlow<()> {
         let now = self.clock.now();
         match item {
@@ -700,15 +500,6 @@ impl Control {
             self.stop(SIGTERM);
         }
     }
-}
-
-/// The next frame of another host, if there is one: the address it announces and where that is.
-fn announcement(frames: &FrameSocket) -> io::Result<Option<Option<(IpAddr, Mac)>>> {
-    let mut buffer = [0; 128];
-    let Some(received) = frames.receive(&mut buffer)? else { return Ok(None) };
-    let payload = buffer.get(14..received.length.min(buffer.len())).unwrap_or_default();
-    let arp = arp::parse_announcement(payload).map(|(vip, mac)| (vip.into(), mac));
-    Ok(Some(arp.or_else(|| ndisc::parse_unsolicited(payload).map(|(vip, mac)| (vip.into(), mac)))))
 }
 
 /// Do everything the engine wants, in order. Breaks on [`crate::engine::Action::Exit`].
