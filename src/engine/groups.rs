@@ -12,7 +12,8 @@ use crate::engine::Engine;
 use crate::engine::io::{Action, Kind, Level, News, Notice, RouterId};
 use crate::status::State;
 use crate::types::Now;
-use crate::vrrp::router::{Environment, Fault, Router};
+use crate::vrrp::environment::{Environment, Fault};
+use crate::vrrp::router::Router;
 
 /// The groups of the configuration that have at least two members.
 #[derive(Debug, Default)]

@@ -11,10 +11,10 @@ use crate::engine::io::{Applied, Level, OpError, OpId};
 use crate::engine::links::LinkTable;
 use crate::status::AddressStatus;
 use crate::types::{Cidr, IfIndex, Now};
+use crate::vrrp::environment::Fault;
 use crate::vrrp::holding::{Holding, Settled};
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
-use crate::vrrp::router::Fault;
 
 /// In the log, where a router's name would be.
 const NAME: &str = "static";

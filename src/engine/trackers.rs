@@ -15,8 +15,9 @@ use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::probe::Probe;
 use crate::track::weight::{Effect, Reading};
 use crate::types::Now;
+use crate::vrrp::environment::{Environment, Fault};
 use crate::vrrp::outbox::Outbox;
-use crate::vrrp::router::{Environment, Fault, Router};
+use crate::vrrp::router::Router;
 
 /// Every check of the configuration.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub(crate) mod announce;
+pub(crate) mod environment;
 pub(crate) mod hear;
 pub mod hints;
 pub(crate) mod holding;
@@ -9,6 +10,7 @@ pub(crate) mod ledger;
 pub(crate) mod outbox;
 pub(crate) mod outlook;
 pub(crate) mod pacing;
+pub(crate) mod reconfigure;
 pub(crate) mod refusal;
 pub(crate) mod report;
 pub(crate) mod router;

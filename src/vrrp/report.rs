@@ -2,7 +2,8 @@
 
 use crate::status::{MasterStatus, NotifyStatus, RouterStatus, TrackedStatus, millis};
 use crate::types::Now;
-use crate::vrrp::router::{Fault, Followed, Phase, Router};
+use crate::vrrp::environment::Fault;
+use crate::vrrp::router::{Followed, Phase, Router};
 
 impl Router {
     /// `heard` is when another node's last packet arrived on the router's interface.

@@ -17,8 +17,7 @@
 //! timer, never receiving (D23): a stream of packets cannot silence a master.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +25,12 @@ use std::time::Duration;
 use crate::config::{Preempt, RouterConfig};
 use crate::engine::io::{Applied, Level, OpError, OpId, Renewal, RouterId};
 use crate::status::State;
-use crate::types::{Centis, Cidr, Family, IfIndex, IfName, Mac, Now, Priority};
+use crate::types::{Centis, Cidr, IfIndex, Mac, Now, Priority};
 use crate::vrrp::announce::Announce;
+use crate::vrrp::environment::{Environment, Fault};
 use crate::vrrp::holding::{Holding, Settled};
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
-use crate::vrrp::timing;
 use crate::wire::vrrp::{Advert, Claim};
 
 /// At most one answer to lower-priority or resigning senders in this time (D4, R17): a stream of
@@ -151,142 +150,6 @@ pub(crate) struct Followed {
     /// Its interval, where that may matter later.
     pub(crate) interval: Option<Centis>,
     pub(crate) at: Now,
-}
-
-/// What the kernel offers this router at the moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Environment {
-    pub(crate) iface: Option<IfIndex>,
-    pub(crate) source: Option<IpAddr>,
-    /// The source is an address of the router's own interface.
-    pub(crate) source_is_local: bool,
-    /// Whom adverts go to: the group, or the unicast peers that are not this node.
-    pub(crate) destinations: Vec<IpAddr>,
-    pub(crate) faults: BTreeSet<Fault>,
-    /// What its trackers add up to.
-    pub(crate) tracked: i32,
-    /// Trackers that have not said anything yet: until they have, it takes nothing over.
-    pub(crate) untested: BTreeSet<String>,
-    /// Every link an address of this router lives on.
-    pub(crate) ports: BTreeMap<IfName, Port>,
-    /// The addresses of an owner that those links have without us.
-    pub(crate) native: BTreeSet<(IfIndex, Cidr)>,
-}
-
-impl Environment {
-    /// Adverts can arrive: `iface` carries packets, and a socket is open.
-    pub(crate) fn listens(&self, iface: &IfName) -> bool {
-        !self.faults.iter().any(|fault| match fault {
-            Fault::NoInterface(name) | Fault::LinkDown(name) => name == iface,
-            Fault::NoSource(..) | Fault::NoSourceForPeers(_) | Fault::SourceNotHere(_) => true,
-            Fault::Starting | Fault::Socket(_) => true,
-            Fault::LinkUnsettled(_)
-            | Fault::NoPeer
-            | Fault::EmptyPeers
-            | Fault::Mtu { .. }
-            | Fault::StaticAddress { .. }
-            | Fault::Tracker(_)
-            | Fault::Group { .. }
-            | Fault::Drained => false,
-        })
-    }
-
-    /// What keeps this router itself, and so its whole group, from serving.
-    pub(crate) fn own_fault(&self) -> Option<&Fault> {
-        self.faults.iter().find(|fault| !matches!(fault, Fault::Starting | Fault::Group { .. }))
-    }
-}
-
-/// One link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Port {
-    pub(crate) index: IfIndex,
-    pub(crate) mac: Option<Mac>,
-    /// Announcements make sense: it has a MAC and does ARP.
-    pub(crate) announces: bool,
-}
-
-/// What keeps a router from serving.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fault {
-    /// The sockets are being opened.
-    Starting,
-    NoInterface(IfName),
-    LinkDown(IfName),
-    /// Up again, but not for long enough.
-    LinkUnsettled(IfName),
-    NoSource(IfName, Family),
-    NoSourceForPeers(IfName),
-    SourceNotHere(IpAddr),
-    NoPeer,
-    EmptyPeers,
-    /// An advert with this many addresses, on a link that carries fewer.
-    Mtu {
-        iface: IfName,
-        mtu: u32,
-        found: usize,
-        most: usize,
-    },
-    /// An address this node needs to serve.
-    StaticAddress {
-        cidr: Cidr,
-        iface: IfName,
-        why: String,
-    },
-    Socket(String),
-    /// What it says.
-    Tracker(String),
-    /// Another member of its group cannot serve.
-    Group {
-        group: String,
-        member: String,
-        why: String,
-    },
-    Drained,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::Starting => write!(f, "the sockets are being opened"),
-            Fault::NoInterface(name) => write!(f, "interface {name} does not exist"),
-            Fault::LinkDown(name) => write!(f, "interface {name} is down or has no carrier"),
-            Fault::LinkUnsettled(name) => {
-                write!(f, "interface {name} is up again, but not yet for as long as it has to")
-            }
-            Fault::NoSource(name, Family::Ipv4) => {
-                write!(f, "interface {name} has no IPv4 address to send adverts from")
-            }
-            Fault::NoSource(name, Family::Ipv6) => {
-                write!(f, "interface {name} has no IPv6 link-local address to send adverts from")
-            }
-            Fault::NoSourceForPeers(name) => {
-                write!(f, "interface {name} has no usable address that reaches the peers")
-            }
-            Fault::SourceNotHere(source) => {
-                write!(f, "no interface of this host has the source address {source}")
-            }
-            Fault::NoPeer => write!(
-                f,
-                "every unicast peer is this node itself: list the addresses of the other nodes too"
-            ),
-            Fault::EmptyPeers => {
-                write!(f, "the list of unicast peers is empty: list the other nodes")
-            }
-            Fault::Mtu { iface, mtu, found, most } => write!(
-                f,
-                "an advert with {found} addresses does not fit the MTU of {iface}, {mtu} bytes, \
-                 which holds {most}: exclude the others from the advert, on every node"
-            ),
-            Fault::StaticAddress { cidr, iface, why } => {
-                write!(f, "the static address {cidr} is not on {iface}: {why}")
-            }
-            Fault::Socket(error) => write!(f, "{error}"),
-            Fault::Tracker(complaint) => write!(f, "{complaint}"),
-            Fault::Group { group, member, why } => write!(f, "{member} of group {group}: {why}"),
-            Fault::Drained => write!(f, "drained by the operator; `vipd resume` ends it"),
-        }
-    }
 }
 
 /// How a sender's claim compares with ours.
@@ -723,79 +586,6 @@ impl Router {
         self.phase = Phase::Fault;
         "stopped".clone_into(&mut self.reason);
         self.since = now;
-    }
-
-    /// Takes over a changed configuration with the same key (R25, R26, R32). The caller updates the
-    /// environment afterwards.
-    pub(crate) fn reconfigured(&mut self, now: Now, cfg: Arc<RouterConfig>, out: &mut Outbox) {
-        let old = std::mem::replace(&mut self.cfg, cfg);
-        if self.cfg == old {
-            return;
-        }
-        if self.cfg.dialect != old.dialect
-            || self.cfg.interval != old.interval
-            || self.cfg.cast != old.cast
-            || !self.cfg.advertised().eq(old.advertised())
-        {
-            self.ledger.forget_disagreements();
-        }
-        self.configure_addresses(now, out);
-        let own = self.cfg.interval;
-        let other_version = self.cfg.dialect.version() != old.dialect.version();
-        if let Phase::Backup { master_down, master_interval, .. } = &mut self.phase
-            && (other_version
-                || self.cfg.down_timer_adverts != old.down_timer_adverts
-                || (own != old.interval && self.cfg.dialect.version() == 2))
-        {
-            // From the last accepted advert: the old deadline less the old wait.
-            let waited_from = master_down.saturating_sub(timing::master_down(
-                &old.dialect,
-                self.effective,
-                *master_interval,
-                old.down_timer_adverts,
-            ));
-            if other_version || self.cfg.dialect.version() == 2 {
-                *master_interval = own;
-            }
-            *master_down = waited_from
-                + timing::master_down(
-                    &self.cfg.dialect,
-                    self.effective,
-                    *master_interval,
-                    self.cfg.down_timer_adverts,
-                );
-        }
-        let sent_before = self.ledger.counters.adv_sent;
-        self.priority_changed(now, out);
-        if let Phase::Master { next_advert, announce, .. } = &mut self.phase {
-            *next_advert = now + own.as_duration();
-            announce.reconfigured(now, &old.announce, &self.cfg.announce);
-            if self.ledger.counters.adv_sent == sent_before {
-                self.send(now, self.claim(), out);
-            }
-        }
-    }
-
-    /// Hands the address list to the holding, which removes and installs what changed.
-    pub(crate) fn configure_addresses(&mut self, now: Now, out: &mut Outbox) {
-        let list: Vec<_> = self
-            .cfg
-            .addresses
-            .iter()
-            .map(|a| (Arc::clone(a), self.cfg.iface_of(a).clone()))
-            .collect();
-        let ports = &self.env.ports;
-        let held_now = matches!(self.phase, Phase::Master { .. });
-        let index_of = |name: &IfName| ports.get(name).map(|p| p.index);
-        // An owner's addresses are the interface's own: no daemon's death may take those away.
-        let owner = self.cfg.priority.is_owner();
-        let lease = (self.cfg.lease && !owner)
-            .then(|| timing::lease(self.cfg.interval, self.cfg.down_timer_adverts));
-        self.holding.set_lease(lease);
-        let added = self.holding.configure(&list, index_of, held_now, now, out);
-        if let Phase::Master { installing, .. } = &mut self.phase {
-            *installing |= added;
-        }
     }
 }
 

@@ -10,10 +10,11 @@ use crate::engine::io::{Action, Kind, Level, News, Notice};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Family, Now};
 use crate::vrrp::announce::Announce;
+use crate::vrrp::environment::{Fault, Port};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{
-    AFTER_ADVERT, ANSWER_EVERY, Fault, Followed, Phase, Port, Router, Standing,
-    TELL_OF_RIVALS_EVERY, Then, WaitingFor, beats_us,
+    AFTER_ADVERT, ANSWER_EVERY, Followed, Phase, Router, Standing, TELL_OF_RIVALS_EVERY, Then,
+    WaitingFor, beats_us,
 };
 use crate::vrrp::timing;
 use crate::wire::vrrp::{Advert, Claim};
