@@ -110,8 +110,11 @@ impl Listeners {
             let look = async move {
                 let mut ticks = interval(LOOK_EVERY);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                while inbox.send(Inbox::LookAfterListeners).is_ok() {
+                loop {
                     ticks.tick().await;
+                    if inbox.send(Inbox::LookAfterListeners).is_err() {
+                        return;
+                    }
                 }
             };
             self.looking = Some(self.effects.spawn(look).abort_handle());
