@@ -12,9 +12,10 @@
 //! ```
 //!
 //! A client for which there is no server waits. One that speaks PostgreSQL is waiting still when a
-//! server it was given to goes away before it has begun to authenticate it: its first message is
-//! kept until then and given to the next. Where TLS has begun to flow both ways, and where the
-//! server says so inside TLS, nothing of the kind can be done.
+//! server it was given to goes away before it has begun to authenticate it or, where it asks for no
+//! password, before it is ready: the client's first message is kept until then and given to the
+//! next. Where TLS has begun to flow both ways, and where the server says so inside TLS, nothing of
+//! the kind can be done.
 
 mod accept;
 mod cancel;
