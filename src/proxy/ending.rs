@@ -1,5 +1,6 @@
 //! The end of sessions: in their own time, when they have been idle for too long, or all at once.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -82,7 +83,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn leave(&mut self, addresses: &[IpAddr]) {
+    pub(super) fn leave(&mut self, addresses: &BTreeSet<IpAddr>) {
         self.end_all(|session| {
             let here = tcp::local(&session.client.fd).map(|address| address.ip().to_canonical());
             here.is_some_and(|here| addresses.contains(&here)).then_some(End::Here)

@@ -235,13 +235,18 @@ impl Worker {
 
     /// Do what was ordered; whether to go on.
     fn obey(&mut self) -> bool {
+        // Addresses leave by the hundred: the sessions are looked through once for all of them.
+        let (mut leaving, mut until_done) = (BTreeSet::new(), Vec::new());
         while let Ok(order) = self.inbox.try_recv() {
             match order {
                 Order::Open(gate, sockets) => self.open_listener(gate, sockets),
                 Order::Change(listener, sockets) => self.change_listener(listener, sockets),
                 Order::Publish(listener, published) => self.take_view(listener, &published),
                 Order::Close(listener, remaining) => self.close_listener(listener, remaining),
-                Order::Leave(addresses, _until_done) => self.leave(&addresses),
+                Order::Leave(addresses, until) => {
+                    leaving.extend(addresses.iter().copied());
+                    until_done.push(until);
+                }
                 Order::List(most, to) => {
                     // Whoever asked may have gone.
                     let _ = to.send(self.list(most));
@@ -251,6 +256,9 @@ impl Worker {
                     return false;
                 }
             }
+        }
+        if !leaving.is_empty() {
+            self.leave(&leaving);
         }
         true
     }

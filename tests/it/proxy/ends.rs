@@ -1,7 +1,7 @@
 //! Sessions that have to end, and servers that fail.
 
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -98,13 +98,18 @@ fn bytes_not_yet_sent_never_reach_a_server_that_lost_its_role() {
     });
 }
 
-#[test]
-fn sessions_of_an_address_that_leaves_end_on_both_sides() {
+/// A proxy that listens at every address of this host, and its server.
+fn at_every_address() -> (Bench, TcpListener) {
     let (server, address) = listen();
     let any = "0.0.0.0:0".parse::<std::net::SocketAddr>().unwrap();
     let mut settings = listener(Protocol::Tcp);
     settings.binds = vec![any.into()];
-    let bench = Bench::new(settings, COPY, &[address]);
+    (Bench::new(settings, COPY, &[address]), server)
+}
+
+#[test]
+fn sessions_of_an_address_that_leaves_end_on_both_sides() {
+    let (bench, server) = at_every_address();
     let port = bench.address.port();
     let mut vip = connect(([127, 0, 0, 2], port).into());
     let (mut vip_server, _) = server.accept().unwrap();
@@ -116,6 +121,30 @@ fn sessions_of_an_address_that_leaves_end_on_both_sides() {
     assert_eq!(read_to_reset(&mut vip_server), b"");
     own.write_all(b"a").unwrap();
     assert_eq!(read(&mut own_server, 1), b"a");
+}
+
+#[test]
+fn sessions_of_many_addresses_that_leave_at_once_end_before_their_own_does() {
+    allow_many_descriptors();
+    let (bench, server) = at_every_address();
+    let port = bench.address.port();
+    let open = |to: [u8; 4]| (connect((to, port).into()), patient(server.accept().unwrap().0));
+    let mut by_own: Vec<_> = (0..1000).map(|_| open([127, 0, 0, 1])).collect();
+    let by_vip: Vec<_> = (0..250).map(|n| ([127, 0, 1, n], open([127, 0, 1, n]))).collect();
+    bench.wait_for("all are sessions", |state| state.counters.sessions == 1250);
+    let leave = |(to, ends): ([u8; 4], _)| (bench.proxy.leave(&[to.into()]), ends);
+    let leaving: Vec<_> = by_vip.into_iter().map(leave).collect();
+    for (ended, (left, (mut client, mut server))) in (1..).zip(leaving) {
+        left.wait(LONG);
+        assert!(bench.state().counters.ended_here >= ended);
+        assert_eq!(read_to_reset(&mut client), b"");
+        assert_eq!(read_to_reset(&mut server), b"");
+    }
+    assert_eq!(bench.state().counters.ended_here, 250);
+    for (client, server) in &mut by_own {
+        client.write_all(b"a").unwrap();
+        assert_eq!(read(server, 1), b"a");
+    }
 }
 
 #[test]
