@@ -4,7 +4,9 @@
 //! a failover takes, by [`crate::vrrp::timing`].
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod groups;
 mod hearing;
+mod listeners;
 mod lists;
 mod outcomes;
 mod roles;
@@ -71,6 +73,8 @@ pub struct Comparison {
     pub diagnostics: Vec<Diagnostic>,
     /// The routers both nodes have, in the order of the first node's file.
     pub routers: Vec<Pairing>,
+    /// How many listeners both nodes have.
+    pub listeners: usize,
 }
 
 /// A virtual router of both nodes.
@@ -111,10 +115,10 @@ impl Pairing {
 
 /// Compares two nodes.
 #[must_use]
-pub fn compare(a: Node<'_>, b: Node<'_>) -> Comparison {
+pub fn compare(first: Node<'_>, second: Node<'_>) -> Comparison {
     let mut diagnostics = Vec::new();
     let mut routers = Vec::new();
-    let (a, b) = (halves(a), halves(b));
+    let (a, b) = (halves(first), halves(second));
     let couples = matching(&a, &b);
     for &(own, other) in &couples {
         let mut couple = Couple { a: own, b: other, a_hears: true, b_hears: true, flaps: false };
@@ -139,9 +143,15 @@ pub fn compare(a: Node<'_>, b: Node<'_>) -> Comparison {
     for half in a.iter().chain(&b).filter(alone) {
         let (name, node) = (&half.router.name, half.node);
         let text = format!("{name} is on {node} only: nobody takes over its addresses");
-        diagnostics.push(Diagnostic::warning(half.raw.name.span, text));
+        let mut warning = Diagnostic::warning(half.raw.name.span, text);
+        warning.notes.extend(groups::taken_along(half, &couples));
+        diagnostics.push(warning);
     }
-    if couples.is_empty() {
+    groups::check(first, second, &couples, &mut diagnostics);
+    let listeners = listeners::check(first, second, &mut diagnostics);
+    // Two proxies may share an address that something else moves.
+    let proxies = listeners > 0 && a.is_empty() && b.is_empty();
+    if couples.is_empty() && !proxies {
         let text = "the two nodes have no virtual router in common";
         diagnostics.push(
             Diagnostic::general(text)
@@ -149,7 +159,16 @@ pub fn compare(a: Node<'_>, b: Node<'_>) -> Comparison {
                 .help("compare the files of two nodes that share an address"),
         );
     }
-    Comparison { diagnostics, routers }
+    Comparison { diagnostics, routers, listeners }
+}
+
+/// In one line: `a, b and c`.
+fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    match items.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => items.concat(),
+    }
 }
 
 /// A place in one of the files, and a few words about it.

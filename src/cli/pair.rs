@@ -10,7 +10,7 @@ use super::check::{Findings, plural};
 use super::sources::FileSystem;
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
 use crate::config::load::{Loaded, Reading, load_beside};
-use crate::pair::{Comparison, Event, Node, Outcome, Pairing, Serving, Side, compare, rough};
+use crate::pair::{Event, Node, Outcome, Pairing, Serving, Side, compare, rough};
 
 /// Both files and what was found.
 pub(super) struct Pair {
@@ -19,6 +19,7 @@ pub(super) struct Pair {
     diagnostics: Vec<Diagnostic>,
     /// `None` if a file cannot be used.
     routers: Option<Vec<Pairing>>,
+    listeners: usize,
     map: SourceMap,
     unreadable: bool,
 }
@@ -60,21 +61,20 @@ pub(super) fn compared(files: [&Path; 2], id: Option<&str>, reading: Reading) ->
     let (a, b) = (read(file_a, id_a), read(file_b, id_b));
     let names = names(a.as_ref(), b.as_ref(), ids);
     let warnings = [&a, &b].map(|node| node.as_ref().map_or(0, |loaded| loaded.warnings.len()));
-    let mut routers = None;
+    let (mut routers, mut listeners) = (None, 0);
     if let (Some(a), Some(b)) = (&a, &b) {
         let [first, second] = &names;
         let found = compare(
             Node { name: first, config: &a.config, raw: &a.raw },
             Node { name: second, config: &b.config, raw: &b.raw },
         );
-        let Comparison { diagnostics: said, routers: common } = found;
-        diagnostics.extend(said);
-        routers = Some(common);
+        diagnostics.extend(found.diagnostics);
+        (routers, listeners) = (Some(found.routers), found.listeners);
     }
     let ([name_a, name_b], [warnings_a, warnings_b]) = (names, warnings);
     let half = |name, file: &Path, warnings| Half { name, file: file.to_owned(), warnings };
     let nodes = [half(name_a, file_a, warnings_a), half(name_b, file_b, warnings_b)];
-    Pair { nodes, diagnostics, routers, map, unreadable }
+    Pair { nodes, diagnostics, routers, listeners, map, unreadable }
 }
 
 /// Their `router_id`s if those tell them apart, else what `@ID` lines call them.
@@ -117,7 +117,18 @@ impl Pair {
         let found = format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"));
         let Some(routers) = &self.routers else { return text + &found + "\n" };
         text.push_str(&self.tables(routers));
-        let common = format!("{} in common", plural(routers.len(), "virtual router"));
+        let common = match (routers.len(), self.listeners) {
+            (0, listeners @ 1..) => plural(listeners, "listener"),
+            (routers, 0) => plural(routers, "virtual router"),
+            (routers, listeners) => {
+                format!(
+                    "{} and {}",
+                    plural(routers, "virtual router"),
+                    plural(listeners, "listener")
+                )
+            }
+        };
+        let common = format!("{common} in common");
         text.push_str(&match (errors, warnings) {
             (0, 0) => format!("ok: {common}\n"),
             (0, _) => format!("usable: {common}, {}\n", plural(warnings, "warning")),

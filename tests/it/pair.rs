@@ -182,6 +182,114 @@ const CASES: &[Case] = &[
     ("strict", &[V3], &[("advert_int 1", "strict_mode on\n    v3_checksum_as_v2 on")]),
 ];
 
+/// Two routers that change state together.
+const GROUPED: &str = "\
+vrrp_sync_group EDGE {
+    group {
+        IN
+        OUT
+    }
+}
+vrrp_instance IN {
+    interface eth0
+    virtual_router_id 51
+    priority 150
+    virtual_ipaddress {
+        10.0.0.10/24
+    }
+}
+vrrp_instance OUT {
+    interface eth1
+    virtual_router_id 52
+    priority 150
+    virtual_ipaddress {
+        10.0.1.10/24
+    }
+}
+";
+
+/// A third router, in the group or not.
+const THIRD: (&str, &str) = (
+    "vrrp_instance OUT",
+    "vrrp_instance DMZ {\n    interface eth2\n    virtual_router_id 53\n    priority 150\n    \
+     virtual_ipaddress {\n        10.0.2.10/24\n    }\n}\nvrrp_instance OUT",
+);
+const OUT_TO_DMZ: (&str, &str) = ("        OUT\n", "        DMZ\n");
+const AND_DMZ: (&str, &str) = ("        OUT\n", "        OUT\n        DMZ\n");
+const NO_GROUP: (&str, &str) =
+    ("vrrp_sync_group EDGE {\n    group {\n        IN\n        OUT\n    }\n}\n", "");
+
+const GROUP_CASES: &[Case] = &[
+    ("group", &[], &[("EDGE", "PATH")]),
+    ("group-here-only", &[], &[NO_GROUP]),
+    ("group-other-members", &[THIRD], &[OUT_TO_DMZ]),
+    ("group-fewer-members", &[THIRD, AND_DMZ], &[("        DMZ\n", "")]),
+    (
+        "group-member-here-only",
+        &[THIRD, AND_DMZ],
+        &[
+            ("        DMZ\n", ""),
+            ("DMZ", "LAB"),
+            ("router_id 53", "router_id 54"),
+            ("10.0.2.", "10.0.3."),
+        ],
+    ),
+];
+
+const EDGE: &str = "\
+[vrrp.web]
+interface = \"eth0\"
+vrid = 51
+priority = 150
+addresses = [\"10.0.0.10/24\"]
+
+[cluster.pg]
+members = [\"10.0.0.21\", \"10.0.0.22\"]
+
+[listener.write]
+bind = \"*:5000\"
+role = \"writer\"
+
+[listener.read]
+bind = \"*:5001\"
+role = \"reader\"
+";
+
+const LISTENER_CASES: &[Case] = &[
+    ("listeners", &[], &[]),
+    ("listener-here-only", &[], &[("[listener.read]\nbind = \"*:5001\"\nrole = \"reader\"\n", "")]),
+    (
+        "listeners-here-only",
+        &[],
+        &[(
+            "[cluster.pg]\nmembers = [\"10.0.0.21\", \"10.0.0.22\"]\n\n[listener.write]\nbind = \
+             \"*:5000\"\nrole = \"writer\"\n\n[listener.read]\nbind = \"*:5001\"\nrole = \"reader\"\n",
+            "",
+        )],
+    ),
+    ("listener-port", &[], &[("5001", "5002")]),
+    ("listener-renamed", &[], &[("listener.read", "listener.replicas")]),
+    ("listener-role", &[], &[("\"reader\"", "\"any\"")]),
+    ("cluster-members", &[], &[("\"10.0.0.22\"", "\"10.0.0.23\"")]),
+    ("cluster-fewer-members", &[], &[(", \"10.0.0.22\"", "")]),
+    (
+        "listener-servers",
+        &[("role = \"reader\"", "role = \"reader\"\nservers = [\"10.0.0.21\", \"10.0.0.22\"]")],
+        &[("servers = [\"10.0.0.21\", ", "servers = [")],
+    ),
+    (
+        "listener-without-roles",
+        &[],
+        &[
+            ("members =", "check = \"tcp\"\nmembers ="),
+            ("\nrole = \"writer\"", ""),
+            ("\nrole = \"reader\"", ""),
+            ("21\"", "21:5432\""),
+            ("22\"", "22:5432\""),
+        ],
+    ),
+];
+
 /// The exit status and everything printed.
 fn run(a: &str, b: &str, json: bool) -> (ExitCode, String) {
     let dir = tempfile::tempdir().unwrap();
@@ -199,9 +307,12 @@ fn run(a: &str, b: &str, json: bool) -> (ExitCode, String) {
 #[test]
 fn golden() {
     let mut text = String::new();
-    for (name, both, second) in CASES {
-        let a = change(GOOD, both);
+    let of = |base: &'static str, cases: &'static [Case]| cases.iter().map(move |c| (base, c));
+    let all = of(GOOD, CASES).chain(of(GROUPED, GROUP_CASES)).chain(of(EDGE, LISTENER_CASES));
+    for (base, (name, both, second)) in all {
+        let a = change(base, both);
         let b = a.replace("lb1", "lb2").replace("priority 150", "priority 100");
+        let b = b.replace("priority = 150", "priority = 100");
         let (code, said) = run(&a, &change(&b, second), false);
         let status = if code == ExitCode::SUCCESS { 0 } else { exit::CONFIG };
         assert_eq!(code, ExitCode::from(status));
@@ -229,6 +340,15 @@ fn json_has_the_table_in_milliseconds() {
     assert_eq!(json["usable"], false);
     assert_eq!(json["diagnostics"][0]["file"], "a.conf");
     assert_eq!(json["diagnostics"][0]["line"], 12);
+}
+
+/// Two that share an address which something else moves.
+#[test]
+fn proxies_without_routers_may_be_compared() {
+    let proxy = &EDGE[EDGE.find("[cluster").unwrap()..];
+    let (code, text) = run(proxy, proxy, false);
+    assert_eq!(code, ExitCode::SUCCESS, "{text}");
+    assert!(text.ends_with("ok: 2 listeners in common\n"), "{text}");
 }
 
 /// Both dialects; a node without a name of its own is A or B.
