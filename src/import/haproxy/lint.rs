@@ -137,7 +137,7 @@ pub(super) fn lint(edge: &Edge<'_>, said: &mut Said<'_>) {
         }
         idle(own, back, out);
         match edge.asked.get(front.route.backend) {
-            Some(Asked::Patroni(role)) => patroni(front, own, back, role, edge, out),
+            Some(Asked::Patroni(role)) => patroni(&Way { front, own, back, role }, edge, out),
             Some(Asked::Url(path)) => special_path(&path.value, back, out),
             Some(Asked::Tcp) => connected(back, out),
             Some(Asked::Postgres | Asked::Nothing) | None => {}
@@ -256,15 +256,19 @@ fn unchecked(back: &Proxy, asked: Option<&Asked>, out: &mut Vec<Diagnostic>) {
     out.push(found);
 }
 
+/// How clients come to servers that have roles.
+struct Way<'a> {
+    front: &'a Front,
+    /// The section they connect to.
+    own: &'a Proxy,
+    /// The section of the servers.
+    back: &'a Proxy,
+    role: &'a RoleCheck,
+}
+
 /// What goes wrong with roles.
-fn patroni(
-    front: &Front,
-    own: &Proxy,
-    back: &Proxy,
-    role: &RoleCheck,
-    edge: &Edge<'_>,
-    out: &mut Vec<Diagnostic>,
-) {
+fn patroni(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+    let &Way { own, back, role, .. } = way;
     let name = quoted(&own.name.value);
     let check = &back.settings.check;
     let is_api =
@@ -285,7 +289,7 @@ fn patroni(
     match role.wants {
         Wants::Writer => {
             silence(back, out);
-            writer(front, own, back, role, edge, out);
+            writer(way, edge, out);
         }
         Wants::Leader => {
             silence(back, out);
@@ -298,7 +302,7 @@ fn patroni(
             );
         }
         Wants::Any => {}
-        Wants::Reader | Wants::Sync | Wants::Async => reader(front, own, role, edge, out),
+        Wants::Reader | Wants::Sync | Wants::Async => reader(way, edge, out),
     }
 }
 
@@ -325,14 +329,8 @@ fn silence(back: &Proxy, out: &mut Vec<Diagnostic>) {
     );
 }
 
-fn writer(
-    front: &Front,
-    own: &Proxy,
-    back: &Proxy,
-    role: &RoleCheck,
-    edge: &Edge<'_>,
-    out: &mut Vec<Diagnostic>,
-) {
+fn writer(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+    let &Way { front, own, back, role } = way;
     let name = quoted(&own.name.value);
     if let Some(backup) = back.servers.iter().find_map(|s| s.options.backup.filter(|b| b.value)) {
         let text = format!("a backup server means nothing to {name}: there is one primary");
@@ -364,13 +362,8 @@ fn writer(
     }
 }
 
-fn reader(
-    front: &Front,
-    own: &Proxy,
-    role: &RoleCheck,
-    edge: &Edge<'_>,
-    out: &mut Vec<Diagnostic>,
-) {
+fn reader(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+    let &Way { front, own, back, role } = way;
     let name = quoted(&own.name.value);
     if let Some(lag) = &role.lag
         && lag.value.parse::<u64>().is_ok_and(|bytes| bytes < SMALL_LAG)
@@ -389,7 +382,6 @@ fn reader(
         edge.proxies.iter().zip(edge.asked).find(|(_, asked)| {
             matches!(asked, Asked::Patroni(RoleCheck { wants: Wants::Writer, .. }))
         });
-    let back = edge.proxies.get(front.route.backend).unwrap_or(own);
     let primary = writer.map_or("PRIMARY", |(proxy, _)| proxy.name.value.as_str());
     let text = format!(
         "{name} has a read outage while no standby can be used: nothing falls back to the primary"
