@@ -50,7 +50,7 @@ impl Worker {
         if servers == 0 {
             return self.entries.free(waits);
         }
-        let canceller = Canceller { client, _seat: seat, servers };
+        let canceller = Canceller { client, seat, servers };
         self.entries.put(waits, Entry::Canceller(canceller));
     }
 
@@ -79,7 +79,9 @@ impl Worker {
         let Some(Entry::Canceller(canceller)) = self.entries.get_mut(cancel.client) else { return };
         canceller.servers -= 1;
         if canceller.servers == 0 {
+            let gate = Arc::clone(canceller.seat.gate());
             self.entries.free(cancel.client);
+            self.made_room(&gate);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::gate::Gate;
-use super::session::{End, Entry, Session};
+use super::session::{End, Entry, Session, Stage};
 use super::slab::Key;
 use super::worker::{SWEEP, Timer, Worker};
 use crate::pool::{Cause, ListenerId};
@@ -46,7 +46,7 @@ impl Worker {
             End::Over | End::Idle | End::Silent | End::Abandoned => {}
             End::Cancel(request) => {
                 self.cancel(seat, client, request);
-                return;
+                return self.made_room(&gate);
             }
             End::Unserved | End::Overflow => self.turn_away(&gate, client, opening, &end),
             End::ClientBroke | End::ServerBroke | End::Disagreed | End::Fate(_) | End::Here => {
@@ -132,7 +132,9 @@ impl Worker {
             let Some(limit) = limits.into_iter().flatten().min() else { continue };
             more = true;
             let silence = u64::from(seconds.saturating_sub(session.active));
-            if session.opening.is_none() && Duration::from_secs(silence) >= limit {
+            let has_server =
+                session.opening.as_ref().is_none_or(|opening| opening.stage == Stage::Talking);
+            if has_server && Duration::from_secs(silence) >= limit {
                 idle.push(key);
             }
         }

@@ -280,13 +280,21 @@ impl Proxy {
                 gate.settings().binds.iter().map(|b| b.address.port()).collect::<Vec<_>>()
             })
             .collect();
-        for configured in listener.binds.iter().filter(|bind| !open.contains(bind)) {
+        let fails = |address| {
+            let listener = Arc::clone(&listener.name);
+            move |source| OpenError { address, listener, source }
+        };
+        let wanted = || listener.binds.iter().filter(|bind| !open.contains(bind));
+        // All of them before the first is opened, and none that our own sockets share with us: one
+        // may be part of another, as 0.0.0.0 is of [::].
+        for bind in wanted() {
+            if bind.address.port() != 0 && !ours.contains(&bind.address.port()) {
+                tcp::vacant(bind).map_err(fails(bind.address))?;
+            }
+        }
+        for configured in wanted() {
             let mut open = || {
                 let mut bind = configured.clone();
-                // Our own sockets share it with us.
-                if bind.address.port() != 0 && !ours.contains(&bind.address.port()) {
-                    tcp::vacant(&bind)?;
-                }
                 for share in &mut shares {
                     let socket = tcp::listen(&bind, listener.backlog, listener.client)?;
                     bind.address = tcp::local(&socket).unwrap_or(bind.address);
@@ -294,9 +302,7 @@ impl Proxy {
                 }
                 Ok(bind.address)
             };
-            let (address, listener) = (configured.address, Arc::clone(&listener.name));
-            let opened = open().map_err(|source| OpenError { address, listener, source });
-            addresses.push(opened?);
+            addresses.push(open().map_err(fails(configured.address))?);
         }
         Ok((shares, addresses))
     }

@@ -214,9 +214,13 @@ impl Worker {
         if let Some(claim) = &session.claim {
             claim.load().connected.fetch_add(1, Ordering::Relaxed);
         }
+        session.active = self.seconds();
         let Some(opening) = &mut session.opening else { return };
-        if opening.greeting.is_some() {
+        if let Some(greeting) = &opening.greeting {
             opening.stage = Stage::Talking;
+            if greeting.awaits_client() {
+                self.await_client(key, session);
+            }
         } else {
             self.taken(session, Vec::new());
         }
@@ -224,6 +228,12 @@ impl Worker {
             // The events so far may have told of the answer.
             server.readable = true;
         }
+    }
+
+    /// Its next message may take as long as the first.
+    fn await_client(&mut self, key: Key, session: &mut Session) {
+        let due = self.now + session.seat.gate().settings().first_message;
+        self.set_due(key, session, Some(due));
     }
 
     /// The first messages go both ways until the server has taken the client.
@@ -262,6 +272,7 @@ impl Worker {
                                     return over(End::Abandoned);
                                 }
                                 down.count(1);
+                                self.await_client(key, session);
                             }
                             Server::Agreed => opening.unsent.extend_from_slice(greeting.kept()),
                             Server::NotNow(words) => {
@@ -271,6 +282,7 @@ impl Worker {
                             Server::Disagreed => return over(End::Disagreed),
                             Server::Taken => {
                                 let heard = greeting.heard();
+                                self.set_due(key, session, None);
                                 self.taken(session, heard);
                                 return ControlFlow::Continue(());
                             }
@@ -301,7 +313,10 @@ impl Worker {
                 Ok(count) => match greeting.client_said(buffer.get(..count).unwrap_or_default()) {
                     Client::Unfinished => {}
                     Client::Cancel => return over(End::Cancel(greeting.kept().to_vec())),
-                    Client::Message(bytes) => opening.unsent.extend(bytes),
+                    Client::Message(bytes) => {
+                        opening.unsent.extend(bytes);
+                        self.set_due(key, session, None);
+                    }
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
                 Err(_) => return over(End::Abandoned),
@@ -446,16 +461,15 @@ impl Worker {
                 };
                 opening.due = None;
                 match opening.stage {
-                    Stage::Reading => self.end(key, session, End::Silent),
+                    // While a server is connected, it is the client's turn.
+                    Stage::Reading | Stage::Talking => self.end(key, session, End::Silent),
                     Stage::Waiting => self.end(key, session, End::Unserved),
                     Stage::Connecting => {
                         self.failed(key, &mut session, Hint::Unreachable, "no answer in time");
                         self.entries.put(key, Entry::Session(session));
                         self.drive(key);
                     }
-                    Stage::Seeking | Stage::Talking => {
-                        self.entries.put(key, Entry::Session(session));
-                    }
+                    Stage::Seeking => self.entries.put(key, Entry::Session(session)),
                 }
             }
             Some(Entry::Cancel(cancel)) => self.cancelled(key, &cancel),

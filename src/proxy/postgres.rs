@@ -123,6 +123,11 @@ impl Greeting {
         }
     }
 
+    /// Whether it is the client's turn.
+    pub(super) fn awaits_client(&self) -> bool {
+        self.said == Said::Part || self.said == Said::Opaque && self.kept.is_empty()
+    }
+
     /// The length the message begins with.
     fn length(&self) -> usize {
         be32(&self.kept).and_then(|length| usize::try_from(length).ok()).unwrap_or(0)

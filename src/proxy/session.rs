@@ -156,7 +156,7 @@ pub(super) struct Canceller {
     /// To close it is the answer.
     pub(super) client: Peer,
     /// Its place among the connections of the listener.
-    pub(super) _seat: Seat,
+    pub(super) seat: Seat,
     pub(super) servers: usize,
 }
 

@@ -41,6 +41,28 @@ fn a_port_in_use_is_an_error_even_if_it_could_be_shared() {
     assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
 }
 
+/// `bind *:5000` and `bind :::5000` side by side.
+#[test]
+fn one_port_is_listened_on_at_addresses_that_overlap() {
+    let (reserved, address) = listen();
+    drop(reserved);
+    let port = address.port();
+    let everywhere: [SocketAddr; 3] =
+        [([0, 0, 0, 0], port).into(), ([0_u16; 8], port).into(), address];
+    let binds = everywhere.iter().copied().map(Into::into).collect();
+    let bench = Bench::new(
+        Listener::new("all", Protocol::Tcp, binds),
+        COPY,
+        &[serve(|mut stream| {
+            stream.write_all(b"x").unwrap();
+        })],
+    );
+    for address in [address, (std::net::Ipv6Addr::LOCALHOST, port).into()] {
+        assert_eq!(read_all(&mut connect(address)), b"x");
+    }
+    assert_eq!(bench.state().sockets, 6);
+}
+
 #[test]
 fn a_full_listener_leaves_clients_in_the_queue_until_there_is_room() {
     let mut settings = listener(Protocol::Tcp);

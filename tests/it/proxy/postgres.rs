@@ -371,3 +371,54 @@ fn a_cancel_request_nobody_can_take_ends_at_once() {
     assert_eq!(read_all(&mut canceller), b"");
     assert!(asked.elapsed() < Duration::from_secs(4));
 }
+
+/// The place of a cancel request is one of those a listener has.
+#[test]
+fn a_cancel_request_that_is_over_lets_the_next_client_in() {
+    let (seen, cancels) = mpsc::channel();
+    let release = Arc::new(AtomicUsize::new(0));
+    let released = Arc::clone(&release);
+    let (address, _) = failing(move |mut stream, message| {
+        if message == cancel_request() {
+            seen.send(()).unwrap();
+            until("it is told to go on", || released.load(Ordering::Acquire) == 1);
+            return;
+        }
+        stream.write_all(&[TRUSTED, b"here"].concat()).unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let mut settings = listener(Protocol::Postgres);
+    settings.maxconn = std::num::NonZeroU32::new(2);
+    let bench = writer(settings, &[address]);
+    let mut session = ask(&bench, "alice");
+    served_by(&mut session);
+    let mut canceller = bench.connect();
+    canceller.write_all(&cancel_request()).unwrap();
+    cancels.recv_timeout(LONG).unwrap();
+    let mut next = ask(&bench, "bob");
+    // Whichever worker has it, it has seen that there is no room when it looks at another order.
+    bench.proxy.sessions(1).iter().for_each(drop);
+    assert_eq!(bench.state().connections, 2);
+    release.store(1, Ordering::Release);
+    assert_eq!(read_all(&mut canceller), b"");
+    assert_eq!(served_by(&mut next), "here");
+}
+
+#[test]
+fn a_client_that_falls_silent_after_the_answer_to_its_request_costs_its_server_no_longer() {
+    let (address, asked) = failing(|mut stream, message| {
+        assert_eq!(message, SSL_REQUEST);
+        stream.write_all(b"N").unwrap();
+        // As a server does whose patience with the client is at an end.
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let mut settings = listener(Protocol::Postgres);
+    settings.first_message = Duration::from_millis(400);
+    let bench = writer(settings, &[address]);
+    let mut client = bench.connect();
+    client.write_all(&SSL_REQUEST).unwrap();
+    assert_eq!(read_all(&mut client), b"N");
+    assert_eq!(bench.state().counters.silent, 1);
+    assert!(asked.load(Ordering::Acquire) < 20);
+}
