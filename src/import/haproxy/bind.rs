@@ -90,8 +90,8 @@ fn addresses(text: &str) -> Result<Vec<SocketAddr>, &'static str> {
         host => host.parse().map_err(|_| "there is no address")?,
     };
     let port = |text: &str| match text.parse::<u16>() {
-        Ok(0) | Err(_) => Err("a port is 1 to 65535"),
-        Ok(port) => Ok(port),
+        Ok(port) if port > 0 && !text.starts_with('+') => Ok(port),
+        _ => Err("a port is 1 to 65535"),
     };
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
     let range = port(first)?..=port(last)?;
@@ -125,6 +125,7 @@ mod tests {
             "5000",
             "*:0",
             "*:70000",
+            "*:+5000",
             "db:5432",
             "/run/x.sock",
             "unix@/x",

@@ -23,6 +23,20 @@ pub(super) struct CheckSettings {
     pub(super) https: Option<Span>,
     /// `http-check connect sni`
     pub(super) sni: Option<Spanned<String>>,
+    /// How far the section's own `http-check` lines are.
+    step: Step,
+}
+
+/// How far `http-check` lines are: each goes one step further, or they are about a second question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// They are those of the defaults, if there are any.
+    #[default]
+    Inherited,
+    Own,
+    Connected,
+    Sent,
+    Expected,
 }
 
 /// A method of checking.
@@ -52,6 +66,17 @@ impl CheckSettings {
     /// A section that inherits these has named nothing itself yet.
     pub(super) fn inherit(&mut self) {
         self.own.clear();
+        self.step = Step::Inherited;
+    }
+
+    /// The first line of a section about its checks puts `http-check` lines of the defaults out of
+    /// force, all of them.
+    fn begin(&mut self) {
+        if self.step == Step::Inherited {
+            self.step = Step::Own;
+            self.send = Request::default();
+            (self.expect, self.port, self.https, self.sni) = (None, None, None, None);
+        }
     }
 
     /// Whether servers are asked by HTTP.
@@ -99,6 +124,11 @@ impl CheckSettings {
 
     /// `[METHOD] [URI] [VERSION [HOST]]`: one word alone is the URI.
     fn httpchk(&mut self, words: &[Word], said: &mut Said<'_>) {
+        self.begin();
+        if !words.is_empty() {
+            // Of two requests the later one counts.
+            self.send = Request::default();
+        }
         let (method, uri, version) = match words {
             [] => (None, None, None),
             [uri] => (None, Some(uri), None),
@@ -114,6 +144,23 @@ impl CheckSettings {
     /// `http-check KEYWORD …`
     pub(super) fn http_check(&mut self, line: &Line, said: &mut Said<'_>) {
         let Some(keyword) = said.line(Place::HttpCheck, line, "http-check ") else { return };
+        let step = match keyword.name {
+            "connect" => Step::Connected,
+            "send" => Step::Sent,
+            _ => Step::Expected,
+        };
+        self.begin();
+        if self.step >= step {
+            said.out.push(
+                Diagnostic::error(line.span(), "vipd asks one question, and this begins a second")
+                    .note("servers that HAProxy takes for down would be up")
+                    .help(
+                        "keep one `http-check connect`, one `send` and one `expect`, in this order",
+                    ),
+            );
+            return;
+        }
+        self.step = step;
         match keyword.name {
             "expect" => self.expectation(line, said),
             "send" => self.send(line, said),

@@ -143,7 +143,37 @@ pub(super) fn lint(edge: &Edge<'_>, said: &mut Said<'_>) {
             Some(Asked::Postgres | Asked::Nothing) | None => {}
         }
         unchecked(back, edge.asked.get(front.route.backend), out);
+        shared_limit(front, back, edge, out);
     }
+}
+
+/// A limit of a server that several sections send clients to, said at the first of them.
+fn shared_limit(front: &Front, back: &Proxy, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+    let limited = back.servers.iter().find_map(|server| {
+        let most = server.options.maxconn.filter(|most| most.value > 0)?;
+        Some((server, most))
+    });
+    let Some((server, most)) = limited else { return };
+    let sharing = edge.fronts.iter().filter(|other| other.route.backend == front.route.backend);
+    let names: Vec<String> = sharing
+        .filter_map(|other| edge.proxies.get(other.proxy))
+        .map(|proxy| quoted(&proxy.name.value))
+        .collect();
+    let [first, _, ..] = names.as_slice() else { return };
+    if edge.proxies.get(front.proxy).is_none_or(|own| *first != quoted(&own.name.value)) {
+        return;
+    }
+    let text = format!(
+        "{} sessions each for {} may go to {}",
+        most.value,
+        names.join(" and "),
+        quoted(&server.name.value)
+    );
+    out.push(
+        Diagnostic::warning(most.span, text)
+            .note("HAProxy lets all of them together have so many")
+            .help("divide it among them, or have one section listen at all their addresses"),
+    );
 }
 
 fn global(edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {

@@ -312,7 +312,8 @@ impl Reader<'_, '_> {
         let Some(line) = line.rest() else { return };
         let Some(keyword) = self.said.line(Place::Timeout, &line, "timeout ") else { return };
         let Some(value) = line.args.first() else { return };
-        let time = duration(value, self.said.out);
+        // 0 is no limit, as if it were not there.
+        let time = duration(value, self.said.out).filter(|time| !time.value.is_zero());
         let misplaced = match (self.proxy.kind, keyword.name) {
             (Kind::Backend, "client" | "client-fin") => Some("a backend has no clients"),
             (Kind::Frontend, "connect" | "server" | "server-fin" | "queue" | "check") => {

@@ -42,6 +42,15 @@ pub(super) fn route(
     };
     let mut rules = Vec::new();
     for rule in &proxy.rules {
+        if rule.backend.text.contains("%[") {
+            let text = format!("vipd cannot tell which backend {} is", quoted(&rule.backend.text));
+            out.push(
+                Diagnostic::error(rule.backend.span, text)
+                    .note("passing over it would send clients elsewhere")
+                    .help("make a listen section for each backend, with a port of its own"),
+            );
+            continue;
+        }
         let here = proxy.name.value.as_str();
         let at = rule.backend.span;
         let condition = parse(&rule.condition, &proxy.acls, here, at, out);
@@ -113,7 +122,8 @@ impl Router<'_> {
                 };
                 if let Some((backend, _)) = either.iter().find(fits) {
                     let line = self.rules.first().map_or(front.name.span, |rule| rule.span);
-                    return Some(Route { backend: *backend, fallback: Some(line) });
+                    let fallback = (!self.takes_any(*backend)).then_some(line);
+                    return Some(Route { backend: *backend, fallback });
                 }
             }
             _ => {}
@@ -176,6 +186,12 @@ impl Router<'_> {
         }
     }
 
+    /// Whether the primary is one of its servers, so that falling back to it adds nothing.
+    fn takes_any(&self, at: usize) -> bool {
+        matches!(self.asked.get(at), Some(Asked::Patroni(role))
+            if role.wants == Wants::Any && role.lag.is_none() && role.tags.is_empty())
+    }
+
     /// Whether clients reach `writer` when no reader is up, and `reader` otherwise.
     fn is_fallback<'c>(
         &self,
@@ -184,7 +200,8 @@ impl Router<'_> {
         mut cases: impl Iterator<Item = &'c BTreeMap<&'c str, u64>>,
     ) -> bool {
         let reads = |wants| matches!(wants, Wants::Reader | Wants::Sync | Wants::Async);
-        let roles = self.wants(reader).is_some_and(reads);
+        let any = self.takes_any(reader);
+        let roles = any || self.wants(reader).is_some_and(reads);
         let (Some(readers), Some(writers)) = (self.proxies.get(reader), self.proxies.get(writer))
         else {
             return false;
@@ -202,7 +219,7 @@ impl Router<'_> {
             && same
             && cases.all(|case| match (up(case, readers), up(case, writers)) {
                 (true, _) => self.outcome(case) == Some(reader),
-                (false, true) => self.outcome(case) == Some(writer),
+                (false, true) => any || self.outcome(case) == Some(writer),
                 (false, false) => true,
             })
     }

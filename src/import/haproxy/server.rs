@@ -11,6 +11,10 @@ use crate::config::checks::{Endpoint, Host};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::raw::RawTls;
 
+/// What is wrong with a value.
+const NO_HOST: &str = "neither an address nor a host name";
+const NO_PORT: &str = "a port is 1 to 65535";
+
 /// The words of a server line.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServerOptions {
@@ -77,17 +81,23 @@ pub(super) fn server(
     Some(Server { name: text(name), address, options: server_options })
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, String> {
+fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
     let place = text.strip_prefix("ipv4@").or_else(|| text.strip_prefix("ipv6@")).unwrap_or(text);
     if place.starts_with('/') || place.contains('@') {
-        return Err("it is no TCP port".to_owned());
+        return Err("it is no TCP port");
     }
     let Some((host, port)) = place.rsplit_once(':') else {
-        return Err("there is no port".to_owned());
+        return Err("there is no port, and HAProxy takes the one the client connected to");
     };
     let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let host = host.parse::<Host>().map_err(|_| "there is no host".to_owned())?;
-    let port = port.parse::<NonZeroU16>().map_err(|_| "a port is 1 to 65535".to_owned())?;
+    if matches!(host, "" | "*" | "0.0.0.0" | "::") {
+        return Err("there is no host, and HAProxy takes the address the client connected to");
+    }
+    if port.starts_with(['+', '-']) {
+        return Err("HAProxy reckons its port from the one the client connected to");
+    }
+    let host = host.parse::<Host>().map_err(|_| "there is no host")?;
+    let port = port.parse::<NonZeroU16>().map_err(|_| NO_PORT)?;
     Ok(Endpoint { host, port })
 }
 
@@ -141,8 +151,17 @@ fn setting(
     said: &mut Said<'_>,
 ) {
     match word.text.as_str() {
-        "port" => options.port = parsed(value, "a port is 1 to 65535", said),
-        "addr" => options.addr = parsed(value, "neither an address nor a host name", said),
+        "port" => options.port = parsed(value, NO_PORT, said),
+        "addr" => match value.text.rsplit_once(':') {
+            Some((host, port)) if value.text.parse::<Host>().is_err() => {
+                let part = |text: &str| Word { text: text.to_owned(), span: value.span };
+                let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+                options.addr = parsed(&part(host), NO_HOST, said);
+                let port = parsed(&part(port), NO_PORT, said);
+                options.port = options.port.or(port);
+            }
+            _ => options.addr = parsed(value, NO_HOST, said),
+        },
         "inter" => options.inter = duration(value, said.out),
         "fastinter" => options.fastinter = duration(value, said.out),
         "downinter" => options.downinter = duration(value, said.out),
