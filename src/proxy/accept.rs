@@ -147,9 +147,13 @@ impl Worker {
                     None => return self.watch(number, State::Full),
                 }
             };
+            if self.scarce && self.ceiling.is_reached(&door.socket).unwrap_or(true) {
+                return self.starve(number, &gate, &Errno::EMFILE.into());
+            }
             match tcp::accept(&door.socket) {
                 Ok(client) => {
                     door.pause = PAUSE;
+                    self.scarce = self.ceiling.is_below(&client);
                     gate.lane(self.number).accepted.one();
                     self.welcome(&gate, seat, client);
                 }

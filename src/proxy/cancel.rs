@@ -32,6 +32,9 @@ impl Worker {
                 continue;
             }
             let Ok(socket) = tcp::connect(server.address, liveness) else { continue };
+            if self.ceiling.is_below(&socket) {
+                continue;
+            }
             let key = self.entries.reserve();
             let token = Token::Server(key).pack();
             if self.poller.add(&socket, token, INTEREST | Ready::OUT).is_err() {

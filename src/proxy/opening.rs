@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use nix::errno::Errno;
+
 use super::gate::{Claim, Gate};
 use super::postgres::{Client, Greeting, Server, error_response};
 use super::relay::{INTEREST, Peer};
@@ -109,6 +111,10 @@ impl Worker {
                 return self.wait(key, session, &gate, Lack::Full);
             };
             match tcp::connect(server.address, gate.settings().server) {
+                Ok(socket) if self.ceiling.is_below(&socket) => {
+                    opening.failure = Some(format!("this host: {}", Errno::EMFILE.desc()));
+                    return self.wait(key, session, &gate, Lack::Starved);
+                }
                 Ok(socket) => {
                     session.claim = Some(claim);
                     self.connect(key, session, &gate, socket)?;
@@ -518,7 +524,6 @@ impl Worker {
 
 /// Whether a failure to connect says something about this host, not about the server.
 fn is_ours(error: &io::Error) -> bool {
-    use nix::errno::Errno;
     matches!(
         error.raw_os_error().map(Errno::from_raw),
         Some(

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::settings::Splice;
+use crate::sys::descriptors::Ceiling;
 use crate::sys::epoll::Ready;
 use crate::sys::splice::Pipe;
 use crate::sys::tcp;
@@ -135,8 +136,14 @@ pub(super) struct Means {
 
 impl Means {
     pub(super) fn new(splice: Splice) -> Means {
-        let pipes =
-            Pipes { idle: Vec::new(), lent: 0, most: splice.pipes, size: splice.size, pause: None };
+        let pipes = Pipes {
+            idle: Vec::new(),
+            lent: 0,
+            most: splice.pipes,
+            size: splice.size,
+            pause: None,
+            ceiling: Ceiling::now(),
+        };
         Means { scratch: vec![0; SCRATCH].into_boxed_slice(), pipes, spliced: 0 }
     }
 }
@@ -149,6 +156,7 @@ pub(super) struct Pipes {
     most: usize,
     size: usize,
     pause: Option<Instant>,
+    ceiling: Ceiling,
 }
 
 impl Pipes {
@@ -166,7 +174,11 @@ impl Pipes {
             return None;
         }
         match Pipe::new(self.size) {
-            Ok((pipe, real)) if real >= self.size.min(SMALLEST_PIPE) => Some(pipe),
+            Ok((pipe, real))
+                if real >= self.size.min(SMALLEST_PIPE) && !self.ceiling.is_below(&pipe) =>
+            {
+                Some(pipe)
+            }
             Ok(_) | Err(_) => {
                 self.pause = Some(Instant::now() + PIPE_PAUSE);
                 None

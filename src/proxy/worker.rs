@@ -21,6 +21,7 @@ use super::settings::Splice;
 use super::slab::{Key, Slab};
 use super::{HintSink, Phase, Remaining, SessionInfo};
 use crate::pool::{Fate, Hint, Hinted, ListenerId, ServerId, Turns, fate};
+use crate::sys::descriptors::Ceiling;
 use crate::sys::epoll::{Poller, Ready, Waker};
 use crate::sys::tcp::{self, Bind};
 
@@ -118,6 +119,9 @@ pub(super) struct Worker {
     /// Servers' sockets to reset once all clients have been told.
     pub(super) resets: Vec<OwnedFd>,
     pub(super) means: Means,
+    pub(super) ceiling: Ceiling,
+    /// The last connection was beyond it.
+    pub(super) scarce: bool,
     pub(super) now: Instant,
     start: Instant,
     /// Milliseconds since `start` at the last turn.
@@ -154,6 +158,8 @@ impl Worker {
             hopeful: BTreeSet::new(),
             resets: Vec::new(),
             means: Means::new(splice),
+            ceiling: Ceiling::now(),
+            scarce: false,
             now: Instant::now(),
             start,
             turned,

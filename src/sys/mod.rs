@@ -1,6 +1,7 @@
 //! System calls and nothing else: no policy, and the only place where `unsafe` may appear.
 
 pub mod clock;
+pub mod descriptors;
 pub mod echo;
 pub mod epoll;
 pub mod exec;

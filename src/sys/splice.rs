@@ -1,7 +1,7 @@
 //! Bytes from socket to socket through a pipe, without a copy through user space.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::{
     PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice,
@@ -53,6 +53,13 @@ impl Pipe {
         let moved = retry(|| splice(&self.read, None, &to, None, self.held, FLAGS))?;
         self.held = self.held.saturating_sub(moved);
         Ok(moved)
+    }
+}
+
+impl AsFd for Pipe {
+    /// The end that was made last.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.write.as_fd()
     }
 }
 

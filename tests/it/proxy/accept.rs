@@ -153,15 +153,7 @@ const CHILD: &str = "VIPD_TEST_FEW_DESCRIPTORS";
 fn without_descriptors_clients_wait_and_the_listener_lives() {
     if std::env::var_os(CHILD).is_none() {
         let name = "proxy::accept::without_descriptors_clients_wait_and_the_listener_lives";
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", name, "--nocapture"])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
-        return;
+        return alone(name, CHILD);
     }
     let bench = Bench::tcp(COPY, echo());
     let mut clients: Vec<_> = (0..8).map(|_| bench.connect()).collect();
@@ -190,6 +182,49 @@ fn without_descriptors_clients_wait_and_the_listener_lives() {
         assert_eq!(read(&mut client, 1), b"b");
     }
     assert_eq!(bench.state().counters.accepted, 12);
+}
+
+const FLOODED: &str = "VIPD_TEST_FLOOD";
+
+/// Checks of servers need descriptors, too: without an answer all sessions would end.
+#[test]
+fn clients_leave_descriptors_to_the_rest_of_the_process() {
+    if std::env::var_os(FLOODED).is_none() {
+        let name = "proxy::accept::clients_leave_descriptors_to_the_rest_of_the_process";
+        return alone(name, FLOODED);
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 400, hard).unwrap();
+    let bench = Bench::tcp(COPY, echo());
+    let mut sessions: Vec<_> = (0..4).map(|_| bench.connect()).collect();
+    for client in &mut sessions {
+        client.write_all(b"a").unwrap();
+        assert_eq!(read(client, 1), b"a");
+    }
+    let mut more = Vec::new();
+    until("accepting pauses", || {
+        more.push(bench.connect());
+        bench.state().counters.starved > 0
+    });
+    let left: Vec<_> =
+        std::iter::repeat_with(|| std::fs::File::open("/dev/null")).take(60).collect();
+    assert!(left.iter().all(Result::is_ok), "{left:?}");
+    for client in &mut sessions {
+        client.write_all(b"a").unwrap();
+        assert_eq!(read(client, 1), b"a");
+    }
+}
+
+/// Run a test of this process's own in another.
+fn alone(name: &str, mark: &str) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(mark, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
 }
 
 fn socket() -> socket2::Socket {
