@@ -36,7 +36,7 @@ impl Standing {
     }
 
     fn new(role: Role, admission: Admission) -> Standing {
-        Standing { role, admission, promoting: false, unbalanced: false }
+        Standing { role, admission, promoting: false, unbalanced: false, new: false }
     }
 }
 
@@ -85,12 +85,15 @@ impl Patroni {
         let writes = self.truth.writer() == Some(member.id);
         let standby = || member.standby_kind(self.primary_answer(), self.is_blind(member));
         match member.finding() {
-            Finding::Untested => match &member.silence {
-                None => Standing::untested(),
-                Some(why) => {
-                    Standing::held(Role::Unknown, &format!("no answer yet: {}", why.cause))
-                }
-            },
+            Finding::Untested => {
+                let standing = match &member.silence {
+                    None => Standing::untested(),
+                    Some(why) => {
+                        Standing::held(Role::Unknown, &format!("no answer yet: {}", why.cause))
+                    }
+                };
+                Standing { new: member.new, ..standing }
+            }
             Finding::Writer if writes => Standing::usable(Role::Primary),
             Finding::Unsure if writes => {
                 Standing::held(Role::Primary, "its Patroni cannot ask PostgreSQL")
@@ -180,6 +183,10 @@ impl Patroni {
                 continue;
             }
             let name = member.name();
+            let silence = match &member.silence {
+                Some(why) => format!("; its Patroni: {why}"),
+                None => String::new(),
+            };
             let lost = old
                 .is_some_and(|old| old.role == Role::Primary && old.admission == Admission::Usable);
             news.push(match &standing.admission {
@@ -193,10 +200,12 @@ impl Patroni {
                 }
                 Admission::Usable => (Level::Info, format!("{name} is {}", standing.role)),
                 Admission::Held(why) if lost => {
-                    (Level::Warn, format!("{name} is not the primary any more: it {why}"))
+                    (Level::Warn, format!("{name} is not the primary any more: it {why}{silence}"))
                 }
-                Admission::Held(why) => (Level::Info, format!("{name} is held back: {why}")),
-                Admission::Down(why) => (Level::Warn, format!("{name} is down: {why}")),
+                Admission::Held(why) => {
+                    (Level::Info, format!("{name} is held back: {why}{silence}"))
+                }
+                Admission::Down(why) => (Level::Warn, format!("{name} is down: {why}{silence}")),
             });
         }
         for (level, message) in news {

@@ -12,6 +12,9 @@ use crate::track::patroni::Settings;
 /// Sessions must be gone so long before another primary can exist.
 const RESERVE: Duration = Duration::from_secs(2);
 
+/// A shorter lease ends between two answers of a node that answers well.
+const LEAST: Duration = Duration::from_secs(2);
+
 /// The lease of one cluster.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -41,7 +44,8 @@ impl Lease {
     /// How long a primary is used after the question it answered well.
     pub(super) fn length(&self) -> Duration {
         let Settings { ttl, loop_wait, .. } = self.settings();
-        self.configured.unwrap_or_else(|| (ttl.saturating_sub(loop_wait) / 2).min(MOST_LEASE))
+        let half = ttl.saturating_sub(loop_wait) / 2;
+        self.configured.unwrap_or_else(|| half.clamp(LEAST, MOST_LEASE))
     }
 
     /// How long after that question no session may be left in any case.
@@ -54,11 +58,17 @@ impl Lease {
     pub(super) fn complaint(&self) -> Option<String> {
         let (length, most) = (self.length(), self.most());
         let Settings { ttl, loop_wait, .. } = self.settings?;
+        let remedy = match most < LEAST {
+            true => {
+                "raise ttl: Patroni wants at least loop_wait and twice retry_timeout".to_owned()
+            }
+            false => format!("set it to at most {most:?}"),
+        };
         (length > most).then(|| {
             format!(
                 "the lease of {length:?} is too long: with Patroni's ttl {ttl:?} and loop_wait \
                  {loop_wait:?} another primary may exist {:?} after the last answer of a frozen one; \
-                 set it to at most {most:?}",
+                 {remedy}",
                 ttl.saturating_sub(loop_wait)
             )
         })
@@ -98,5 +108,15 @@ mod tests {
         assert_eq!(with(Some(18), 30, 10).complaint(), None);
         let complaint = with(Some(19), 30, 10).complaint().unwrap();
         assert!(complaint.ends_with("set it to at most 18s"), "{complaint}");
+    }
+
+    #[test]
+    fn a_ttl_without_room_above_loop_wait_is_complained_about_and_stops_no_writes() {
+        for (ttl, loop_wait) in [(10, 10), (11, 10), (5, 30), (0, 0)] {
+            let lease = with(None, ttl, loop_wait);
+            assert_eq!(lease.length(), secs(2));
+            let complaint = lease.complaint().unwrap();
+            assert!(complaint.contains("raise ttl"), "{complaint}");
+        }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Member {
     pub(super) question: Arc<Question>,
     /// Since when it has been a member.
     pub(super) since: Now,
+    /// It has not been forgotten since.
+    pub(super) new: bool,
     /// It is being asked, since when.
     pub(super) asked: Option<Now>,
     /// Its last answer.
@@ -95,6 +97,7 @@ impl Member {
             cfg,
             question,
             since: now,
+            new: true,
             asked: None,
             heard: None,
             silence: None,
@@ -145,6 +148,7 @@ impl Member {
     pub(super) fn forgotten(&mut self, now: Now) {
         (self.heard, self.silence, self.claim, self.since) = (None, None, None, now);
         (self.port, self.lag, self.outdated) = (Port::default(), None, None);
+        self.new = false;
     }
 
     /// Its name in the configuration.

@@ -97,6 +97,8 @@ pub struct Standing {
     pub promoting: bool,
     /// It may not be balanced to (`noloadbalance`).
     pub unbalanced: bool,
+    /// It has just become a member, and has never answered.
+    pub new: bool,
 }
 
 /// A cluster, of either kind.

@@ -113,6 +113,11 @@ impl Port {
         self.failures = if well { 0 } else { self.failures.saturating_add(1) };
     }
 
+    /// It could not be asked: that speaks neither for it nor against it.
+    pub(super) fn unasked(&mut self, now: Now) {
+        self.last = Some((self.asked.take().unwrap_or(now), false));
+    }
+
     /// It failed when it was last asked.
     pub(super) fn fails(&self) -> bool {
         self.failures > 0

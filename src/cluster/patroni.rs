@@ -109,7 +109,10 @@ impl Patroni {
                 None => {
                     let id = MemberId(self.next_id);
                     self.next_id += 1;
-                    (Member::new(id, cfg.clone(), now), Standing::untested())
+                    (
+                        Member::new(id, cfg.clone(), now),
+                        Standing { new: true, ..Standing::untested() },
+                    )
                 }
             };
             self.members.push(member);
@@ -382,7 +385,11 @@ impl Patroni {
 
     pub(super) fn probed(&mut self, now: Now, member: MemberId, outcome: &Outcome) {
         let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
-        member.port.answered(now, outcome.verdict == Verdict::Passed);
+        match outcome.verdict {
+            // This host could not ask, which says nothing about the port.
+            Verdict::Failed(Cause::CannotRun) => member.port.unasked(now),
+            verdict => member.port.answered(now, verdict == Verdict::Passed),
+        }
         member.suspect = false;
         self.review(now);
     }

@@ -133,10 +133,7 @@ impl Member {
             lag_bytes: lag.map(|lag| lag.bytes),
             lag_ms: lag.and_then(|Lag { time, .. }| time).map(millis),
             answer_age_ms: self.heard.as_ref().map(|heard| millis(now.since(heard.at))),
-            silence: self.silence.as_ref().map(|why| match why.detail.as_str() {
-                "" => why.cause.to_string(),
-                detail => format!("{} ({detail})", why.cause),
-            }),
+            silence: self.silence.as_ref().map(ToString::to_string),
             version: answer.and_then(|answer| answer.version.clone()),
             notes,
         }

@@ -43,6 +43,8 @@ struct Known {
     member: Option<MemberId>,
     /// What it was when it was last published.
     role: Role,
+    /// Since when it has been asked in another way, and has not answered yet.
+    reasked: Option<Now>,
     /// Since when it has been configured no longer.
     left: Option<Now>,
     gate: Gate,
@@ -67,6 +69,11 @@ impl Serving {
     /// Takes another configuration of the same listener.
     pub fn reconfigured(&mut self, cfg: Arc<ListenerConfig>) {
         self.cfg = cfg;
+    }
+
+    /// It is served by another cluster, whose members have numbers of their own.
+    pub fn moved(&mut self) {
+        self.known.values_mut().for_each(|known| known.member = None);
     }
 
     /// It is configured no longer: its servers take no new sessions.
@@ -100,7 +107,9 @@ impl Serving {
     pub fn deadline(&self) -> Option<Now> {
         let parting = |known: &Known| Some(self.parting(known, known.left?));
         let waiting = |known: &Known| known.damping.until().filter(|_| known.waits);
-        self.known.values().flat_map(|known| [parting(known), waiting(known)]).flatten().min()
+        let reasked = |known: &Known| known.believed_until();
+        let moments = |known| [parting(known), waiting(known), reasked(known)];
+        self.known.values().flat_map(moments).flatten().min()
     }
 
     /// Looks again. The new view, if it is another. `fresh` gives numbers to new servers; `cluster`
@@ -147,7 +156,7 @@ impl Serving {
         for ((name, address), _, cfg) in wanted {
             let Some(known) = self.known.get_mut(&(Arc::clone(&name), address)) else { continue };
             let (Some(standing), Some((cluster, _))) = (standing(known), cluster) else { continue };
-            known.role = standing.role;
+            known.adopt(now, &standing);
             let mut admission = self.cfg.admission(cfg, &standing);
             if is_standby(standing.role)
                 && let Some(why) = known.objection(now, cluster, &self.cfg, &admission)
@@ -158,7 +167,7 @@ impl Serving {
                 id: known.id,
                 name,
                 address,
-                role: standing.role,
+                role: known.role,
                 admission,
                 weight: cfg.weight,
                 maxconn: cfg.maxconn,
@@ -288,11 +297,28 @@ impl Known {
             id,
             member,
             role: Role::Unknown,
+            reasked: None,
             left: None,
             gate: Gate::default(),
             damping: Damping::default(),
             waits: false,
         }
+    }
+
+    /// Takes note of what its member is. One that is asked in another way since a reload stays what
+    /// it was until it answers, for as long as a lease may last.
+    fn adopt(&mut self, now: Now, standing: &Standing) {
+        if standing.new && self.role != Role::Unknown {
+            self.reasked.get_or_insert(now);
+            if self.believed_until().is_some_and(|until| now < until) {
+                return;
+            }
+        }
+        (self.role, self.reasked) = (standing.role, None);
+    }
+
+    fn believed_until(&self) -> Option<Now> {
+        Some(self.reasked? + MOST_LEASE)
     }
 
     /// Why a standby whose admission is otherwise this takes no new sessions of a listener.

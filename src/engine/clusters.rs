@@ -126,7 +126,9 @@ impl Clusters {
             match self.listeners.get_mut(&id) {
                 Some(listening) => {
                     listening.serving.reconfigured(Arc::clone(cfg));
-                    listening.cluster = cluster;
+                    if std::mem::replace(&mut listening.cluster, cluster) != cluster {
+                        listening.serving.moved();
+                    }
                 }
                 None => {
                     let serving = Serving::new(Arc::clone(cfg));

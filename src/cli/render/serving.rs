@@ -151,6 +151,11 @@ fn cluster_notes(cluster: &ClusterStatus) -> Vec<String> {
     if let Some(switchover) = &cluster.switchover {
         notes.push(format!("switchover {switchover}"));
     }
+    let silent = |member: &MemberStatus| {
+        let (api, why) = member.api.as_ref().zip(member.silence.as_ref())?;
+        Some(format!("no answer from the Patroni of {} at {api}: {why}", member.name))
+    };
+    notes.extend(cluster.members.iter().filter_map(silent));
     notes.extend(cluster.hints.iter().map(|hint| format!("hint: {hint}")));
     notes
 }

@@ -1,5 +1,6 @@
 //! What the cluster model asks a Patroni node, and what comes back.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -58,6 +59,15 @@ pub struct NoAnswer {
     pub cause: Cause,
     /// The particulars, on one short line without a full stop.
     pub detail: String,
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail.as_str() {
+            "" => write!(f, "{}", self.cause),
+            detail => write!(f, "{} ({detail})", self.cause),
+        }
+    }
 }
 
 impl Question {

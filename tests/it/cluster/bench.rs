@@ -226,6 +226,8 @@ pub struct Bench {
     pub leader: usize,
     /// Nodes whose own port does not answer.
     pub dead_ports: Vec<usize>,
+    /// Why they fail.
+    pub port_failure: Cause,
     /// When the cluster's store was asked.
     pub store_reads: Vec<Now>,
     /// What `GET /config` says.
@@ -253,6 +255,7 @@ impl Bench {
             nodes: BTreeMap::new(),
             leader: 1,
             dead_ports: Vec::new(),
+            port_failure: Cause::TimedOut,
             store_reads: Vec::new(),
             settings: json!({ "ttl": 30, "loop_wait": 10 }),
             rounds: BTreeMap::new(),
@@ -382,7 +385,7 @@ impl Bench {
             let port = format!("10.0.0.{n}:5432");
             if self.checked.contains_key(&port) {
                 let dead = self.dead_ports.contains(&n);
-                let failed = Verdict::Failed(Cause::TimedOut);
+                let failed = Verdict::Failed(self.port_failure);
                 self.checked(&port, if dead { failed } else { Verdict::Passed });
             }
         }

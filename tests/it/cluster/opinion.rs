@@ -107,3 +107,18 @@ fn a_port_that_does_not_answer_gets_no_new_sessions_whatever_patroni_says() {
     bench.run_for(secs(2));
     assert_eq!(bench.usable("writers"), ["pg-1"]);
 }
+
+/// This host has no descriptor to spare.
+#[test]
+fn a_port_that_could_not_be_asked_is_not_blamed() {
+    let mut bench = Bench::settled();
+    bench.dead_ports.push(1);
+    bench.port_failure = Cause::CannotRun;
+    bench.hint("writers", "pg-1", Hint::Unreachable);
+    bench.run_for(secs(2));
+    assert_eq!(bench.usable("writers"), ["pg-1"]);
+    // Nor does it speak for a primary that is silent.
+    bench.nodes.insert(1, silent());
+    bench.run_for(secs(9));
+    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+}

@@ -78,3 +78,42 @@ fn the_sessions_of_a_listener_that_leaves_are_still_watched_over() {
     bench.run_for(FAREWELL);
     assert!(bench.views["writers"].servers.is_empty(), "the last view has no servers");
 }
+
+/// A section that comes before the others gives the cluster its name.
+#[test]
+fn a_cluster_of_another_name_keeps_the_sessions_of_its_servers() {
+    let renamed = || {
+        let mut config = usual();
+        let mut cluster = patroni(3);
+        cluster.name = "other".to_owned();
+        let Members::Patroni(patroni) = &mut cluster.members else { unreachable!() };
+        patroni.silence = secs(20);
+        config.clusters = vec![cluster.into()];
+        config
+    };
+    let mut bench = Bench::settled();
+    bench.reload(renamed());
+    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.why("writers", "pg-1"), "held: not probed yet");
+    assert_eq!(bench.fate("readers", "pg-2"), Fate::Keep);
+    bench.run_for(INTERVAL);
+    assert_eq!(bench.usable("writers"), ["pg-1"]);
+    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+
+    // What it says counts at once.
+    let mut bench = Bench::settled();
+    bench.reload(renamed());
+    bench.nodes.insert(1, standby(6));
+    bench.nodes.insert(2, primary(6));
+    bench.run_for(INTERVAL);
+    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+
+    // Nobody knows for longer than a lease what one that says nothing is.
+    let mut bench = Bench::settled();
+    bench.nodes.insert(1, silent());
+    bench.reload(renamed());
+    bench.run_for(secs(7));
+    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    bench.run_for(secs(2));
+    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+}
