@@ -5,6 +5,7 @@
 mod changes;
 mod clusters;
 mod told;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;

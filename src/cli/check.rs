@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use super::explain::{self, Explained, JsonSetting, JsonStatement};
 use super::listeners::{self, JsonListener};
-use super::render::missing;
 use super::sources::FileSystem;
 use super::{complain, exit, pair, write};
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
 use crate::config::explain::{Setting, Statement, globals, router as settings_of};
 use crate::config::load::{Failed, Loaded, Reading, load_as};
 use crate::config::{Config, Format, Preempt, RouterConfig};
+use crate::status::words::missing;
 use crate::sys::terminal_width;
 use crate::types::{AuthV2, Dialect};
 

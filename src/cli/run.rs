@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::check::{self, CheckArgs};
-use super::render::missing;
 use super::sources::FileSystem;
 use super::{complain, exit, keepalived, run_dir, upgrade};
 use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError};
 use crate::log::{Log, LogFormat};
+use crate::status::words::missing;
 use crate::sys::exec;
 
 /// What can be said to `vipd run`.

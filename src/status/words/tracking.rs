@@ -1,13 +1,13 @@
 //! What a router tracks: how its priority came about, and what every check said last.
 
-use super::age;
-use crate::status::{
+use super::super::{
     RouterStatus, Snapshot, Standing, State, Successor, TrackedStatus, TrackerStatus,
 };
+use super::age;
 
 /// "150 -60 chk_haproxy (failed: exit 1, 12s ago) = 90; 10.0.0.12 has 100: ...", or only the number
 /// if nothing moves it.
-pub(super) fn priority_line(snapshot: &Snapshot, router: &RouterStatus) -> String {
+pub(crate) fn priority_line(snapshot: &Snapshot, router: &RouterStatus) -> String {
     let (base, sum) = (router.base_priority, router.priority);
     let parts: Vec<String> = router
         .tracking
@@ -25,7 +25,7 @@ pub(super) fn priority_line(snapshot: &Snapshot, router: &RouterStatus) -> Strin
 }
 
 /// The same if a check takes something away, or could add something and does not.
-pub(super) fn priority_note(snapshot: &Snapshot, router: &RouterStatus) -> Option<String> {
+pub(crate) fn priority_note(snapshot: &Snapshot, router: &RouterStatus) -> Option<String> {
     let adds_nothing = |tracked: &&TrackedStatus| {
         tracked.adds == 0
             && !tracked.weight.starts_with('0')
@@ -46,7 +46,7 @@ pub(super) fn priority_note(snapshot: &Snapshot, router: &RouterStatus) -> Optio
 }
 
 /// One line for each thing tracked.
-pub(super) fn tracked_lines(snapshot: &Snapshot, router: &RouterStatus) -> Vec<String> {
+pub(crate) fn tracked_lines(snapshot: &Snapshot, router: &RouterStatus) -> Vec<String> {
     let lines = router.tracking.iter().map(|tracked| {
         let TrackedStatus { name, kind, weight, adds, fault, standing } = tracked;
         let effect = match (fault, weight.as_str()) {
