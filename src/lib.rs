@@ -20,7 +20,8 @@
 //! | [`config`] | text to a checked configuration | types, pool, import |
 //! | [`import`] | keepalived.conf to the raw configuration | config::{raw, diag}, pool, types |
 //! | [`track`] | what moves a priority | types, config |
-//! | [`status`] | the one status type | types |
+//! | [`status`] | the one status type, and what people read about it | types |
+//! | [`page`] | the status as a page for browsers | status |
 //! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
 //! | [`notify`] | who is told what, in which words and order | config, status, types, engine::io |
 //! | [`pair`] | two nodes' configurations side by side | config, vrrp, track, wire, types |
@@ -31,7 +32,7 @@
 //! | [`probe`] | one run of one check | sys, config::checks, track, types |
 //! | [`proxy`] | TCP connections to the servers of a pool | sys, pool, types |
 //! | [`hook`] | commands, FIFOs and mail that tell people | probe, sys, notify, engine, config, status, track, types |
-//! | [`api`] | the status socket | status, types |
+//! | [`api`] | the status socket, and status pages | page, status, types |
 //! | [`daemon`] | the control loop and its helpers | all of the above |
 //! | [`lab`] | networks made of namespaces | sys, types |
 //! | [`cli`] | the commands | everything |
@@ -40,7 +41,7 @@
 //! map. `tests/it/architecture.rs` holds both the purity and the arrows.
 //!
 //! One daemon has three kinds of thread: `control` owns the engine, the raw sockets, netlink and the
-//! timers and waits for nobody; `effects` serves the status socket, reads files and writes logs;
+//! timers and waits for nobody; `effects` serves the status socket and pages, reads files and writes logs;
 //! `proxy-N`, one per CPU, carry proxied connections.
 
 pub mod api;
@@ -54,6 +55,7 @@ pub mod import;
 pub mod lab;
 pub mod log;
 pub mod notify;
+pub mod page;
 pub mod pair;
 pub mod pool;
 pub mod probe;

@@ -9,7 +9,7 @@ pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -50,6 +50,9 @@ pub struct Snapshot {
     /// Where clients connect to, in the order of the configuration.
     #[serde(default)]
     pub listeners: Vec<ListenerStatus>,
+    /// Where the status is shown to browsers, in the order of the configuration; filled by the shell.
+    #[serde(default)]
+    pub pages: Vec<PageStatus>,
     /// Packets that could not be attributed to a router, by reason.
     pub unattributed: BTreeMap<String, u64>,
 }
@@ -57,6 +60,19 @@ pub struct Snapshot {
 /// Whole milliseconds, saturating.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One place at which a status page is shown.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct PageStatus {
+    /// The user's name for the page.
+    pub name: String,
+    /// Address and port.
+    pub bind: SocketAddr,
+    /// Its path.
+    pub path: String,
+    /// Why it is not open.
+    pub failure: Option<String>,
 }
 
 /// The process that answers.

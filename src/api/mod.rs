@@ -1,6 +1,8 @@
-//! The control socket: one JSON object per line, both ways.
+//! Who may ask the daemon: programs over the control socket, one JSON object per line both ways, and
+//! browsers over status pages.
 
 pub mod client;
+pub mod page;
 pub mod protocol;
 pub mod server;
 

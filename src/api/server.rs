@@ -127,7 +127,11 @@ async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, host: &Arc<
     }
 }
 
-async fn answer(request: Request, control: &mpsc::Sender<Ask>, host: &Arc<dyn Host>) -> Response {
+pub(super) async fn answer(
+    request: Request,
+    control: &mpsc::Sender<Ask>,
+    host: &Arc<dyn Host>,
+) -> Response {
     let (tx, rx) = oneshot::channel();
     let budget = match &request {
         Request::Reload | Request::PlanReload | Request::Upgrade { .. } => SLOW_BUDGET,

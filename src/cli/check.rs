@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::explain::{self, Explained, JsonSetting, JsonStatement};
-use super::listeners::{self, JsonListener};
+use super::listeners::{self, JsonListener, JsonPage};
 use super::sources::FileSystem;
 use super::{complain, exit, pair, write};
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
@@ -281,6 +281,7 @@ pub(super) struct Json<'a> {
     diagnostics: Vec<Report>,
     routers: Vec<JsonRouter<'a>>,
     listeners: Vec<JsonListener<'a>>,
+    pages: Vec<JsonPage<'a>>,
     /// What `--lenient` did without.
     settings_dropped: &'a [String],
     routers_left_out: Vec<String>,
@@ -333,6 +334,7 @@ fn json(found: &Found<'_>) -> String {
         diagnostics: found.diagnostics.iter().map(|d| d.report(map)).collect(),
         routers: routers.collect(),
         listeners: found.usable.map_or_else(Vec::new, |loaded| listeners::json(&loaded.config)),
+        pages: found.usable.map_or_else(Vec::new, |loaded| listeners::json_pages(&loaded.config)),
         settings_dropped: found.usable.map_or(&[], |loaded| &loaded.dropped.settings),
         routers_left_out: found.usable.map_or_else(Vec::new, |loaded| loaded.dropped.left_out()),
         statements,

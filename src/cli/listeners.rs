@@ -1,4 +1,4 @@
-//! Listeners as `vipd check` shows them.
+//! Listeners and status pages as `vipd check` shows them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,13 +6,40 @@ use serde::Serialize;
 use super::check::aligned;
 use crate::config::diag::printable;
 use crate::config::vipd_toml::role_word;
-use crate::config::{Config, ListenerConfig};
+use crate::config::{BindConfig, Config, ListenerConfig, PageConfig};
+use crate::status::millis;
 
-/// One aligned line per listener, under a heading; nothing if there are none.
+/// One aligned line per listener, then per page, under headings; nothing if there are none.
 pub(super) fn table(config: &Config) -> String {
-    if config.listeners.is_empty() {
-        return String::new();
+    let mut text = String::new();
+    if !config.listeners.is_empty() {
+        text.push_str(&listeners(config));
     }
+    if !config.pages.is_empty() {
+        text.push_str(&pages(config));
+    }
+    text
+}
+
+fn pages(config: &Config) -> String {
+    let mut rows = vec![["PAGE", "BIND", "PATH", "SEEN BY"].map(str::to_owned)];
+    rows.extend(config.pages.iter().map(|page| {
+        let users = names(page).join(", ");
+        [
+            printable(&page.name),
+            binds(&page.binds).join(", "),
+            page.path.clone(),
+            if users.is_empty() { "everybody".to_owned() } else { printable(&users) },
+        ]
+    }));
+    aligned(&rows)
+}
+
+fn names(page: &PageConfig) -> Vec<&str> {
+    page.users.iter().map(|user| user.name.as_str()).collect()
+}
+
+fn listeners(config: &Config) -> String {
     let heading = ["LISTENER", "BIND", "ROLE", "ELSE", "CLUSTER", "SERVERS"];
     let mut rows = vec![heading.map(str::to_owned)];
     rows.extend(config.listeners.iter().map(|listener| row(config, listener)));
@@ -23,7 +50,7 @@ fn row(config: &Config, listener: &ListenerConfig) -> [String; 6] {
     let (cluster, servers) = place(config, listener);
     [
         printable(&listener.name),
-        binds(listener).join(", "),
+        binds(&listener.binds).join(", "),
         role(config, listener).unwrap_or("none").to_owned(),
         if listener.fallback { "primary" } else { "hold" }.to_owned(),
         printable(&cluster),
@@ -45,8 +72,8 @@ fn role(config: &Config, listener: &ListenerConfig) -> Option<&'static str> {
     cluster.has_roles().then(|| role_word(listener.wants))
 }
 
-fn binds(listener: &ListenerConfig) -> Vec<String> {
-    listener.binds.iter().map(|bind| bind.address.to_string()).collect()
+fn binds(all: &[BindConfig]) -> Vec<String> {
+    all.iter().map(|bind| bind.address.to_string()).collect()
 }
 
 /// One listener for programs.
@@ -69,10 +96,34 @@ fn json_listener<'c>(config: &Config, listener: &'c ListenerConfig) -> JsonListe
     let (cluster, servers) = place(config, listener);
     JsonListener {
         name: &listener.name,
-        bind: binds(listener),
+        bind: binds(&listener.binds),
         role: role(config, listener),
         fallback: listener.fallback,
         cluster,
         servers,
     }
+}
+
+/// One status page for programs.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct JsonPage<'a> {
+    name: &'a str,
+    bind: Vec<String>,
+    path: &'a str,
+    /// How often a browser asks again; absent if it does not.
+    refresh_ms: Option<u64>,
+    /// Who may see it; empty: everybody.
+    users: Vec<&'a str>,
+}
+
+pub(super) fn json_pages(config: &Config) -> Vec<JsonPage<'_>> {
+    let all = config.pages.iter();
+    all.map(|page| JsonPage {
+        name: &page.name,
+        bind: binds(&page.binds),
+        path: &page.path,
+        refresh_ms: page.refresh.map(millis),
+        users: names(page),
+    })
+    .collect()
 }

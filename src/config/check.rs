@@ -8,6 +8,7 @@ mod clashes;
 mod groups;
 mod interfaces;
 mod notify;
+mod page;
 mod proxy;
 mod references;
 mod statics;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use addresses::most_addresses;
+pub(crate) use page::{REFRESH, page_path};
 pub(super) use proxy::UNITS;
 
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
@@ -91,6 +93,7 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     // What is wrong about the host alone has been left out: the routers can do without.
     found.iter_mut().skip(before).for_each(Diagnostic::alone);
     let (clusters, listeners) = proxy::proxy(raw, &mut found);
+    let pages = page::pages(raw, &mut found);
     let usable = found.iter().all(|d| d.severity != Severity::Error || d.reach == Reach::Setting);
     diagnostics.append(&mut found);
     usable.then(|| Config {
@@ -105,6 +108,7 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
         mail,
         clusters,
         listeners,
+        pages,
     })
 }
 

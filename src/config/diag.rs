@@ -363,8 +363,14 @@ mod tests {
 
     #[test]
     fn a_password_never_shows_in_a_snippet() {
-        for line in ["auth_pass hunter2", "auth_pas \"hunter2\"", "auth_pass = 'hunter2' # hunter2"]
-        {
+        for line in [
+            "auth_pass hunter2",
+            "auth_pas \"hunter2\"",
+            "auth_pass = 'hunter2' # hunter2",
+            "users = [{ name = \"a\", password = \"hunter2\" }]",
+            "  stats  auth admin:hunter2",
+            "stats auht admin:hunter2",
+        ] {
             let (map, id) = one_file(line);
             let text = Diagnostic::warning(Span::new(id, 0..8), "m").render(&map, false);
             assert!(!text.contains("hunter2"), "{text}");

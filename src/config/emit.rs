@@ -6,6 +6,7 @@
 
 mod globals;
 mod notify;
+mod page;
 mod proxy;
 mod router;
 mod table;
@@ -58,6 +59,7 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
         mail: _,
         clusters,
         listeners,
+        pages,
     } = config;
     let mut tables = Vec::new();
     tables.extend(globals::globals(globals, &raw.globals, map));
@@ -96,6 +98,9 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     }
     for (own, raw) in listeners.iter().zip(&raw.listeners) {
         tables.push(proxy::listener(own, raw, loaded)?);
+    }
+    for (own, raw) in pages.iter().zip(&raw.pages) {
+        tables.push(page::page(own, raw, map));
     }
     let body = tables.join("\n");
     let repeated = read_back(&body, config)?;
@@ -142,7 +147,8 @@ fn head(config: &Config, complete: bool, map: &SourceMap) -> Vec<String> {
     }];
     lines.push("Every option: vipd.toml(5).".to_owned());
     let secret = |r: &RouterConfig| matches!(r.dialect, Dialect::V2(AuthV2::Pass(_)));
-    if config.routers.iter().any(|router| secret(router)) {
+    let users = config.pages.iter().any(|page| !page.users.is_empty());
+    if users || config.routers.iter().any(|router| secret(router)) {
         lines.push("A password stands in clear text here: chmod 640.".to_owned());
     }
     lines

@@ -22,10 +22,10 @@ pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as}
 pub use model::{
     AnnounceConfig, BindConfig, Cast, ClusterConfig, Config, Globals, GroupConfig, HoldConfig,
     InterfaceConfig, ListenerConfig, ListenerProtocol, LivenessConfig, MOST_LEASE, Members,
-    Namespace, OnDown, OnTimeout, PacingGroup, PatroniCluster, PatroniMember, Peer, PlainMember,
-    Preempt, ProbeRhythm, RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm, RouterConfig, RouterFlag,
-    RouterKey, ServerConfig, StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig,
-    TrackerKey, VirtualAddress, Weight,
+    Namespace, OnDown, OnTimeout, PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember,
+    Peer, PlainMember, Preempt, ProbeRhythm, RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm,
+    RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress, Strict, TrackRef,
+    TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
 pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};
 pub use process::Process;

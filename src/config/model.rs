@@ -3,6 +3,7 @@
 //! Built only by [`super::check`]; every value here has been explained to the user already if it
 //! differs from what the file seems to say.
 
+mod page;
 mod proxy;
 mod track;
 
@@ -12,6 +13,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use page::json_path;
+pub use page::{PageConfig, PageUser};
 pub use proxy::{
     BindConfig, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig,
     MOST_LEASE, Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
@@ -51,6 +54,8 @@ pub struct Config {
     pub clusters: Vec<Arc<ClusterConfig>>,
     /// Where clients connect to, in the order of the file.
     pub listeners: Vec<Arc<ListenerConfig>>,
+    /// Where browsers see the status, in the order of the file.
+    pub pages: Vec<PageConfig>,
 }
 
 /// The receive buffer of a socket unless the configuration says otherwise, in bytes: room for a stall

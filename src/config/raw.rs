@@ -5,6 +5,7 @@
 //! depends on one dialect's habits (keepalived's `state`, its rounding) are resolved before.
 
 mod notify;
+mod page;
 mod proxy;
 mod track;
 
@@ -13,6 +14,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+pub use page::{RawPage, RawUser};
 pub use proxy::{
     RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawServer, RawTls,
 };
@@ -53,6 +55,8 @@ pub struct Raw {
     pub clusters: Vec<RawCluster>,
     /// `[listener.NAME]`, and the `listen` and `frontend` sections of a haproxy.cfg.
     pub listeners: Vec<RawListener>,
+    /// `[page.NAME]`, and the sections of a haproxy.cfg that only show statistics.
+    pub pages: Vec<RawPage>,
 }
 
 /// Settings of the whole daemon.

@@ -3,6 +3,7 @@
 //!
 //! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
 
+mod page;
 mod proxy;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use page::pages;
 pub(crate) use proxy::{clusters, listeners};
 
 use super::check::human;

@@ -5,6 +5,7 @@
 
 mod host;
 mod notify;
+mod page;
 mod proxy;
 mod track;
 mod values;
@@ -60,6 +61,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("a place to listen at", proxy::BIND),
     ("a server", proxy::SERVER),
     ("client", proxy::LIVENESS),
+    ("page.NAME", page::PAGE),
+    ("a user", page::USER),
 ];
 
 const TOP: &[&str] = &[
@@ -74,6 +77,7 @@ const TOP: &[&str] = &[
     "mail",
     "cluster",
     "listener",
+    "page",
 ];
 
 const GLOBAL: &[&str] = &[
@@ -276,6 +280,7 @@ impl Reader<'_> {
                 "group" => self.groups(value, raw),
                 "cluster" => self.clusters(value, raw),
                 "listener" => self.listeners(value, raw),
+                "page" => self.pages(value, raw),
                 "listen" | "status" | "include" => {
                     let text = format!("`{key}` is not supported by this version");
                     let span = self.span(span);

@@ -1,6 +1,6 @@
 //! Everything that may take its time, on two threads that end with the process.
 //!
-//! "effects" runs the control socket's server, the checks ([`super::probes`]) and the hooks
+//! "effects" runs the control socket's server, the status pages, the checks ([`super::probes`]) and the hooks
 //! ([`crate::hook`]) in a runtime of its own. "notify" talks to the service manager, which may not be
 //! reading: it gets its notices over a bounded channel, and one that does not fit is dropped. A status
 //! line is outdated by the next anyway.
@@ -13,10 +13,13 @@ use std::thread;
 
 use sd_notify::NotifyState;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::host::DaemonHost;
+use super::pages;
+use crate::api::page::Source;
 use crate::api::server::{self, Ask};
+use crate::config::PageConfig;
 use crate::hook::Hooks;
 
 /// Notices waiting for a service manager that does not read.
@@ -44,6 +47,7 @@ pub(super) struct Background {
     pub(super) effects: Handle,
     host: Arc<DaemonHost>,
     notices: blocking::SyncSender<Notice>,
+    pages: watch::Sender<Vec<PageConfig>>,
 }
 
 impl Background {
@@ -58,8 +62,12 @@ impl Background {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let effects = runtime.handle().clone();
         let served = Arc::clone(&host);
+        let (pages, wanted) = watch::channel(Vec::new());
+        let source = Source::new(control.clone(), host.clone());
+        let states = host.pages.clone();
         thread::Builder::new().name("effects".to_owned()).spawn(move || {
             runtime.block_on(async move {
+                tokio::spawn(pages::keep(wanted, source, states));
                 let outcome = match tokio::net::UnixListener::from_std(listener) {
                     Ok(listener) => server::serve(listener, control, served).await,
                     Err(error) => Err(error),
@@ -82,12 +90,23 @@ impl Background {
                 }
             }
         })?;
-        Ok(Background { effects, host: asked, notices })
+        Ok(Background { effects, host: asked, notices, pages })
     }
 
     /// From here on the status says how those who are told are doing.
     pub(super) fn hooks(&self, hooks: Hooks) {
         let _ = self.host.hooks.set(hooks);
+    }
+
+    /// From here on these pages are shown.
+    pub(super) fn pages(&self, wanted: &[PageConfig]) {
+        self.pages.send_if_modified(|pages| {
+            let differ = *pages != wanted;
+            if differ {
+                *pages = wanted.to_vec();
+            }
+            differ
+        });
     }
 
     /// Pass on a notice, unless too many wait already.

@@ -160,6 +160,7 @@ impl Effects {
     /// Use a new configuration.
     pub(super) fn reconfigure(&mut self, config: Arc<Config>) {
         self.hooks.reconfigure(Arc::clone(&config));
+        self.background.pages(&config.pages);
         self.config = config;
         self.sockets.refit(&self.config, &self.links);
     }

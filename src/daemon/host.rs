@@ -13,6 +13,7 @@ use nix::net::if_::if_nametoindex;
 use nix::unistd::{Group, getegid, geteuid};
 
 use super::drains::Drains;
+use super::pages::PageStates;
 use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
 use crate::engine::{Kind, allow_vrrp};
@@ -38,6 +39,8 @@ pub(super) struct DaemonHost {
     pub(super) ears: Ears,
     /// Whoever is told what happens; there from the start of the loop on.
     pub(super) hooks: OnceLock<Hooks>,
+    /// Status pages.
+    pub(super) pages: PageStates,
 }
 
 impl Host for DaemonHost {
@@ -52,6 +55,7 @@ impl Host for DaemonHost {
             snapshot.fifos = hooks.fifos();
             snapshot.mail = hooks.mail();
         }
+        snapshot.pages = self.pages.all();
         for router in snapshot.routers.iter_mut().filter(|router| router.drained) {
             if let Some(drained) = self.drains.get(&router.name) {
                 router.drained_since = Some(drained.since);

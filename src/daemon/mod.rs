@@ -15,6 +15,7 @@ mod effects;
 mod host;
 mod listeners;
 mod options;
+mod pages;
 mod pidfile;
 mod probes;
 mod receive;
@@ -61,6 +62,7 @@ use commands::{Answer, Plan, Prepared, Successor};
 use drains::Drains;
 use effects::Effects;
 use host::{Access, DaemonHost, Ears};
+use pages::PageStates;
 use pidfile::PidFile;
 use probes::Probes;
 use startup::RunDir;
@@ -100,13 +102,15 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
     let legacy = Legacy::take(&options.run_dir);
     let drains = Drains::load(&options.run_dir, legacy.is_some());
     let drained = drains.names();
-    let (asks_tx, asks) = mpsc::channel(MOST_CLIENTS);
+    // The clients of the control socket, and the status pages.
+    let (asks_tx, asks) = mpsc::channel(MOST_CLIENTS + 1);
     let host = DaemonHost {
         lost: Box::new(log.lost()),
         drains,
         access: Access::new(options.run_dir.join(SOCKET_NAME)),
         ears: Ears::default(),
         hooks: OnceLock::new(),
+        pages: PageStates::default(),
     };
     let group = options.config.globals.control_group.clone();
     let background = Background::start(listener, asks_tx, Arc::new(host), group)
@@ -261,6 +265,7 @@ impl Control {
             inherited,
         );
         background.hooks(hooks.clone());
+        background.pages(&config.pages);
         let mut effects = Effects::new(
             config.clone(),
             frames,

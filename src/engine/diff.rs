@@ -68,6 +68,7 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             mail,
             clusters,
             listeners,
+            pages,
         } = config;
         [
             ("interface", settings::interfaces(interfaces)),
@@ -79,6 +80,7 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             ("mail", settings::mail(mail.as_ref())),
             ("cluster", settings::clusters(clusters)),
             ("listener", settings::listeners(listeners, clusters)),
+            ("page", settings::pages(pages)),
         ]
     };
     let mut changes = compare(settings::globals(&old.globals), settings::globals(&new.globals));
@@ -90,6 +92,14 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
     }
     for ((setting, old), (_, new)) in lists(old).iter().zip(lists(new)) {
         changes.extend(compare_lists(setting, old, &new));
+    }
+    if old.pages != new.pages && !changes.iter().any(|change| change.setting == "page") {
+        changes.push(SettingChange {
+            setting: "page".to_owned(),
+            from: Some("a password".to_owned()),
+            to: Some("another one".to_owned()),
+            note: String::new(),
+        });
     }
     changes
 }

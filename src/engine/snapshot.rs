@@ -61,6 +61,7 @@ impl Engine {
             groups: BTreeMap::new(),
             fifos: Vec::new(),
             mail: None,
+            pages: Vec::new(),
             unattributed: self
                 .unattributed
                 .iter()

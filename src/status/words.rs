@@ -16,7 +16,7 @@ pub(crate) use clock::WallClock;
 pub(crate) use serving::{
     bind, bytes, cluster_heading, cluster_notes, goes_to, is, listener_notes, sessions,
 };
-pub(crate) use tracking::{priority_line, tracked_lines};
+pub(crate) use tracking::{everything, priority_line, tracked_lines};
 
 /// State changes of at most this age are worth showing unasked.
 pub(crate) const RECENT_MS: u64 = 24 * 60 * 60 * 1000;
@@ -97,6 +97,11 @@ pub(crate) fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
         }
         if mail.failed + mail.lost > 0 {
             notes.push(format!("mail to {}: {} never sent", mail.server, mail.failed + mail.lost));
+        }
+    }
+    for page in &snapshot.pages {
+        if let Some(failure) = &page.failure {
+            notes.push(format!("page {} is not open: cannot {failure}", page.name));
         }
     }
     for (reason, count) in snapshot.unattributed.iter().filter(|(_, count)| **count > 0) {

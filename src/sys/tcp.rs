@@ -77,6 +77,17 @@ pub fn listen(to: &Bind, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd
     Ok(socket)
 }
 
+/// Listen on a port of one's own: nobody shares it.
+///
+/// # Errors
+/// As of [`listen`].
+pub fn listen_alone(to: &Bind, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd> {
+    let socket = bound(to, false)?;
+    tune(&socket, liveness)?;
+    open(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
 /// Treat connections accepted from now on so.
 ///
 /// # Errors

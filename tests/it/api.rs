@@ -99,6 +99,7 @@ fn snapshot() -> Snapshot {
         groups: [].into(),
         fifos: vec![],
         mail: None,
+        pages: vec![],
         clusters: vec![],
         listeners: vec![],
         unattributed: [("unknown_vrid".to_owned(), 3)].into(),

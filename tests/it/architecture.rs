@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "types", "wire", "vrrp", "track", "cluster", "engine", "config", "import", "notify", "pair",
-    "pool", "status",
+    "pool", "status", "page",
 ];
 
 /// What only the shell may name. The pure modules get time, files and packets as arguments.
@@ -28,7 +28,7 @@ const SHELL: [&str; 14] = [
 ];
 
 /// Who may use whom; everything else is an arrow pointing upwards.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("types", &[]),
     ("wire", &["types"]),
     ("track", &["types", "config"]),
@@ -45,13 +45,14 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("probe", &["sys", "config::checks", "track", "types"]),
     ("proxy", &["sys", "pool", "types"]),
     ("hook", &["probe", "sys", "notify", "engine", "config", "status", "track", "types"]),
-    ("api", &["status", "types"]),
+    ("page", &["status"]),
+    ("api", &["page", "status", "types"]),
     ("lab", &["sys", "types"]),
     (
         "daemon",
         &[
             "pool", "proxy", "engine", "sys", "probe", "hook", "api", "config", "log", "status",
-            "types", "wire", "import", "track",
+            "types", "wire", "import", "track", "page",
         ],
     ),
     ("log", &["engine", "types"]),
@@ -160,6 +161,8 @@ fn unsafe_lives_in_sys_alone() {
     for module in PURE.iter().chain(&["api", "probe", "proxy", "daemon", "lab", "cli"]) {
         for (path, text) in sources(module) {
             for (number, line) in code(&text) {
+                // A word of the Content-Security-Policy.
+                let line = line.replace("'unsafe-inline'", "");
                 assert!(!line.contains("unsafe"), "{}:{number}: unsafe", path.display());
             }
         }

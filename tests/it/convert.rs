@@ -67,6 +67,8 @@ fn golden() {
         "patroni-3node.cfg",
         "haproxy-full.cfg",
         "haproxy-plain.cfg",
+        "haproxy-page.cfg",
+        "toml-page.toml",
     ];
     let mut converted = BTreeMap::new();
     for dir in ["tests/golden/config", "tests/golden/config/published", "examples"] {

@@ -32,6 +32,7 @@ fn golden() {
         "published/patroni-2node-master.conf",
         "published/patroni-2node-fallback.cfg",
         "haproxy-full.cfg",
+        "haproxy-page.cfg",
         "honoured.conf",
         "globals-last.conf",
         "no-effect.conf",

@@ -19,6 +19,7 @@ mod golden;
 mod hook;
 mod lenient;
 mod manual;
+mod page;
 mod pair;
 mod pool;
 mod probe;

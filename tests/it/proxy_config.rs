@@ -7,7 +7,7 @@ use std::time::Duration;
 use vipd::config::diag::Severity;
 use vipd::config::load::{ReadError, Sources, Text, load};
 use vipd::config::vipd_toml::role_word;
-use vipd::config::{ClusterConfig, Config, Format, ListenerConfig, Members};
+use vipd::config::{ClusterConfig, Config, Format, ListenerConfig, Members, PageConfig, PageUser};
 use vipd::import::haproxy::coverage;
 use vipd::pool::Wants;
 
@@ -210,6 +210,16 @@ pub(crate) fn dump(config: &Config) -> String {
         for server in servers {
             let member = cluster.names()[server.member];
             writeln!(out, "  {member}: {server:?}").unwrap();
+        }
+    }
+    for page in &config.pages {
+        let PageConfig { name, binds, path, refresh, users } = page;
+        writeln!(out, "page {name}: {path} refresh {refresh:?}").unwrap();
+        for bind in binds {
+            writeln!(out, "  {bind:?}").unwrap();
+        }
+        for PageUser { name, password } in users {
+            writeln!(out, "  {name}: a password of {} bytes", password.0.len()).unwrap();
         }
     }
     out

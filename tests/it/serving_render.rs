@@ -8,7 +8,7 @@ use vipd::status::{
     Snapshot, Traffic,
 };
 
-fn member(name: &str, role: &str, timeline: u64) -> MemberStatus {
+pub(crate) fn member(name: &str, role: &str, timeline: u64) -> MemberStatus {
     MemberStatus {
         name: name.into(),
         address: format!("10.0.1.1{}:5432", name.chars().last().unwrap()),
@@ -29,7 +29,7 @@ fn member(name: &str, role: &str, timeline: u64) -> MemberStatus {
     }
 }
 
-fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerStatus {
+pub(crate) fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerStatus {
     ServerStatus {
         id: 1,
         name: of.name.clone(),
@@ -44,7 +44,12 @@ fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerStatus {
     }
 }
 
-fn listener(name: &str, port: u16, wants: &str, servers: Vec<ServerStatus>) -> ListenerStatus {
+pub(crate) fn listener(
+    name: &str,
+    port: u16,
+    wants: &str,
+    servers: Vec<ServerStatus>,
+) -> ListenerStatus {
     ListenerStatus {
         id: u32::from(port),
         name: name.into(),
@@ -63,7 +68,7 @@ fn listener(name: &str, port: u16, wants: &str, servers: Vec<ServerStatus>) -> L
     }
 }
 
-fn snapshot(cluster: ClusterStatus, listeners: Vec<ListenerStatus>) -> Snapshot {
+pub(crate) fn snapshot(cluster: ClusterStatus, listeners: Vec<ListenerStatus>) -> Snapshot {
     Snapshot {
         daemon: Daemon {
             version: "0.1.0".into(),
@@ -79,13 +84,14 @@ fn snapshot(cluster: ClusterStatus, listeners: Vec<ListenerStatus>) -> Snapshot 
         groups: BTreeMap::new(),
         fifos: vec![],
         mail: None,
+        pages: vec![],
         clusters: vec![cluster],
         listeners,
         unattributed: BTreeMap::new(),
     }
 }
 
-fn cluster(phase: Phase, summary: &str, members: Vec<MemberStatus>) -> ClusterStatus {
+pub(crate) fn cluster(phase: Phase, summary: &str, members: Vec<MemberStatus>) -> ClusterStatus {
     ClusterStatus {
         name: "pg".into(),
         phase,

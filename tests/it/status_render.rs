@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AddressStatus, Counters, Daemon, MasterStatus, NotifyStatus, Outlook, PeerStatus, RouterStatus,
-    Snapshot, Span, Standing, State, Successor, TrackedStatus, TrackerStatus, TransitionStatus,
+    AddressStatus, Counters, Daemon, MasterStatus, NotifyStatus, Outlook, PageStatus, PeerStatus,
+    RouterStatus, Snapshot, Span, Standing, State, Successor, TrackedStatus, TrackerStatus,
+    TransitionStatus,
 };
 use vipd::types::Family;
 
@@ -182,6 +183,12 @@ pub(crate) fn snapshot() -> Snapshot {
         groups: BTreeMap::new(),
         fifos: vec![],
         mail: None,
+        pages: vec![PageStatus {
+            name: "ops".into(),
+            bind: ([127, 0, 0, 1], 7000).into(),
+            path: "/".into(),
+            failure: None,
+        }],
         clusters: vec![],
         listeners: vec![],
         unattributed: BTreeMap::from([("unknown_vrid".into(), 3)]),

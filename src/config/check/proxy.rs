@@ -60,7 +60,12 @@ pub(super) fn proxy(
     )
 }
 
-fn twice(what: &str, name: &Spanned<String>, first: Option<Span>, out: &mut Vec<Diagnostic>) {
+pub(super) fn twice(
+    what: &str,
+    name: &Spanned<String>,
+    first: Option<Span>,
+    out: &mut Vec<Diagnostic>,
+) {
     if let Some(first) = first {
         let text = format!("{what} {} exists twice", quoted(&name.value));
         out.push(
@@ -104,8 +109,8 @@ fn idle(raw: &Raw, listeners: &[ListenerConfig], out: &mut Vec<Diagnostic>) {
 }
 
 /// Ranges of values.
-struct Limits<'a> {
-    out: &'a mut Vec<Diagnostic>,
+pub(super) struct Limits<'a> {
+    pub(super) out: &'a mut Vec<Diagnostic>,
 }
 
 impl Limits<'_> {
@@ -119,7 +124,7 @@ impl Limits<'_> {
         self.time_within(what, raw, least, LONGEST)
     }
 
-    fn time_within(
+    pub(super) fn time_within(
         &mut self,
         what: &str,
         raw: Option<Spanned<Duration>>,

@@ -282,6 +282,7 @@ fn mask(line: &str, hidden: &[Range<usize>], out: &mut String) {
             let rest = line.get(at..)?;
             Some(at + rest.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(rest.len()))
         })
+        .chain(stats_auth(line))
         .min();
     for (at, c) in line.char_indices() {
         let secret = secret.is_some_and(|start| at >= start);
@@ -297,4 +298,13 @@ fn mask(line: &str, hidden: &[Range<usize>], out: &mut String) {
             out.push(c);
         }
     }
+}
+
+/// Where the password of HAProxy's `stats auth USER:PASSWORD` may begin.
+fn stats_auth(line: &str) -> Option<usize> {
+    let rest = line.trim_start().strip_prefix("stats")?;
+    let word = rest.trim_start();
+    let is_auth = word.len() < rest.len() && word.starts_with("au");
+    let end = word.find(char::is_whitespace).filter(|_| is_auth)?;
+    Some(line.len() - word.len() + end)
 }

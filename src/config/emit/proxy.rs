@@ -303,7 +303,7 @@ fn standard_listener(
     Some((*listener).clone())
 }
 
-fn bind(bind: &BindConfig) -> String {
+pub(super) fn bind(bind: &BindConfig) -> String {
     let BindConfig { address, v6_only, interface } = bind;
     let mut place = address.to_string();
     if let Some(port) = place.strip_prefix("0.0.0.0:") {

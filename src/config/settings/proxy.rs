@@ -174,7 +174,7 @@ fn word<T: PartialEq>(choices: &'static [(&'static str, T)], value: &T) -> Strin
     word_for(choices, value).unwrap_or_default().to_owned()
 }
 
-fn bind(bind: &BindConfig) -> String {
+pub(super) fn bind(bind: &BindConfig) -> String {
     let BindConfig { address, v6_only, interface } = bind;
     let only = if *v6_only { " v6_only" } else { "" };
     let interface = interface.as_ref().map_or(String::new(), |name| format!(" on {name}"));

@@ -194,13 +194,7 @@ impl Reader<'_> {
         let mut raw = RawListener::new(name);
         for (key, span, value) in entries(self.table(value)?) {
             match key {
-                "bind" => {
-                    let one = std::slice::from_ref(value);
-                    let many = value.get_ref().as_array().map(|array| array.iter().collect());
-                    let places: Vec<&Value<'_>> = many.unwrap_or_else(|| one.iter().collect());
-                    raw.binds = places.iter().filter_map(|place| self.bind(place)).collect();
-                    raw.unreadable = raw.binds.len() < places.len();
-                }
+                "bind" => (raw.binds, raw.unreadable) = self.binds(value),
                 "role" => raw.role = self.choice(value, ROLES),
                 "cluster" => raw.cluster = self.text(value),
                 "servers" => {
@@ -233,6 +227,16 @@ impl Reader<'_> {
             }
         }
         Some(raw)
+    }
+
+    /// One place to listen at or several, and whether some cannot be read.
+    pub(super) fn binds(&mut self, value: &Value<'_>) -> (Vec<Spanned<BindConfig>>, bool) {
+        let one = std::slice::from_ref(value);
+        let many = value.get_ref().as_array().map(|array| array.iter().collect());
+        let places: Vec<&Value<'_>> = many.unwrap_or_else(|| one.iter().collect());
+        let binds: Vec<_> = places.iter().filter_map(|place| self.bind(place)).collect();
+        let unreadable = binds.len() < places.len();
+        (binds, unreadable)
     }
 
     fn bind(&mut self, value: &Value<'_>) -> Option<Spanned<BindConfig>> {
@@ -331,7 +335,7 @@ impl Reader<'_> {
     }
 
     /// The elements of an array of `what`.
-    fn list<'v, 't>(&mut self, value: &'v Value<'t>, what: &str) -> Vec<&'v Value<'t>> {
+    pub(super) fn list<'v, 't>(&mut self, value: &'v Value<'t>, what: &str) -> Vec<&'v Value<'t>> {
         let Some(array) = value.get_ref().as_array() else {
             self.expected(value, &format!("an array of {what}"));
             return Vec::new();
@@ -340,7 +344,7 @@ impl Reader<'_> {
     }
 
     /// The table of an entry that is more than a text.
-    fn record<'v, 't>(
+    pub(super) fn record<'v, 't>(
         &mut self,
         value: &'v Value<'t>,
         key: &str,

@@ -3,7 +3,7 @@
 use super::keywords::{Keyword, Place};
 use super::lexer::Line;
 use super::sections::{Kind, Section};
-use crate::config::diag::{Span, nearest, printable};
+use crate::config::diag::{Span, masked, nearest, printable};
 use crate::config::explain::Statement;
 
 /// The sections and their lines.
@@ -30,6 +30,7 @@ fn statement(place: Place, line: &Line, depth: usize, inferred: &[(Span, String)
         ("timeout", 1) => Some(Place::Timeout),
         ("option", 1) => Some(Place::Option),
         ("http-check", 1) => Some(Place::HttpCheck),
+        ("stats", 1) if place == Place::Proxy => Some(Place::Stats),
         _ => None,
     };
     let inner = behind.and_then(|place| place.find(&rest.as_ref()?.keyword.text));
@@ -60,7 +61,7 @@ fn statement(place: Place, line: &Line, depth: usize, inferred: &[(Span, String)
         places: line.words().map(|word| word.span).chain([line.span()]).collect(),
         block: place.to_string(),
         depth,
-        text: printable(&words.join(" ")),
+        text: masked(&printable(&words.join(" "))),
         status,
         why,
     }

@@ -23,6 +23,8 @@ pub(super) enum Place {
     Option,
     /// Behind `http-check`.
     HttpCheck,
+    /// Behind `stats`.
+    Stats,
     /// A word of a `bind` line.
     Bind,
     /// A word of a `server` or `default-server` line.
@@ -38,6 +40,7 @@ impl Place {
         Place::Timeout,
         Place::Option,
         Place::HttpCheck,
+        Place::Stats,
         Place::Bind,
         Place::Server,
     ];
@@ -50,6 +53,7 @@ impl Place {
             Place::Timeout => table::TIMEOUTS,
             Place::Option => table::OPTIONS,
             Place::HttpCheck => table::HTTP_CHECK,
+            Place::Stats => table::STATS,
             Place::Bind => table::BIND,
             Place::Server => table::SERVER,
         }
@@ -78,6 +82,7 @@ impl fmt::Display for Place {
             Place::Timeout => "timeout",
             Place::Option => "option",
             Place::HttpCheck => "http-check",
+            Place::Stats => "stats",
             Place::Bind => "a bind line",
             Place::Server => "a server line",
         })

@@ -22,42 +22,6 @@ const FEW: i64 = 500;
 /// A lag without a unit below this was hardly meant in bytes.
 const SMALL_LAG: u64 = 16 << 20;
 
-/// Whether a section only shows statistics, or nothing; says that it is not opened.
-pub(super) fn page(proxy: &Proxy, out: &mut Vec<Diagnostic>) -> bool {
-    let targets = proxy.settings.default_backend.is_some() || !proxy.rules.is_empty();
-    let http = proxy.settings.http.is_some_and(|http| http.value);
-    let Some(page) = proxy.page else {
-        let empty = !targets && proxy.servers.is_empty() && http && !proxy.unreadable;
-        if empty {
-            let text = format!("{} is not opened: it has no servers", quoted(&proxy.name.value));
-            out.push(
-                Diagnostic::warning(proxy.name.span, text)
-                    .note("vipd answers no requests itself yet")
-                    .help("remove it, or leave it to HAProxy"),
-            );
-        }
-        return empty;
-    };
-    let places: Vec<String> =
-        proxy.binds.iter().map(|bind| bind.value.address.to_string()).collect();
-    if targets || !proxy.servers.is_empty() {
-        let text = format!("{} shows no statistics", quoted(&proxy.name.value));
-        out.push(
-            Diagnostic::warning(page, text)
-                .note("a port that carries connections shows no page")
-                .help("`vipd status` shows the same; remove the line"),
-        );
-        return false;
-    }
-    let text = format!("the statistics page at {} is not served yet", places.join(", "));
-    let mut warning = Diagnostic::warning(proxy.name.span, text);
-    if !http {
-        warning = warning.note("HAProxy serves none there either: `stats` needs `mode http`");
-    }
-    out.push(warning.help("`vipd status` shows the same facts; the port stays closed"));
-    true
-}
-
 /// Refuses what works on HTTP, or ends TLS.
 pub(super) fn layer_7(
     front: &Proxy,

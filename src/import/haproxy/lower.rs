@@ -8,6 +8,7 @@ use super::check::Expect;
 use super::keywords::Said;
 use super::lint;
 use super::listener::listener;
+use super::page::{self, Guard, Purpose};
 use super::proxy::{Global, Proxy, Timeouts, proxies};
 use super::role::{Asked, asked, asked_at};
 use super::route::{Route, route};
@@ -45,6 +46,10 @@ pub(super) fn lower(sections: &[Section], raw: &mut Raw, said: &mut Said<'_>) {
     let asked: Vec<Asked> = proxies.iter().map(|proxy| asked(proxy, &proxies)).collect();
     let mut fronts = Vec::new();
     for (at, proxy) in proxies.iter().enumerate() {
+        let purpose = page::purpose(proxy, &proxies);
+        if !matches!(purpose, Purpose::Page(_)) {
+            said.out.extend(proxy.filters.iter().map(Guard::refused));
+        }
         let disabled = proxy.settings.disabled.filter(|disabled| disabled.value);
         if let Some(disabled) = disabled {
             let text = format!("{} is disabled", quoted(&proxy.name.value));
@@ -54,8 +59,16 @@ pub(super) fn lower(sections: &[Section], raw: &mut Raw, said: &mut Said<'_>) {
         if proxy.kind == Kind::Backend || proxy.kind == Kind::Listen && no_bind(proxy) {
             continue;
         }
-        if lint::page(proxy, said.out) {
-            continue;
+        match purpose {
+            Purpose::Page(shown) => {
+                raw.pages.extend(page::page(proxy, &shown, said.out));
+                continue;
+            }
+            Purpose::Nothing => {
+                page::nothing(proxy, said.out);
+                continue;
+            }
+            Purpose::Connections => page::no_page(proxy, said.out),
         }
         let before = said.out.len();
         let route = route(at, &proxies, &asked, said.out);

@@ -12,6 +12,7 @@ mod lexer;
 mod lint;
 mod listener;
 mod lower;
+mod page;
 mod proxy;
 mod role;
 mod route;
@@ -73,11 +74,12 @@ impl Importer {
         }
         let mut said = keywords::Said::new(&mut load.out);
         let sections = sections::sections(self.lines, &mut said);
-        let before = raw.listeners.len();
+        let (before, pages) = (raw.listeners.len(), raw.pages.len());
         lower::lower(&sections, raw, &mut said);
         said.finish();
         let inferred = raw.listeners.iter().skip(before).flat_map(|listener| &listener.inferred);
-        let inferred: Vec<_> = inferred.cloned().collect();
+        let pages = raw.pages.iter().skip(pages).flat_map(|page| &page.inferred);
+        let inferred: Vec<_> = inferred.chain(pages).cloned().collect();
         if explain { explain::explain(&sections, &inferred) } else { Vec::new() }
     }
 }

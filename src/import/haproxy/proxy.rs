@@ -8,6 +8,7 @@ use super::check::CheckSettings;
 use super::condition::Acls;
 use super::keywords::{Place, Said};
 use super::lexer::{Line, Word};
+use super::page::{Guard, Stats, guards};
 use super::sections::{Kind, Section};
 use super::server::{Server, ServerOptions, TlsDefaults, choice, options, server};
 use super::values::{duration, number, text};
@@ -32,6 +33,9 @@ pub(super) struct Settings {
     pub(super) server_options: ServerOptions,
     pub(super) default_backend: Option<Spanned<String>>,
     pub(super) disabled: Option<Spanned<bool>>,
+    pub(super) stats: Stats,
+    /// Who may ask, in ways vipd cannot judge.
+    pub(super) guards: Vec<Guard>,
 }
 
 /// `timeout`.
@@ -63,8 +67,10 @@ pub(super) struct Proxy {
     pub(super) layer_7: Option<Word>,
     /// `bind … ssl`
     pub(super) tls: Option<Span>,
-    /// The first line that asks for the statistics page, or one like it.
-    pub(super) page: Option<Span>,
+    /// `http-request use-service`
+    pub(super) service: Option<Span>,
+    /// `tcp-request` and whatever else decides who is let in.
+    pub(super) filters: Vec<Guard>,
 }
 
 /// `use_backend NAME if CONDITION`.
@@ -109,9 +115,11 @@ pub(super) fn proxies(sections: &[Section], said: &mut Said<'_>) -> (Global, Vec
             rules: Vec::new(),
             layer_7: None,
             tls: None,
-            page: None,
+            service: None,
+            filters: Vec::new(),
         };
         proxy.settings.check.inherit();
+        proxy.settings.stats.inherit();
         for line in &section.lines {
             Reader { proxy: &mut proxy, tls: &global.tls, said: &mut *said }.line(line);
         }
@@ -160,6 +168,12 @@ fn read_global(line: &Line, global: &mut Global, said: &mut Said<'_>) {
         "ssl-server-verify" => choice(value, &["none", "required"], said),
         name => debug_assert!(false, "{name} is in the table but not read"),
     }
+}
+
+/// `http-request use-service prometheus-exporter`. Other services may answer for the page.
+fn metrics(line: &Line) -> bool {
+    let words: Vec<&str> = line.args.iter().take(2).map(|word| word.text.as_str()).collect();
+    words == ["use-service", "prometheus-exporter"]
 }
 
 /// Reads the lines of one section.
@@ -218,10 +232,15 @@ impl Reader<'_, '_> {
                 let Some(line) = line.rest() else { return };
                 self.proxy.settings.check.http_check(&line, self.said);
             }
-            "stats" => self.page(line.keyword.span),
+            "stats" => {
+                let Some(line) = line.rest() else { return };
+                self.proxy.settings.stats.line(&line, self.said);
+            }
             "tcp-check" => self.proxy.settings.check.tcp_check(line, self.said),
             "tcp-request" => self.tcp_request(line, first),
-            "http-request" if first.text == "use-service" => self.page(line.keyword.span),
+            "http-request" if metrics(line) => {
+                self.proxy.service = self.proxy.service.or(Some(line.keyword.span));
+            }
             "http-request"
             | "http-response"
             | "http-after-response"
@@ -229,6 +248,9 @@ impl Reader<'_, '_> {
             | "redirect" => {
                 let layer_7 = &mut self.proxy.layer_7;
                 *layer_7 = layer_7.take().or_else(|| Some(line.keyword.clone()));
+                if guards(keyword.name, &first.text) {
+                    self.proxy.settings.guards.push(Guard::of(line));
+                }
             }
             name => self.keepalive(name, first),
         }
@@ -264,10 +286,6 @@ impl Reader<'_, '_> {
             "default-server" => {}
             name => debug_assert!(false, "{name} is in the table but not read"),
         }
-    }
-
-    fn page(&mut self, span: Span) {
-        self.proxy.page = self.proxy.page.or(Some(span));
     }
 
     fn keepalive(&mut self, name: &str, value: &Word) {
@@ -380,13 +398,11 @@ impl Reader<'_, '_> {
             self.said.out.push(Diagnostic::remark(line.span(), message));
             return;
         }
-        let message = format!("`tcp-request {}` is not supported", first.text);
-        self.said.out.push(
-            Diagnostic::error(line.span(), message)
-                .note("vipd cannot tell whom it lets in, and would let in everybody")
-                .help(
-                    "let a firewall on this host do it, for example `nft add rule` with `ip saddr`",
-                ),
-        );
+        let filter = Guard::of(line);
+        if self.proxy.kind == Kind::Defaults {
+            self.said.out.push(filter.refused());
+        } else {
+            self.proxy.filters.push(filter);
+        }
     }
 }

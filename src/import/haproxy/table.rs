@@ -43,7 +43,9 @@ const PROCESS: &str =
 const TUNING: &str = "vipd tunes itself: one thread for connections per CPU, buffers as needed";
 const LOGS: &str = "vipd writes its own log, see --log in vipd(8)";
 const TLS: &str = "vipd passes TLS through and has no settings of its own for it";
-const STATS: &str = "HAProxy's statistics are not served yet; `vipd status` shows the same";
+const SOCKET: &str = "HAProxy's socket is not served; `vipd status --json` shows the same";
+const MONITOR: &str = "vipd answers no such requests; its status page is there for that";
+const LOOKS: &str = "vipd's page has looks of its own";
 const LAYER_7: &str = "it is about HTTP, and vipd carries TCP";
 const PASS: &str = "remove it; clients and servers speak HTTP through vipd as they are";
 const DNS: &str =
@@ -114,7 +116,7 @@ pub(super) const GLOBAL: &[Keyword] = &[
         1,
         "none or required (default): whether checks over TLS verify the server",
     ),
-    warned("stats", MANY, STATS),
+    warned("stats", MANY, SOCKET),
     warned("log", MANY, LOGS),
     warned("log-send-hostname", 1, LOGS),
     warned("log-tag", 1, LOGS),
@@ -193,7 +195,7 @@ pub(super) const PROXY: &[Keyword] = &[
     long("timeout", 2, "see below"),
     long("option", 1, "see below; `no option NAME` takes one back"),
     long("http-check", 1, "see below"),
-    long("stats", 1, STATS),
+    long("stats", 1, "see below; a section that only shows statistics shows vipd's status page"),
     yes("clitcpka-idle", 1, "silence until the kernel asks whether a client is there"),
     yes("clitcpka-intvl", 1, "from one such question to the next"),
     yes("clitcpka-cnt", 1, "questions without an answer until the client is gone"),
@@ -237,9 +239,9 @@ pub(super) const PROXY: &[Keyword] = &[
     warned("declare", MANY, LOGS),
     warned("email-alert", MANY, "mail is configured in vipd.toml, [mail]"),
     warned("rate-limit", 2, "connections are accepted as fast as the host can"),
-    warned("monitor-uri", 1, STATS),
-    warned("monitor", MANY, STATS),
-    warned("monitor-net", 1, STATS),
+    warned("monitor-uri", 1, MONITOR),
+    warned("monitor", MANY, MONITOR),
+    warned("monitor-net", 1, MONITOR),
     long("http-request", 1, "refused where there are servers: it is about HTTP"),
     long("http-response", 1, "refused where there are servers: it is about HTTP"),
     long("http-after-response", 1, "refused where there are servers: it is about HTTP"),
@@ -376,6 +378,22 @@ pub(super) const HTTP_CHECK: &[Keyword] = &[
     ),
 ];
 
+pub(super) const STATS: &[Keyword] = &[
+    yes("enable", 0, "vipd's status page is shown, in mode tcp as well"),
+    yes("uri", 1, "its path, without what follows `?`; /haproxy without it"),
+    yes("refresh", 1, "how often a browser asks again; never without it"),
+    yes("auth", 1, "USER:PASSWORD, who may see it; as often as there are users"),
+    long("http-request", 1, "the page is not opened: vipd cannot tell whom it lets in"),
+    long("scope", 1, "the page is not opened: vipd's shows everything"),
+    warned("admin", MANY, "nothing can be changed through vipd's page"),
+    warned("realm", 1, LOOKS),
+    warned("hide-version", 0, "vipd's page names its version"),
+    warned("show-desc", MANY, LOOKS),
+    warned("show-legends", 0, LOOKS),
+    warned("show-modules", 0, LOOKS),
+    warned("show-node", 1, LOOKS),
+];
+
 pub(super) const BIND: &[Keyword] = &[
     yes("interface", 1, "only what comes in there"),
     yes("v6only", 0, "IPv6 alone"),
@@ -405,7 +423,11 @@ pub(super) const BIND: &[Keyword] = &[
     quiet("no-tlsv10", 0, TLS),
     quiet("no-tlsv11", 0, TLS),
     quiet("no-tls-tickets", 0, TLS),
-    long("ssl", 0, "refused where there are servers: vipd passes TLS through"),
+    long(
+        "ssl",
+        0,
+        "refused where there are servers: vipd passes TLS through; a page with it is not opened",
+    ),
     yes("crt", 1, "with ssl"),
     yes("crt-list", 1, "with ssl"),
     yes("ca-file", 1, "with ssl"),

@@ -106,7 +106,7 @@ fn against(tracker: &TrackerStatus) -> String {
 }
 
 /// Standing, last answer and what came with it.
-fn everything(tracker: &TrackerStatus) -> String {
+pub(crate) fn everything(tracker: &TrackerStatus) -> String {
     let mut text = word(tracker.standing);
     if tracker.standing != Standing::Untested {
         text.push_str(&format!(" for {}{}", age(tracker.standing_age_ms), against(tracker)));
