@@ -165,6 +165,11 @@ fn strange(answer: &Response) -> u8 {
 }
 
 fn no_router(name: &str, routers: &[String]) -> u8 {
-    complain(&format!("no virtual router is called {name:?}; there are: {}", routers.join(", ")));
+    if routers.is_empty() {
+        complain("there is no virtual router here, only listeners: `vipd status` shows them");
+    } else {
+        let names = routers.join(", ");
+        complain(&format!("no virtual router is called {name:?}; there are: {names}"));
+    }
     exit::NO_INPUT
 }

@@ -87,6 +87,7 @@ pub(super) fn handover(args: &Args) -> u8 {
 fn operate(args: &Args, verb: Verb, request: &Request) -> u8 {
     let asked = Instant::now();
     let subjects = match ask(&args.run_dir, request) {
+        Ok(Response::Accepted(subjects)) if subjects.is_empty() => return no_router("", &[]),
         Ok(Response::Accepted(subjects)) => subjects,
         Ok(Response::Unknown { router, routers }) => return no_router(&router, &routers),
         Ok(other) => return strange(&other),

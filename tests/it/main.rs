@@ -30,6 +30,7 @@ mod schema;
 mod serving_render;
 mod status_render;
 mod unicast;
+mod unprivileged;
 mod wire_emit;
 mod wire_golden;
 mod wire_hostile;

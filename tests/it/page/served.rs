@@ -1,12 +1,9 @@
 //! Status pages over sockets: a whole daemon without rights, as a browser or an attacker meets it.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,57 +17,12 @@ use vipd::lab::deadline::eventually;
 use vipd::page::Look;
 use vipd::status::Snapshot;
 
+use crate::unprivileged::Vipd;
+
 /// Generous: compilers may run beside.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A vipd of a haproxy.cfg, at a loopback address of its own.
-struct Vipd {
-    dir: tempfile::TempDir,
-    process: Child,
-    host: String,
-}
-
 impl Vipd {
-    /// HOST in the text stands for the address.
-    fn start(config: &str) -> Vipd {
-        static NEXT: AtomicU8 = AtomicU8::new(1);
-        let [_, _, high, low] = std::process::id().to_be_bytes();
-        let host = format!("127.{}.{high}.{}", NEXT.fetch_add(1, Ordering::Relaxed), low.max(1));
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("haproxy.cfg"), config.replace("HOST", &host)).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_vipd"))
-            .args(["run", "--no-realtime", "--config", "haproxy.cfg", "--run-dir", "run"])
-            .current_dir(dir.path())
-            .stdout(Stdio::null())
-            .stderr(File::create(dir.path().join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        Vipd { dir, process, host }
-    }
-
-    fn at(&self, port: u16) -> SocketAddr {
-        format!("{}:{port}", self.host).parse().unwrap()
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
-    }
-
-    /// Output of a `vipd` command about this daemon.
-    fn command(&self, args: &[&str]) -> String {
-        let run_dir = self.dir.path().join("run");
-        let mut vipd = Command::new(env!("CARGO_BIN_EXE_vipd"));
-        let done = vipd.args(args).arg("--run-dir").arg(run_dir).output().unwrap();
-        assert!(done.status.success(), "{done:?}\n{}", self.log());
-        String::from_utf8(done.stdout).unwrap()
-    }
-
-    fn reload(&self, config: &str) {
-        let text = config.replace("HOST", &self.host);
-        std::fs::write(self.dir.path().join("haproxy.cfg"), text).unwrap();
-        self.command(&["reload"]);
-    }
-
     /// The answer to GET, once there is one with this status.
     fn get(&self, port: u16, path: &str, status: u16) -> Answer {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -80,13 +32,6 @@ impl Vipd {
             other => Err(format!("{other:?}\n{}", self.log())),
         };
         eventually(SOON, what, look).unwrap()
-    }
-}
-
-impl Drop for Vipd {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
