@@ -178,6 +178,7 @@ fn a_planned_switchover_fails_no_new_connection_and_cancels_arrive() {
         let new = new.node().name();
         site.await_answer("rows from the new primary", &site.rows, |by| by == new);
         pass(Duration::from_secs(1));
+        site.await_answer("rows of the direct client", &site.direct, |_| true);
         let own = gap(&site.direct.diary(), from);
         for (name, client) in [("session", &site.session), ("rows", &site.rows)] {
             let diary = client.diary();
@@ -222,6 +223,7 @@ fn a_primary_that_cannot_confirm_itself_is_left_before_another_can_exist() {
     let name = leader.node().name();
     pass(Duration::from_secs(1));
     site.await_answer("rows again", &site.rows, |by| by == name);
+    site.await_answer("rows of the direct client", &site.direct, |_| true);
     let (through, own) = (gap(&site.rows.diary(), from), gap(&site.direct.diary(), from));
     println!("postmaster killed: {through:?} without a row, {own:?} directly");
     site.await_peace();

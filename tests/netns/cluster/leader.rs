@@ -109,6 +109,16 @@ impl Site {
         self.member(&by.unwrap())
     }
 
+    /// Waits until the client that goes to the primary itself has a row again, too.
+    fn await_direct(&self) {
+        let from = Stamp::now();
+        eventually(ELECTION, "rows of the direct client", || match self.direct.last() {
+            Some(row) if row.at > from => Ok(()),
+            other => Err(format!("{other:?}, {:?}", self.direct.diary().refused.last())),
+        })
+        .unwrap();
+    }
+
     /// Waits until nobody has the address, and says how long that took.
     fn await_no_holder(&self) -> Duration {
         let start = Stamp::now();
@@ -233,6 +243,7 @@ fn the_address_follows_the_leader_through_switchovers_and_a_crash() {
         site.cluster.switch_over(new).unwrap();
         assert_eq!(site.await_writes(Some(old)).address(), new.address());
         pass(Duration::from_secs(1));
+        site.await_direct();
         let (through, own) = (gap(&site.by_address.diary(), from), gap(&site.direct.diary(), from));
         println!("switchover: {through:?} without a row by the address, {own:?} directly");
         assert!(through <= site.machine.allows(own + EXTRA), "{through:?}, {own:?} directly");
@@ -247,6 +258,7 @@ fn the_address_follows_the_leader_through_switchovers_and_a_crash() {
     leader.signal_postmaster(Signal::SIGKILL).unwrap();
     eventually(SOON, "a refusal", || site.refused_after(from)).unwrap();
     assert_eq!(site.await_writes(None).address(), leader.address());
+    site.await_direct();
     let (through, own) = (gap(&site.by_address.diary(), from), gap(&site.direct.diary(), from));
     println!("crash of PostgreSQL: {through:?} without a row by the address, {own:?} directly");
     assert!(through <= site.machine.allows(own + EXTRA), "{through:?}, {own:?} directly");
