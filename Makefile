@@ -56,5 +56,5 @@ bench-config: rust ## how long vipd check takes for a keepalived.conf of 10,000 
 	@cargo build --release --quiet
 	@cargo run --release --quiet --example bench-config
 
-bench-proxy: rust ## how soon 2,000 sessions of a lost primary end, and what an idle one costs
+bench-proxy: rust ## how soon 2,000 sessions of a lost primary end beside bare resets, and what an idle one costs
 	@cargo run --release --quiet --example bench-proxy
