@@ -152,11 +152,16 @@ impl Serving {
         }
 
         let standing = |known: &Known| cluster?.0.standing(known.member?);
+        let leads = |standing: Standing| {
+            standing.role == Role::Primary && standing.admission == Admission::Usable
+        };
+        let mut all = members.iter().filter_map(|member| cluster?.0.standing(*member));
+        let led = all.any(leads);
         let mut servers = Vec::new();
         for ((name, address), _, cfg) in wanted {
             let Some(known) = self.known.get_mut(&(Arc::clone(&name), address)) else { continue };
             let (Some(standing), Some((cluster, _))) = (standing(known), cluster) else { continue };
-            known.adopt(now, &standing);
+            known.adopt(now, &standing, led);
             let mut admission = self.cfg.admission(cfg, &standing);
             if is_standby(standing.role)
                 && let Some(why) = known.objection(now, cluster, &self.cfg, &admission)
@@ -306,9 +311,11 @@ impl Known {
     }
 
     /// Takes note of what its member is. One that is asked in another way since a reload stays what
-    /// it was until it answers, for as long as a lease may last.
-    fn adopt(&mut self, now: Now, standing: &Standing) {
-        if standing.new && self.role != Role::Unknown {
+    /// it was until it answers, for as long as a lease may last, and a primary only until there is
+    /// another: `led` says so.
+    fn adopt(&mut self, now: Now, standing: &Standing, led: bool) {
+        let rival = led && self.role == Role::Primary;
+        if standing.new && self.role != Role::Unknown && !rival {
             self.reasked.get_or_insert(now);
             if self.believed_until().is_some_and(|until| now < until) {
                 return;

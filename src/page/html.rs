@@ -29,14 +29,9 @@ impl Html {
 
     /// `<tag>text</tag>`
     pub(super) fn inside(&mut self, tag: &'static str, text: &str) {
-        for (open, then) in [("<", false), ("</", true)] {
-            if then {
-                self.text(text);
-            }
-            self.raw(open);
-            self.raw(tag);
-            self.raw(">");
-        }
+        ["<", tag, ">"].into_iter().for_each(|markup| self.raw(markup));
+        self.text(text);
+        ["</", tag, ">"].into_iter().for_each(|markup| self.raw(markup));
     }
 
     /// A cell of a table. On narrow screens its label stands before it.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::keywords::{Place, Said};
 use super::lexer::{Line, Word};
 use super::proxy::Proxy;
-use super::values::{duration, number};
+use super::values::{duration, number, without_brackets};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::model::BindConfig;
 use crate::types::IfName;
@@ -83,7 +83,7 @@ fn addresses(text: &str) -> Result<Vec<SocketAddr>, &'static str> {
         return Err("it is no TCP port");
     }
     let (host, ports) = place.rsplit_once(':').ok_or("there is no port")?;
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let host = without_brackets(host);
     let address = match host {
         "" | "*" if v6.is_some() => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         "" | "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),

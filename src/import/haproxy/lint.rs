@@ -33,7 +33,7 @@ pub(super) fn layer_7(
     let before = out.len();
     let back = route.and_then(|route| proxies.get(route.backend)).filter(|b| b.name != front.name);
     let sides: Vec<&Proxy> = std::iter::once(front).chain(back).collect();
-    let is_http = |proxy: &&&Proxy| proxy.settings.http.is_some_and(|http| http.value);
+    let is_http = |proxy: &&&Proxy| proxy.is_http();
     let https: Vec<&&Proxy> = sides.iter().filter(is_http).collect();
     if let Some(first) = https.first() {
         let names: Vec<String> = https.iter().map(|proxy| quoted(&proxy.name.value)).collect();

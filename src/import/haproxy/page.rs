@@ -10,7 +10,7 @@ use super::lexer::Line;
 use super::proxy::Proxy;
 use super::route::backend;
 use super::sections::Kind;
-use super::values::{duration, text};
+use super::values::{seconds, text};
 use crate::config::check::page_path;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::model::json_path;
@@ -77,7 +77,7 @@ impl Stats {
         let Some(keyword) = said.line(Place::Stats, line, "stats ") else { return };
         match (keyword.name, line.args.first()) {
             ("uri", Some(value)) => self.uri = Some(text(value)),
-            ("refresh", Some(value)) => self.refresh = seconds(value, said),
+            ("refresh", Some(value)) => self.refresh = seconds(value, said.out),
             ("auth", Some(value)) => self.user(&text(value), said),
             ("http-request" | "scope", _) => {
                 let text = format!("stats {}", keyword.name);
@@ -110,14 +110,6 @@ impl Stats {
     }
 }
 
-/// Seconds, unlike most bare numbers.
-fn seconds(word: &super::lexer::Word, said: &mut Said<'_>) -> Option<Spanned<Duration>> {
-    let bare = word.text.bytes().all(|b| b.is_ascii_digit());
-    let unit = if bare { "s" } else { "" };
-    let word = super::lexer::Word { text: format!("{}{unit}", word.text), span: word.span };
-    duration(&word, said.out)
-}
-
 /// What a section that listens is for.
 pub(super) enum Purpose<'a> {
     /// Clients of servers.
@@ -137,12 +129,12 @@ pub(super) struct Page<'a> {
 
 /// What `proxy` is for.
 pub(super) fn purpose<'a>(proxy: &'a Proxy, proxies: &'a [Proxy]) -> Purpose<'a> {
-    let Settings { http, default, stats } = Settings::of(proxy);
+    let (http, stats) = (proxy.is_http(), &proxy.settings.stats);
     let asks = |stats: &Stats| stats.own().is_some() || (http && stats.first.is_some());
     if !proxy.servers.is_empty() || !proxy.rules.is_empty() {
         return Purpose::Connections;
     }
-    let Some(name) = default else {
+    let Some(name) = &proxy.settings.default_backend else {
         return match (asks(stats), http || proxy.service.is_some(), proxy.unreadable) {
             (true, ..) => Purpose::Page(Page { stats, backend: None }),
             (false, true, false) => Purpose::Nothing,
@@ -150,7 +142,7 @@ pub(super) fn purpose<'a>(proxy: &'a Proxy, proxies: &'a [Proxy]) -> Purpose<'a>
         };
     };
     // Its requests are answered by the backend, which may have nothing but the page.
-    let shows = backend(name, proxies).and_then(|at| proxies.get(at)).filter(|backend| {
+    let shows = backend(&name.value, proxies).and_then(|at| proxies.get(at)).filter(|backend| {
         let shows = backend.servers.is_empty() && !backend.unreadable;
         shows && backend.kind == Kind::Backend && backend.settings.stats.own().is_some()
     });
@@ -159,23 +151,6 @@ pub(super) fn purpose<'a>(proxy: &'a Proxy, proxies: &'a [Proxy]) -> Purpose<'a>
             Purpose::Page(Page { stats: &backend.settings.stats, backend: Some(backend) })
         }
         None => Purpose::Connections,
-    }
-}
-
-struct Settings<'a> {
-    http: bool,
-    default: Option<&'a str>,
-    stats: &'a Stats,
-}
-
-impl Settings<'_> {
-    fn of(proxy: &Proxy) -> Settings<'_> {
-        let settings = &proxy.settings;
-        Settings {
-            http: settings.http.is_some_and(|http| http.value),
-            default: settings.default_backend.as_ref().map(|name| name.value.as_str()),
-            stats: &settings.stats,
-        }
     }
 }
 
@@ -248,7 +223,7 @@ pub(super) fn page(proxy: &Proxy, shown: &Page<'_>, out: &mut Vec<Diagnostic>) -
         );
         return None;
     };
-    if !Settings::of(proxy).http {
+    if !proxy.is_http() {
         let places: Vec<String> =
             proxy.binds.iter().map(|bind| bind.value.address.to_string()).collect();
         let text = "HAProxy shows no statistics here: `stats` needs `mode http`";

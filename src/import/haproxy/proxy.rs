@@ -11,7 +11,7 @@ use super::lexer::{Line, Word};
 use super::page::{Guard, Stats, guards};
 use super::sections::{Kind, Section};
 use super::server::{Server, ServerOptions, TlsDefaults, choice, options, server};
-use super::values::{duration, number, text};
+use super::values::{duration, number, seconds, text};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::BindConfig;
 use crate::config::raw::RawLiveness;
@@ -71,6 +71,13 @@ pub(super) struct Proxy {
     pub(super) service: Option<Span>,
     /// `tcp-request` and whatever else decides who is let in.
     pub(super) filters: Vec<Guard>,
+}
+
+impl Proxy {
+    /// It works on requests.
+    pub(super) fn is_http(&self) -> bool {
+        self.settings.http.is_some_and(|http| http.value)
+    }
 }
 
 /// `use_backend NAME if CONDITION`.
@@ -290,19 +297,13 @@ impl Reader<'_, '_> {
 
     fn keepalive(&mut self, name: &str, value: &Word) {
         let out = &mut *self.said.out;
-        // Seconds, unlike every other bare number.
-        let seconds = |out: &mut Vec<Diagnostic>| {
-            let bare = value.text.bytes().all(|b| b.is_ascii_digit());
-            let unit = if bare { "s" } else { "" };
-            duration(&Word { text: format!("{}{unit}", value.text), span: value.span }, out)
-        };
         let Settings { client, server, .. } = &mut self.proxy.settings;
         match name {
-            "clitcpka-idle" => client.keepalive = seconds(out),
-            "clitcpka-intvl" => client.interval = seconds(out),
+            "clitcpka-idle" => client.keepalive = seconds(value, out),
+            "clitcpka-intvl" => client.interval = seconds(value, out),
             "clitcpka-cnt" => client.count = number(value, out),
-            "srvtcpka-idle" => server.keepalive = seconds(out),
-            "srvtcpka-intvl" => server.interval = seconds(out),
+            "srvtcpka-idle" => server.keepalive = seconds(value, out),
+            "srvtcpka-intvl" => server.interval = seconds(value, out),
             "srvtcpka-cnt" => server.count = number(value, out),
             name => debug_assert!(false, "{name} is in the table but not read"),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::keywords::{Place, Said};
 use super::lexer::{Line, Word};
-use super::values::{duration, number, text};
+use super::values::{duration, number, text, without_brackets};
 use crate::config::checks::{Endpoint, Host};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::raw::RawTls;
@@ -89,7 +89,7 @@ fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
     let Some((host, port)) = place.rsplit_once(':') else {
         return Err("there is no port, and HAProxy takes the one the client connected to");
     };
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let host = without_brackets(host);
     if matches!(host, "" | "*" | "0.0.0.0" | "::") {
         return Err("there is no host, and HAProxy takes the address the client connected to");
     }
@@ -155,7 +155,7 @@ fn setting(
         "addr" => match value.text.rsplit_once(':') {
             Some((host, port)) if value.text.parse::<Host>().is_err() => {
                 let part = |text: &str| Word { text: text.to_owned(), span: value.span };
-                let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+                let host = without_brackets(host);
                 options.addr = parsed(&part(host), NO_HOST, said);
                 let port = parsed(&part(port), NO_PORT, said);
                 options.port = options.port.or(port);

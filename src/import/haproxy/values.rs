@@ -7,22 +7,30 @@ use crate::config::diag::{Diagnostic, Spanned, quoted};
 
 /// A number with a unit; without one it is milliseconds.
 pub(super) fn duration(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Duration>> {
-    let found = parse(&word.text);
+    time(word, "ms", out)
+}
+
+/// The same where a bare number is seconds.
+pub(super) fn seconds(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Duration>> {
+    time(word, "s", out)
+}
+
+fn time(word: &Word, bare: &str, out: &mut Vec<Diagnostic>) -> Option<Spanned<Duration>> {
+    let found = parse(&word.text, bare);
     if found.is_none() {
         let text = format!("{} is no length of time", quoted(&word.text));
-        out.push(
-            Diagnostic::error(word.span, text)
-                .help("a whole number and one of us, ms, s, m, h, d; without a unit it is ms"),
-        );
+        let help = "a whole number and one of us, ms, s, m, h, d; without a unit it is";
+        out.push(Diagnostic::error(word.span, text).help(format!("{help} {bare}")));
     }
     Some(Spanned::new(found?, word.span))
 }
 
-fn parse(text: &str) -> Option<Duration> {
+fn parse(text: &str, bare: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let micros: u64 = match text.get(digits.len()..)? {
+    let unit = text.get(digits.len()..)?;
+    let micros: u64 = match if unit.is_empty() { bare } else { unit } {
         "us" => 1,
-        "ms" | "" => 1_000,
+        "ms" => 1_000,
         "s" => 1_000_000,
         "m" => 60_000_000,
         "h" => 3_600_000_000,
@@ -43,6 +51,11 @@ pub(super) fn number(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<i
     Some(Spanned::new(found?, word.span))
 }
 
+/// A host without the brackets around an IPv6 address.
+pub(super) fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 /// The word as it is.
 pub(super) fn text(word: &Word) -> Spanned<String> {
     Spanned::new(word.text.clone(), word.span)
@@ -53,14 +66,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_without_a_unit_are_milliseconds() {
+    fn a_time_without_a_unit_has_the_one_that_is_usual_there() {
         for (text, millis) in [("3000", 3000), ("3s", 3000), ("30m", 1_800_000), ("1d", 86_400_000)]
         {
-            assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
+            assert_eq!(parse(text, "ms"), Some(Duration::from_millis(millis)), "{text}");
         }
-        assert_eq!(parse("500us"), Some(Duration::from_micros(500)));
+        assert_eq!(parse("500us", "s"), Some(Duration::from_micros(500)));
+        assert_eq!(parse("5", "s"), Some(Duration::from_secs(5)));
         for wrong in ["", "s", "1.5s", "-1", "1 s", "3min", "99999999999999d"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
+            assert_eq!(parse(wrong, "ms"), None, "{wrong}");
         }
     }
 }

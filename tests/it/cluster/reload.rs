@@ -108,6 +108,15 @@ fn a_cluster_of_another_name_keeps_the_sessions_of_its_servers() {
     bench.run_for(INTERVAL);
     assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
 
+    // One that says nothing is believed only as long as nobody else leads.
+    let mut bench = Bench::settled();
+    bench.nodes.insert(1, silent());
+    bench.reload(renamed());
+    bench.nodes.insert(2, primary(6));
+    bench.run_for(INTERVAL);
+    assert_eq!(bench.usable("writers"), ["pg-2"]);
+    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+
     // Nobody knows for longer than a lease what one that says nothing is.
     let mut bench = Bench::settled();
     bench.nodes.insert(1, silent());

@@ -6,12 +6,13 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use vipd::lab::cluster::{Cluster, Member, SQL_PORT};
 use vipd::lab::deadline::eventually;
-use vipd::lab::writer::{Diary, TABLE, Work, Writer, cancel_on};
+use vipd::lab::writer::{Diary, Work, Writer, cancel_on};
 use vipd::lab::{Lab, Node, Stamp, Vipd};
 
+use super::{ELECTION, bed, gap, other_than};
+use crate::SOON;
 use crate::common::{Machine, pass, start};
 use crate::turns::together;
-use crate::{SOON, lab};
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 const WRITE: u16 = 5000;
@@ -19,9 +20,6 @@ const READ: u16 = 5001;
 
 /// What a planned switchover may cost a writer beyond what the database takes by itself.
 const EXTRA: Duration = Duration::from_millis(300);
-
-/// From a fault without a word until another node leads: `ttl`, an election and a promotion.
-const ELECTION: Duration = Duration::from_secs(60);
 
 /// Until then no other primary can exist: the lab's `ttl` of 20 s, less a turn of Patroni's loop.
 const SAFE: Duration = Duration::from_secs(19);
@@ -58,16 +56,12 @@ struct Site {
 }
 
 fn site() -> Site {
-    let lab = lab();
-    let cluster = Cluster::in_lab(&lab, &["pg-01", "pg-02", "pg-03"]).unwrap();
+    let (lab, cluster, client) = bed();
     let host = |name: &str, last: u8| {
         let node = lab.node(name).unwrap();
         node.link("eth0", &[&format!("10.0.0.{last}/24")]).unwrap();
         node
     };
-    let client = host("client", 9);
-    let leader = cluster.wait_for_primary(None, SOON).unwrap();
-    leader.sql(leader.address(), TABLE).unwrap();
     let edges =
         vec![start(&host("lb-01", 11), &config(150)), start(&host("lb-02", 12), &config(100))];
     let at = |address: Ipv4Addr, port: u16| SocketAddr::from((address, port));
@@ -88,10 +82,6 @@ fn site() -> Site {
 impl Site {
     fn leader(&self) -> &Member {
         self.cluster.wait_for_primary(None, ELECTION).unwrap()
-    }
-
-    fn other_than(&self, member: &Member) -> &Member {
-        self.cluster.members().iter().find(|m| m.address() != member.address()).unwrap()
     }
 
     /// Waits until `client` has had an answer from now on by one of those `fit`.
@@ -150,10 +140,6 @@ impl Site {
     }
 }
 
-fn gap(diary: &Diary, from: Stamp) -> Duration {
-    diary.longest_gap_in(from, Stamp::now()).map_or(Duration::MAX, |gap| gap.length())
-}
-
 /// Those that came to nothing before there was a session.
 fn failed_connects(diary: &Diary, from: Stamp) -> usize {
     diary.refused_in(from, Stamp::now()).filter(|refusal| refusal.connecting).count()
@@ -173,7 +159,7 @@ fn a_planned_switchover_fails_no_new_connection_and_cancels_arrive() {
 
     for _ in 0..2 {
         let (old, from) = (site.leader(), Stamp::now());
-        let new = site.other_than(old);
+        let new = other_than(&site.cluster, old);
         site.cluster.switch_over(new).unwrap();
         let new = new.node().name();
         site.await_answer("rows from the new primary", &site.rows, |by| by == new);
@@ -195,7 +181,7 @@ fn a_planned_switchover_fails_no_new_connection_and_cancels_arrive() {
 
     // The edge that serves ends in the middle of one.
     let (old, from) = (site.leader(), Stamp::now());
-    let new = site.other_than(old);
+    let new = other_than(&site.cluster, old);
     std::thread::scope(|scope| {
         let switch = scope.spawn(|| site.cluster.switch_over(new));
         eventually(SOON, "the old primary to go", || {
@@ -278,7 +264,7 @@ fn readers_are_served_while_one_node_lives() {
 
     // A replica that does not replay is left alone once it lags, and its sessions go on.
     let leader = site.leader();
-    let lagging = site.other_than(leader);
+    let lagging = other_than(&site.cluster, leader);
     lagging.signal_replay(Signal::SIGSTOP).unwrap();
     let filler = "create table filler as select generate_series(1, 100000)";
     leader.sql(leader.address(), filler).unwrap();

@@ -9,13 +9,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use vipd::lab::cluster::{Cluster, Member, SQL_PORT};
 use vipd::lab::deadline::eventually;
-use vipd::lab::writer::{Cause, Diary, TABLE, Writer};
+use vipd::lab::writer::{Cause, Writer};
 use vipd::lab::{Capture, Decoded, Frame, Lab, Node, Stamp, Vipd};
 use vipd::types::Mac;
 
+use super::{ELECTION, bed, gap, other_than};
+use crate::SOON;
 use crate::common::{Machine, binary, pass, router, start};
 use crate::turns::together;
-use crate::{SOON, lab};
 
 const EXAMPLE: &str = include_str!("../../../examples/vipd-patroni.toml");
 
@@ -24,9 +25,6 @@ const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 
 /// What following the leader may cost beyond what the database takes by itself.
 const EXTRA: Duration = Duration::from_secs(1);
-
-/// From a fault without a word until another node leads: `ttl`, an election and a promotion.
-const ELECTION: Duration = Duration::from_secs(60);
 
 /// In the example, how long a node that leads no more keeps the address: 32 checks of 250 ms, the
 /// first of which may be due at once.
@@ -45,12 +43,7 @@ struct Site {
 }
 
 fn site() -> Site {
-    let lab = lab();
-    let cluster = Cluster::in_lab(&lab, &["pg-01", "pg-02", "pg-03"]).unwrap();
-    let client = lab.node("client").unwrap();
-    client.link("eth0", &["10.0.0.9/24"]).unwrap();
-    let leader = cluster.wait_for_primary(None, SOON).unwrap();
-    leader.sql(leader.address(), TABLE).unwrap();
+    let (lab, cluster, client) = bed();
     let daemons = cluster.members().iter().map(|member| start(member.node(), EXAMPLE)).collect();
     let seen = client.capture_only("eth0", |frame| answers_for_vip(frame).is_some()).unwrap();
     let sql = |address: Ipv4Addr| SocketAddr::from((address, SQL_PORT));
@@ -84,10 +77,6 @@ fn is_tcp(frame: &Frame) -> bool {
 impl Site {
     fn leader(&self) -> &Member {
         self.cluster.wait_for_primary(None, ELECTION).unwrap()
-    }
-
-    fn other_than(&self, member: &Member) -> &Member {
-        self.cluster.members().iter().find(|m| m.address() != member.address()).unwrap()
     }
 
     fn member(&self, name: &str) -> &Member {
@@ -228,10 +217,6 @@ impl Site {
     }
 }
 
-fn gap(diary: &Diary, from: Stamp) -> Duration {
-    diary.longest_gap_in(from, Stamp::now()).map_or(Duration::MAX, |gap| gap.length())
-}
-
 #[test]
 fn the_address_follows_the_leader_through_switchovers_and_a_crash() {
     let _turn = together();
@@ -239,7 +224,7 @@ fn the_address_follows_the_leader_through_switchovers_and_a_crash() {
 
     for _ in 0..2 {
         let (old, from) = (site.leader(), Stamp::now());
-        let new = site.other_than(old);
+        let new = other_than(&site.cluster, old);
         site.cluster.switch_over(new).unwrap();
         assert_eq!(site.await_writes(Some(old)).address(), new.address());
         pass(Duration::from_secs(1));
