@@ -104,10 +104,11 @@ impl Gate {
 
 /// Whether a lag is more than so many tenths of the limit.
 fn exceeds(lag: Lag, most: MaxLag, tenths: u32) -> bool {
-    let bytes = most.bytes.is_some_and(|most| lag.bytes > most / 10 * u64::from(tenths));
-    let limit = |most: Duration| most / 10 * tenths;
-    let behind = lag.bytes > 0;
-    bytes || most.time.is_some_and(|most| behind && lag.time.is_none_or(|t| t > limit(most)))
+    let bytes = |most: u64| u128::from(lag.bytes) * 10 > u128::from(most) * u128::from(tenths);
+    let late = |most: Duration| {
+        lag.time.is_none_or(|time| time.saturating_mul(10) > most.saturating_mul(tenths))
+    };
+    most.bytes.is_some_and(bytes) || (lag.bytes > 0 && most.time.is_some_and(late))
 }
 
 /// The limit in words, for those who are beyond it.
@@ -198,6 +199,12 @@ mod tests {
         assert!(judge(8 * MB));
         assert!(!judge(7 * MB));
         assert!(!judge(9 * MB));
+        for most in [0, 1, 9, 16, 104_857_599] {
+            let mut gate = Gate::default();
+            let limit = MaxLag { bytes: Some(most), time: None };
+            assert!(!gate.judge(Some(Lag { nth: 1, bytes: most, time: None }), limit), "{most}");
+            assert!(gate.judge(Some(Lag { nth: 2, bytes: most + 1, time: None }), limit), "{most}");
+        }
         // The same measurement again is no further one.
         assert!(judge(11 * MB));
         let again = Some(Lag { nth: nth + 1, bytes: MB, time: None });
