@@ -42,6 +42,8 @@ pub(super) struct Server {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// Its `Date`: the time by the server's clock.
+    pub(super) date: Option<String>,
     /// The first `limit` bytes of it.
     pub(super) body: Vec<u8>,
 }
@@ -127,7 +129,9 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let answer = async {
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();
-        Ok(Answer { status, body: read(response.into_body(), limit).await? })
+        let date = response.headers().get(header::DATE);
+        let date = date.and_then(|date| date.to_str().ok()).map(str::to_owned);
+        Ok(Answer { status, date, body: read(response.into_body(), limit).await? })
     };
     drive(answer, connection).await
 }

@@ -151,7 +151,8 @@ async fn ask_patroni(
         Failure::new(Cause::CannotRun, format!("{path} cannot be asked for: {error}"))
     })?;
     let answer = server.ask(&Method::GET, &path, deadline).await?;
-    patroni::judge(check.role, answer.status, &answer.body, Timestamp::now())
+    let now = patroni::clock(Timestamp::now(), answer.date.as_deref());
+    patroni::judge(check.role, answer.status, &answer.body, now)
         .map_err(|why| Failure::new(Cause::WrongAnswer, why))
 }
 
@@ -177,7 +178,10 @@ impl Interview {
         let path = PathAndQuery::from_static(self.question.path());
         let answer = self.server.ask(&Method::GET, &path, Deadline::after(timeout)).await;
         let said = match answer {
-            Ok(answer) => self.question.read(answer.status, &answer.body, Timestamp::now()),
+            Ok(answer) => {
+                let now = patroni::clock(Timestamp::now(), answer.date.as_deref());
+                self.question.read(answer.status, &answer.body, now)
+            }
             Err(Failure { cause, detail }) => Err(NoAnswer { cause, detail }),
         };
         Answer { said, took: began.elapsed() }

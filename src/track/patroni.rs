@@ -10,6 +10,7 @@ mod question;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use serde::Deserialize;
 
 use crate::config::checks::{MaxLag, PatroniCheck, PatroniRole};
@@ -19,6 +20,9 @@ pub use answer::{
     SyncStanding,
 };
 pub use question::{Answer, NoAnswer, Question, Said, Topic};
+
+/// Clocks that differ by fewer seconds agree.
+const AGREE: i64 = 2;
 
 /// The path and query to ask for.
 ///
@@ -203,6 +207,16 @@ fn lag_allowed(most: MaxLag, log: &Log, now: Timestamp) -> Result<(), String> {
         return Err(format!("replays transactions that are {age:.1} s old, more than {most} s"));
     }
     Ok(())
+}
+
+/// What an answer's times are compared with: this host's clock if it agrees with that of the node
+/// (its `Date`, in whole seconds), and else the node's. A host whose clock is ahead must not find
+/// every node out of touch with the cluster's store.
+#[must_use]
+pub fn clock(own: Timestamp, date: Option<&str>) -> Timestamp {
+    let node = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+    let agrees = |node: &Timestamp| own.duration_since(*node).abs().as_secs() < AGREE;
+    node.filter(|node| !agrees(node)).unwrap_or(own)
 }
 
 /// `2026-11-21 09:00:00.123456+00:00`; Patroni 1 and 2 may write `UTC` for the offset.

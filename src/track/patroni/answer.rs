@@ -1,8 +1,8 @@
 //! What a Patroni node says of itself, its settings and its cluster, as types.
 //!
 //! The bodies are those of Patroni 1.6 to 4.1: every field but `state` and `role` may be missing,
-//! and an unexpected one is ignored. Ages are reckoned when an answer is read, by the clock of this
-//! host.
+//! and an unexpected one is ignored. Ages are reckoned when an answer is read, by the clock it is read
+//! with.
 
 use std::collections::BTreeMap;
 use std::fmt;

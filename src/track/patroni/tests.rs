@@ -197,3 +197,22 @@ fn the_question_carries_limit_and_tags() {
     let any = check(PatroniRole::Any(ANY_LAG), &[("x", "1"), ("y", "2")]);
     assert_eq!(question(&any), "/read-only?tag_x=1&tag_y=2");
 }
+
+/// The clock of this host is an hour ahead; those of the nodes agree with one another.
+#[test]
+fn a_clock_that_is_ahead_makes_no_node_out_of_touch_and_no_standby_late() {
+    let own: Timestamp = "2026-11-21T10:00:10Z".parse().unwrap();
+    let date = Some("Sat, 21 Nov 2026 09:00:10 GMT");
+    let now = clock(own, date);
+    let answer = NodeAnswer::read(503, REPLICA_3.as_bytes(), now).unwrap();
+    assert!(answer.store_seen.is_some_and(|age| age < Duration::from_secs(5)), "{answer:?}");
+    let within = PatroniRole::Any(lag(None, Some(10)));
+    assert!(judge(within, 200, QUORUM_4.as_bytes(), now).is_ok());
+    assert!(judge(within, 200, QUORUM_4.as_bytes(), own).is_err());
+    // Its own clock is finer than a date.
+    let near: Timestamp = "2026-11-21T09:00:11.4Z".parse().unwrap();
+    assert_eq!(clock(near, date), near);
+    for nothing in [None, Some(""), Some("yesterday")] {
+        assert_eq!(clock(own, nothing), own);
+    }
+}
