@@ -133,12 +133,24 @@ impl Serving {
         for (key, member, _) in &wanted {
             let new = || Known::new(fresh(), *member);
             let known = self.known.entry(key.clone()).or_insert_with(new);
-            (known.member, known.left) = (*member, None);
+            if let Some(left) = known.left.take()
+                && known.member.is_none()
+            {
+                // It is back, and was not looked at meanwhile.
+                known.reasked.get_or_insert(left);
+            }
+            known.member = *member;
         }
         for (key, known) in &mut self.known {
             if !wanted.iter().any(|(other, ..)| other == key) {
-                known.left.get_or_insert(now);
+                let left = known.left.get_or_insert(now);
                 known.member = known.member.filter(|member| members.contains(member));
+                if known.member.is_none()
+                    && let Some(reasked) = known.reasked.take()
+                {
+                    // Nobody has known what it is since then, and nobody will.
+                    *left = reasked.min(*left);
+                }
             }
         }
         let over: Vec<Key> = self
@@ -157,11 +169,16 @@ impl Serving {
         };
         let mut all = members.iter().filter_map(|member| cluster?.0.standing(*member));
         let led = all.any(leads);
+        for known in self.known.values_mut() {
+            known.waits = false;
+            if let Some(standing) = standing(known) {
+                known.adopt(now, &standing, led);
+            }
+        }
         let mut servers = Vec::new();
         for ((name, address), _, cfg) in wanted {
             let Some(known) = self.known.get_mut(&(Arc::clone(&name), address)) else { continue };
             let (Some(standing), Some((cluster, _))) = (standing(known), cluster) else { continue };
-            known.adopt(now, &standing, led);
             let mut admission = self.cfg.admission(cfg, &standing);
             if is_standby(standing.role)
                 && let Some(why) = known.objection(now, cluster, &self.cfg, &admission)
@@ -179,11 +196,8 @@ impl Serving {
                 backup: cfg.backup,
             });
         }
-        let left = self.known.iter_mut().filter(|(_, known)| known.left.is_some());
-        for ((name, address), known) in left {
-            let standing = standing(known);
-            known.role = standing.as_ref().map_or(known.role, |standing| standing.role);
-            let admission = match standing.map(|standing| standing.admission) {
+        for ((name, address), known) in self.known.iter().filter(|(_, k)| k.left.is_some()) {
+            let admission = match standing(known).map(|standing| standing.admission) {
                 Some(down @ Admission::Down(_)) => down,
                 _ => Admission::Held(Arc::from("not configured any more")),
             };

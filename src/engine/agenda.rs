@@ -9,11 +9,20 @@ use crate::types::Now;
 pub(super) struct Agenda<K> {
     by_time: BTreeSet<(Now, K)>,
     armed: BTreeMap<K, Now>,
+    /// How often each was taken at one moment.
+    taken: (Now, BTreeMap<K, u32>),
 }
+
+/// Whoever is due again at the moment it was taken is taken so often, and not for ever.
+const AGAIN: u32 = 8;
 
 impl<K> Default for Agenda<K> {
     fn default() -> Agenda<K> {
-        Agenda { by_time: BTreeSet::new(), armed: BTreeMap::new() }
+        Agenda {
+            by_time: BTreeSet::new(),
+            armed: BTreeMap::new(),
+            taken: (Now::ZERO, BTreeMap::new()),
+        }
     }
 }
 
@@ -37,16 +46,54 @@ impl<K: Ord + Copy> Agenda<K> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// When it wants to be woken.
-    pub(super) fn of(&self, who: K) -> Option<Now> {
-        self.armed.get(&who).copied()
+    /// The earliest of all, and its moment.
+    pub(super) fn next(&self) -> Option<(Now, K)> {
+        self.by_time.first().copied()
     }
 
-    /// Takes one whose moment has come.
+    /// Takes one whose moment has come. `None` comes in the end, even if one of them does not move.
     pub(super) fn due(&mut self, now: Now) -> Option<K> {
-        let (at, who) = self.by_time.first().copied().filter(|(at, _)| *at <= now)?;
+        let (moment, taken) = &mut self.taken;
+        if *moment != now {
+            (*moment, *taken) = (now, BTreeMap::new());
+        }
+        let moves = |who: &K| taken.get(who).is_none_or(|times| *times < AGAIN);
+        let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
+        let (at, who) = due.copied().find(|(_, who)| moves(who))?;
+        *taken.entry(who).or_default() += 1;
         self.by_time.remove(&(at, who));
         self.armed.remove(&who);
         Some(who)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(ms: u64) -> Now {
+        Now::from_start(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn one_that_does_not_move_keeps_nobody_else_waiting_and_is_left_in_the_end() {
+        let mut agenda = Agenda::default();
+        agenda.set("stuck", Some(at(1)));
+        agenda.set("next", Some(at(5)));
+        agenda.set("later", Some(at(9)));
+        for now in [5, 6] {
+            let mut taken = Vec::new();
+            while let Some(who) = agenda.due(at(now)) {
+                taken.push(who);
+                agenda.set("stuck", Some(at(1)));
+            }
+            assert_eq!(taken.contains(&"next"), now == 5);
+            assert!(taken.len() < 10, "{taken:?}");
+            assert_eq!(agenda.first(), Some(at(1)));
+        }
+        assert_eq!(agenda.due(at(9)), Some("stuck"));
+        assert_eq!(agenda.due(at(9)), Some("later"));
     }
 }

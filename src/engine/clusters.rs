@@ -190,6 +190,18 @@ impl Clusters {
         self.agenda.first()
     }
 
+    /// Who waits for the earliest deadline, in words.
+    pub(super) fn waiting(&self) -> Option<(Now, String)> {
+        let (at, due) = self.agenda.next()?;
+        let name = match due {
+            Due::Cluster(id) => format!("cluster {}", self.running.get(&id)?.cfg.name),
+            Due::Listener(id) | Due::Verdict(id) => {
+                format!("listener {}", self.listeners.get(&id)?.serving.config().name)
+            }
+        };
+        Some((at, name))
+    }
+
     pub(super) fn time_passed(&mut self, now: Now, ids: &mut ProbeIds, out: &mut Outbox) {
         while let Some(due) = self.agenda.due(now) {
             match due {
@@ -198,8 +210,6 @@ impl Clusters {
                         running.cluster.time_passed(now);
                     }
                     self.touched(id, ids, out);
-                    let next = self.agenda.of(Due::Cluster(id));
-                    debug_assert!(next.is_none_or(|at| at > now), "a deadline that does not move");
                     self.refresh(now, Some(id), out);
                 }
                 Due::Listener(_) => self.refresh(now, None, out),

@@ -7,6 +7,7 @@
 mod adopt;
 mod agenda;
 mod clusters;
+mod deadlines;
 mod debounce;
 mod diff;
 mod groups;
@@ -35,6 +36,7 @@ use crate::vrrp::router::Router;
 use crate::wire::vrrp::max_addresses;
 use agenda::Agenda;
 use clusters::{Clusters, ProbeIds};
+use deadlines::Overdue;
 
 pub use crate::vrrp::hints::allow_vrrp;
 pub use adopt::is_adoptable;
@@ -80,6 +82,7 @@ pub struct Engine {
     /// When leases are lengthened next, while any address is held on one.
     next_renewal: Option<Now>,
     deadlines: Agenda<RouterId>,
+    overdue: Overdue,
     out: Outbox,
     unattributed: BTreeMap<&'static str, u64>,
     /// When another node's last packet arrived, by interface.
@@ -118,6 +121,7 @@ impl Engine {
             promoted: BTreeSet::new(),
             next_renewal: None,
             deadlines: Agenda::default(),
+            overdue: Overdue::default(),
             out: Outbox::default(),
             unattributed: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -135,6 +139,7 @@ impl Engine {
     /// Takes one input. Afterwards every action must be polled and performed before the next.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         debug_assert!(self.out.is_empty(), "the actions of the last input were not drained");
+        let tick = matches!(input, Input::Tick);
         self.clusters.now = now;
         match input {
             Input::Tick => self.time_passed(now),
@@ -179,28 +184,15 @@ impl Engine {
         self.settle_groups(now);
         self.schedule_renewal(now);
         self.exit_when_released(now);
+        if tick {
+            self.skip_overdue(now);
+        }
     }
 
     /// The next thing to do, until `None`.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<Action> {
         self.out.pop()
-    }
-
-    /// When to call with [`Input::Tick`] at the latest. After a tick was drained it lies in the
-    /// future.
-    #[must_use]
-    pub fn poll_deadline(&self) -> Option<Now> {
-        let retired = self.retired.iter().filter_map(Router::next_deadline).min();
-        let own = [self.deadlines.first(), self.trackers.deadline(), self.next_renewal];
-        let others = [
-            self.clusters.deadline(),
-            self.sockets.deadline(),
-            self.debounce.deadline(),
-            self.statics.holding.deadline(),
-            retired,
-        ];
-        own.into_iter().chain(others).flatten().min()
     }
 
     fn time_passed(&mut self, now: Now) {

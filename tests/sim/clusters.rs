@@ -1,20 +1,14 @@
 //! An engine with listeners in front of a simulated Patroni cluster, and the laws of a proxy:
 //! never two servers to write to, none that ceased to be the primary, and one soon after there is.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroU32;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use vipd::config::checks::{Endpoint, HttpTarget, MaxLag};
-use vipd::config::{
-    BindConfig, ClusterConfig, Config, HoldConfig, ListenerConfig, ListenerProtocol,
-    LivenessConfig, Members, OnDown, PatroniCluster, PatroniMember, ProbeRhythm, ServerConfig,
-};
+use vipd::config::Config;
 use vipd::engine::{Action, Engine, Input, KernelView, ProbeId};
 use vipd::pool::{
-    Admission, Balance, Fate, Hint, Hinted, ListenerId, PoolView, Role, ServerId, Wants, Weight,
-    fate,
+    Admission, Fate, Hint, Hinted, ListenerId, PoolView, Role, Server, ServerId, Wants, fate,
 };
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 use vipd::track::patroni::{Answer, NoAnswer, Said, Topic};
@@ -22,10 +16,9 @@ use vipd::types::Now;
 
 use crate::patroni::{Cluster, Ms, NODES, Pg};
 use crate::rng::Rng;
+use crate::settings::{self, INTERVAL, TIMEOUT};
 
 const TICK: Ms = 5;
-const INTERVAL: Ms = 1000;
-const TIMEOUT: Ms = 500;
 /// An answer takes no longer than this each way.
 const SLOWEST: Ms = 200;
 /// Whatever a node says is known by then: an interval, a slow answer, and one lost before.
@@ -43,14 +36,29 @@ struct Proxy {
     /// The last things that happened.
     story: VecDeque<String>,
     asking: BTreeMap<ProbeId, Ms>,
+    cancelled: BTreeSet<ProbeId>,
     views: BTreeMap<ListenerId, Arc<PoolView>>,
-    /// Sessions of clients that write, by node.
-    sessions: Vec<usize>,
+    /// The listeners by name; those that were closed are published a last time.
+    listeners: BTreeMap<String, ListenerId>,
+    /// Sessions of clients that write.
+    sessions: Vec<Session>,
+    /// The configuration is not the usual one, so that no bound in time is known.
+    wild: bool,
+    /// A standby that comes and goes, and how often still.
+    flapping: (usize, u32),
     /// Since when each node has led, and been heard to; or not led, though it speaks.
     led: Vec<Option<Ms>>,
     astray: Vec<Option<Ms>>,
     /// Since when somebody could be read from.
     readable: Option<Ms>,
+}
+
+/// A session of a client that writes.
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    listener: ListenerId,
+    server: ServerId,
+    node: usize,
 }
 
 enum Flight {
@@ -60,84 +68,13 @@ enum Flight {
     Answered { probe: ProbeId, topic: Option<Topic>, said: Option<Said> },
 }
 
-fn endpoint(n: usize, port: u16) -> Endpoint {
-    Endpoint::parse(&format!("10.0.0.{n}:{port}"), None).unwrap()
-}
-
-fn config() -> Config {
-    let member = |n| PatroniMember {
-        name: format!("pg-{n}").into(),
-        address: endpoint(n, 5432),
-        api: HttpTarget { endpoint: endpoint(n, 8008), tls: None, host: None, headers: Vec::new() },
-    };
-    let cluster = ClusterConfig {
-        name: "main".to_owned(),
-        members: Members::Patroni(PatroniCluster {
-            members: (0..NODES).map(member).collect(),
-            fast_interval: Duration::from_millis(100),
-            silence: Duration::from_secs(5),
-            lease: None,
-        }),
-        rhythm: ProbeRhythm {
-            interval: Duration::from_millis(INTERVAL),
-            down_interval: Duration::from_millis(INTERVAL),
-            timeout: Duration::from_millis(TIMEOUT),
-            rise: NonZeroU32::MIN,
-            fall: NonZeroU32::MIN,
-        },
-    };
-    let server = |member| ServerConfig {
-        member,
-        address: None,
-        weight: Weight::ONE,
-        maxconn: None,
-        backup: false,
-        disabled: false,
-    };
-    let listener = |name: &str, wants, port| ListenerConfig {
-        name: name.to_owned(),
-        binds: vec![BindConfig {
-            address: ([0, 0, 0, 0], port).into(),
-            v6_only: false,
-            interface: None,
-        }],
-        cluster: 0,
-        servers: (0..NODES).map(server).collect(),
-        wants,
-        fallback: false,
-        balance: Balance::RoundRobin,
-        all_backups: false,
-        max_lag: MaxLag::default(),
-        tags: Vec::new(),
-        protocol: ListenerProtocol::Postgres,
-        maxconn: None,
-        backlog: 128,
-        connect_timeout: Duration::from_secs(1),
-        first_message: Duration::from_secs(60),
-        hold: HoldConfig::default(),
-        idle: None,
-        half_closed: None,
-        on_down: OnDown::End,
-        client: LivenessConfig::default(),
-        server: LivenessConfig::default(),
-    };
-    Config {
-        clusters: vec![Arc::new(cluster)],
-        listeners: vec![
-            Arc::new(listener("writers", Wants::Writer, 5000)),
-            Arc::new(listener("any", Wants::Any, 5001)),
-        ],
-        ..Config::default()
-    }
-}
-
 impl Proxy {
     fn new(seed: u64) -> Proxy {
         let mut rng = Rng::new(seed);
         let world = Cluster::new(Rng::new(rng.next()));
         let kernel = KernelView { links: Vec::new(), uptime: Duration::from_secs(100) };
         let mut proxy = Proxy {
-            engine: Engine::new(Arc::new(config()), kernel, Now::ZERO),
+            engine: Engine::new(Arc::new(settings::usual()), kernel, Now::ZERO),
             world,
             rng,
             seed,
@@ -145,8 +82,12 @@ impl Proxy {
             sequence: 0,
             story: VecDeque::new(),
             asking: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
             views: BTreeMap::new(),
+            listeners: BTreeMap::new(),
             sessions: Vec::new(),
+            wild: false,
+            flapping: (0, 0),
             led: vec![None; NODES],
             astray: vec![None; NODES],
             readable: None,
@@ -164,14 +105,27 @@ impl Proxy {
         format!("{}\nVIPD_SIM_SEED={} at {} ms", story.join("\n"), self.seed, self.world.now)
     }
 
-    fn view(&self, wants: Wants) -> &PoolView {
-        self.views.values().find(|view| view.wants == wants).unwrap()
+    /// What clients of a listener find, if it is open.
+    fn view(&self, listener: &str) -> Option<(ListenerId, &PoolView)> {
+        let id = *self.listeners.get(listener)?;
+        Some((id, self.views.get(&id)?))
     }
 
     fn input(&mut self, input: Input<'_>) {
         let hint = matches!(input, Input::Hinted(_));
         self.engine.handle(self.now(), input);
         self.perform(!hint);
+    }
+
+    /// As the daemon does it after its inputs: what is due, and then nothing is.
+    fn tick(&mut self) {
+        if self.engine.poll_deadline().is_none_or(|at| at > self.now()) {
+            return;
+        }
+        self.input(Input::Tick);
+        let overdue = self.engine.is_overdue();
+        let next = self.engine.poll_deadline().is_none_or(|at| at > self.now());
+        assert!(!overdue && next, "{}: a deadline in the past", self.place());
     }
 
     fn perform(&mut self, may_publish: bool) {
@@ -188,10 +142,19 @@ impl Proxy {
                 }
                 Action::Publish { listener, view } => {
                     assert!(may_publish, "{}: a hint changed a view", self.place());
-                    self.published(&view);
+                    self.published(listener, &view);
                     self.views.insert(listener, view);
                 }
-                Action::Listen { .. } => {}
+                Action::Cancel { probe } => {
+                    self.asking.remove(&probe);
+                    self.cancelled.insert(probe);
+                }
+                Action::Listen { listener, config } => {
+                    self.listeners.insert(config.name.clone(), listener);
+                }
+                Action::Unlisten { listener } => {
+                    self.listeners.retain(|_, id| *id != listener);
+                }
                 Action::Record(event) => self.note(&event.message),
                 other => panic!("{}: {other:?}", self.place()),
             }
@@ -225,21 +188,28 @@ impl Proxy {
         self.flights.insert((at, self.sequence), flight);
     }
 
-    fn published(&mut self, view: &PoolView) {
-        if view.wants != Wants::Writer {
-            return;
+    fn published(&mut self, listener: ListenerId, view: &PoolView) {
+        if view.wants == Wants::Writer {
+            let writers = view.servers.iter().filter(|server| writes(server)).count();
+            assert!(writers <= 1, "{}: {writers} servers to write to", self.place());
         }
-        let writers = view.servers.iter().filter(|server| server.role == Role::Primary);
-        let writers = writers.filter(|server| server.admission == Admission::Usable).count();
-        assert!(writers <= 1, "{}: {writers} servers to write to", self.place());
-        let id = |n: usize| view.servers[n].id;
-        self.sessions.retain(|n| fate(view, id(*n)) == Fate::Keep);
+        self.sessions.retain(|s| s.listener != listener || fate(view, s.server) == Fate::Keep);
     }
 
     /// The node clients that write are sent to.
     fn writer(&self) -> Option<usize> {
-        let servers = &self.view(Wants::Writer).servers;
-        servers.iter().position(|s| s.role == Role::Primary && s.admission == Admission::Usable)
+        self.place_of_writer().map(|session| session.node)
+    }
+
+    fn place_of_writer(&self) -> Option<Session> {
+        let (listener, view) = self.view("writers").filter(|(_, v)| v.wants == Wants::Writer)?;
+        let server = view.servers.iter().find(|server| writes(server))?;
+        let node = server.name.strip_prefix("pg-").unwrap().parse().unwrap();
+        Some(Session { listener, server: server.id, node })
+    }
+
+    fn has_sessions(&self, node: usize) -> bool {
+        self.sessions.iter().any(|session| session.node == node)
     }
 
     fn land(&mut self, flight: Flight) {
@@ -259,7 +229,10 @@ impl Proxy {
                 self.fly(at, Flight::Answered { probe, topic, said });
             }
             Flight::Answered { probe, topic, said } => {
-                let asked = self.asking.remove(&probe).unwrap();
+                let Some(asked) = self.asking.remove(&probe) else {
+                    assert!(self.cancelled.contains(&probe), "{}", self.place());
+                    return;
+                };
                 let took = Duration::from_millis(self.world.now - asked);
                 let failed = || Verdict::Failed(Cause::TimedOut);
                 if topic.is_none() {
@@ -287,10 +260,8 @@ impl Proxy {
         }
     }
 
-    fn hint(&mut self, node: usize, hint: Hint, count: u32) {
-        let wanted = |view: &Arc<PoolView>| view.wants == Wants::Writer;
-        let (listener, view) = self.views.iter().find(|(_, view)| wanted(view)).unwrap();
-        let (listener, server): (ListenerId, ServerId) = (*listener, view.servers[node].id);
+    fn hint(&mut self, about: Session, hint: Hint, count: u32) {
+        let Session { listener, server, .. } = about;
         self.input(Input::Hinted(Hinted { listener, server, hint, count }));
     }
 
@@ -302,23 +273,34 @@ impl Proxy {
         let dead: Vec<usize> = (0..NODES).filter(dead).collect();
         for n in ended.into_iter().chain(dead) {
             let reached = !self.world.nodes[n].cut && !self.world.nodes[n].off;
-            if reached && self.sessions.contains(&n) {
+            let first = self.sessions.iter().find(|session| session.node == n).copied();
+            if let Some(first) = first.filter(|_| reached) {
                 let before = self.sessions.len();
-                self.sessions.retain(|server| *server != n);
+                self.sessions.retain(|session| session.node != n);
                 let count = u32::try_from(before - self.sessions.len()).unwrap();
-                self.hint(n, Hint::Ended, count);
+                self.hint(first, Hint::Ended, count);
             }
         }
         if !self.world.now.is_multiple_of(50) || self.sessions.len() > 3 {
             return;
         }
-        let Some(n) = self.writer() else { return };
-        let node = &self.world.nodes[n];
+        let Some(new) = self.place_of_writer() else { return };
+        let node = &self.world.nodes[new.node];
         match (node.cut || node.off, node.pg) {
-            (true, _) => self.hint(n, Hint::Unreachable, 1),
-            (false, Pg::Running) => self.sessions.push(n),
-            (false, Pg::Stopping(_) | Pg::Starting(_)) => self.hint(n, Hint::NotNow, 1),
-            (false, Pg::Crashed(_) | Pg::Stopped(_)) => self.hint(n, Hint::Refused, 1),
+            (true, _) => self.hint(new, Hint::Unreachable, 1),
+            (false, Pg::Running) => self.sessions.push(new),
+            (false, Pg::Stopping(_) | Pg::Starting(_)) => self.hint(new, Hint::NotNow, 1),
+            (false, Pg::Crashed(_) | Pg::Stopped(_)) => self.hint(new, Hint::Refused, 1),
+        }
+    }
+
+    /// A standby that comes and goes does so.
+    fn flap(&mut self) {
+        let (n, times) = self.flapping;
+        if times > 0 && self.world.nodes[n].pg == Pg::Running && self.rng.below(200) == 0 {
+            let takes = self.rng.pick(&[50, 500, 2500]);
+            self.world.restart_standby(n, takes);
+            self.flapping.1 -= 1;
         }
     }
 
@@ -326,22 +308,23 @@ impl Proxy {
         self.world.step(TICK);
         for n in std::mem::take(&mut self.world.promoted) {
             self.note(&format!("pg-{n} is promoted"));
-            let old = |server: &usize| *server != n && self.world.writable(*server);
-            let stuck = self.sessions.iter().filter(|server| old(server)).count();
+            let old = |server: usize| server != n && self.world.writable(server);
+            let stuck = self.sessions.iter().filter(|session| old(session.node)).count();
             assert_eq!(stuck, 0, "{}: sessions when pg-{n} becomes primary", self.place());
-            let used = self.writer().filter(old);
+            let used = self.writer().filter(|server| old(*server));
             assert_eq!(used, None, "{}: used when pg-{n} becomes primary", self.place());
         }
+        self.flap();
         self.clients();
         let now = self.world.now;
         while let Some(entry) = self.flights.first_entry().filter(|e| e.key().0 <= now) {
             let flight = entry.remove();
             self.land(flight);
         }
-        if self.engine.poll_deadline().is_some_and(|at| at <= self.now()) {
-            self.input(Input::Tick);
+        self.tick();
+        if !self.wild {
+            self.check();
         }
-        self.check();
     }
 
     fn check(&mut self) {
@@ -355,7 +338,7 @@ impl Proxy {
             self.astray[n] = keep(self.astray[n], !leads && speaks);
             if self.astray[n].is_some_and(|since| now - since > KNOWN) {
                 assert_ne!(writer, Some(n), "{}: pg-{n} has not led for long", self.place());
-                let stays = self.sessions.contains(&n);
+                let stays = self.has_sessions(n);
                 assert!(!stays, "{}: sessions on pg-{n}, which does not lead", self.place());
             }
             if self.led[n].is_some_and(|since| now - since > FOUND) {
@@ -366,8 +349,8 @@ impl Proxy {
         let runs = |n: usize| self.world.speaks(n) && self.world.nodes[n].pg == Pg::Running;
         self.readable = if (0..NODES).any(runs) { self.readable.or(Some(now)) } else { None };
         if self.readable.is_some_and(|since| now - since > FOUND) {
-            let usable = |s: &vipd::pool::Server| s.admission == Admission::Usable;
-            let any = self.view(Wants::Any).servers.iter().any(usable);
+            let usable = |s: &Server| s.admission == Admission::Usable;
+            let any = self.view("any").is_some_and(|(_, view)| view.servers.iter().any(usable));
             assert!(any || !(0..NODES).all(|n| !runs(n)), "{}: no reads", self.place());
         }
     }
@@ -399,6 +382,11 @@ impl Proxy {
     }
 }
 
+/// It takes new sessions of those who write.
+fn writes(server: &Server) -> bool {
+    server.role == Role::Primary && server.admission == Admission::Usable
+}
+
 /// Faults and quiet in turn; at the end of each quiet the cluster is written to.
 pub fn fate_of_clusters(seed: u64, rounds: u64) {
     let mut proxy = Proxy::new(seed);
@@ -418,5 +406,80 @@ pub fn fate_of_clusters(seed: u64, rounds: u64) {
         let leader = proxy.world.key.map(|(leader, _)| leader);
         assert!(leader.is_some(), "{}: nobody leads the simulated cluster", proxy.place());
         assert_eq!(proxy.writer(), leader, "{}", proxy.place());
+    }
+}
+
+impl Proxy {
+    /// Something happens to nodes, to the configuration, or to this host.
+    fn wild(&mut self) {
+        let n = self.rng.index(NODES);
+        let what = self.rng.below(16);
+        self.note(&format!("wild {what} at pg-{n}"));
+        match what {
+            0..=5 => {
+                let settings = self.world.settings;
+                // What the lease may be at most, and the time to hear of it.
+                let most = settings.ttl - settings.loop_wait - Duration::from_secs(4);
+                let config = settings::any(&mut self.rng, most);
+                self.reload(config);
+            }
+            6 | 7 => self.flapping = (n, 8),
+            8 => self.world.nodes[n].slow ^= true,
+            9 => {
+                let zone = self.rng.pick(&["a", "b"]);
+                self.world.nodes[n].tags.insert("zone".to_owned(), zone.to_owned());
+            }
+            10 => {
+                let loud = if self.rng.chance(50) { "true" } else { "false" };
+                self.world.nodes[n].tags.insert("noloadbalance".to_owned(), loud.to_owned());
+            }
+            11 => self.sleep(true),
+            12 => self.sleep(false),
+            13 => self.world.heal(),
+            _ => self.fault(),
+        }
+    }
+
+    fn reload(&mut self, config: Config) {
+        self.input(Input::Reload(Arc::new(config)));
+    }
+
+    /// The host sleeps, or only the daemon does not run.
+    fn sleep(&mut self, host: bool) {
+        let gap = 100 + self.rng.below(if host { 60_000 } else { 5000 });
+        for _ in 0..gap / TICK {
+            self.world.step(TICK);
+            self.flap();
+        }
+        if host {
+            self.input(Input::Suspended { gap: Duration::from_millis(gap) });
+        }
+        self.world.promoted.clear();
+    }
+}
+
+/// Any settings, one after the other, and whatever nodes do; in the end, with the usual ones, the
+/// cluster is written to, and whoever was taken out of the configuration is gone.
+pub fn fate_of_settings(seed: u64, steps: u64) {
+    let mut proxy = Proxy::new(seed);
+    proxy.run(2000);
+    proxy.wild = true;
+    while proxy.world.now < steps * TICK {
+        proxy.wild();
+        let most = if proxy.rng.chance(20) { 70_000 } else { 4000 };
+        let pause = proxy.rng.below(most);
+        proxy.run(pause);
+    }
+    proxy.note("everything is as usual again");
+    proxy.flapping = (0, 0);
+    proxy.reload(settings::usual());
+    proxy.world.heal();
+    let ttl = u64::try_from(proxy.world.settings.ttl.as_millis()).unwrap();
+    proxy.run(ttl + 60_000);
+    assert_eq!(proxy.writer(), proxy.world.key.map(|(leader, _)| leader), "{}", proxy.place());
+    if seed.is_multiple_of(4) {
+        proxy.run(700_000);
+        let servers = proxy.views.values().map(|view| view.servers.len()).sum::<usize>();
+        assert_eq!(servers, 2 * NODES, "{}: servers that never leave", proxy.place());
     }
 }

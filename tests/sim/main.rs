@@ -21,6 +21,7 @@ mod network;
 mod node;
 mod patroni;
 mod rng;
+mod settings;
 mod world;
 
 use std::num::NonZeroUsize;
@@ -79,6 +80,19 @@ fn writers_find_the_primary_and_nobody_else_under_any_fate() {
     };
     for seed in seeds {
         eprintln_on_panic(seed, || clusters::fate_of_clusters(seed, rounds));
+    }
+}
+
+/// Whatever is reloaded, whoever comes and goes: the deadline moves on, and the primary is found.
+#[test]
+fn deadlines_of_clusters_move_on_under_any_settings() {
+    let steps = from_env("VIPD_SIM_STEPS").unwrap_or(STEPS) * 16;
+    let seeds = match from_env("VIPD_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..from_env("VIPD_SIM_SEEDS").unwrap_or(SEEDS) / 32,
+    };
+    for seed in seeds {
+        eprintln_on_panic(seed, || clusters::fate_of_settings(seed, steps));
     }
 }
 

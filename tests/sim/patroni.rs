@@ -40,6 +40,10 @@ pub struct Node {
     pub primary: bool,
     pub timeline: u64,
     replayed: u64,
+    /// It does not replay.
+    pub slow: bool,
+    /// What Patroni says of it besides.
+    pub tags: BTreeMap<String, String>,
     /// Its Patroni is stopped by a signal.
     pub frozen: bool,
     /// Only the REST API is dead.
@@ -79,6 +83,8 @@ impl Cluster {
             primary: n == 0,
             timeline: 1,
             replayed: 0,
+            slow: false,
+            tags: BTreeMap::new(),
             frozen: false,
             mute: false,
             off: false,
@@ -147,7 +153,7 @@ impl Cluster {
             if self.writable(n) {
                 self.written += 1000;
                 self.nodes[n].replayed = self.written;
-            } else {
+            } else if !self.nodes[n].slow {
                 self.nodes[n].replayed = self.written;
             }
         }
@@ -258,6 +264,13 @@ impl Cluster {
         }
     }
 
+    /// PostgreSQL there starts again, if it is a standby.
+    pub fn restart_standby(&mut self, n: usize, takes: Ms) {
+        if self.nodes[n].pg == Pg::Running && !self.nodes[n].primary {
+            self.nodes[n].pg = Pg::Starting(self.now + takes);
+        }
+    }
+
     pub fn switch_off(&mut self, n: usize) {
         let node = &mut self.nodes[n];
         node.off = true;
@@ -282,6 +295,7 @@ impl Cluster {
             self.switch_on(n);
             let node = &mut self.nodes[n];
             (node.frozen, node.mute, node.cut, node.astray) = (false, false, false, false);
+            (node.slow, node.tags) = (false, BTreeMap::new());
             node.next_loop = node.next_loop.min(self.now + 50);
         }
     }
@@ -315,7 +329,7 @@ impl Cluster {
             standbys: Vec::new(),
             sync: SyncStanding::None,
             in_archive_recovery: false,
-            tags: BTreeMap::new(),
+            tags: node.tags.clone(),
             paused: false,
             unlocked: self.key.is_none(),
             failsafe: false,

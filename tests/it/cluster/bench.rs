@@ -333,6 +333,13 @@ impl Bench {
         self.engine.handle(self.now, input);
         self.perform();
         self.applied();
+        // As the daemon does it.
+        while self.engine.poll_deadline().is_some_and(|at| at <= self.now) {
+            self.engine.handle(self.now, Input::Tick);
+            assert!(!self.engine.is_overdue(), "a deadline lies in the past after a tick");
+            self.perform();
+            self.applied();
+        }
     }
 
     /// The kernel does at once what routers want of it.
