@@ -119,9 +119,10 @@ impl Worker {
         }
     }
 
-    /// Close what has been idle for too long.
+    /// Close what has been idle for too long, or silent.
     pub(super) fn sweep(&mut self) {
         self.sweeping = false;
+        self.end_silent();
         let seconds = self.seconds();
         let mut more = false;
         let mut idle = Vec::new();
@@ -143,7 +144,7 @@ impl Worker {
                 self.end(key, session, End::Idle);
             }
         }
-        if more || self.locals.values().any(|local| local.gate.settings().idle.is_some()) {
+        if more || self.locals.values().any(|local| local.gate.settings().has_limits()) {
             self.sweep_soon();
         }
     }

@@ -28,6 +28,7 @@ mod postgres;
 mod relay;
 mod session;
 mod settings;
+mod silence;
 mod slab;
 mod worker;
 

@@ -69,6 +69,12 @@ impl Default for Hold {
 }
 
 impl Listener {
+    /// Whether its sessions have to be looked at now and then.
+    pub(super) fn has_limits(&self) -> bool {
+        let limits = [self.idle, self.client.unacknowledged, self.server.unacknowledged];
+        limits.iter().any(Option::is_some)
+    }
+
     /// A listener with the defaults.
     #[must_use]
     pub fn new(name: &str, protocol: Protocol, binds: Vec<Bind>) -> Listener {

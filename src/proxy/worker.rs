@@ -18,6 +18,7 @@ use super::hold::{Pace, Queue, RETRY};
 use super::relay::{Broken, Means, Pumped};
 use super::session::{End, Entry, Session, Stage};
 use super::settings::Splice;
+use super::silence::Silent;
 use super::slab::{Key, Slab};
 use super::{HintSink, Phase, Remaining, SessionInfo};
 use crate::pool::{Fate, Hint, Hinted, ListenerId, ServerId, Turns, fate};
@@ -127,6 +128,7 @@ pub(super) struct Worker {
     /// Milliseconds since `start` at the last turn.
     turned: Arc<AtomicU64>,
     pub(super) sweeping: bool,
+    pub(super) silent: Silent,
 }
 
 impl Worker {
@@ -164,6 +166,7 @@ impl Worker {
             start,
             turned,
             sweeping: false,
+            silent: Silent::default(),
         })
     }
 
@@ -278,7 +281,7 @@ impl Worker {
         let workers = self.wakers.len();
         let queue = Queue::new(settings.hold, workers, self.now);
         let turns = Turns::starting_at(u32::try_from(self.number).unwrap_or_default());
-        if settings.idle.is_some() {
+        if settings.has_limits() {
             self.sweep_soon();
         }
         self.locals.insert(id, Local { gate, published: None, turns, queue });

@@ -16,6 +16,7 @@ pub mod ready;
 pub mod realtime;
 pub mod splice;
 pub mod tcp;
+pub mod tcp_info;
 pub mod timer;
 
 use std::io::{self, IsTerminal};

@@ -22,8 +22,8 @@ const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 pub struct Liveness {
     /// Silence after which the first keepalive is sent; `None` sends none.
     pub keepalive: Option<Keepalive>,
-    /// How long bytes may stay unacknowledged (TCP_USER_TIMEOUT); `None` leaves it to the kernel,
-    /// which gives up after about a quarter of an hour.
+    /// How long bytes and window probes may go without an answer; `None` leaves it to the
+    /// kernel, which gives up after about a quarter of an hour.
     pub unacknowledged: Option<Duration>,
 }
 
@@ -41,10 +41,7 @@ pub struct Keepalive {
 impl Default for Liveness {
     fn default() -> Liveness {
         let (idle, interval) = (Duration::from_secs(5), Duration::from_secs(3));
-        Liveness {
-            keepalive: Some(Keepalive { idle, interval, count: 3 }),
-            unacknowledged: Some(Duration::from_secs(15)),
-        }
+        Liveness { keepalive: Some(Keepalive { idle, interval, count: 3 }), unacknowledged: None }
     }
 }
 
@@ -212,15 +209,11 @@ fn socket(of: SocketAddr) -> io::Result<OwnedFd> {
 
 fn tune(socket: &OwnedFd, liveness: Liveness) -> io::Result<()> {
     sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_keepalive(socket, liveness.keepalive.is_some())?;
     if let Some(keepalive) = liveness.keepalive {
-        sockopt::set_socket_keepalive(socket, true)?;
         sockopt::set_tcp_keepidle(socket, keepalive.idle)?;
         sockopt::set_tcp_keepintvl(socket, keepalive.interval)?;
         sockopt::set_tcp_keepcnt(socket, keepalive.count)?;
-    }
-    if let Some(limit) = liveness.unacknowledged {
-        let millis = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
-        sockopt::set_tcp_user_timeout(socket, millis)?;
     }
     Ok(())
 }
@@ -238,20 +231,23 @@ mod tests {
                 interval: Duration::from_secs(2),
                 count: 4,
             }),
-            unacknowledged: Some(Duration::from_millis(12_345)),
+            unacknowledged: None,
         };
         let listener = listen(&loopback.into(), 8, liveness).unwrap();
         let client = connect(local(&listener).unwrap(), liveness).unwrap();
         // On the loopback interface the handshake is over at once.
         let accepted = accept(&listener).unwrap();
         assert_eq!(peer(&accepted), local(&client));
-        for socket in [client, accepted] {
-            assert!(sockopt::tcp_nodelay(&socket).unwrap());
-            assert!(sockopt::socket_keepalive(&socket).unwrap());
-            assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), Duration::from_secs(7));
-            assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), Duration::from_secs(2));
-            assert_eq!(sockopt::tcp_keepcnt(&socket).unwrap(), 4);
-            assert_eq!(sockopt::tcp_user_timeout(&socket).unwrap(), 12_345);
+        for socket in [&client, &accepted] {
+            assert!(sockopt::tcp_nodelay(socket).unwrap());
+            assert!(sockopt::socket_keepalive(socket).unwrap());
+            assert_eq!(sockopt::tcp_keepidle(socket).unwrap(), Duration::from_secs(7));
+            assert_eq!(sockopt::tcp_keepintvl(socket).unwrap(), Duration::from_secs(2));
+            assert_eq!(sockopt::tcp_keepcnt(socket).unwrap(), 4);
+            assert_eq!(sockopt::tcp_user_timeout(socket).unwrap(), 0);
         }
+        refit(&listener, 8, Liveness { keepalive: None, unacknowledged: None }).unwrap();
+        let _client = connect(local(&listener).unwrap(), liveness).unwrap();
+        assert!(!sockopt::socket_keepalive(accept(&listener).unwrap()).unwrap());
     }
 }

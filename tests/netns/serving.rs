@@ -99,6 +99,49 @@ fn sessions_that_came_in_by_the_address_end_on_both_sides_when_it_goes() {
     drop(own_server.read(&mut [0]));
 }
 
+/// Neither a reset nor an end: what is under way is never answered.
+#[test]
+fn a_peer_that_vanishes_in_the_middle_of_a_transfer_is_noticed_where_there_is_a_limit() {
+    let _turn = together();
+    let lab = lab();
+    let (edge, db) = (host(&lab, "lb-01", 2), host(&lab, "db", 21));
+    let client = host(&lab, "client", 9);
+    let serves = "[cluster.any]\ncheck = \"none\"\nmembers = [\"10.0.0.21:7000\"]\n\
+                  [listener.any]\nbind = \"*:5000\"\nclient = { unacknowledged = \"2s\" }\n\
+                  server = { unacknowledged = \"2s\" }\n";
+    let accepted = server(&db, "10.0.0.21:7000".parse().unwrap());
+    let vipd = start(&edge, serves);
+    let at = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 5000));
+    let connect = || {
+        let connect = move || TcpStream::connect_timeout(&at, SOON);
+        let mut stream =
+            eventually(SOON, "a connection", || client.inside("connect", connect)).unwrap();
+        stream.write_all(b"x").unwrap();
+        let mut server = accepted.recv_timeout(SOON).unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        (stream, server)
+    };
+    // The one that stays pumps until its session breaks.
+    let pump = |mut stays: TcpStream, gone: &Node| {
+        stays.set_write_timeout(Some(SOON)).unwrap();
+        stays.write_all(&[0; 1 << 16]).unwrap();
+        lab.isolate(gone).unwrap();
+        let from = Stamp::now();
+        let error = loop {
+            if let Err(error) = stays.write_all(&[0; 1 << 16]) {
+                break error;
+            }
+        };
+        let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        assert!(kinds.contains(&error.kind()), "{}: {error}; {}", gone.name(), vipd.log());
+        println!("{} missed after {:?}", gone.name(), Stamp::now().since(from));
+        lab.heal().unwrap();
+    };
+    let ((_client, by_server), (by_client, _server)) = (connect(), connect());
+    pump(by_server, &client);
+    pump(by_client, &db);
+}
+
 #[test]
 fn the_address_follows_the_edge_that_can_serve_and_stays_where_nobody_can() {
     let _turn = together();

@@ -237,8 +237,8 @@ pub struct LivenessConfig {
     pub interval: Duration,
     /// Questions without an answer until the connection is broken, 1..=127.
     pub count: u32,
-    /// How long bytes may stay unacknowledged (TCP_USER_TIMEOUT); `None`: the kernel's quarter of
-    /// an hour.
+    /// How long bytes and window probes may go without an answer; `None`: the kernel's quarter of an
+    /// hour.
     pub unacknowledged: Option<Duration>,
 }
 
@@ -248,7 +248,7 @@ impl Default for LivenessConfig {
             keepalive: Some(Duration::from_secs(5)),
             interval: Duration::from_secs(3),
             count: 3,
-            unacknowledged: Some(Duration::from_secs(15)),
+            unacknowledged: None,
         }
     }
 }

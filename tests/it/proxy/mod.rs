@@ -7,3 +7,4 @@ mod ends;
 mod hold;
 mod postgres;
 mod relay;
+mod silence;

@@ -3,6 +3,7 @@
 
 mod edge;
 mod leader;
+mod slow;
 
 use std::time::Duration;
 
