@@ -120,12 +120,17 @@ pub fn compare(first: Node<'_>, second: Node<'_>) -> Comparison {
     let mut routers = Vec::new();
     let (a, b) = (halves(first), halves(second));
     let couples = matching(&a, &b);
+    let mut both = Vec::new();
     for &(own, other) in &couples {
         let mut couple = Couple { a: own, b: other, a_hears: true, b_hears: true, flaps: false };
         hearing::check(&mut couple, &mut diagnostics);
         lists::check(&couple, &mut diagnostics);
         roles::check(&couple, &mut diagnostics);
         weights::check(&couple, &mut diagnostics);
+        both.push(couple);
+    }
+    for couple in &both {
+        let Couple { a: own, b: other, .. } = couple;
         routers.push(Pairing {
             names: [own.router.name.clone(), other.router.name.clone()],
             vrid: own.router.vrid,
@@ -133,7 +138,7 @@ pub fn compare(first: Node<'_>, second: Node<'_>) -> Comparison {
             version: own.router.dialect.version(),
             interfaces: [own.router.iface.clone(), other.router.iface.clone()],
             priorities: [own.priority().get(), other.priority().get()],
-            outcomes: outcomes::of(&couple),
+            outcomes: outcomes::of(couple, &groups::company(couple, &both)),
         });
     }
     lists::strangers(&a, &b, &couples, &mut diagnostics);

@@ -1,4 +1,4 @@
-//! `vipd check --pair`: the files of two nodes, compared.
+//! `vipd check --pair`: what two nodes read, compared.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,29 +12,57 @@ use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
 use crate::config::load::{Loaded, Reading, load_beside};
 use crate::pair::{Event, Node, Outcome, Pairing, Serving, Side, compare, rough};
 
-/// Both files and what was found.
+/// What each node reads, and what was found.
 pub(super) struct Pair {
     nodes: [Half; 2],
-    /// What is wrong with the pair, or with a file that cannot be used.
+    /// What is wrong with the pair, or with files that cannot be used.
     diagnostics: Vec<Diagnostic>,
-    /// `None` if a file cannot be used.
+    /// `None` if a node's files cannot be used.
     routers: Option<Vec<Pairing>>,
     listeners: usize,
     map: SourceMap,
     unreadable: bool,
 }
 
-/// One node's file.
+/// One node's files.
 struct Half {
     name: String,
-    file: PathBuf,
-    /// Warnings about the file by itself.
+    /// What the command line says: a file, several with commas between them, or a directory.
+    given: PathBuf,
+    files: Vec<PathBuf>,
+    /// Warnings about the files by themselves.
     warnings: usize,
 }
 
-/// Loads and compares two files.
+/// The files of a node.
+fn files_of(given: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    if given.is_dir() {
+        let unreadable = |error: std::io::Error| {
+            Diagnostic::general(format!("cannot read {}: {error}", given.display()))
+        };
+        let entries = given.read_dir().map_err(unreadable)?;
+        let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+        let mut files = paths.map_err(unreadable)?;
+        let endings = ["conf", "cfg", "toml"].map(Some);
+        files.retain(|file| {
+            file.is_file() && endings.contains(&file.extension().and_then(|end| end.to_str()))
+        });
+        files.sort();
+        if files.is_empty() {
+            let text = format!("{} holds no configuration", given.display());
+            return Err(Diagnostic::general(text).help("its files end in .conf, .cfg or .toml"));
+        }
+        return Ok(files);
+    }
+    if given.exists() {
+        return Ok(vec![given.to_owned()]);
+    }
+    Ok(given.to_string_lossy().split(',').map(PathBuf::from).collect())
+}
+
+/// Loads and compares what two nodes read.
 /// `id` is one for both nodes, or two with a comma between them.
-pub(super) fn compared(files: [&Path; 2], id: Option<&str>, reading: Reading) -> Pair {
+pub(super) fn compared(given: [&Path; 2], id: Option<&str>, reading: Reading) -> Pair {
     let ids = match id.and_then(|id| id.split_once(',')) {
         Some((a, b)) => [Some(a), Some(b)],
         None => [id; 2],
@@ -42,9 +70,19 @@ pub(super) fn compared(files: [&Path; 2], id: Option<&str>, reading: Reading) ->
     let mut map = SourceMap::default();
     let mut diagnostics = Vec::new();
     let mut unreadable = false;
-    let mut read = |file: &Path, id: Option<&str>| {
+    let files = given.map(|given| {
+        files_of(given).unwrap_or_else(|error| {
+            unreadable = true;
+            diagnostics.push(error);
+            Vec::new()
+        })
+    });
+    let mut read = |files: &[PathBuf], id: Option<&str>| {
+        if files.is_empty() {
+            return None;
+        }
         let sources = FileSystem { config_id: id.map(str::to_owned) };
-        match load_beside(std::mem::take(&mut map), &sources, &[file.to_owned()], reading) {
+        match load_beside(std::mem::take(&mut map), &sources, files, reading) {
             Ok(mut loaded) => {
                 map = std::mem::take(&mut loaded.map);
                 Some(loaded)
@@ -57,8 +95,8 @@ pub(super) fn compared(files: [&Path; 2], id: Option<&str>, reading: Reading) ->
             }
         }
     };
-    let ([file_a, file_b], [id_a, id_b]) = (files, ids);
-    let (a, b) = (read(file_a, id_a), read(file_b, id_b));
+    let ([files_a, files_b], [id_a, id_b]) = (files, ids);
+    let (a, b) = (read(&files_a, id_a), read(&files_b, id_b));
     let names = names(a.as_ref(), b.as_ref(), ids);
     let warnings = [&a, &b].map(|node| node.as_ref().map_or(0, |loaded| loaded.warnings.len()));
     let (mut routers, mut listeners) = (None, 0);
@@ -72,8 +110,11 @@ pub(super) fn compared(files: [&Path; 2], id: Option<&str>, reading: Reading) ->
         (routers, listeners) = (Some(found.routers), found.listeners);
     }
     let ([name_a, name_b], [warnings_a, warnings_b]) = (names, warnings);
-    let half = |name, file: &Path, warnings| Half { name, file: file.to_owned(), warnings };
-    let nodes = [half(name_a, file_a, warnings_a), half(name_b, file_b, warnings_b)];
+    let [given_a, given_b] = given.map(Path::to_owned);
+    let nodes = [
+        Half { name: name_a, given: given_a, files: files_a, warnings: warnings_a },
+        Half { name: name_b, given: given_b, files: files_b, warnings: warnings_b },
+    ];
     Pair { nodes, diagnostics, routers, listeners, map, unreadable }
 }
 
@@ -142,7 +183,8 @@ impl Pair {
         let width = self.nodes.iter().map(|node| node.name.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         for node in &self.nodes {
-            let file = printable(&node.file.display().to_string());
+            let files: Vec<_> = node.files.iter().map(|file| file.display().to_string()).collect();
+            let file = printable(&files.join(" "));
             let own = match node.warnings {
                 0 => String::new(),
                 n => format!("  ({} of its own: vipd check {file})", plural(n, "warning")),
@@ -226,7 +268,8 @@ impl Pair {
         let Findings { errors, warnings, .. } = self.findings();
         let node = |half: &Half| JsonNode {
             name: half.name.clone(),
-            file: half.file.display().to_string(),
+            file: half.given.display().to_string(),
+            files: half.files.iter().map(|file| file.display().to_string()).collect(),
             warnings: half.warnings,
         };
         let json = Json {
@@ -296,7 +339,7 @@ fn span([least, most]: [Duration; 2]) -> String {
 
 #[derive(JsonSchema, Serialize)]
 pub(super) struct Json<'p> {
-    /// Whether the two files make a pair that works.
+    /// Whether the two nodes make a pair that works.
     usable: bool,
     errors: usize,
     warnings: usize,
@@ -308,8 +351,11 @@ pub(super) struct Json<'p> {
 #[derive(JsonSchema, Serialize)]
 struct JsonNode {
     name: String,
+    /// What the command line names.
     file: String,
-    /// Warnings about the file by itself; not among the diagnostics.
+    /// Every file that was read.
+    files: Vec<String>,
+    /// Warnings about the files by themselves; not among the diagnostics.
     warnings: usize,
 }
 

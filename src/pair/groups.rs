@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Half, Node, listed};
+use super::roles::preempts;
+use super::{Couple, Half, Node, listed};
 use crate::config::GroupConfig;
 use crate::config::diag::{Diagnostic, Span};
 
@@ -15,6 +16,25 @@ fn group_of<'a>(half: &Half<'a>) -> Option<&'a GroupConfig> {
 fn span_of(node: Node<'_>, group: &GroupConfig) -> Option<Span> {
     let written = node.raw.groups.iter().find(|raw| raw.name.value == group.name)?;
     Some(written.name.span)
+}
+
+/// The routers that move with this one on both nodes.
+pub(super) fn company<'c, 'a>(
+    couple: &Couple<'a>,
+    couples: &'c [Couple<'a>],
+) -> Vec<&'c Couple<'a>> {
+    let together = |one: &Half<'_>, other: &Half<'_>| {
+        group_of(one).is_some_and(|group| group.members.contains(&other.router.key()))
+    };
+    let works = |other: &Couple<'_>| other.a_hears && other.b_hears && !other.flaps;
+    let others = couples.iter().filter(|other| {
+        other.a.raw.name != couple.a.raw.name
+            && together(&couple.a, &other.a)
+            && together(&couple.b, &other.b)
+            && works(other)
+            && preempts(other) == preempts(couple)
+    });
+    others.collect()
 }
 
 /// Routers that move together on one node and not on the other.

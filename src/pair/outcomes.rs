@@ -53,8 +53,8 @@ pub struct Outcome {
     pub after: Option<[Duration; 2]>,
 }
 
-/// The table of one router.
-pub(super) fn of(couple: &Couple<'_>) -> Vec<Outcome> {
+/// The table of one router; `company` moves with it on both nodes.
+pub(super) fn of(couple: &Couple<'_>, company: &[&Couple<'_>]) -> Vec<Outcome> {
     let still = |event, serving| Outcome { event, serving, after: None };
     let better = better(couple);
     match (has_nobody(&couple.a), has_nobody(&couple.b)) {
@@ -94,19 +94,43 @@ pub(super) fn of(couple: &Couple<'_>) -> Vec<Outcome> {
         vec![still(Event::Rest, preferred.map_or(Serving::Incumbent(first(couple)), Serving::One))];
     for side in masters {
         let next = Serving::One(side.other());
-        let silence = Some(after_silence(couple, side));
-        let resigned = Some(after_resignation(couple, side));
+        // A group takes over when the last of its routers may.
+        let all = || std::iter::once(couple).chain(company.iter().copied());
+        let silence = slowest(all().map(|one| Some(after_silence(one, side))));
+        let resigned = slowest(all().map(|one| Some(after_resignation(one, side))));
         table.push(Outcome { event: Event::Dies(side), serving: next, after: silence });
-        for (link, noticed) in other_links(couple.half(side)) {
+        let own = &couple.half(side).router.iface;
+        let mut links = BTreeMap::new();
+        for other in company {
+            let router = other.half(side).router;
+            if router.track_iface && router.iface != *own {
+                // Its adverts end without a word, and the others resign.
+                let ends = Some(after_silence(other, side));
+                let after = slowest([ends, resigned].into_iter());
+                links.insert(router.iface.clone(), (Duration::ZERO, after));
+            }
+        }
+        for half in all().map(|one| one.half(side)) {
+            for (link, noticed) in other_links(half) {
+                if link != *own {
+                    links.entry(link).or_insert((noticed, resigned));
+                }
+            }
+        }
+        for (link, (noticed, after)) in links {
             let event = Event::LosesLink(side, link);
-            let after = resigned.map(|range| range.map(|length| noticed + length));
+            let after = after.map(|range| range.map(|length| noticed + length));
             table.push(Outcome { event, serving: next, after });
         }
-        table.extend(failures(couple, side));
+        for failure in failures(couple, company, side) {
+            if !table.iter().any(|known| known.event == failure.event) {
+                table.push(failure);
+            }
+        }
         table.push(Outcome { event: Event::Stops(side), serving: next, after: resigned });
         table.push(match preferred {
             Some(_) => {
-                let back = Some(after_return(couple, side));
+                let back = slowest(all().map(|one| Some(after_return(one, side))));
                 Outcome { event: Event::Returns(side), serving: Serving::One(side), after: back }
             }
             None => still(Event::Returns(side), next),
@@ -119,27 +143,55 @@ pub(super) fn of(couple: &Couple<'_>) -> Vec<Outcome> {
     table
 }
 
-/// What each tracker of the master means.
-fn failures(couple: &Couple<'_>, master: Side) -> Vec<Outcome> {
-    let (own, other) = (couple.half(master), couple.half(master.other()));
-    let carries = other_links(own);
-    let outcome = |failure: Failure<'_>| {
-        let (event, noticed) = match failure.tracked {
-            Tracked::Check(name) => (Event::Fails(master, name.to_owned()), Duration::ZERO),
-            // The address it carries decides.
-            Tracked::Link(link) if carries.contains_key(link) => return None,
-            Tracked::Link(link) => (Event::LosesLink(master, link.clone()), down_delay(own, link)),
-        };
-        let range = match failure.priority {
-            None => Some(after_resignation(couple, master)),
-            Some(left) if left < other.priority() => after_lower_priority(couple, master),
-            Some(_) => None,
-        };
-        let after = range.map(|range| range.map(|length| noticed + length));
-        let serving = Serving::One(if after.is_some() { master.other() } else { master });
-        Some(Outcome { event, serving, after })
-    };
-    own.failures().into_iter().filter_map(outcome).collect()
+/// What each tracker of the master means, those included that keep a router from serving which it
+/// moves with.
+fn failures(couple: &Couple<'_>, company: &[&Couple<'_>], master: Side) -> Vec<Outcome> {
+    let all = || std::iter::once(couple).chain(company.iter().copied());
+    let carries = other_links(couple.half(master));
+    let mut table = Vec::new();
+    for one in all() {
+        let is_own = std::ptr::eq(one, couple);
+        let half = one.half(master);
+        for Failure { tracked, priority } in half.failures() {
+            let (event, noticed) = match tracked {
+                Tracked::Check(name) => (Event::Fails(master, name.to_owned()), Duration::ZERO),
+                // The address it carries decides.
+                Tracked::Link(link) if carries.contains_key(link) => continue,
+                Tracked::Link(link) => {
+                    (Event::LosesLink(master, link.clone()), down_delay(half, link))
+                }
+            };
+            // A weight moves a group only if it moves each of its routers.
+            let lowers = |other: &Couple<'_>| {
+                let theirs = other.half(master.other()).priority();
+                let same = |failure: &Failure<'_>| match (&failure.tracked, &event) {
+                    (Tracked::Check(name), Event::Fails(_, own)) => name == own,
+                    (Tracked::Link(link), Event::LosesLink(_, own)) => *link == own,
+                    _ => false,
+                };
+                let own = other.half(master).failures();
+                own.iter().any(|f| same(f) && f.priority.is_some_and(|left| left < theirs))
+            };
+            let range = match priority {
+                None => slowest(all().map(|other| Some(after_resignation(other, master)))),
+                Some(_) if !is_own => continue,
+                Some(_) if all().all(lowers) => {
+                    slowest(all().map(|other| after_lower_priority(other, master)))
+                }
+                Some(_) => None,
+            };
+            let after = range.map(|range| range.map(|length| noticed + length));
+            let serving = Serving::One(if after.is_some() { master.other() } else { master });
+            table.push(Outcome { event, serving, after });
+        }
+    }
+    table
+}
+
+/// When the last of them may; never if one of them never may.
+fn slowest(mut all: impl Iterator<Item = Option<[Duration; 2]>>) -> Option<[Duration; 2]> {
+    let first = all.next()??;
+    all.try_fold(first, |[a, b], next| next.map(|[c, d]| [a.max(c), b.max(d)]))
 }
 
 /// The node that serves first if both start together.

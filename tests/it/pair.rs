@@ -1,6 +1,7 @@
 //! `vipd check --pair`: what it says about many mismatches, and whether two engines do as the table
 //! says.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vipd::cli::check::{CheckArgs, check};
@@ -319,6 +320,57 @@ fn golden() {
         text += &format!("==== {name}: exit status {status}\n{said}\n");
     }
     expect(&Below::project("tests/golden").0.join("pair.expected"), &text);
+}
+
+/// A node may be a directory, or a list of files: a keepalived.conf and the haproxy.cfg beside it.
+#[test]
+fn nodes_of_several_files_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = "vrrp_script chk_haproxy {\n    script \"killall -0 haproxy\"\n    interval 2\n    \
+                  weight 2\n}\nvrrp_instance VI_1 {\n    interface eth0\n    virtual_router_id 51\n    \
+                  priority 101\n    virtual_ipaddress {\n        10.0.0.10/24\n    }\n    \
+                  track_script {\n        chk_haproxy\n    }\n}\n";
+    let proxy = "listen primary\n    bind :5000\n    server pg1 10.0.0.21:5432\n";
+    for (node, router) in [("lb1", router.to_owned()), ("lb2", router.replace("101", "100"))] {
+        let node = dir.path().join(node);
+        std::fs::create_dir(&node).unwrap();
+        std::fs::write(node.join("keepalived.conf"), router).unwrap();
+        std::fs::write(node.join("haproxy.cfg"), proxy).unwrap();
+        std::fs::write(node.join("haproxy.cfg.dpkg-old"), "nonsense").unwrap();
+    }
+    let said = |nodes: [PathBuf; 2]| {
+        let mut out = Vec::new();
+        let args = CheckArgs { pair: nodes.into(), ..CheckArgs::default() };
+        assert_eq!(check(&args, &mut out), ExitCode::SUCCESS, "{}", String::from_utf8_lossy(&out));
+        String::from_utf8(out).unwrap().replace(&format!("{}/", dir.path().display()), "")
+    };
+    let directories = said(["lb1", "lb2"].map(|node| dir.path().join(node)));
+    let lists = said(["lb1", "lb2"].map(|node| {
+        let file = |name: &str| dir.path().join(node).join(name).display().to_string();
+        format!("{},{}", file("haproxy.cfg"), file("keepalived.conf")).into()
+    }));
+    assert_eq!(
+        directories,
+        "A  lb1/haproxy.cfg lb1/keepalived.conf\n\
+         B  lb2/haproxy.cfg lb2/keepalived.conf\n\n\
+         VI_1: priority 103 on A, 102 on B\n  \
+           at rest                      A serves\n  \
+           A dies or loses eth0         B takes over after 2.6 to 3.6 s\n  \
+           chk_haproxy fails on A       B takes over after 2.6 to 3.6 s\n  \
+           A is stopped                 B takes over after 602 ms\n  \
+           A comes back                 A takes over after 3.6 s\n  \
+           B dies or loses eth0         A goes on\n  \
+           they cannot hear each other  both serve\n\n\
+         ok: 1 virtual router and 1 listener in common\n"
+    );
+    assert_eq!(lists, directories);
+    let empty = dir.path().join("none");
+    std::fs::create_dir(&empty).unwrap();
+    let mut out = Vec::new();
+    let pair = vec![empty, dir.path().join("lb1")];
+    let code = check(&CheckArgs { pair, ..CheckArgs::default() }, &mut out);
+    assert_eq!(code, ExitCode::from(exit::NO_INPUT));
+    assert!(String::from_utf8(out).unwrap().contains("holds no configuration"));
 }
 
 #[test]

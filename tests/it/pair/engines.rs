@@ -23,6 +23,7 @@ use crate::expected::OneFile;
 /// A datagram on its way to a node.
 struct Flight {
     to: usize,
+    iface: IfIndex,
     source: IpAddr,
     destination: IpAddr,
     hop_limit: u8,
@@ -50,7 +51,8 @@ fn links(node: usize) -> Vec<(Link, Vec<LinkAddress>)> {
         address(&format!("{other}/24")),
         address(&format!("{v6}/64")),
     ];
-    vec![(link(ETH0, "eth0"), eth0), (link(ETH1, "eth1"), vec![]), (link(ETH2, "eth2"), vec![])]
+    let eth1 = vec![address(&format!("192.0.2.{}/24", node + 2))];
+    vec![(link(ETH0, "eth0"), eth0), (link(ETH1, "eth1"), eth1), (link(ETH2, "eth2"), vec![])]
 }
 
 const ETH2: IfIndex = IfIndex(4);
@@ -89,9 +91,10 @@ impl World {
             while let Some(action) = engine.poll_action() {
                 match action {
                     Action::Address { op, .. } | Action::Socket { op, .. } => asked.push_back(op),
-                    Action::Transmit { source, destination, hop_limit, bytes, .. } => {
+                    Action::Transmit { iface, source, destination, hop_limit, bytes, .. } => {
                         let to = 1 - node;
-                        self.wire.push_back(Flight { to, source, destination, hop_limit, bytes });
+                        let flight = Flight { to, iface, source, destination, hop_limit, bytes };
+                        self.wire.push_back(flight);
                     }
                     _ => {}
                 }
@@ -107,7 +110,7 @@ impl World {
         while let Some(flight) = self.wire.pop_front() {
             delivered += 1;
             assert!(delivered < 100, "an avalanche of adverts");
-            let Flight { to, source, destination, hop_limit, bytes } = flight;
+            let Flight { to, iface, source, destination, hop_limit, bytes } = flight;
             let own = own_addresses(to).map(|text| text.parse::<IpAddr>().unwrap());
             if self.split || !(destination.is_multicast() || own.contains(&destination)) {
                 continue;
@@ -119,7 +122,7 @@ impl World {
                 }
                 _ => Datagram::V4(&bytes),
             };
-            self.feed(to, Input::Packet { iface: ETH0, datagram });
+            self.feed(to, Input::Packet { iface, datagram });
         }
     }
 
@@ -215,7 +218,11 @@ fn holds(configs: &[Arc<Config>; 2], rest: Serving, outcome: &Outcome, phase: Du
         }
         Event::Dies(side) => world.engines[index(*side)] = None,
         Event::LosesLink(side, name) => {
-            let index_of = if name.as_str() == "eth1" { ETH1 } else { ETH2 };
+            let index_of = match name.as_str() {
+                "eth0" => ETH0,
+                "eth1" => ETH1,
+                _ => ETH2,
+            };
             let link = Link { running: false, ..link(index_of, name.as_str()) };
             world.feed(index(*side), Input::Link(LinkChange::Link(link)));
             world.deliver();
@@ -394,4 +401,50 @@ proptest! {
             holds(&configs, rest.unwrap(), outcome, ms(phase));
         }
     }
+}
+
+/// Routers of one group move together: what takes one of them away takes all, and the other node
+/// serves when the last of them may.
+#[test]
+fn two_engines_move_a_group_as_the_table_says() {
+    let text = |priority: u8, eth2: &str| {
+        format!(
+            "[vrrp.out]\ninterface = \"eth0\"\nvrid = 51\npriority = {priority}\n\
+             addresses = [\"10.0.0.10/24\"]\n\
+             [vrrp.in]\ninterface = \"eth1\"\nvrid = 52\npriority = {priority}\nversion = 3\n\
+             interval = \"500ms\"\naddresses = [\"192.0.2.10/24\"]\ntrack_interfaces = [{eth2}]\n\
+             [group.edge]\nmembers = [\"out\", \"in\"]\n"
+        )
+    };
+    let eth2 = "\"eth2\"";
+    let [a, b] = load_both(&[text(150, eth2), text(100, eth2)]).unwrap();
+    let found = compare(
+        Node { name: "A", config: &a.config, raw: &a.raw },
+        Node { name: "B", config: &b.config, raw: &b.raw },
+    );
+    let configs = [Arc::new(a.config.clone()), Arc::new(b.config.clone())];
+    for router in &found.routers {
+        let links =
+            ["eth0", "eth1", "eth2"].into_iter().filter(|l| *l != router.interfaces[0].as_str());
+        for link in links {
+            let lost = Event::LosesLink(Side::A, link.parse().unwrap());
+            assert!(router.outcomes.iter().any(|outcome| outcome.event == lost), "{router:#?}");
+        }
+        for outcome in &router.outcomes {
+            for phase in [0, 250, 700] {
+                holds(&configs, router.outcomes[0].serving, outcome, ms(phase));
+            }
+        }
+    }
+    // A weight moves one of them only, and so none.
+    let eth2 = "{ name = \"eth2\", weight = -90 }";
+    let [a, b] = load_both(&[text(150, eth2), text(100, eth2)]).unwrap();
+    let found = compare(
+        Node { name: "A", config: &a.config, raw: &a.raw },
+        Node { name: "B", config: &b.config, raw: &b.raw },
+    );
+    let lost = Event::LosesLink(Side::A, "eth2".parse().unwrap());
+    let inside = &found.routers[1].outcomes;
+    let outcome = inside.iter().find(|outcome| outcome.event == lost).unwrap();
+    assert_eq!((outcome.serving, outcome.after), (Serving::One(Side::A), None));
 }
