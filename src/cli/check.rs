@@ -1,5 +1,5 @@
 //! `vipd check`: what is wrong with a configuration, or what it would do. Offline: no interface,
-//! no socket and no running daemon is asked.
+//! no socket and no running daemon is asked, but for what this host lacks (`--host`).
 
 use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
@@ -10,11 +10,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::explain::{self, Explained, JsonSetting, JsonStatement};
+use super::host::ThisHost;
 use super::listeners::{self, JsonListener, JsonPage};
 use super::sources::FileSystem;
 use super::{complain, exit, pair, write};
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
 use crate::config::explain::{Setting, Statement, globals, router as settings_of};
+use crate::config::host::missing as missing_here;
 use crate::config::load::{Failed, Loaded, Reading, load_as};
 use crate::config::{Config, Format, Preempt, RouterConfig};
 use crate::status::words::missing;
@@ -31,8 +33,9 @@ pub struct CheckArgs {
     /// Configuration files; together they make one configuration
     #[arg(required_unless_present_any = ["pair", "explain"], value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Compare the files of two nodes: do they hear each other, and who serves when
-    #[arg(long, num_args = 2, value_names = ["FILE", "FILE"], conflicts_with = "files")]
+    /// Compare two nodes: do they hear each other, and who serves when. Each is a file, several with
+    /// commas between them (keepalived.conf,haproxy.cfg), or a directory with the files
+    #[arg(long, num_args = 2, value_names = ["NODE", "NODE"], conflicts_with = "files")]
     pub pair: Vec<PathBuf>,
     /// The dialect of all files, if the content does not give it away
     #[arg(long, value_name = "toml|keepalived|haproxy")]
@@ -52,6 +55,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "KEYWORD", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "")]
     pub explain: Option<String>,
+    /// Say what this host lacks too: scripts that cannot be run, interfaces, users, groups, ports that
+    /// are taken. For files below /etc root gets that without asking
+    #[arg(long, conflicts_with = "pair")]
+    pub host: bool,
     /// Exit with status 1 if there are warnings
     #[arg(long)]
     pub deny_warnings: bool,
@@ -108,12 +115,27 @@ fn about(keyword: &str, args: &CheckArgs, out: &mut dyn Write) -> u8 {
 fn one(args: &CheckArgs, reading: Reading, color: bool) -> (Findings, String) {
     let sources = FileSystem { config_id: args.config_id.clone() };
     let outcome = load_as(&sources, &args.files, reading);
+    let here = nix::unistd::Uid::effective().is_root()
+        && args.files.iter().all(|file| file.starts_with("/etc"));
+    let outcome = if args.host || here { outcome.and_then(on_this_host) } else { outcome };
     let found = Found::of(&outcome, reading.explain);
     let text = if args.json { json(&found) } else { text(&found, color) };
     (
         Findings { unreadable: found.unreadable, errors: found.errors, warnings: found.warnings },
         text,
     )
+}
+
+/// The same with what this host lacks.
+fn on_this_host(mut loaded: Loaded) -> Result<Loaded, Failed> {
+    let mut found = missing_here(&loaded.config, &loaded.raw, &ThisHost);
+    loaded.warnings.append(&mut found);
+    loaded.warnings.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
+    if loaded.warnings.iter().all(|d| d.severity != Severity::Error) {
+        return Ok(loaded);
+    }
+    let Loaded { warnings: diagnostics, statements, map, .. } = loaded;
+    Err(Failed { diagnostics, map, statements, unreadable: false })
 }
 
 /// What there is to say, whether the configuration can be used or not.
@@ -190,6 +212,9 @@ fn text(found: &Found<'_>, color: bool) -> String {
         text.push_str(&table(config));
     }
     text.push_str(&listeners::table(config));
+    for tracker in config.trackers.iter().filter_map(|tracker| tracker.answered()) {
+        text.push_str(&format!("note: {tracker}\n"));
+    }
     let has_password = |r: &Arc<RouterConfig>| matches!(r.dialect, Dialect::V2(AuthV2::Pass(_)));
     if config.routers.iter().any(has_password) {
         text.push_str(

@@ -236,9 +236,9 @@ fn painted(row: String, column: usize, status: &str) -> String {
 /// # Errors
 /// Nobody knows it: what to say instead.
 pub(super) fn keyword(name: &str) -> Result<String, String> {
-    let own = |row: &CoverageRow| row.keyword == name;
+    let own = |row: &CoverageRow| row.keyword == name || row.shown() == name;
     let said = |row: CoverageRow, file: &str| {
-        format!("{} in {}{file}: {}: {}\n", row.keyword, row.block, row.status, row.text)
+        format!("{} in {}{file}: {}: {}\n", row.shown(), row.block, row.status, row.text)
     };
     let text: String = keepalived::coverage()
         .filter(own)

@@ -8,6 +8,7 @@ pub mod exit;
 mod explain;
 mod fold;
 mod generate;
+mod host;
 mod keepalived;
 mod listeners;
 mod operate;

@@ -35,10 +35,10 @@ struct Half {
 }
 
 /// The files of a node.
-fn files_of(given: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+fn files_of(given: &Path) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     if given.is_dir() {
         let unreadable = |error: std::io::Error| {
-            Diagnostic::general(format!("cannot read {}: {error}", given.display()))
+            Box::new(Diagnostic::general(format!("cannot read {}: {error}", given.display())))
         };
         let entries = given.read_dir().map_err(unreadable)?;
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
@@ -50,7 +50,8 @@ fn files_of(given: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
         files.sort();
         if files.is_empty() {
             let text = format!("{} holds no configuration", given.display());
-            return Err(Diagnostic::general(text).help("its files end in .conf, .cfg or .toml"));
+            let error = Diagnostic::general(text).help("its files end in .conf, .cfg or .toml");
+            return Err(Box::new(error));
         }
         return Ok(files);
     }
@@ -73,7 +74,7 @@ pub(super) fn compared(given: [&Path; 2], id: Option<&str>, reading: Reading) ->
     let files = given.map(|given| {
         files_of(given).unwrap_or_else(|error| {
             unreadable = true;
-            diagnostics.push(error);
+            diagnostics.push(*error);
             Vec::new()
         })
     });

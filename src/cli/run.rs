@@ -66,6 +66,9 @@ pub(super) fn run(args: Args) -> u8 {
     if let Some(missing) = missing(&loaded.dropped.settings, &loaded.dropped.left_out()) {
         tracing::warn!("{missing}");
     }
+    for answered in loaded.config.trackers.iter().filter_map(|tracker| tracker.answered()) {
+        tracing::info!("{answered}");
+    }
     let args = Arc::new(args);
     let options = Options {
         files: args.config.iter().map(|file| file.display().to_string()).collect(),

@@ -11,6 +11,7 @@ use super::format::{Format, recognise};
 use super::lenient::{Dropped, check_rest, pass_over};
 use super::model::Config;
 use super::raw::Raw;
+use super::replaced;
 use super::vipd_toml;
 use crate::import::{haproxy, keepalived};
 
@@ -185,18 +186,23 @@ pub fn load_beside(
     let mut importer = keepalived::Importer::new(sources.config_id());
     let mut proxies = haproxy::Importer::default();
     let mut first_ids = Vec::new();
+    let mut beside_haproxy_cfg = false;
     for path in files {
         let Some((file, text)) = state.open(path, None) else { continue };
         first_ids.push(file);
         match reading.format.or_else(|| recognise(&text.text)) {
             Some(Format::Toml) => vipd_toml::lower(file, &text, &mut raw, &mut state.out),
             Some(Format::Keepalived) => importer.file(&mut state, file, path, &text),
-            Some(Format::Haproxy) => proxies.file(&mut state, file, &text),
+            Some(Format::Haproxy) => {
+                beside_haproxy_cfg = true;
+                proxies.file(&mut state, file, &text);
+            }
             None => state.out.push(unknown_format(file, &text.text)),
         }
     }
     let mut statements = importer.finish(&mut state, reading, &mut raw);
     statements.extend(proxies.finish(&mut state, reading.explain, &mut raw));
+    replaced::read(&mut raw, beside_haproxy_cfg, &mut statements, &mut state.out);
     // In the order of the command line: what a file includes is numbered right after it.
     let place = |span: Span| first_ids.partition_point(|first| *first <= span.file);
     raw.routers.sort_by_key(|router| place(router.name.span));

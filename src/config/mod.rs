@@ -7,12 +7,14 @@ pub mod diag;
 pub mod emit;
 pub mod explain;
 pub mod format;
+pub mod host;
 pub mod lenient;
 pub mod load;
 pub mod model;
 pub mod notify;
 pub mod process;
 pub mod raw;
+mod replaced;
 pub(crate) mod settings;
 pub mod vipd_toml;
 

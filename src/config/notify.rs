@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::checks::{Endpoint, ScriptCheck};
 
 /// What is told of one virtual router or group, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotifyConfig {
     /// What to run, and when.
     pub commands: BTreeMap<Moment, ScriptCheck>,
-    /// The longest each of them may take; not zero.
-    pub timeout: Duration,
+    /// The longest each of them may take, not zero; `None`: as long as it needs.
+    pub timeout: Option<Duration>,
     /// One that is removed from the configuration is told as DELETED, not as FAULT
     /// (`notify_deleted`).
     pub deleted: bool,
@@ -22,24 +22,6 @@ pub struct NotifyConfig {
     pub mail: bool,
     /// What has to be true for as long as the router is master.
     pub ensure: Option<EnsureConfig>,
-}
-
-impl NotifyConfig {
-    /// The time a command has unless the configuration says otherwise.
-    pub const TIMEOUT: Duration = Duration::from_secs(60);
-}
-
-impl Default for NotifyConfig {
-    fn default() -> NotifyConfig {
-        NotifyConfig {
-            commands: BTreeMap::new(),
-            timeout: NotifyConfig::TIMEOUT,
-            deleted: false,
-            priority_changes: false,
-            mail: false,
-            ensure: None,
-        }
-    }
 }
 
 /// When a command is run.
@@ -90,6 +72,8 @@ pub struct EnsureConfig {
 }
 
 impl EnsureConfig {
+    /// The time one run has unless the configuration says otherwise: a run that hangs is no attempt.
+    pub const TIMEOUT: Duration = Duration::from_secs(60);
     /// From a success to the next run unless the configuration says otherwise.
     pub const EVERY: Duration = Duration::from_secs(30);
 }

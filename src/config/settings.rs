@@ -115,7 +115,7 @@ pub(crate) fn pacing(all: &[PacingGroup]) -> Vec<String> {
 /// The trackers, one text each.
 pub(crate) fn trackers(all: &[Arc<TrackerConfig>]) -> Vec<String> {
     let text = |tracker: &Arc<TrackerConfig>| {
-        let TrackerConfig { key, check, rhythm } = &**tracker;
+        let TrackerConfig { key, check, listeners: _, rhythm } = &**tracker;
         let Rhythm {
             watched,
             interval,
@@ -127,7 +127,7 @@ pub(crate) fn trackers(all: &[Arc<TrackerConfig>]) -> Vec<String> {
             rise_delay,
             fall_delay,
         } = rhythm;
-        let mut text = format!("{} {key}: {}", check.kind(), check.subject());
+        let mut text = format!("{} {key}: {}", tracker.kind(), check.subject());
         if *watched {
             let (rise, fall) = (human(*rise_delay), human(*fall_delay));
             let _ = write!(text, ", rise_delay {rise}, fall_delay {fall}");
@@ -197,7 +197,6 @@ pub(crate) fn mail(mail: Option<&MailConfig>) -> Vec<String> {
 
 /// Who is told what, in one line.
 fn told(notify: &NotifyConfig) -> String {
-    let standard = NotifyConfig::default();
     let NotifyConfig { commands, timeout, deleted, priority_changes, mail, ensure } = notify;
     let mut parts: Vec<String> = commands
         .iter()
@@ -206,9 +205,7 @@ fn told(notify: &NotifyConfig) -> String {
     if let Some(EnsureConfig { command: check, every }) = ensure {
         parts.push(format!("while_master {} every {}", command(check), human(*every)));
     }
-    if *timeout != standard.timeout {
-        parts.push(format!("timeout {}", human(*timeout)));
-    }
+    parts.extend(timeout.map(|timeout| format!("timeout {}", human(timeout))));
     for (name, on) in
         [("say_deleted", deleted), ("priority_changes", priority_changes), ("mail", mail)]
     {

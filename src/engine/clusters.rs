@@ -14,7 +14,7 @@ use crate::config::{ClusterConfig, Config, ListenerConfig};
 use crate::engine::io::{Action, ProbeId};
 use crate::pool::{Hinted, ListenerId, ServerId};
 use crate::status::{ClusterStatus, ListenerStatus};
-use crate::track::outcome::Outcome;
+use crate::track::outcome::{self, Cause, Outcome};
 use crate::track::patroni::{Answer, Topic};
 use crate::track::weight::Reading;
 use crate::types::Now;
@@ -323,6 +323,26 @@ impl Clusters {
         let cluster = self.running.get(&listening.cluster);
         let patience = cluster.map(|running| patience(&running.cfg)).unwrap_or_default();
         verdict.reading(self.now, master, patience)
+    }
+
+    /// What a check is told that asks for HAProxy: whether the proxy works and all its listeners are
+    /// open. `None` while that is not known.
+    pub(super) fn open(&self) -> Option<Outcome> {
+        let mut closed = Vec::new();
+        for (name, id) in &self.by_listener {
+            match self.listeners.get(id)?.verdict.accepts? {
+                true => {}
+                false => closed.push(name.as_str()),
+            }
+        }
+        let (verdict, detail) = if self.stands_still {
+            (outcome::Verdict::Failed(Cause::TimedOut), "the proxy does not turn".to_owned())
+        } else if closed.is_empty() {
+            (outcome::Verdict::Passed, "all listeners are open".to_owned())
+        } else {
+            (outcome::Verdict::Failed(Cause::Closed), closed.join(", "))
+        };
+        Some(Outcome { verdict, detail, output: String::new(), took: Duration::ZERO })
     }
 
     /// In the order of the configuration.

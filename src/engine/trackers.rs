@@ -44,7 +44,11 @@ impl Trackers {
         out: &mut Outbox,
     ) {
         let stays = |tracker: &Tracker| {
-            configs.iter().find(|c| c.key == tracker.cfg.key && c.check == tracker.cfg.check)
+            let old = &tracker.cfg;
+            let same = |new: &&Arc<TrackerConfig>| {
+                new.key == old.key && new.check == old.check && new.listeners == old.listeners
+            };
+            configs.iter().find(same)
         };
         let mut gone = Vec::new();
         for (id, tracker) in &mut self.by_id {
@@ -110,7 +114,9 @@ impl Engine {
             let Some(tracker) = self.trackers.by_id.get_mut(&id) else { continue };
             let due = tracker.probe.time_passed(now);
             self.trackers.agenda.set(id, tracker.probe.deadline());
-            if due.start {
+            if due.start && tracker.cfg.listeners {
+                self.ask_listeners(now, id);
+            } else if due.start {
                 let (check, timeout) = (Arc::clone(&tracker.cfg.check), tracker.cfg.rhythm.timeout);
                 self.out.push(Action::Probe { probe: id, check, timeout });
             }
@@ -128,6 +134,14 @@ impl Engine {
         self.trackers.agenda.set(id, tracker.probe.deadline());
         if turned {
             self.turned(now, id);
+        }
+    }
+
+    /// The listeners answer a check that asks for HAProxy; later, if the shell has not said yet
+    /// whether they are open.
+    fn ask_listeners(&mut self, now: Now, id: ProbeId) {
+        if let Some(outcome) = self.clusters.open() {
+            self.probed(now, id, outcome);
         }
     }
 
@@ -203,7 +217,7 @@ impl Engine {
                 return Some(part(&tracked.tracker, "listener", tracked.weight, effect, reading));
             }
             let tracker = self.trackers.get(&tracked.tracker)?;
-            let kind = tracker.cfg.check.kind();
+            let kind = tracker.cfg.kind();
             let (effect, reading) = (tracker.effect(tracked), tracker.probe.reading());
             Some(part(&tracked.tracker, kind, tracked.weight, effect, reading))
         });
@@ -219,6 +233,11 @@ impl Engine {
     pub(super) fn listeners_turned(&mut self, now: Now) {
         if !self.clusters.take_turned() {
             return;
+        }
+        let waits = |t: &Tracker| t.cfg.listeners && t.probe.running_since().is_some();
+        let waiting = self.trackers.by_id.iter().filter(|(_, tracker)| waits(tracker));
+        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.ask_listeners(now, id);
         }
         let tracks = |t: &TrackRef| t.tracker.namespace == Namespace::Listener;
         let concerned = self.routers.values().filter(|r| r.cfg.track.iter().any(tracks));
@@ -274,6 +293,12 @@ impl Tracker {
         let detail = last.map_or("", |outcome| outcome.detail.as_str());
         let verdict = last.map_or(Verdict::Passed, |outcome| outcome.verdict);
         let message = match (&*self.cfg.check, reading, verdict) {
+            (_, Reading::Up, _) if self.cfg.listeners => {
+                format!("Check {name} succeeded: {detail}")
+            }
+            (_, _, Verdict::Failed(cause)) if self.cfg.listeners => {
+                format!("Check {name} failed: {}", with_detail(&cause.to_string(), detail))
+            }
             (_, Reading::Value(value), _) => {
                 format!("Tracked file {name} says {}", with_detail(&value.to_string(), detail))
             }
@@ -309,7 +334,7 @@ impl Tracker {
         let text = |text: fn(&Outcome) -> &String| outcome.map(text).cloned().unwrap_or_default();
         TrackerStatus {
             name: self.cfg.key.name.clone(),
-            kind: self.cfg.check.kind().to_owned(),
+            kind: self.cfg.kind().to_owned(),
             standing: standing(probe.reading()),
             standing_age_ms: millis(now.since(probe.since())),
             against,

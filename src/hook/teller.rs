@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::fifo::Fifo;
 use super::mail::Mailer;
 use super::{Inherited, Key};
-use crate::config::{Config, NotifyConfig};
+use crate::config::{Config, EnsureConfig, NotifyConfig};
 use crate::engine::{Kind, News, Notice};
 use crate::notify::ensure::Ensure;
 use crate::notify::queue::Queue;
@@ -25,13 +25,20 @@ use crate::types::Now;
 /// Runs remembered per router.
 const MAX_RUNS: usize = 8;
 
+/// Where there is no limit: longer than any daemon runs.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// When the daemon ends, a command under way and one that is started then have this long each.
 const LAST_RUN: Duration = Duration::from_millis(1500);
+
+/// How long a command without a limit of its own holds up the next one.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A command is over.
 #[derive(Debug)]
 pub(super) struct Ended {
     key: Key,
+    id: u64,
     outcome: Outcome,
 }
 
@@ -51,6 +58,8 @@ pub(super) struct Teller {
     fifos: Vec<Fifo>,
     mailer: Option<Mailer>,
     ended: UnboundedSender<Ended>,
+    /// Commands started so far.
+    count: u64,
     finishing: bool,
 }
 
@@ -61,6 +70,8 @@ struct Subject {
     queue: Queue,
     ensure: Ensure,
     running: Option<Running>,
+    /// Commands that take so long that the next one did not wait for them.
+    beside: Vec<Running>,
     runs: VecDeque<Run>,
     /// The last change of state.
     last: Option<Notice>,
@@ -72,6 +83,7 @@ struct Subject {
 
 #[derive(Debug)]
 struct Running {
+    id: u64,
     hook: &'static str,
     about: &'static str,
     since: Instant,
@@ -107,6 +119,7 @@ impl Teller {
             fifos: Vec::new(),
             mailer: None,
             ended,
+            count: 0,
             finishing: false,
         };
         teller.configure(config);
@@ -216,7 +229,10 @@ impl Teller {
     /// Starts whatever may run now.
     pub(super) fn start(&mut self) {
         let now = self.now();
-        let Teller { subjects, scripts, ended, finishing, .. } = self;
+        let Teller { subjects, scripts, ended, count, finishing, .. } = self;
+        for ((_, name), subject) in subjects.iter_mut() {
+            subject.overtake(name);
+        }
         for (key, subject) in subjects.iter_mut().filter(|(_, subject)| subject.running.is_none()) {
             let due = subject.ensure.due().is_some_and(|due| due <= now);
             let (job, ensures) =
@@ -230,25 +246,37 @@ impl Teller {
                     }
                     _ => continue,
                 };
-            let limit = subject.config.timeout;
+            let limit = match subject.config.timeout {
+                None if ensures => EnsureConfig::TIMEOUT,
+                None => FOR_EVER,
+                Some(limit) => limit,
+            };
             let limit = if *finishing { limit.min(LAST_RUN) } else { limit };
             let (deadline, until) = watch::channel(Instant::now() + limit);
             let Job { hook, about, check, environment } = job;
-            let running = Running { hook, about, since: Instant::now(), ensures, deadline };
+            *count += 1;
+            let id = *count;
+            let running = Running { id, hook, about, since: Instant::now(), ensures, deadline };
             subject.running = Some(running);
             let (scripts, ended, key) = (scripts.clone(), ended.clone(), key.clone());
             tokio::spawn(async move {
                 let outcome = scripts.tell(check, environment, until).await;
-                let _ = ended.send(Ended { key, outcome });
+                let _ = ended.send(Ended { key, id, outcome });
             });
         }
-        subjects.retain(|_, s| !(s.over && s.running.is_none() && s.queue.is_idle()) || *finishing);
+        let is_over = |s: &Subject| s.over && s.all_running().count() == 0 && s.queue.is_idle();
+        subjects.retain(|_, subject| !is_over(subject) || *finishing);
     }
 
-    pub(super) fn ended(&mut self, Ended { key, outcome }: Ended) {
+    pub(super) fn ended(&mut self, Ended { key, id, outcome }: Ended) {
         let now = self.now();
         let Some(subject) = self.subjects.get_mut(&key) else { return };
-        let Some(Running { hook, about, ensures, .. }) = subject.running.take() else { return };
+        let overtaken = subject.beside.iter().position(|running| running.id == id);
+        let running = match overtaken {
+            Some(at) => Some(subject.beside.swap_remove(at)),
+            None => subject.running.take(),
+        };
+        let Some(Running { hook, about, ensures, .. }) = running else { return };
         let succeeded = outcome.verdict == Verdict::Passed;
         let took = outcome.took.as_secs_f32();
         let (_, name) = &key;
@@ -261,22 +289,23 @@ impl Teller {
         if ensures {
             let every = subject.config.ensure.as_ref().map_or(Duration::MAX, |ensure| ensure.every);
             subject.ensure.done(now, succeeded, every);
-        } else {
+        } else if overtaken.is_none() {
             subject.queue.done();
         }
         subject.runs.truncate(MAX_RUNS - 1);
         subject.runs.push_front(Run { hook, about, outcome, at: Instant::now() });
     }
 
-    /// When something has to be made true next.
+    /// When something has to be made true next, or a command is no longer waited for.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let due = self
-            .subjects
-            .values()
+        let subjects = self.subjects.values();
+        let ensuring = subjects
+            .clone()
             .filter(|s| s.config.ensure.is_some() && s.running.is_none() && s.last.is_some())
             .filter_map(|s| s.ensure.due())
-            .min()?;
-        (!self.finishing).then(|| self.began + due.since_start())
+            .map(|due| self.began + due.since_start());
+        let patience = subjects.filter_map(Subject::overtakes);
+        ensuring.chain(patience).min().filter(|_| !self.finishing)
     }
 
     /// The daemon ends: whoever was not told of it yet is, and nothing takes long any more.
@@ -289,7 +318,7 @@ impl Teller {
             self.tell(&Notice { news: News::Stopped, reason, ..last });
         }
         let latest = Instant::now() + LAST_RUN;
-        for running in self.subjects.values().filter_map(|subject| subject.running.as_ref()) {
+        for running in self.subjects.values().flat_map(Subject::all_running) {
             running.deadline.send_if_modified(|deadline| {
                 let later = *deadline > latest;
                 if later {
@@ -317,9 +346,7 @@ impl Teller {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.subjects
-            .values()
-            .all(|s| s.running.as_ref().is_none_or(|r| r.ensures) && s.queue.is_idle())
+        self.subjects.values().all(|s| s.all_running().all(|r| r.ensures) && s.queue.is_idle())
     }
 
     pub(super) fn told(&self) -> Vec<(Key, State)> {
@@ -370,6 +397,33 @@ impl Teller {
 }
 
 impl Subject {
+    fn all_running(&self) -> impl Iterator<Item = &Running> {
+        self.running.iter().chain(&self.beside)
+    }
+
+    /// When what waits no longer waits for the command that runs.
+    fn overtakes(&self) -> Option<Instant> {
+        let running = self.running.as_ref().filter(|running| !running.ensures)?;
+        let waits = self.config.timeout.is_none() && self.queue.waiting() > 0;
+        waits.then(|| running.since + PATIENCE)
+    }
+
+    /// A command without a limit holds up the next one for a while, not for ever.
+    fn overtake(&mut self, name: &str) {
+        if self.overtakes().is_some_and(|at| at <= Instant::now())
+            && let Some(running) = self.running.take()
+        {
+            let (hook, about, took) = (running.hook, running.about, running.since.elapsed());
+            let took = took.as_secs();
+            tracing::warn!(
+                router = name,
+                "{hook} of {about} still runs after {took} s: the next command does not wait for it"
+            );
+            self.beside.push(running);
+            self.queue.done();
+        }
+    }
+
     /// An attempt at something that must not be true any more.
     fn end_what_is_not_wanted(&self) {
         if let Some(running) = &self.running
@@ -414,4 +468,45 @@ pub(super) fn said(outcome: &Outcome) -> String {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::checks::{Command, RunAs, ScriptCheck};
+
+    #[test]
+    fn a_command_without_a_limit_is_overtaken_after_a_while_and_one_with_it_is_not() {
+        let job = || {
+            let command = Command::Argv { program: "x".to_owned(), args: Vec::new() };
+            let check = ScriptCheck { command, run_as: RunAs::Default, security: false };
+            vec![Job { hook: "any", about: "", check, environment: Vec::new() }]
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let running = |age: Duration| {
+            let mut subject = Subject::default();
+            subject.queue.state(job());
+            assert!(subject.queue.begin().is_some());
+            let since = Instant::now().checked_sub(age).unwrap();
+            let (deadline, _) = watch::channel(since);
+            let (hook, about) = ("any", "");
+            subject.running = Some(Running { id: 1, hook, about, since, ensures: false, deadline });
+            subject
+        };
+        // Nobody waits.
+        let mut subject = running(PATIENCE * 2);
+        assert_eq!(subject.overtakes(), None);
+        subject.queue.state(job());
+        subject.overtake("VI_1");
+        assert!(subject.running.is_none() && subject.queue.begin().is_some());
+        assert_eq!(subject.all_running().count(), 1);
+        for (age, timeout) in [(PATIENCE / 2, None), (PATIENCE * 2, Some(PATIENCE * 3))] {
+            let mut subject = running(age);
+            subject.config.timeout = timeout;
+            subject.queue.state(job());
+            subject.overtake("VI_1");
+            assert!(subject.running.is_some(), "{age:?} {timeout:?}");
+        }
+    }
 }

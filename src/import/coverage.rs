@@ -15,6 +15,17 @@ pub struct CoverageRow {
     pub text: String,
 }
 
+impl CoverageRow {
+    /// The keyword as people write it: vipd's own stand in comments that keepalived skips.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.keyword.strip_prefix("vipd_") {
+            Some(own) => format!("#vipd {own}"),
+            None => self.keyword.to_owned(),
+        }
+    }
+}
+
 /// A coverage table as mdoc(7): one subsection per block, keywords with the same answer together.
 #[must_use]
 pub(crate) fn roff(
@@ -35,7 +46,7 @@ pub(crate) fn roff(
             let names: Vec<String> = block
                 .iter()
                 .filter(|other| same(other, row))
-                .map(|other| format!("\"{}\"", escape(other.keyword)))
+                .map(|other| format!("\"{}\"", escape(&other.shown())))
                 .collect();
             let _ = writeln!(out, ".It Cm {}", names.join(" , "));
             let _ = writeln!(out, ".Em {} :", row.status);

@@ -50,6 +50,8 @@ pub enum Cause {
     Tls,
     /// It answered, but not what was asked for.
     WrongAnswer,
+    /// A listener of vipd's own is not open.
+    Closed,
 }
 
 impl fmt::Display for Cause {
@@ -64,6 +66,7 @@ impl fmt::Display for Cause {
             Cause::Resolve => f.write_str("name not resolved"),
             Cause::Tls => f.write_str("TLS failed"),
             Cause::WrongAnswer => f.write_str("wrong answer"),
+            Cause::Closed => f.write_str("listener not open"),
         }
     }
 }

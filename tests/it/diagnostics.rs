@@ -7,6 +7,7 @@ use vipd::config::Format;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 
 use crate::architecture::sources;
+use crate::beside;
 use crate::config_keepalived::golden_files;
 use crate::expected::{Below, OneFile};
 use crate::lenient::leniently;
@@ -54,6 +55,11 @@ fn shown() -> BTreeSet<Place> {
     for name in golden_files("tests/golden/lenient") {
         note(leniently(&Below::project("tests/golden/lenient"), &name));
     }
+    for (_, outcome) in beside::outcomes() {
+        note(outcome);
+    }
+    let (lacking, missing) = beside::lacking();
+    note(Ok(Loaded { warnings: missing, ..lacking }));
     for text in too_much() {
         note(load(&OneFile(text), &["a.toml".into()], Some(Format::Toml)));
     }

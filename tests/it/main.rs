@@ -4,6 +4,7 @@
 
 mod api;
 mod architecture;
+mod beside;
 mod cli_check;
 mod cluster;
 mod config_hostile;

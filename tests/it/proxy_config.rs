@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vipd::config::diag::Severity;
-use vipd::config::load::{ReadError, Sources, Text, load};
+use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use vipd::config::vipd_toml::role_word;
-use vipd::config::{ClusterConfig, Config, Format, ListenerConfig, Members, PageConfig, PageUser};
+use vipd::config::{
+    ClusterConfig, Config, Format, ListenerConfig, Members, PageConfig, PageUser, Rhythm,
+};
 use vipd::import::haproxy::coverage;
 use vipd::pool::Wants;
 
@@ -75,7 +77,7 @@ fn a_keepalived_conf_and_a_haproxy_cfg_make_one_configuration() {
 fn a_keepalived_conf_tracks_a_listener_of_a_haproxy_cfg() {
     let router = "vrrp_instance VI_1 {\ninterface eth0\nvirtual_router_id 51\n\
                   virtual_ipaddress {\n10.0.0.10/24\n}\n\
-                  vipd_track_listener {\nprimary\nreplicas weight -5\n}\n}\n";
+                  #vipd track_listener {\n#vipd primary\n#vipd replicas weight -5\n#vipd }\n}\n";
     let proxy = "listen primary\n bind :5000\n server a 10.0.0.1:80\n\
                  listen replicas\n bind :5001\n server a 10.0.0.1:80\n";
     let files = [("k.conf", router), ("h.cfg", proxy)];
@@ -88,6 +90,90 @@ fn a_keepalived_conf_tracks_a_listener_of_a_haproxy_cfg() {
         .collect();
     assert_eq!(tracked, ["Listener primary -20", "Listener replicas -5"]);
     drop(convert_keeps(&loaded));
+}
+
+const PROXY: (&str, &str) = ("h.cfg", "listen primary\n bind :5000\n server a 10.0.0.1:80\n");
+
+/// A keepalived.conf whose router tracks `name` in a `kind` block, defined by `block`.
+fn tracking(block: &str, kind: &str) -> String {
+    let name = block.split_whitespace().nth(1).unwrap();
+    format!(
+        "{block}\nvrrp_instance VI_1 {{\ninterface eth0\nvirtual_router_id 51\n\
+         virtual_ipaddress {{\n10.0.0.10/24\n}}\n{kind} {{\n{name}\n}}\n}}\n"
+    )
+}
+
+fn loaded(files: &[(&str, &str)]) -> Result<Loaded, Failed> {
+    let texts = files.iter().map(|(name, text)| ((*name).into(), (*text).to_owned()));
+    let names: Vec<PathBuf> = files.iter().map(|(name, _)| (*name).into()).collect();
+    load(&Memory(texts.collect()), &names, None)
+}
+
+/// Beside a haproxy.cfg the usual checks of HAProxy mean vipd's own listeners, with their own weight,
+/// rise, fall and interval; alone they run.
+#[test]
+fn checks_of_haproxy_are_answered_by_the_listeners_that_replace_it() {
+    let script =
+        "vrrp_script chk {\nscript \"killall -0 haproxy\"\ninterval 2\nweight 2\nrise 3\nfall 4\n}";
+    let process = "vrrp_track_process chk {\nprocess haproxy\nweight -9\nterminate_delay 1\n}";
+    for (block, kind, weight) in [(script, "track_script", "2"), (process, "track_process", "-9")] {
+        let conf = tracking(block, kind);
+        let beside = loaded(&[("k.conf", &conf), PROXY]).unwrap();
+        assert!(beside.warnings.is_empty(), "{:?}", beside.warnings);
+        let alone = loaded(&[("k.conf", &conf)]).unwrap();
+        let [of_listeners, run] = [&beside, &alone].map(|loaded| &*loaded.config.trackers[0]);
+        assert!(of_listeners.listeners && !run.listeners);
+        assert_eq!(of_listeners.kind(), "listeners");
+        let watched = Rhythm { watched: false, ..run.rhythm.clone() };
+        assert_eq!(of_listeners.rhythm, watched);
+        assert_eq!(beside.config.routers[0].track, alone.config.routers[0].track);
+        assert_eq!(beside.config.routers[0].track[0].weight.to_string(), weight);
+        drop(convert_keeps(&beside));
+        let off = conf.replacen('\n', "\n#vipd listeners false\n", 1);
+        let off = loaded(&[("k.conf", &off), PROXY]).unwrap();
+        assert!(!off.config.trackers[0].listeners);
+    }
+}
+
+/// A check that would fail for good is an error, and one that is only known by its name a warning.
+#[test]
+fn a_check_of_haproxy_that_cannot_succeed_is_an_error() {
+    let said = |block: &str, others: &[(&str, &str)]| {
+        let conf = tracking(block, "track_script");
+        let files: Vec<_> =
+            [("k.conf", conf.as_str())].into_iter().chain(others.to_vec()).collect();
+        match loaded(&files) {
+            Ok(loaded) => loaded.warnings.iter().map(|d| d.render(&loaded.map, false)).collect(),
+            Err(failed) => failed.render(),
+        }
+    };
+    let unclear = "vrrp_script chk {\nscript \"sh -c 'pidof haproxy && pidof pgbouncer'\"\n}";
+    let text: String = said(unclear, &[PROXY]);
+    assert!(
+        text.contains("error: chk asks for HAProxy") && text.contains("#vipd listeners"),
+        "{text}"
+    );
+    assert!(!said(unclear, &[]).contains("error"));
+    let socket = "vipd_check chk {\nhaproxy /run/haproxy/admin.sock\nproxy primary\n}";
+    let text = said(socket, &[PROXY]);
+    assert!(
+        text.contains("error: chk asks for HAProxy") && text.contains("track_listener"),
+        "{text}"
+    );
+    let named = "vrrp_script chk {\nscript /etc/keepalived/check_haproxy.sh\n}";
+    let text = said(named, &[PROXY]);
+    assert!(text.contains("warning: chk is taken for a check of HAProxy, by its name"), "{text}");
+    // Whether HAProxy runs beside listeners of a vipd.toml is for the user to say.
+    let toml = (
+        "v.toml",
+        "[cluster.pg]\nmembers = [\"10.0.0.1\"]\n[listener.w]\nrole = \"writer\"\nbind = \"*:5000\"\n",
+    );
+    let usual = "vrrp_script chk {\nscript \"killall -0 haproxy\"\n}";
+    let text = said(usual, &[toml]);
+    assert!(text.contains("error: chk asks for HAProxy, but vipd is a proxy here"), "{text}");
+    let decided = usual.replace("}", "#vipd listeners\n}");
+    assert_eq!(said(&decided, &[toml]), "");
+    assert!(said(&decided, &[]).contains("error: there are no listeners that could answer"));
 }
 
 /// Settings of one file hold for the next, as with several `-f` of HAProxy.

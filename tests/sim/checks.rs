@@ -134,7 +134,7 @@ pub fn trackers(rng: &mut Rng) -> (Vec<TrackerConfig>, Vec<TrackRef>) {
         };
         let weight = Weight::new(value, false).unwrap();
         found.1.push(TrackRef { tracker: key.clone(), weight });
-        found.0.push(TrackerConfig { key, check: Arc::new(check), rhythm });
+        found.0.push(TrackerConfig { key, check: Arc::new(check), listeners: false, rhythm });
     }
     found
 }

@@ -23,7 +23,7 @@ pub(super) fn notify(
 ) -> NotifyConfig {
     let commands: BTreeMap<Moment, ScriptCheck> =
         raw.commands.iter().map(|(moment, raw)| (*moment, script(raw, globals, out))).collect();
-    let timeout = some_time(out, raw.timeout, "the timeout").unwrap_or(NotifyConfig::TIMEOUT);
+    let timeout = some_time(out, raw.timeout, "the timeout");
     let every = some_time(out, raw.while_master_every, "the time between two runs");
     if let (None, Some(at)) = (&raw.while_master, raw.while_master_every) {
         let text = "there is nothing to ensure while master";

@@ -38,8 +38,7 @@ impl<'r> Trackers<'r> {
         let mut known: BTreeMap<TrackerKey, Defined<'r>> = BTreeMap::new();
         for raw in trackers {
             let key = TrackerKey { namespace: raw.kind.namespace(), name: raw.name.value.clone() };
-            let proxied = !listeners.is_empty();
-            let config = TrackerCheck { raw, settings: &raw.settings, globals, proxied, out };
+            let config = TrackerCheck { raw, settings: &raw.settings, globals, out };
             let config = config.run(&key);
             if let Some(first) = known.get(&key) {
                 let text = format!("{} {} exists twice", raw.words.block, quoted(&key.name));
@@ -124,19 +123,21 @@ pub(super) struct TrackerCheck<'a> {
     pub(super) raw: &'a RawTracker,
     pub(super) settings: &'a RawSettings,
     pub(super) globals: &'a RawGlobals,
-    /// vipd is the proxy.
-    pub(super) proxied: bool,
     pub(super) out: &'a mut Vec<Diagnostic>,
 }
 
 impl TrackerCheck<'_> {
     fn run(mut self, key: &TrackerKey) -> Option<TrackerConfig> {
         let check = self.check();
-        let rhythm = self.rhythm(check.as_ref().is_some_and(Check::is_watched));
-        if let (Some(Check::Script(script)), Some(at)) = (&check, &self.settings.command) {
-            self.out.extend(habits(&script.command, at, self.raw.words, self.proxied));
+        let listeners = self.settings.listeners.is_some_and(|on| on.value);
+        let watched = check.as_ref().is_some_and(Check::is_watched);
+        let rhythm = Rhythm { watched: watched && !listeners, ..self.rhythm(watched) };
+        if let (Some(Check::Script(script)), Some(at), false) =
+            (&check, &self.settings.command, listeners)
+        {
+            self.out.extend(habits(&script.command, at, self.raw.words));
         }
-        Some(TrackerConfig { key: key.clone(), check: Arc::new(check?), rhythm })
+        Some(TrackerConfig { key: key.clone(), check: Arc::new(check?), listeners, rhythm })
     }
 
     fn rhythm(&mut self, watched: bool) -> Rhythm {
@@ -204,12 +205,7 @@ impl TrackerCheck<'_> {
 }
 
 /// What commands do that their authors do not expect.
-fn habits(
-    command: &Command,
-    at: &Spanned<Command>,
-    words: &TrackerWords,
-    proxied: bool,
-) -> Vec<Diagnostic> {
+fn habits(command: &Command, at: &Spanned<Command>, words: &TrackerWords) -> Vec<Diagnostic> {
     let Command::Argv { program, args } = command else { return Vec::new() };
     let mut found = Vec::new();
     let name = program.rsplit('/').next().unwrap_or(program);
@@ -217,14 +213,7 @@ fn habits(
     let text = || quoted(&argv().join(" "));
     let looks = ["pidof", "pgrep"].contains(&name)
         || (["killall", "pkill", "kill"].contains(&name) && args.iter().any(|arg| arg == "-0"));
-    if looks && proxied && args.iter().any(|arg| arg == "haproxy") {
-        let message = format!("{} fails as soon as vipd is the proxy here", text());
-        found.push(
-            Diagnostic::warning(at.span, message)
-                .note("HAProxy does not run any more; its weight would be off for good, or the router in FAULT")
-                .help(words.of_a_listener),
-        );
-    } else if looks {
+    if looks {
         let message = format!("{} proves that a process exists, not that it answers", text());
         found.push(Diagnostic::warning(at.span, message).help(words.instead));
     }

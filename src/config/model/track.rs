@@ -45,8 +45,30 @@ pub struct TrackerConfig {
     pub key: TrackerKey,
     /// What to look at.
     pub check: Arc<Check>,
+    /// It asks for a HAProxy that vipd replaces: vipd's own listeners answer, and nothing is run.
+    pub listeners: bool,
     /// When, and how many answers count.
     pub rhythm: Rhythm,
+}
+
+impl TrackerConfig {
+    /// What it is, in one word of vipd.toml.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.listeners { "listeners" } else { self.check.kind() }
+    }
+
+    /// For people: that it is not run, and what decides instead.
+    #[must_use]
+    pub fn answered(&self) -> Option<String> {
+        self.listeners.then(|| {
+            let (name, subject) = (&self.key, self.check.subject());
+            format!(
+                "{name} ({subject}) is not run: vipd is the proxy here, and the check is up while \
+                 all its listeners are open"
+            )
+        })
+    }
 }
 
 /// When a check runs and how many answers turn it.

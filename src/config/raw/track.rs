@@ -101,12 +101,20 @@ pub mod keys {
     /// Those of every check that runs again and again.
     pub const RUNS: &[&str] = &["interval", "timeout", "rise", "fall", "init_fail", "on_timeout"];
     /// A script's own.
-    pub const SCRIPT: &[&str] = &["command", "user", "group"];
+    pub const SCRIPT: &[&str] = &["command", "user", "group", "listeners"];
     /// A file's own.
     pub const FILE: &[&str] = &["path"];
     /// A process's own.
-    pub const PROCESS: &[&str] =
-        &["name", "command", "match", "quorum", "quorum_max", "rise_delay", "fall_delay"];
+    pub const PROCESS: &[&str] = &[
+        "name",
+        "command",
+        "match",
+        "quorum",
+        "quorum_max",
+        "rise_delay",
+        "fall_delay",
+        "listeners",
+    ];
     /// Those of a server that is only connected to.
     pub const SERVER: &[&str] = &["connect"];
     /// A web server's own.
@@ -128,8 +136,10 @@ pub struct TrackerWords {
     pub settings: &'static [(&'static str, &'static str)],
     /// How to ask a service instead of looking for its process, for a help line.
     pub instead: &'static str,
-    /// The same where vipd itself is that service.
+    /// How to track what a listener can do for its clients instead.
     pub of_a_listener: &'static str,
+    /// How to have vipd's listeners answer a check of HAProxy, and how to have it run all the same.
+    pub listeners: [&'static str; 2],
 }
 
 /// A weight as written; what is missing comes from the tracker, then from the kind.
@@ -247,6 +257,8 @@ pub struct RawSettings {
     pub side: Option<Spanned<String>>,
     /// The fewest servers up.
     pub min_servers: Option<Spanned<i64>>,
+    /// vipd's listeners answer, and nothing is run.
+    pub listeners: Option<Spanned<bool>>,
 }
 
 /// Where a setting goes, and what shape it has.
@@ -304,6 +316,7 @@ impl RawSettings {
             "proxy" => Slot::Text(&mut self.proxy),
             "side" => Slot::Text(&mut self.side),
             "min_servers" => Slot::Number(&mut self.min_servers),
+            "listeners" => Slot::Flag(&mut self.listeners),
             _ => return None,
         })
     }

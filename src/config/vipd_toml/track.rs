@@ -38,6 +38,7 @@ static WORDS: TrackerWords = TrackerWords {
     settings: &[],
     instead: "let [track.haproxy.NAME], [track.tcp.NAME] or one of their like ask it",
     of_a_listener: "track what it served: `track = [{ listener = \"NAME\" }]`",
+    listeners: ["`listeners = true`", "`listeners = false`"],
 };
 
 impl Reader<'_> {

@@ -15,7 +15,7 @@ pub(crate) fn explain(nodes: &[Node]) -> Vec<Statement> {
 
 fn statements(block: Block, depth: usize, nodes: &[Node], out: &mut Vec<Statement>) {
     for node in nodes {
-        let Some(keyword) = block.find(&node.keyword.text) else {
+        let Some(keyword) = block.keyword(&node.keyword) else {
             let said = unknown(block, node);
             let why = if said.help.is_empty() { said.notes } else { said.help }.join("; ");
             out.push(Statement { status: "unknown", why, ..statement(block, depth, node) });
@@ -37,14 +37,14 @@ fn statements(block: Block, depth: usize, nodes: &[Node], out: &mut Vec<Statemen
 }
 
 /// What stands in the braces of a keyword.
-enum Content {
+pub(super) enum Content {
     Statements(Block),
     /// One entry a line; its options are the keywords of this block, if it has any.
     Lines(Option<Block>),
 }
 
 impl Content {
-    fn of(block: Block, keyword: &str) -> Content {
+    pub(super) fn of(block: Block, keyword: &str) -> Content {
         match (block, keyword) {
             (Block::Root, "vrrp_track_file") => Content::Statements(Block::TrackFile),
             (Block::Root, "static_ipaddress")
@@ -72,13 +72,14 @@ fn entry(block: Block, options: Option<Block>, depth: usize, line: &Node) -> Sta
 }
 
 fn statement(block: Block, depth: usize, node: &Node) -> Statement {
+    let own = if node.keyword.is_own { "#vipd " } else { "" };
     let words: Vec<&str> = node.words().map(|word| word.text.as_str()).collect();
     Statement {
         span: node.keyword.span,
         places: node.words().map(|word| word.span).chain([node.span()]).collect(),
         block: block.to_string(),
         depth,
-        text: printable(&masked(&words.join(" "))).trim().to_owned(),
+        text: format!("{own}{}", printable(&masked(&words.join(" "))).trim()),
         status: "",
         why: String::new(),
     }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::lexer::Word;
 use super::table;
 use crate::import::coverage::CoverageRow;
 
@@ -83,6 +84,15 @@ impl Block {
             Block::TrackGroup => table::TRACK_GROUP,
             Block::Bfd => table::BFD,
             Block::AuthHmac => table::AUTH_HMAC,
+        }
+    }
+
+    /// The keyword a word stands for. In a `#vipd` comment vipd's own go without their prefix, and
+    /// nobody else's stand there.
+    pub(crate) fn keyword(self, word: &Word) -> Option<&'static Keyword> {
+        match word.is_own && self != Block::Check {
+            true => self.find(&format!("vipd_{}", word.text)),
+            false => self.find(&word.text),
         }
     }
 

@@ -13,13 +13,22 @@ pub(crate) enum Token {
     /// The words between two line breaks or braces, at least one.
     Line(Vec<Word>),
     /// `{`
-    Open(Span),
+    Open(Brace),
     /// `}`
-    Close(Span),
+    Close(Brace),
     /// A file begins.
     Begin,
     /// The file that began last ends.
     End,
+}
+
+/// A brace and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Brace {
+    /// Its place.
+    pub(crate) span: Span,
+    /// Whether it stands in a `#vipd` comment.
+    pub(crate) is_own: bool,
 }
 
 /// A word and where it stands (without its quotes).
@@ -31,6 +40,8 @@ pub(crate) struct Word {
     pub(crate) span: Span,
     /// Whether it was written in quotes.
     pub(crate) is_quoted: bool,
+    /// Whether it stands in a `#vipd` comment, which keepalived skips.
+    pub(crate) is_own: bool,
 }
 
 /// The byte of the first brace that stands in no quotes and in no `${NAME}`.
@@ -84,7 +95,8 @@ pub(crate) fn words(
             let span = line.span(part, frames, &mut load.map);
             load.out.push(problem.diagnostic(span));
         }
-        words.push(Word { text: piece.text, span, is_quoted: piece.is_quoted });
+        let (is_quoted, is_own) = (piece.is_quoted, line.is_own());
+        words.push(Word { text: piece.text, span, is_quoted, is_own });
         at += piece.len;
     }
     if words.first().is_some_and(|word| is_password(&word.text)) {
@@ -173,5 +185,5 @@ fn takes_command(keyword: &str) -> bool {
     keyword == "script"
         || keyword.starts_with("notify")
         || keyword.ends_with("_script")
-        || keyword == "vipd_while_master"
+        || matches!(keyword, "vipd_while_master" | "while_master")
 }

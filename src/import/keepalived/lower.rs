@@ -10,6 +10,7 @@ use super::instance;
 use super::keywords::{Block, Body, Class, Keyword};
 use super::lexer::Word;
 use super::notify::Tellers;
+use super::own;
 use super::process;
 use super::statics::{self, TrackGroups};
 use super::tracking::{self, text};
@@ -127,10 +128,11 @@ pub(crate) fn walk<'n>(
     let mut unheard: Vec<(&'static str, Span, Vec<&'static str>)> = Vec::new();
     let mut seen: BTreeMap<&'static str, Span> = BTreeMap::new();
     for node in nodes {
-        let Some(keyword) = block.find(&node.keyword.text) else {
+        let Some(keyword) = block.keyword(&node.keyword) else {
             out.push(unknown(block, node));
             continue;
         };
+        own::placed(block, keyword, node, out);
         match keyword.class {
             Class::Quiet => {
                 let text = format!("`{}`: {}", keyword.name, keyword.text);
@@ -248,6 +250,9 @@ const VITAL: &[&str] = &[
 
 /// What is wrong with a keyword nobody knows here.
 pub(crate) fn unknown(block: Block, node: &Node) -> Diagnostic {
+    if node.keyword.is_own {
+        return own::unknown(block, node);
+    }
     let name = &node.keyword.text;
     let span = node.keyword.span;
     let homes: Vec<String> = Block::ALL

@@ -15,6 +15,7 @@ fn heading(block: &str) -> String {
         "the top level" => "Outside every block".to_owned(),
         "an address line" => "Words of an address line".to_owned(),
         "a peer line" => "Words of a line in unicast_peer".to_owned(),
+        "vipd_check" => "Inside #vipd check".to_owned(),
         block => format!("Inside {block}"),
     }
 }

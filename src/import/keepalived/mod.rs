@@ -14,6 +14,7 @@ mod lexer;
 mod lower;
 mod manual;
 mod notify;
+mod own;
 mod peers;
 mod preprocess;
 mod process;

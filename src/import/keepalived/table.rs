@@ -60,7 +60,7 @@ const fn apart(name: &'static str, why: &'static str, instead: &'static str) -> 
 }
 
 const COMMAND: &str = "`\"COMMAND\" [USER [GROUP]]`, with keepalived's words; commands of one instance or \
-                       group run one after the other, each with a time limit";
+                       group run one after the other; the next waits a minute at most";
 const ALERT: &str = "changes of state are mailed; false means false";
 const PRIORITIES: &str = "FIFOs get a line when the priority changes; false means false";
 const SNMP: &str = "no SNMP agent; the status socket serves the same numbers";
@@ -85,7 +85,7 @@ const WHILE_MASTER: &str =
     "vipd's own: a command that is run while master until it succeeds, and again now and then";
 const WHILE_MASTER_INTERVAL: &str =
     "vipd's own: seconds from a success to the next run, 30 without it";
-const NOTIFY_TIMEOUT: &str = "vipd's own: the most seconds a command may take, 60 without it";
+const NOTIFY_TIMEOUT: &str = "vipd's own: the most seconds a command may take; no limit without it";
 const NO_BFD: &str = "vipd speaks no BFD, and without it the election would differ";
 const NO_LVS: &str = "vipd is no IPVS load balancer";
 const KEEP_LVS: &str =
@@ -100,7 +100,7 @@ const EXTRA: &str = "`all SECONDS`: announcements, one per address, on other int
 const INTERVAL: &str = "seconds, 1 if absent; runs never overlap";
 const WEIGHT: &str =
     "-253 to 253 (a process: 254), optionally reverse; 0, the default, means FAULT on failure";
-const TRACK_SCRIPT: &str = "names of vrrp_script and vipd_check, each with an optional weight of its own; defined anywhere";
+const TRACK_SCRIPT: &str = "names of vrrp_script and #vipd check, each with an optional weight of its own; defined anywhere";
 const TRACK_INTERFACE: &str =
     "up and with carrier; the instance's own interface is tracked without being listed";
 const TRACK_FILE_HERE: &str = "names of track_file, each with an optional weight of its own";
@@ -729,6 +729,11 @@ pub(super) const SCRIPT: &[Keyword] = &[
         "vipd only: fail (default), or keep: a timeout then changes nothing, unless nothing is \
          known yet",
     ),
+    flag(
+        "vipd_listeners",
+        "vipd only: vipd's listeners answer and nothing is run, the default for the usual checks of \
+         HAProxy beside a haproxy.cfg; false: it is run",
+    ),
 ];
 
 pub(super) const CHECK: &[Keyword] = &[
@@ -776,7 +781,7 @@ pub(super) const CHECK: &[Keyword] = &[
     yes("rise", 1, "as in vrrp_script"),
     yes("fall", 1, "as in vrrp_script, but 2 if absent"),
     flag("init_fail", "as in vrrp_script"),
-    yes("on_timeout", 1, "as vipd_on_timeout in vrrp_script"),
+    yes("on_timeout", 1, "as #vipd on_timeout in vrrp_script"),
 ];
 
 pub(super) const TRACK_FILE: &[Keyword] = &[
@@ -814,6 +819,11 @@ pub(super) const TRACK_PROCESS: &[Keyword] = &[
     yes("delay", 1, "seconds up to 3600 that a change must last; fork_delay and terminate_delay"),
     yes("fork_delay", 1, "the same for a quorum that is gained"),
     yes("terminate_delay", 1, "the same for one that is lost"),
+    flag(
+        "vipd_listeners",
+        "vipd only: vipd's listeners answer and nothing is run, the default for the usual checks of \
+         HAProxy beside a haproxy.cfg; false: it is run",
+    ),
 ];
 
 pub(super) const GARP_GROUP: &[Keyword] = &[

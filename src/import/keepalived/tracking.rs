@@ -16,20 +16,28 @@ use crate::config::raw::{
     TrackerWords,
 };
 
-const INSTEAD: &str = "ask it: `vipd_check NAME { tcp HOST:PORT }`, or haproxy, http, postgres";
-const OF_A_LISTENER: &str = "track what it served: `vipd_track_listener { SECTION }`";
+const INSTEAD: &str = "ask it: `#vipd check NAME { tcp HOST:PORT }`, or haproxy, http, postgres";
+const OF_A_LISTENER: &str = "track what it served: `#vipd track_listener { SECTION }`";
+const LISTENERS: [&str; 2] =
+    ["`#vipd listeners` in its block", "`#vipd listeners false` in its block"];
 
 static SCRIPT: TrackerWords = TrackerWords {
     block: "vrrp_script",
-    settings: &[("command", "script"), ("on_timeout", "vipd_on_timeout")],
+    settings: &[
+        ("command", "script"),
+        ("on_timeout", "vipd_on_timeout"),
+        ("listeners", "vipd_listeners"),
+    ],
     instead: INSTEAD,
     of_a_listener: OF_A_LISTENER,
+    listeners: LISTENERS,
 };
 static FILE: TrackerWords = TrackerWords {
     block: "track_file",
     settings: &[("path", "file")],
     instead: INSTEAD,
     of_a_listener: OF_A_LISTENER,
+    listeners: LISTENERS,
 };
 static PROCESS: TrackerWords = TrackerWords {
     block: "vrrp_track_process",
@@ -37,15 +45,18 @@ static PROCESS: TrackerWords = TrackerWords {
         ("name", "process"),
         ("rise_delay", "fork_delay"),
         ("fall_delay", "terminate_delay"),
+        ("listeners", "vipd_listeners"),
     ],
     instead: INSTEAD,
     of_a_listener: OF_A_LISTENER,
+    listeners: LISTENERS,
 };
 static CHECK: TrackerWords = TrackerWords {
     block: "vipd_check",
     settings: &[],
     instead: INSTEAD,
     of_a_listener: OF_A_LISTENER,
+    listeners: LISTENERS,
 };
 
 /// Reads a defining block.
@@ -98,7 +109,7 @@ fn check(name: &Word, node: &Node, trackers: &mut Vec<RawTracker>, out: &mut Vec
     let kind_of = |node: &Node| CheckKind::by_name(&node.keyword.text);
     let mut kinds = nodes.iter().filter_map(|node| Some((kind_of(node)?, node)));
     let Some((kind, first)) = kinds.next() else {
-        let text = format!("vipd_check {} does not say what to ask", name.text);
+        let text = format!("#vipd check {} does not say what to ask", name.text);
         out.push(
             Diagnostic::error(name.span, text)
                 .help("add `tcp HOST:PORT`, `http URL`, `patroni URL`, `haproxy SOCKET` or `postgres HOST:PORT`"),
@@ -107,9 +118,9 @@ fn check(name: &Word, node: &Node, trackers: &mut Vec<RawTracker>, out: &mut Vec
     };
     if let Some((_, second)) = kinds.next() {
         out.push(
-            Diagnostic::error(second.keyword.span, "one vipd_check asks one thing")
+            Diagnostic::error(second.keyword.span, "one `#vipd check` asks one thing")
                 .also(first.keyword.span, "asked first")
-                .help("write a vipd_check for each, and track both"),
+                .help("write one for each, and track both"),
         );
     }
     let mut raw = RawTracker::new(text(name), kind, &CHECK);

@@ -1,6 +1,6 @@
 //! Words to a tree of statements and blocks.
 
-use super::lexer::{Token, Word};
+use super::lexer::{Brace, Token, Word};
 use crate::config::diag::{Diagnostic, Span, quoted};
 
 /// Blocks inside blocks; keepalived itself knows four levels.
@@ -36,9 +36,9 @@ pub(crate) fn build(tokens: Vec<Token>, out: &mut Vec<Diagnostic>) -> Vec<Node> 
     for token in tokens {
         match token {
             Token::Begin => files.push(std::mem::take(&mut file)),
-            Token::Line(words) => file.line(words),
-            Token::Open(span) => file.open(span, files.len(), out),
-            Token::Close(span) => file.close(span, out),
+            Token::Line(words) => file.line(words, out),
+            Token::Open(brace) => file.open(brace, files.len(), out),
+            Token::Close(brace) => file.close(brace, out),
             Token::End => {
                 file.end(out);
                 let mut nodes = std::mem::replace(&mut file, files.pop().unwrap_or_default()).nodes;
@@ -47,6 +47,14 @@ pub(crate) fn build(tokens: Vec<Token>, out: &mut Vec<Diagnostic>) -> Vec<Node> 
         }
     }
     file.nodes
+}
+
+/// A block that begins in a `#vipd` comment ends in one, and so does each line of it; and the
+/// other way round.
+fn unseen(span: Span) -> Diagnostic {
+    Diagnostic::error(span, "only a part of this block stands in `#vipd` comments")
+        .note("keepalived skips such a comment to the end of its line, and reads the rest")
+        .help("begin each line of the block with `#vipd`, or none of them")
 }
 
 /// One file on its way to a tree.
@@ -60,14 +68,23 @@ struct Builder {
 }
 
 impl Builder {
-    fn line(&mut self, words: Vec<Word>) {
+    /// Whether the innermost block was opened in a `#vipd` comment.
+    fn is_own(&self) -> bool {
+        self.open.last().is_some_and(|(owner, ..)| owner.keyword.is_own)
+    }
+
+    fn line(&mut self, words: Vec<Word>, out: &mut Vec<Diagnostic>) {
         let mut words = words.into_iter();
         if let Some(keyword) = words.next() {
+            if self.is_own() && !keyword.is_own {
+                out.push(unseen(keyword.span));
+            }
             self.nodes.push(Node { keyword, args: words.collect(), block: None });
         }
     }
 
-    fn open(&mut self, span: Span, files: usize, out: &mut Vec<Diagnostic>) {
+    fn open(&mut self, brace: Brace, files: usize, out: &mut Vec<Diagnostic>) {
+        let Brace { span, is_own } = brace;
         if self.open.len() + files > DEEPEST {
             if self.too_deep == 0 {
                 let text = format!("blocks nested more than {DEEPEST} deep");
@@ -77,21 +94,28 @@ impl Builder {
             return;
         }
         let owner = self.nodes.pop_if(|node| node.block.is_none());
+        if owner.as_ref().is_some_and(|owner| owner.keyword.is_own != is_own) {
+            out.push(unseen(span));
+        }
         let owner = owner.unwrap_or_else(|| {
             out.push(
                 Diagnostic::error(span, "a block without a keyword")
                     .help("write the keyword before the `{`"),
             );
-            let keyword = Word { text: String::new(), span, is_quoted: false };
+            let keyword = Word { text: String::new(), span, is_quoted: false, is_own };
             Node { keyword, args: Vec::new(), block: None }
         });
         self.open.push((owner, span, std::mem::take(&mut self.nodes)));
     }
 
-    fn close(&mut self, span: Span, out: &mut Vec<Diagnostic>) {
+    fn close(&mut self, brace: Brace, out: &mut Vec<Diagnostic>) {
+        let Brace { span, is_own } = brace;
         if self.too_deep > 0 {
             self.too_deep -= 1;
             return;
+        }
+        if !self.open.is_empty() && self.is_own() != is_own {
+            out.push(unseen(span));
         }
         match self.open.pop() {
             Some((mut node, _, outer)) => {

@@ -29,7 +29,7 @@ use crate::sys::ready::Watched;
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use group::Burial;
 use prepare::Prepared;
-pub(crate) use prepare::owner;
+pub(crate) use prepare::{inspect, owner};
 pub use spawner::Scripts;
 use spawner::Started;
 

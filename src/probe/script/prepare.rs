@@ -77,6 +77,16 @@ pub(super) fn prepare(check: &ScriptCheck) -> Result<Prepared, Failure> {
     Ok(Prepared { program, args, account, environment: Vec::new(), weakness })
 }
 
+/// Whether a script could be started, as a sentence if not; what somebody else could change although
+/// it would run as root, as another. Runs nothing.
+pub(crate) fn inspect(check: &ScriptCheck) -> Result<Option<String>, String> {
+    let prepared = prepare(check).map_err(|failure| failure.detail)?;
+    match prepared.forbidden().or_else(|| missing_interpreter(&prepared.program)) {
+        Some(why) => Err(why),
+        None => Ok(prepared.weakness),
+    }
+}
+
 impl Prepared {
     pub(super) fn command(&self, (out, err): (Stdio, Stdio)) -> process::Command {
         let mut command = process::Command::new(&self.program);

@@ -355,6 +355,11 @@ impl Bench {
         *self.ids.iter().find(|(_, own)| *own == name).unwrap().0
     }
 
+    /// The numbers of all listeners.
+    pub fn listeners(&self) -> Vec<ListenerId> {
+        self.ids.keys().copied().collect()
+    }
+
     /// Node `n` answers what it was asked about itself.
     pub fn answer(&mut self, n: usize, says: &Says) {
         let (probe, question) =

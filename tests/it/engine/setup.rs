@@ -216,7 +216,7 @@ fn tracker(key: TrackerKey, check: Check, change: impl FnOnce(&mut Rhythm)) -> T
         fall_delay: Duration::ZERO,
     };
     change(&mut rhythm);
-    TrackerConfig { key, check: Arc::new(check), rhythm }
+    TrackerConfig { key, check: Arc::new(check), listeners: false, rhythm }
 }
 
 /// Tracks the script of that name.

@@ -58,7 +58,7 @@ fn a_command_that_hangs_is_killed_with_its_children_and_the_newest_state_is_told
             (Moment::Master, sh(&mark)),
             (Moment::Any, sh(&format!("echo $3 skipped $VIPD_SKIPPED >> {at}"))),
         ];
-        let timeout = Duration::from_millis(700);
+        let timeout = Some(Duration::from_millis(700));
         let hooks = start(config(NotifyConfig { timeout, ..telling(commands) }));
         hooks.tell(master());
         until("the start", || status(&hooks).running.is_some()).await;

@@ -436,15 +436,4 @@ fn two_engines_move_a_group_as_the_table_says() {
             }
         }
     }
-    // A weight moves one of them only, and so none.
-    let eth2 = "{ name = \"eth2\", weight = -90 }";
-    let [a, b] = load_both(&[text(150, eth2), text(100, eth2)]).unwrap();
-    let found = compare(
-        Node { name: "A", config: &a.config, raw: &a.raw },
-        Node { name: "B", config: &b.config, raw: &b.raw },
-    );
-    let lost = Event::LosesLink(Side::A, "eth2".parse().unwrap());
-    let inside = &found.routers[1].outcomes;
-    let outcome = inside.iter().find(|outcome| outcome.event == lost).unwrap();
-    assert_eq!((outcome.serving, outcome.after), (Serving::One(Side::A), None));
 }

@@ -40,7 +40,14 @@ pub(super) fn lines(file: FileId, text: &str) -> impl Iterator<Item = Cleaned> {
         }
         // A byte order mark is no part of the first word.
         let mark = if base == 0 && content.starts_with('\u{feff}') { 3 } else { 0 };
-        let mut cleaned = clean(file, base + mark, content.get(mark..).unwrap_or_default());
+        let text = content.get(mark..).unwrap_or_default();
+        let mut cleaned = match own(text) {
+            Some(at) => {
+                let cleaned = clean(file, base + mark + at, text.get(at..).unwrap_or_default());
+                Cleaned { line: cleaned.line.own(), ..cleaned }
+            }
+            None => clean(file, base + mark, text),
+        };
         cleaned.is_empty = content.is_empty();
         if content.len() > KEEPALIVED_LINE {
             let text = format!("the line has {} bytes", content.len());
@@ -51,6 +58,14 @@ pub(super) fn lines(file: FileId, text: &str) -> impl Iterator<Item = Cleaned> {
         }
         cleaned
     })
+}
+
+/// Where the words begin of a line that is a comment to keepalived and none to vipd:
+/// `#vipd KEYWORD …`, or `!vipd KEYWORD …`.
+fn own(text: &str) -> Option<usize> {
+    let comment = text.trim_start().strip_prefix(['#', '!'])?;
+    let words = comment.strip_prefix("vipd")?;
+    (words.is_empty() || words.starts_with(char::is_whitespace)).then(|| text.len() - words.len())
 }
 
 /// What is longer than this was never meant as a line.
@@ -98,7 +113,13 @@ fn clean(file: FileId, base: usize, text: &str) -> Cleaned {
     // A comment may hide the backslash: keepalived goes on nevertheless.
     let kept = line.text().strip_suffix('\\').map(|kept| kept.trim_end().len());
     let hidden = comment.filter(|_| ends_with_backslash).map(|_| line.text().len());
-    let said = said.into_iter().collect();
+    let behind = comment.filter(|at| text.get(*at..).is_some_and(|rest| own(rest).is_some()));
+    let behind = behind.map(|at| {
+        let text = "a `#vipd` comment stands behind a statement";
+        Diagnostic::error(Span::new(file, base + at..base + at + "#vipd".len()), text)
+            .help("put it on a line of its own: vipd reads it there, and keepalived skips it")
+    });
+    let said = said.into_iter().chain(behind).collect();
     Cleaned { continues: kept.or(hidden), line, is_empty: false, said }
 }
 

@@ -14,6 +14,8 @@ const MOST_STEPS: usize = 3;
 pub(crate) struct Line {
     text: String,
     runs: Vec<Run>,
+    /// It stands in a comment that vipd reads and keepalived skips.
+    is_own: bool,
 }
 
 /// A part of the text with one origin; it ends where the next begins.
@@ -30,7 +32,18 @@ struct Run {
 impl Line {
     /// Text that stands nowhere, such as a number of a sequence; `at` is to blame for it.
     pub(crate) fn made(text: String, at: Span) -> Line {
-        Line { text, runs: vec![Run { start: 0, at, exact: false, frame: None }] }
+        let runs = vec![Run { start: 0, at, exact: false, frame: None }];
+        Line { text, runs, is_own: false }
+    }
+
+    /// The same line, as one that only vipd reads.
+    pub(crate) fn own(self) -> Line {
+        Line { is_own: true, ..self }
+    }
+
+    /// Whether keepalived takes it for a comment.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// Appends text as it stands in a file.
@@ -42,6 +55,7 @@ impl Line {
 
     /// Appends a part of another line; with `frame`, as the text that a use was replaced by.
     pub(crate) fn push(&mut self, other: &Line, range: Range<usize>, frame: Option<FrameId>) {
+        self.is_own |= other.is_own;
         let Some(text) = other.text.get(range.clone()).filter(|text| !text.is_empty()) else {
             return;
         };
@@ -63,6 +77,7 @@ impl Line {
 
     /// The same text as if it had been written rather than put here: what a definition keeps.
     pub(crate) fn forget_frames(mut self) -> Line {
+        self.is_own = false;
         for run in &mut self.runs {
             run.frame = None;
         }

@@ -29,7 +29,7 @@ use self::define::{Definitions, Expanded, Surroundings, Undefined, defining};
 use self::include::Checks;
 use self::line::{Frames, Line};
 use self::repeat::Turns;
-use super::lexer::{self, Token};
+use super::lexer::{self, Brace, Token};
 use crate::config::diag::{Diagnostic, FileId, Span, nearest, quoted};
 use crate::config::load::{Loading, Text};
 
@@ -208,6 +208,14 @@ impl Preprocessor {
                 self.line(load, line, continues.is_some(), 0)
             };
         };
+        if line.is_own() {
+            let at = line.span(0..line.text().len(), &self.frames, &mut load.map);
+            load.out.push(
+                Diagnostic::error(at, "a `#vipd` comment inside a definition")
+                    .help("put it before or behind the lines that end with `\\`"),
+            );
+            return Ok(());
+        }
         let kept = continues.unwrap_or(line.text().len());
         if kept > 0 {
             collecting.lines.push(line.slice(0..kept));
@@ -476,7 +484,8 @@ impl Preprocessor {
             }
             let span = line.span(end..end + 1, &self.frames, &mut load.map);
             let is_open = line.text().get(end..=end) == Some("{");
-            self.tokens.push(if is_open { Token::Open(span) } else { Token::Close(span) });
+            let brace = Brace { span, is_own: line.is_own() };
+            self.tokens.push(if is_open { Token::Open(brace) } else { Token::Close(brace) });
             start = end + 1;
             if let Some(rest) = self.special(line, start)? {
                 return Ok(Some(rest));

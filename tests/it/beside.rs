@@ -1,0 +1,156 @@
+//! What no single file says: a haproxy.cfg beside a keepalived.conf, and a host that lacks what its
+//! configuration needs.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use vipd::config::checks::ScriptCheck;
+use vipd::config::diag::Diagnostic;
+use vipd::config::host::{Host, missing};
+use vipd::config::load::{Failed, Loaded, load};
+
+use crate::config_keepalived::Memory;
+use crate::expected::{Below, expect};
+
+const SCRIPTS: &str = r#"vrrp_script usual {
+    script "/usr/bin/killall -0 haproxy"
+    weight 2
+}
+vrrp_script unclear {
+    script "/bin/sh -c 'pidof haproxy && pidof pgbouncer'"
+}
+vrrp_script named {
+    script "/etc/keepalived/check_haproxy.sh"
+}
+vrrp_script decided {
+    script "/etc/keepalived/check_proxy.sh"
+    #vipd listeners
+}
+vrrp_track_process none {
+    process haproxy
+    quorum_max 0
+}
+#vipd check socket {
+#vipd     haproxy /run/haproxy/admin.sock
+#vipd     proxy primary
+#vipd }
+vrrp_instance VI_1 {
+    interface eth0
+    virtual_router_id 51
+    priority 101
+    virtual_ipaddress {
+        10.0.0.10/24
+    }
+    track_script {
+        usual
+        unclear
+        named
+        decided
+        #vipd socket
+    }
+    track_process {
+        none
+    }
+}
+"#;
+const PROXY: &str = "listen primary\n    bind :5000\n    server pg1 10.0.0.21:5432\n";
+const EDGE: &str = "[cluster.pg]\nmembers = [\"10.0.0.21\"]\n\n[listener.write]\nrole = \"writer\"\nbind = \"*:5000\"\n";
+
+fn with(files: &[(&str, &str)]) -> Result<Loaded, Failed> {
+    let texts = files.iter().map(|(name, text)| ((*name).into(), (*text).to_owned()));
+    let names: Vec<PathBuf> = files.iter().map(|(name, _)| (*name).into()).collect();
+    load(&Memory(texts.collect()), &names, None)
+}
+
+/// The same checks alone, beside HAProxy's configuration, and beside vipd's own.
+pub(crate) fn outcomes() -> Vec<(&'static str, Result<Loaded, Failed>)> {
+    let conf = ("keepalived.conf", SCRIPTS);
+    vec![
+        ("alone", with(&[conf])),
+        ("beside a haproxy.cfg", with(&[conf, ("haproxy.cfg", PROXY)])),
+        ("beside a vipd.toml", with(&[conf, ("vipd.toml", EDGE)])),
+    ]
+}
+
+/// It has nothing.
+struct Bare;
+
+impl Host for Bare {
+    fn has_interface(&self, _: &str) -> bool {
+        false
+    }
+
+    fn has_group(&self, _: &str) -> bool {
+        false
+    }
+
+    fn runs(&self, command: &ScriptCheck) -> Result<Option<String>, String> {
+        let subject = format!("{:?}", command.command);
+        match subject.contains("weak") {
+            true => Ok(Some("weak.sh is run as root, but it is writable by everyone".to_owned())),
+            false => Err("/etc/keepalived: No such file or directory".to_owned()),
+        }
+    }
+
+    fn listens(&self, at: SocketAddr) -> Option<String> {
+        (at.port() == 5000).then(|| "haproxy (pid 812)".to_owned())
+    }
+}
+
+const NEEDS: &str = r#"global_defs {
+    #vipd control_group ops
+    startup_script "/etc/keepalived/start.sh"
+}
+vrrp_script gone {
+    script "/etc/keepalived/gone.sh"
+}
+vrrp_script weak {
+    script "/etc/keepalived/weak.sh"
+}
+vrrp_instance VI_1 {
+    interface eth0
+    virtual_router_id 51
+    virtual_ipaddress {
+        10.0.0.10/24
+        10.0.1.10/24 dev eth1
+        10.0.1.11/24 dev eth1
+    }
+    track_interface {
+        eth2
+    }
+    track_script {
+        gone
+        weak
+    }
+    notify_master "/etc/keepalived/master.sh"
+    notify_backup "/etc/keepalived/weak.sh"
+    #vipd while_master "/etc/keepalived/claim.sh"
+}
+"#;
+
+/// What a host lacks that has nothing.
+pub(crate) fn lacking() -> (Loaded, Vec<Diagnostic>) {
+    let loaded = with(&[("keepalived.conf", NEEDS), ("haproxy.cfg", PROXY)]).unwrap();
+    let mut found = missing(&loaded.config, &loaded.raw, &Bare);
+    found.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
+    (loaded, found)
+}
+
+#[test]
+fn golden() {
+    let mut text = String::new();
+    for (name, outcome) in outcomes() {
+        let said = match outcome {
+            Ok(Loaded { warnings, map, .. }) => {
+                warnings.iter().map(|d| d.render(&map, false)).collect()
+            }
+            Err(failed) => failed.render(),
+        };
+        writeln!(text, "==== {name}\n{said}").unwrap();
+    }
+    let (loaded, found) = lacking();
+    let said: String = found.iter().map(|d| d.render(&loaded.map, false)).collect();
+    writeln!(text, "==== on a bare host\n{said}").unwrap();
+    expect(&Below::project("tests/golden").0.join("beside.expected"), &text);
+}
