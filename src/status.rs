@@ -106,8 +106,12 @@ pub struct Daemon {
     pub netlink_overruns: u64,
     /// Log lines lost because the log sink was too slow.
     pub log_lines_lost: u64,
-    /// The latest a protocol timer fired, in microseconds.
+    /// The latest a protocol timer fired since the start, in microseconds.
     pub latest_timer_us: u64,
+    /// The worst time within a day in which this process was not run when it had to be; `None` if it
+    /// was never late enough to matter.
+    #[serde(default)]
+    pub stall: Option<StallStatus>,
     /// How the control thread is scheduled: "SCHED_RR 1" or "SCHED_OTHER".
     #[serde(default)]
     pub scheduling: String,
@@ -117,6 +121,15 @@ pub struct Daemon {
     /// The version that replaced itself with this one, if this daemon began as an upgrade.
     #[serde(default)]
     pub upgraded_from: Option<String>,
+}
+
+/// A time in which the control thread did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct StallStatus {
+    /// For how long.
+    pub lasted_ms: u64,
+    /// Since its end.
+    pub age_ms: u64,
 }
 
 /// The protocol's states (RFC 9568 section 6.3), with keepalived's Fault for Initialize.
@@ -171,6 +184,9 @@ pub struct RouterStatus {
     pub base_priority: u8,
     /// Priority in force.
     pub priority: u8,
+    /// For how long.
+    #[serde(default)]
+    pub priority_age_ms: u64,
     /// The sync group it changes state with.
     #[serde(default)]
     pub group: Option<String>,
@@ -193,6 +209,9 @@ pub struct RouterStatus {
     pub listens: bool,
     /// Backup: until this node takes over if it hears nothing more. Master: until its next advert.
     pub next_deadline_ms: Option<u64>,
+    /// Backup: it takes over then whatever it hears of the present master, whose priority is lower.
+    #[serde(default)]
+    pub preempts: bool,
     /// The addresses that follow the state.
     pub addresses: Vec<AddressStatus>,
     /// Counters since the start, by the names of the manual.

@@ -24,6 +24,9 @@ pub enum Request {
         /// Even after a restart of the daemon.
         #[serde(default)]
         sticky: bool,
+        /// Even if nobody takes over.
+        #[serde(default)]
+        force: bool,
     },
     /// Take part in elections again.
     Resume {

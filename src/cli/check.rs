@@ -21,7 +21,7 @@ use crate::config::load::{Failed, Loaded, Reading, load_as};
 use crate::config::{Config, Format, Preempt, RouterConfig};
 use crate::status::words::missing;
 use crate::sys::terminal_width;
-use crate::types::{AuthV2, Dialect};
+use crate::types::{AuthV2, Dialect, counted};
 
 /// Check configuration files without touching the running system.
 ///
@@ -204,7 +204,7 @@ fn text(found: &Found<'_>, color: bool) -> String {
         text.push_str(&Explained::new(statements, found.usable, map).text(width, color));
     }
     let Some(loaded) = found.usable else {
-        text.push_str(&format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning")));
+        text.push_str(&format!("{}, {}\n", counted(errors, "error"), counted(warnings, "warning")));
         return text;
     };
     let Loaded { config, dropped, .. } = loaded;
@@ -225,8 +225,8 @@ fn text(found: &Found<'_>, color: bool) -> String {
         text.push_str(&missing);
         text.push('\n');
     }
-    let routers = plural(config.routers.len(), "virtual router");
-    let listeners = plural(config.listeners.len(), "listener");
+    let routers = counted(config.routers.len(), "virtual router");
+    let listeners = counted(config.listeners.len(), "listener");
     let contents = match (config.routers.is_empty(), config.listeners.is_empty()) {
         (_, true) => routers,
         (true, false) => listeners,
@@ -235,14 +235,10 @@ fn text(found: &Found<'_>, color: bool) -> String {
     let summary = if warnings == 0 {
         format!("ok: {contents}\n")
     } else {
-        format!("usable: {contents}, {}\n", plural(warnings, "warning"))
+        format!("usable: {contents}, {}\n", counted(warnings, "warning"))
     };
     text.push_str(&summary);
     text
-}
-
-pub(super) fn plural(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// One aligned line per router, under a heading.

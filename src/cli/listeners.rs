@@ -40,7 +40,7 @@ fn names(page: &PageConfig) -> Vec<&str> {
 }
 
 fn listeners(config: &Config) -> String {
-    let heading = ["LISTENER", "BIND", "ROLE", "ELSE", "CLUSTER", "SERVERS"];
+    let heading = ["LISTENER", "BIND", "ROLE", "IF NONE", "CLUSTER", "SERVERS"];
     let mut rows = vec![heading.map(str::to_owned)];
     rows.extend(config.listeners.iter().map(|listener| row(config, listener)));
     aligned(&rows)

@@ -12,7 +12,8 @@ use super::status::json;
 use super::{exit, no_router, print, run_dir, strange, unavailable};
 use crate::api::client::{AskError, ask};
 use crate::api::protocol::{Request, Response, Subject};
-use crate::status::{RouterStatus, Snapshot, State};
+use crate::status::words::{age, span};
+use crate::status::{RouterStatus, Snapshot, State, Successor};
 
 /// Between two looks at the routers.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -43,6 +44,12 @@ pub struct DrainArgs {
     /// Stay drained when the daemon is restarted; a reboot of the machine ends it
     #[arg(long)]
     sticky: bool,
+    /// Stay drained even if nobody takes over: the addresses are nowhere then
+    #[arg(long)]
+    force: bool,
+    /// Only say who would serve
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +77,12 @@ struct Outcome {
 }
 
 pub(super) fn drain(args: &DrainArgs) -> u8 {
-    let request = Request::Drain { router: args.common.name.clone(), sticky: args.sticky };
-    operate(&args.common, Verb::Drain { sticky: args.sticky }, &request)
+    let DrainArgs { common, sticky, force, dry_run } = args;
+    if *dry_run {
+        return plan(common, *force);
+    }
+    let (router, sticky, force) = (common.name.clone(), *sticky, *force);
+    operate(common, Verb::Drain { sticky }, &Request::Drain { router, sticky, force })
 }
 
 pub(super) fn resume(args: &Args) -> u8 {
@@ -97,6 +108,10 @@ fn operate(args: &Args, verb: Verb, request: &Request) -> u8 {
         Ok(outcomes) => outcomes,
         Err(error) => return unavailable(&error),
     };
+    report(args, &outcomes)
+}
+
+fn report(args: &Args, outcomes: &[Outcome]) -> u8 {
     let text = if args.json {
         json(&outcomes).unwrap_or_default()
     } else {
@@ -108,6 +123,64 @@ fn operate(args: &Args, verb: Verb, request: &Request) -> u8 {
     match print(&text) {
         exit::OK if outcomes.iter().any(|outcome| !outcome.ok) => exit::WARNINGS,
         status => status,
+    }
+}
+
+/// Who would serve if it were drained, and everything that is drained with it.
+fn plan(args: &Args, force: bool) -> u8 {
+    let snapshot = match ask(&args.run_dir, &Request::Status) {
+        Ok(Response::Status(snapshot)) => snapshot,
+        Ok(other) => return strange(&other),
+        Err(error) => return unavailable(&error),
+    };
+    let named = |router: &&RouterStatus| args.name.as_ref().is_none_or(|name| *name == router.name);
+    let groups: Vec<&String> =
+        snapshot.routers.iter().filter(named).filter_map(|router| router.group.as_ref()).collect();
+    let in_step =
+        |router: &RouterStatus| router.group.as_ref().is_some_and(|g| groups.contains(&g));
+    if !snapshot.routers.iter().any(|router| named(&router)) {
+        let names: Vec<String> = snapshot.routers.iter().map(|r| r.name.clone()).collect();
+        return no_router(args.name.as_deref().unwrap_or_default(), &names);
+    }
+    let concerned = snapshot.routers.iter().filter(|r| named(r) || in_step(r));
+    let outcomes: Vec<Outcome> = concerned.map(|router| planned(router, force)).collect();
+    report(args, &outcomes)
+}
+
+fn planned(router: &RouterStatus, force: bool) -> Outcome {
+    let serves = matches!(router.state, State::Master | State::Leaving);
+    let outlook = router.outlook.as_ref().filter(|_| serves);
+    let successor = outlook.and_then(|outlook| outlook.successor);
+    let master = router.master.as_ref().filter(|master| !master.is_self && master.priority > 0);
+    let message = match (serves, outlook, successor, master) {
+        _ if router.drained => "is DRAINED already".to_owned(),
+        (true, Some(outlook), Some(Successor { address, priority, last_heard_ms, .. }), _) => {
+            format!(
+                "{address} would serve after {}, if it is alive: it was last heard {} ago, with priority \
+             {priority}",
+                span(outlook.resignation),
+                age(last_heard_ms.unwrap_or_default())
+            )
+        }
+        (true, ..) if force => "no other node was heard: perhaps nobody would serve".to_owned(),
+        (true, ..) => {
+            "no other node was heard: if nobody takes over, it is not drained and serves \
+                       on (--force drains it all the same)"
+                .to_owned()
+        }
+        (false, _, _, Some(master)) => format!("is {}; {} serves", router.state, master.address),
+        (false, ..) => format!("is {}; no master is heard", router.state),
+    };
+    Outcome {
+        router: router.name.clone(),
+        before: router.state,
+        state: router.state,
+        master: successor.map(|s| s.address).or(master.map(|master| master.address)),
+        master_is_self: false,
+        drained: router.drained,
+        took_ms: None,
+        ok: !serves || router.drained || successor.is_some(),
+        message,
     }
 }
 
@@ -161,10 +234,12 @@ fn outcome(
     });
     let served = subject.state == State::Master || subject.state == State::Leaving;
     let gives = verb != Verb::Resume && served;
+    // A router that was resumed has forgotten whom it heard before.
+    let listens = verb == Verb::Resume && router.state == State::Backup;
     let on_its_way = router.state == State::Leaving
         || (gives && heard.is_none())
         // Whoever serves instead is worth a moment's waiting, but not all of it.
-        || (!gives && heard.is_none() && router.master.is_some());
+        || (!gives && heard.is_none() && (router.master.is_some() || listens));
     if on_its_way && !over {
         return None;
     }
@@ -199,7 +274,7 @@ fn message(
     let master = match other {
         Some((address, priority)) => format!("{address} (priority {priority}) is master"),
         None if router.state == State::Master => "this node is master".to_owned(),
-        None => "no master is heard".to_owned(),
+        None => nobody(router),
     };
     match (verb, took_ms, other) {
         (Verb::Resume, ..) if !subject.drained => format!("was not drained; {master}"),
@@ -207,6 +282,11 @@ fn message(
         (Verb::Drain { sticky }, Some(took), Some((address, priority))) => format!(
             "handed over to {address} (priority {priority}) in {took} ms; {}",
             drained(sticky || router.drained_sticky)
+        ),
+        (Verb::Drain { .. }, Some(_), None) if !router.drained => format!(
+            "NOBODY took over: it is not drained, this node is {} again; `vipd drain --force` drains \
+             it all the same",
+            router.state
         ),
         (Verb::Drain { sticky }, Some(_), None) => format!(
             "NOBODY took over, its addresses are nowhere; {}",
@@ -221,14 +301,26 @@ fn message(
             format!("handed over to {address} (priority {priority}) in {took} ms")
         }
         (Verb::Handover, Some(_), None) if router.state == State::Master => {
-            "NOBODY took over; this node serves again".to_owned()
+            "NOBODY took over; this node serves on".to_owned()
         }
         (Verb::Handover, Some(_), None) => {
-            "NOBODY took over; this node will serve again after the master-down time".to_owned()
+            format!("NOBODY took over; this node is {}", router.state)
         }
         (Verb::Handover, None, _) => {
             format!("nothing to hand over, it is {}; {master}", router.state)
         }
+    }
+}
+
+/// No master was heard since the request.
+fn nobody(router: &RouterStatus) -> String {
+    match router.next_deadline_ms.filter(|_| router.state == State::Backup) {
+        Some(left) => format!(
+            "no master has been heard since; this node serves in {}.{} s unless one is",
+            left / 1000,
+            left % 1000 / 100
+        ),
+        None => "no master is heard".to_owned(),
     }
 }
 

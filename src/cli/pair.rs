@@ -6,11 +6,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::check::{Findings, plural};
+use super::check::Findings;
 use super::sources::FileSystem;
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
 use crate::config::load::{Loaded, Reading, load_beside};
 use crate::pair::{Event, Node, Outcome, Pairing, Serving, Side, compare, rough};
+use crate::types::counted;
 
 /// What each node reads, and what was found.
 pub(super) struct Pair {
@@ -156,24 +157,24 @@ impl Pair {
         }
         let count = |severity| self.diagnostics.iter().filter(|d| d.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        let found = format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"));
+        let found = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
         let Some(routers) = &self.routers else { return text + &found + "\n" };
         text.push_str(&self.tables(routers));
         let common = match (routers.len(), self.listeners) {
-            (0, listeners @ 1..) => plural(listeners, "listener"),
-            (routers, 0) => plural(routers, "virtual router"),
+            (0, listeners @ 1..) => counted(listeners, "listener"),
+            (routers, 0) => counted(routers, "virtual router"),
             (routers, listeners) => {
                 format!(
                     "{} and {}",
-                    plural(routers, "virtual router"),
-                    plural(listeners, "listener")
+                    counted(routers, "virtual router"),
+                    counted(listeners, "listener")
                 )
             }
         };
         let common = format!("{common} in common");
         text.push_str(&match (errors, warnings) {
             (0, 0) => format!("ok: {common}\n"),
-            (0, _) => format!("usable: {common}, {}\n", plural(warnings, "warning")),
+            (0, _) => format!("usable: {common}, {}\n", counted(warnings, "warning")),
             _ => format!("{found}: {common}\n"),
         });
         text
@@ -188,7 +189,7 @@ impl Pair {
             let file = printable(&files.join(" "));
             let own = match node.warnings {
                 0 => String::new(),
-                n => format!("  ({} of its own: vipd check {file})", plural(n, "warning")),
+                n => format!("  ({} of its own: vipd check {file})", counted(n, "warning")),
             };
             text.push_str(&format!("{:width$}  {file}{own}\n", node.name));
         }

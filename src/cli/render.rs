@@ -7,14 +7,14 @@ mod serving;
 use std::fmt::Write;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
 use super::fold::{fold, fold_under};
 use crate::engine::allow_vrrp;
 use crate::status::words::{
-    RECENT_MS, WallClock, address_line, age, change_text, daemon_notes, drained, heading, master,
-    master_line, next_failure, peer_line, priority, priority_line, router_notes, since, span,
-    state, told, tracked_lines, transition, vips,
+    RECENT_MS, WallClock, address_line, age, causes, change_text, daemon_notes, drained, heading,
+    master, master_line, next_failure, peer_line, priority, priority_line, router_notes, since,
+    span, state, told, tracked_lines, transition, vips,
 };
 use crate::status::{RouterStatus, Snapshot, State};
 
@@ -31,8 +31,8 @@ const MANY_ROUTERS: usize = 8;
 const LABEL: usize = 13;
 
 // Positions in the table.
-const ROUTER: usize = 0;
 const VRID: usize = 2;
+const SINCE: usize = 5;
 const MASTER: usize = 7;
 const VIPS: usize = 8;
 
@@ -86,8 +86,8 @@ pub fn live(snapshot: &Snapshot, width: u16) -> String {
 fn heads(snapshot: &Snapshot, width: u16) -> String {
     let clock = WallClock::at(&snapshot.daemon.taken_at);
     let mut out = heading(&snapshot.daemon);
-    for note in daemon_notes(snapshot) {
-        let _ = writeln!(out, "! {note}");
+    for note in causes(snapshot).into_iter().chain(daemon_notes(snapshot)) {
+        let _ = writeln!(out, "{}", fold(&format!("! {note}"), width.into()));
     }
     out.push('\n');
     let listens = !snapshot.listeners.is_empty();
@@ -110,10 +110,6 @@ fn routers(out: &mut String, width: u16, snapshot: &Snapshot, clock: &WallClock)
         .set_header(["ROUTER", "ON", "VRID", "V", "STATE", "SINCE", "PRIO", "MASTER", "VIPS"]);
     for (position, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if position == VIPS { 0 } else { 2 }));
-        // Names and addresses may be broken into lines, what belongs together may not.
-        if ![ROUTER, MASTER].contains(&position) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
         if position == VRID {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -131,7 +127,29 @@ fn routers(out: &mut String, width: u16, snapshot: &Snapshot, clock: &WallClock)
             vips(&router.addresses),
         ]);
     }
+    keep_words(&mut table, &[SINCE, MASTER]);
     let _ = writeln!(out, "{}", table.trim_fmt());
+}
+
+/// Only these columns are broken into lines, and only between words: half an address is no address.
+fn keep_words(table: &mut Table, flexible: &[usize]) {
+    let longest_word = |text: &str| text.split(' ').map(|word| word.chars().count()).max();
+    let longest = |position: usize| {
+        let cells = table.row_iter().filter_map(|row| row.cell_iter().nth(position));
+        cells.filter_map(|cell| longest_word(&cell.content())).max().unwrap_or(0)
+    };
+    let columns = table.column_iter().count();
+    let widths: Vec<usize> = (0..columns).map(longest).collect();
+    for (position, (column, longest)) in table.column_iter_mut().zip(widths).enumerate() {
+        column.set_constraint(if flexible.contains(&position) {
+            // The column's own width includes what is left free beside it.
+            let longest = u16::try_from(longest).unwrap_or(u16::MAX);
+            let least = longest.saturating_add(column.padding_width());
+            ColumnConstraint::LowerBoundary(Width::Fixed(least))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
+    }
 }
 
 /// What there is to say about one router, if anything.
@@ -191,8 +209,7 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
             State::Master => line("next advert", &format!("in {left} ms")),
             State::Backup => {
                 // A worse master does not stop it; the hint says what does.
-                let worse = router.master.as_ref().is_some_and(|m| m.priority < router.priority);
-                let unless = if worse { "" } else { " if nothing is heard" };
+                let unless = if router.preempts { "" } else { " if nothing is heard" };
                 line("takes over", &format!("in {left} ms{unless}"));
             }
             State::Leaving => {

@@ -8,8 +8,8 @@ use crate::api::client::{self, AskError};
 use crate::api::protocol::{Request, Response};
 use crate::status::Snapshot;
 
-/// Width of the table where standard output is no terminal.
-const DEFAULT_WIDTH: u16 = 80;
+/// Where standard output is no terminal nothing is folded: who reads it looks for whole lines.
+const UNLIMITED: u16 = u16::MAX;
 
 /// What can be said to `vipd status`.
 #[derive(Debug, clap::Args)]
@@ -113,7 +113,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Option<String> {
 
 /// Columns to write for.
 pub(super) fn width() -> u16 {
-    crate::sys::terminal_width().unwrap_or(DEFAULT_WIDTH)
+    crate::sys::terminal_width().unwrap_or(UNLIMITED)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

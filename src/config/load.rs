@@ -14,6 +14,7 @@ use super::raw::Raw;
 use super::replaced;
 use super::vipd_toml;
 use crate::import::{haproxy, keepalived};
+use crate::types::counted;
 
 /// Where files come from: the file system in `cli/`, a map in tests.
 pub trait Sources {
@@ -119,8 +120,7 @@ impl Failed {
     #[must_use]
     pub fn summary(&self) -> String {
         let errors = self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-        let plural = if errors == 1 { "" } else { "s" };
-        format!("the configuration has {errors} error{plural}")
+        format!("the configuration has {}", counted(errors, "error"))
     }
 
     /// All diagnostics as text, without colour, each ending in a newline.

@@ -109,6 +109,16 @@ impl Background {
         });
     }
 
+    /// A router that was to be drained serves on: a restart must not drain it.
+    pub(super) fn not_drained(&self, router: String) {
+        let host = Arc::clone(&self.host);
+        self.effects.spawn(async move {
+            if let Err(error) = host.drains.remove([router]) {
+                tracing::warn!("a restart of the daemon will drain it: {error}");
+            }
+        });
+    }
+
     /// Pass on a notice, unless too many wait already.
     pub(super) fn notify(&self, notice: Notice) {
         let _ = self.notices.try_send(notice);

@@ -67,8 +67,11 @@ impl Control {
         let response = match request {
             Request::Status => Response::Status(Box::new(self.snapshot())),
             _ if self.stopping => Response::Error("the daemon is shutting down".to_owned()),
-            Request::Drain { router, .. } => {
+            Request::Drain { router, force: false, .. } => {
                 self.command("drain", router.as_deref(), Command::Drain)
+            }
+            Request::Drain { router, force: true, .. } => {
+                self.command("drain --force", router.as_deref(), Command::ForceDrain)
             }
             Request::Resume { router } => {
                 self.command("resume", router.as_deref(), Command::Resume)
@@ -101,6 +104,7 @@ impl Control {
             node: node.unwrap_or(&self.options.host_name).clone(),
             uptime_ms: u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX),
             send_drops: self.effects.send_drops,
+            stall: self.stalls.status(now),
             ..self.daemon.clone()
         };
         self.effects.listeners.complete(&mut snapshot);
@@ -121,7 +125,7 @@ impl Control {
                 continue;
             };
             tracing::info!(router = name, "stays drained until `vipd resume`");
-            self.engine.handle(self.clock.now(), Input::Command(Command::Drain(Some(id))));
+            self.engine.handle(self.clock.now(), Input::Command(Command::ForceDrain(Some(id))));
             self.perform_actions()?;
         }
         ControlFlow::Continue(())
@@ -196,6 +200,7 @@ impl Control {
                 }
                 self.engine.foresee(&config, &mut changes);
                 self.engine.handle(self.clock.now(), Input::Reload(Arc::clone(&config)));
+                self.stalls.reconfigured(&config);
                 self.effects.reconfigure(config);
                 self.daemon.reloads += 1;
                 self.daemon.routers_left_out = dropped.left_out();

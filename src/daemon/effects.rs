@@ -231,6 +231,7 @@ impl Effects {
                 let _ = self.addresses.send(AddressOp::Tell(told));
             }
             Action::Record(event) => record(&event),
+            Action::NotDrained { router } => self.background.not_drained(router),
             Action::Exit => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())

@@ -230,7 +230,7 @@ mod tests {
         let socket = dir.path().join("socket");
         std::fs::write(&socket, "").unwrap();
         let access = Access::new(socket);
-        let drain = Request::Drain { router: None, sticky: false };
+        let drain = Request::Drain { router: None, sticky: false, force: false };
         let upgrade = Request::Upgrade { binary: None };
 
         assert_eq!(access.permits(STRANGER, &Request::Status), Ok(()));

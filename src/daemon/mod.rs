@@ -20,6 +20,7 @@ mod pidfile;
 mod probes;
 mod receive;
 mod sockets;
+mod stalls;
 mod startup;
 mod upgrade;
 mod watchdog;
@@ -65,6 +66,7 @@ use host::{Access, DaemonHost, Ears};
 use pages::PageStates;
 use pidfile::PidFile;
 use probes::Probes;
+use stalls::Stalls;
 use startup::RunDir;
 use upgrade::Legacy;
 use watchdog::Watchdog;
@@ -182,6 +184,7 @@ struct Control {
     background: Background,
     options: OptionsLeft,
     daemon: Daemon,
+    stalls: Stalls,
     reload: Reloading,
     /// Who waits for the end of the reload under way, and of the one after.
     asked_reload: Vec<Answer>,
@@ -328,6 +331,7 @@ impl Control {
                 handed_over: legacy.map(|legacy| legacy.handed_over).unwrap_or_default(),
             },
             daemon,
+            stalls: Stalls::new(&config),
             reload: Reloading::Idle,
             asked_reload: Vec::new(),
             asked_again: Vec::new(),
@@ -431,6 +435,9 @@ impl Control {
         {
             let late = u64::try_from(now.since(deadline).as_micros()).unwrap_or(u64::MAX);
             self.daemon.latest_timer_us = self.daemon.latest_timer_us.max(late);
+            if let Some(said) = self.stalls.was_late(now, now.since(deadline)) {
+                tracing::warn!("{said}");
+            }
             if let Some(watchdog) = &mut self.watchdog {
                 watchdog.was_late(now.since(deadline));
             }

@@ -113,6 +113,11 @@ impl Engine {
             let follower = self.routers.get(better).map(|r| r.cfg.name.clone());
             let reason =
                 format!("{} of group {name} follows another master", follower.unwrap_or_default());
+            for id in &members {
+                if let Some(router) = self.routers.get_mut(id) {
+                    router.group_succeeded();
+                }
+            }
             for id in &masters {
                 if let Some(router) = self.routers.get_mut(id) {
                     router.follow_group(now, reason.clone(), &mut self.out);

@@ -215,8 +215,11 @@ pub struct LinkAddress {
 pub enum Command {
     /// Hand over everywhere, remove every address, then [`Action::Exit`].
     Shutdown,
-    /// Hand over and stay out of elections until `Resume`. `None`: every router.
+    /// Hand over and stay out of elections until `Resume`; serve on if nobody takes over. `None`:
+    /// every router.
     Drain(Option<RouterId>),
+    /// Stay out of elections even if nobody takes over.
+    ForceDrain(Option<RouterId>),
     /// Take part in elections again.
     Resume(Option<RouterId>),
     /// Hand over once; stay a backup for as long as the successor lives.
@@ -356,6 +359,11 @@ pub enum Action {
     Notify(Notice),
     /// Something an operator may want to read in the log.
     Record(Event),
+    /// Nobody took over from a router that was to be drained: it serves on.
+    NotDrained {
+        /// Its name.
+        router: String,
+    },
     /// Shutdown is complete: every router resigned, every address is gone.
     Exit,
 }

@@ -262,7 +262,10 @@ impl Engine {
     fn command(&mut self, now: Now, command: &Command) {
         let which = match command {
             Command::Shutdown => return self.shutdown(now),
-            Command::Drain(which) | Command::Resume(which) | Command::Handover(which) => *which,
+            Command::Drain(which)
+            | Command::ForceDrain(which)
+            | Command::Resume(which)
+            | Command::Handover(which) => *which,
             Command::StayHandedOver(id) => Some(*id),
         };
         let which = which.map(|id| self.in_step_with(id));
@@ -272,8 +275,9 @@ impl Engine {
             }
             let Some(router) = self.routers.get_mut(&id) else { continue };
             match command {
-                Command::Drain(_) => router.drain(now, true, &mut self.out),
-                Command::Resume(_) => router.drain(now, false, &mut self.out),
+                Command::Drain(_) => router.drain(now, false, &mut self.out),
+                Command::ForceDrain(_) => router.drain(now, true, &mut self.out),
+                Command::Resume(_) => router.resume(now),
                 Command::StayHandedOver(_) => router.yielded = true,
                 Command::Handover(_) | Command::Shutdown => router.hand_over(now, &mut self.out),
             }

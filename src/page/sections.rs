@@ -76,13 +76,13 @@ pub(super) fn listeners(out: &mut Html, snapshot: &Snapshot) {
         return;
     }
     out.raw("<section><h2>Listeners</h2>");
-    out.table(&["Listener", "Bind", "For", "Now goes to", "Clients", "Waiting"]);
+    out.table(&["Listener", "Bind", "Role", "Now goes to", "Clients", "Waiting"]);
     for listener in &snapshot.listeners {
         out.raw("<tr>");
         out.cell("Listener", &listener.name);
         let binds: Vec<String> = listener.binds.iter().map(bind).collect();
         out.cell("Bind", &binds.join(" "));
-        out.cell("For", &listener.wants);
+        out.cell("Role", &listener.wants);
         let (color, to) = match (listener.serves, listener.fallen_back) {
             _ if !is_open(listener) => (BAD, "nobody: it is not open".to_owned()),
             (false, _) => (BAD, goes_to(listener)),
@@ -117,7 +117,7 @@ pub(super) fn clusters(out: &mut Html, snapshot: &Snapshot) {
             notes.iter().for_each(|note| out.inside("li", note));
             out.raw("</ul>");
         }
-        out.table(&["Member", "Address", "Is", "For", "Timeline", "Lag", "Sessions"]);
+        out.table(&["Member", "Address", "State", "Age", "Timeline", "Lag", "Sessions"]);
         let dash = || "-".to_owned();
         for member in &cluster.members {
             out.raw("<tr>");
@@ -129,8 +129,8 @@ pub(super) fn clusters(out: &mut Html, snapshot: &Snapshot) {
                 AdmissionStatus::Held => ODD,
                 AdmissionStatus::Down => BAD,
             };
-            out.cell_of(color, "Is", &is(member));
-            out.cell_of(NUMBER, "For", &age(member.since_ms));
+            out.cell_of(color, "State", &is(member));
+            out.cell_of(NUMBER, "Age", &age(member.since_ms));
             let timeline = member.timeline.map_or_else(dash, |timeline| timeline.to_string());
             out.cell_of(NUMBER, "Timeline", &timeline);
             out.cell_of(NUMBER, "Lag", &lag(member));

@@ -10,8 +10,9 @@ use jiff::SignedDuration;
 
 use super::{
     AddressStatus, Daemon, MasterStatus, NotifyStatus, Outlook, PeerStatus, RouterStatus,
-    RunStatus, RunningStatus, Snapshot, Span, State, Successor, TransitionStatus,
+    RunStatus, RunningStatus, Snapshot, Span, StallStatus, State, Successor, TransitionStatus,
 };
+use crate::types::{counted, times};
 pub(crate) use clock::WallClock;
 pub(crate) use serving::{
     bind, bytes, cluster_heading, cluster_notes, goes_to, is, listener_notes, sessions,
@@ -21,8 +22,8 @@ pub(crate) use tracking::{everything, priority_line, tracked_lines};
 /// State changes of at most this age are worth showing unasked.
 pub(crate) const RECENT_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// A timer later than this has cost a tenth of the shortest sensible interval.
-const LATE_US: u64 = 10_000;
+/// Routers listed in one line.
+const NAMES: usize = 5;
 
 pub(crate) fn heading(daemon: &Daemon) -> String {
     let Daemon { version, node, pid, .. } = daemon;
@@ -31,12 +32,12 @@ pub(crate) fn heading(daemon: &Daemon) -> String {
     let mut heading = format!("{node}: vipd {version}, pid {pid}, up {up}, at {at}\n");
     if daemon.adopted > 0 {
         let count = daemon.adopted;
-        let plural = if count == 1 { "" } else { "s" };
+        let routers = counted(count, "virtual router");
         let before = match &daemon.upgraded_from {
             Some(past) => format!("vipd {past}"),
             None => "a daemon that died".to_owned(),
         };
-        let _ = writeln!(heading, "adopted {count} virtual router{plural} from {before}");
+        let _ = writeln!(heading, "adopted {routers} from {before}");
     }
     heading
 }
@@ -47,31 +48,26 @@ pub(crate) fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(error) = &daemon.reload_error {
         // The whole report is in the log; `vipd check` prints it again.
-        let first = error.lines().next().unwrap_or_default();
-        notes.push(format!("the last reload was refused, the old configuration runs on: {first}"));
+        let why = first_error(error);
+        notes.push(format!("the last reload was refused, the old configuration runs on: {why}"));
         notes.push(format!("  to see all: vipd check {}", daemon.config.join(" ")));
     }
     if let Some(missing) = missing(&daemon.settings_dropped, &daemon.routers_left_out) {
         notes.push(missing);
         notes.push(format!("  to see why: vipd check --lenient {}", daemon.config.join(" ")));
     }
-    for (count, what) in [
-        (daemon.send_drops, "packets could not be sent"),
-        (daemon.netlink_overruns, "times the kernel's interface events were lost and read again"),
-        (daemon.log_lines_lost, "log lines were lost: the log is too slow"),
-    ] {
-        if count > 0 {
-            notes.push(format!("{count} {what}"));
-        }
+    if daemon.send_drops > 0 {
+        notes.push(format!("not sent: {}", counted(daemon.send_drops, "packet")));
     }
-    if daemon.latest_timer_us > LATE_US {
-        let late = daemon.latest_timer_us / 1000;
-        let scheduling = match daemon.scheduling.as_str() {
-            "" => String::new(),
-            class => format!(", even with {class}"),
-        };
-        notes.push(format!("a timer fired {late} ms late: this machine stalls{scheduling}"));
+    if daemon.netlink_overruns > 0 {
+        let overruns = times(daemon.netlink_overruns);
+        notes.push(format!("the kernel's interface events were lost and read again {overruns}"));
     }
+    if daemon.log_lines_lost > 0 {
+        let lines = counted(daemon.log_lines_lost, "line");
+        notes.push(format!("the log is too slow: {lines} lost"));
+    }
+    notes.extend(stalled(daemon));
     let trouble = |a: &&AddressStatus| !a.held || a.error.is_some() || a.readded > 0;
     for address in snapshot.static_addresses.iter().filter(trouble) {
         notes.push(format!("static address {}", whereabouts(address, "")));
@@ -85,15 +81,13 @@ pub(crate) fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
             notes.push(format!("FIFO {path}: {error}"));
         }
         if fifo.lost > 0 {
-            notes.push(format!(
-                "FIFO {path}: {} lines were lost, nobody reads fast enough",
-                fifo.lost
-            ));
+            let lines = counted(fifo.lost, "line");
+            notes.push(format!("FIFO {path}: {lines} lost, nobody reads fast enough"));
         }
     }
     if let Some(mail) = &snapshot.mail {
         if let Some(error) = &mail.error {
-            notes.push(format!("mail to {}: {} wait: {error}", mail.server, mail.waiting));
+            notes.push(format!("mail to {}: {} waiting: {error}", mail.server, mail.waiting));
         }
         if mail.failed + mail.lost > 0 {
             notes.push(format!("mail to {}: {} never sent", mail.server, mail.failed + mail.lost));
@@ -105,16 +99,65 @@ pub(crate) fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
         }
     }
     for (reason, count) in snapshot.unattributed.iter().filter(|(_, count)| **count > 0) {
-        notes.push(format!("{count} packets of no virtual router here: {reason}"));
+        let packets = counted(*count, "packet");
+        notes.push(format!("{packets} of no virtual router here: {reason}"));
     }
     notes
 }
 
+/// What keeps routers from serving, and which: one line for each cause, however many they are.
+pub(crate) fn causes(snapshot: &Snapshot) -> Vec<String> {
+    let in_fault = |r: &&RouterStatus| r.state == State::Fault && !r.drained;
+    let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
+    for router in snapshot.routers.iter().filter(in_fault) {
+        for fault in &router.faults {
+            match causes.iter_mut().find(|(known, _)| known == fault) {
+                Some((_, names)) => names.push(&router.name),
+                None => causes.push((fault, vec![&router.name])),
+            }
+        }
+    }
+    let all: Vec<&str> = causes.iter().map(|(cause, _)| *cause).collect();
+    // The rest of a group has no cause of its own.
+    let repeats = |cause: &str| {
+        all.iter().any(|own| cause.strip_suffix(own).is_some_and(|of| of.ends_with(": ")))
+    };
+    let causes = causes.iter().filter(|(cause, _)| !repeats(cause));
+    causes
+        .map(|(cause, names)| {
+            let shown = names.get(..NAMES).unwrap_or(names).join(", ");
+            match names.len().saturating_sub(NAMES) {
+                0 => format!("{cause}: {shown} in FAULT"),
+                more => format!("{cause}: {shown} and {more} more in FAULT"),
+            }
+        })
+        .collect()
+}
+
+/// Of a whole report: warnings may stand before what was refused.
+fn first_error(report: &str) -> &str {
+    let is_error = |line: &&str| line.starts_with("error: ") || line.contains(": error: ");
+    report.lines().find(is_error).or_else(|| report.lines().next()).unwrap_or_default()
+}
+
+/// When this process was last kept from running, for how long, and how it is scheduled.
+fn stalled(daemon: &Daemon) -> Option<String> {
+    let StallStatus { lasted_ms, age_ms } = daemon.stall?;
+    let clock = WallClock::at(&daemon.taken_at);
+    let when = clock.before(age_ms).map(|then| format!("{}, ", then.clock())).unwrap_or_default();
+    let lasted = span(Span { least_ms: lasted_ms, most_ms: lasted_ms });
+    let scheduling = match daemon.scheduling.as_str() {
+        "" => String::new(),
+        "SCHED_OTHER" => "; real-time scheduling is off".to_owned(),
+        class => format!(", although it is scheduled with {class}"),
+    };
+    Some(format!("{when}{} ago: the host did not run vipd for {lasted}{scheduling}", age(age_ms)))
+}
+
 /// What a lenient reading did without, in one line.
 pub(crate) fn missing(settings: &[String], routers: &[String]) -> Option<String> {
-    let plural = if settings.len() == 1 { "" } else { "s" };
     let dropped = (!settings.is_empty())
-        .then(|| format!("{} setting{plural} dropped (--lenient)", settings.len()));
+        .then(|| format!("{} dropped (--lenient)", counted(settings.len(), "setting")));
     let routers =
         (!routers.is_empty()).then(|| format!("not run (--lenient): {}", routers.join(", ")));
     let parts: Vec<String> = dropped.into_iter().chain(routers).collect();
@@ -141,7 +184,7 @@ pub(crate) fn router_notes(
             .iter()
             .filter(|address| {
                 address.error.is_some()
-                    || address.readded > 0
+                    || (address.readded > 0 && address.held)
                     || (address.held != (router.state == State::Master)
                         && router.state != State::Leaving)
             })
@@ -161,7 +204,7 @@ pub(crate) fn told(notify: &NotifyStatus) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(running) = &notify.running {
         let (RunningStatus { hook, about, age_ms }, waiting) = (running, notify.waiting);
-        let more = if waiting > 0 { format!(", {waiting} wait") } else { String::new() };
+        let more = if waiting > 0 { format!(", {waiting} waiting") } else { String::new() };
         lines.push(format!("{hook} {about} runs, for {}{more}", age(*age_ms)));
     }
     if let Some(ensured) = notify.ensured {
@@ -170,7 +213,8 @@ pub(crate) fn told(notify: &NotifyStatus) -> Vec<String> {
     }
     lines.extend(notify.runs.iter().map(run));
     if notify.skipped > 0 {
-        lines.push(format!("{} states were overtaken before they were told", notify.skipped));
+        let states = counted(notify.skipped, "state");
+        lines.push(format!("{states} skipped: followed by another before a command was run"));
     }
     lines
 }
@@ -270,10 +314,18 @@ pub(crate) fn next_failure(router: &RouterStatus) -> Option<String> {
             format!("if {master} dies, this node serves {death} later ({resignation} if it stops)")
         }
         Some(Successor { address, priority, last_heard_ms, .. }) => {
-            let heard = age(last_heard_ms.unwrap_or_default());
+            let heard_ms = last_heard_ms.unwrap_or_default();
+            let heard = age(heard_ms);
+            if heard_ms <= router.interval_ms * 3 {
+                return Some(format!(
+                    "if this node dies, {address} serves {death} later ({resignation} if it stops); \
+                     its priority was {priority} when it was last heard, {heard} ago"
+                ));
+            }
             format!(
-                "if this node dies, {address} serves {death} later ({resignation} if it stops); its \
-                 priority was {priority} when it was last heard, {heard} ago"
+                "if this node dies and {address} is alive, it serves after {death} ({resignation} if \
+                 this node stops); it was last heard {heard} ago, with priority {priority}, and as a \
+                 backup is silent, whether it is alive is unknown"
             )
         }
         None => {
@@ -318,7 +370,9 @@ fn whereabouts(address: &AddressStatus, note: &str) -> String {
     }
     line.push_str(note);
     if address.readded > 0 {
-        let _ = write!(line, ", put back {} times after others removed it", address.readded);
+        let restored = times(address.readded);
+        let when = if address.held { "after something else removed it" } else { "while held" };
+        let _ = write!(line, ", restored {restored} {when}");
     }
     if let Some(error) = &address.error {
         let _ = write!(line, "; {error}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::Preempt;
 use crate::status::State;
-use crate::types::{Dialect, Family, Mac, Now};
+use crate::types::{Dialect, Family, Mac, Now, times};
 use crate::vrrp::hear::list;
 use crate::vrrp::ledger::{Peer, Rival};
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
@@ -50,8 +50,9 @@ impl Router {
         hints.extend(self.group_hint());
         hints.extend(self.holding.fights(now).map(|(cidr, readded)| {
             format!(
-                "somebody keeps removing {cidr}, put back {readded} times: look for a network \
-                 manager or another VRRP daemon on this host"
+                "something keeps removing {cidr}, restored {}: look for a network manager or \
+                 another VRRP daemon on this host",
+                times(readded)
             )
         }));
         if self.ledger.counters.duplicate_source > 0 {
@@ -254,6 +255,11 @@ impl Router {
         Some(match (self.cfg.preempt, hold) {
             (Preempt::Never, _) => format!(
                 "{address} stays master with priority {theirs}, ours is {ours}: nopreempt is set"
+            ),
+            (Preempt::After(_), _) if self.yielded => format!(
+                "{address} stays master with priority {theirs}, ours is {ours}: the operator handed \
+                 over to it (`vipd handover`); this node serves again when {address} falls silent or \
+                 resigns"
             ),
             (Preempt::After(_), Some(until)) if *until > now => format!(
                 "{address} stays master with priority {theirs}, ours is {ours}: preempt_delay has \

@@ -163,16 +163,21 @@ impl Ledger {
 
     pub(crate) fn transition(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
         self.claims.clear();
-        if self.transitions.len() == MAX_TRANSITIONS {
-            self.transitions.pop_front();
-        }
-        self.transitions.push_back((now, from, to, reason.to_owned()));
+        self.remember(now, from, to, reason);
         if to == State::Master {
             self.counters.master_transitions += 1;
         }
         if from == Some(State::Master) {
             self.counters.release_master += 1;
         }
+    }
+
+    /// Something of the history that is no change of the state as well.
+    pub(crate) fn remember(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
+        if self.transitions.len() == MAX_TRANSITIONS {
+            self.transitions.pop_front();
+        }
+        self.transitions.push_back((now, from, to, reason.to_owned()));
     }
 
     /// The state has changed since the start.

@@ -14,5 +14,6 @@ pub(crate) mod reconfigure;
 pub(crate) mod refusal;
 pub(crate) mod report;
 pub(crate) mod router;
+mod stalls;
 pub mod timing;
 pub(crate) mod transitions;

@@ -3,7 +3,7 @@
 use crate::status::{MasterStatus, NotifyStatus, RouterStatus, TrackedStatus, millis};
 use crate::types::Now;
 use crate::vrrp::environment::Fault;
-use crate::vrrp::router::{Followed, Phase, Router};
+use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
 
 impl Router {
     /// `heard` is when another node's last packet arrived on the router's interface.
@@ -39,6 +39,7 @@ impl Router {
             },
             base_priority: cfg.priority.get(),
             priority: self.effective.get(),
+            priority_age_ms: millis(now.since(self.effective_since)),
             group: None,
             tracking,
             interval_ms: millis(cfg.interval.as_duration()),
@@ -48,6 +49,10 @@ impl Router {
             master: self.master_status(now),
             listens: self.env.listens(&cfg.iface),
             next_deadline_ms: deadline.map(|at| millis(at.since(now))),
+            preempts: matches!(
+                self.phase,
+                Phase::Backup { waiting_for: WaitingFor::Preemption, .. }
+            ),
             addresses: self.holding.status(now),
             counters: self.ledger.counters.clone(),
             peers: self.ledger.peer_status(now),

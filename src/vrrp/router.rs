@@ -54,6 +54,7 @@ pub(crate) struct Router {
     pub(crate) reason: String,
     pub(crate) env: Environment,
     pub(crate) effective: Priority,
+    pub(super) effective_since: Now,
     pub(crate) ledger: Ledger,
     pub(crate) holding: Holding,
     /// The master as last heard; our own reign is in `phase`.
@@ -67,6 +68,8 @@ pub(crate) struct Router {
     pub(super) waits_since: Option<Now>,
     /// Out of service by the operator's wish.
     pub(crate) drained: bool,
+    /// Whether anybody takes over or not.
+    drain_forced: bool,
     /// Handed over by the operator's wish: follows its successor as if `nopreempt` were set.
     pub(crate) yielded: bool,
     /// Addresses of ours that another node announced while we were master, and when.
@@ -113,6 +116,8 @@ pub(crate) enum Phase {
         /// When the last address goes, successor or not.
         until: Now,
         then: Then,
+        /// A successor was heard, or follows from what was heard before.
+        succeeded: bool,
         /// Why, for the transition that follows.
         reason: String,
     },
@@ -167,6 +172,7 @@ impl Router {
         Router {
             id,
             effective: cfg.priority,
+            effective_since: now,
             cfg,
             phase: Phase::Fault,
             since: now,
@@ -180,6 +186,7 @@ impl Router {
             grouped: false,
             waits_since: None,
             drained: false,
+            drain_forced: false,
             yielded: false,
             announced_elsewhere: BTreeMap::new(),
             adoptable: false,
@@ -291,6 +298,7 @@ impl Router {
     pub(crate) fn time_passed(&mut self, now: Now, out: &mut Outbox) {
         self.holding.time_passed(now, out);
         let may_take_over = self.may_take_over();
+        let serves_on = self.serves_on_without_successor();
         match &mut self.phase {
             Phase::Fault => {}
             Phase::Backup { master_down, .. } if *master_down > now || !may_take_over => {}
@@ -304,6 +312,7 @@ impl Router {
             Phase::Master { next_advert, .. } if *next_advert <= now => self.advert_due(now, out),
             Phase::Master { .. } => {}
             Phase::Leaving { until, .. } if *until > now => {}
+            Phase::Leaving { .. } if serves_on => self.serve_on(now, out),
             Phase::Leaving { .. } => {
                 self.holding.remove(now, out);
                 self.left(now, out);
@@ -373,8 +382,15 @@ impl Router {
             Phase::Backup { waiting_for, .. } => {
                 *waiting_for == WaitingFor::TheMaster && !self.wants_master()
             }
-            Phase::Leaving { .. } => true,
+            Phase::Leaving { .. } => !self.serves_on_without_successor(),
             Phase::Fault | Phase::Master { .. } => false,
+        }
+    }
+
+    /// Somebody took over from another member of its group: it must not serve on alone.
+    pub(crate) fn group_succeeded(&mut self) {
+        if let Phase::Leaving { succeeded, .. } = &mut self.phase {
+            *succeeded = true;
         }
     }
 
@@ -421,7 +437,8 @@ impl Router {
         out: &mut Outbox,
     ) {
         match self.phase {
-            Phase::Leaving { .. } => {
+            Phase::Leaving { ref mut succeeded, .. } => {
+                *succeeded = true;
                 self.holding.release(now, vip, out);
                 self.left_if_empty(now, out);
             }
@@ -542,22 +559,44 @@ impl Router {
         }
     }
 
-    /// Hands over and stays out of elections, or takes part again.
-    pub(crate) fn drain(&mut self, now: Now, drained: bool, out: &mut Outbox) {
-        self.drained = drained;
+    /// Hands over and stays out of elections.
+    pub(crate) fn drain(&mut self, now: Now, force: bool, out: &mut Outbox) {
+        self.drained = true;
+        self.drain_forced = force;
         match &mut self.phase {
-            Phase::Master { .. } if drained => {
+            Phase::Master { .. } => {
                 self.resign(now, out);
                 self.leave(now, Then::Drained, Fault::Drained.to_string(), out);
             }
-            Phase::Leaving { then, .. } if drained && *then != Then::Stop => *then = Then::Drained,
-            Phase::Leaving { then, .. } if !drained && *then == Then::Drained => {
-                let back = self.back_to_backup(now);
-                if let Phase::Leaving { then, .. } = &mut self.phase {
-                    *then = back;
-                }
+            Phase::Leaving { then, .. } if *then != Then::Stop => *then = Then::Drained,
+            Phase::Fault | Phase::Backup { .. } | Phase::Leaving { .. } => {}
+        }
+    }
+
+    /// Takes part in elections again.
+    pub(crate) fn resume(&mut self, now: Now) {
+        self.drained = false;
+        let back = self.back_to_backup(now);
+        if let Phase::Leaving { then, .. } = &mut self.phase
+            && *then == Then::Drained
+        {
+            *then = back;
+        }
+    }
+
+    /// The operator wants it to leave, but not its addresses to be nowhere: nobody was heard to take
+    /// over yet, and without anybody it stays.
+    pub(super) fn serves_on_without_successor(&self) -> bool {
+        match self.phase {
+            Phase::Leaving { then: Then::Drained, succeeded: false, .. } => !self.drain_forced,
+            Phase::Leaving {
+                then: Then::Backup { waiting_for: WaitingFor::AnyMaster, .. },
+                succeeded: false,
+                ..
+            } => self.yielded,
+            Phase::Leaving { .. } | Phase::Fault | Phase::Backup { .. } | Phase::Master { .. } => {
+                false
             }
-            Phase::Fault | Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. } => {}
         }
     }
 

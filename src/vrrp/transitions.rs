@@ -208,7 +208,7 @@ impl Router {
             && self.cfg.preempt == Preempt::Never
             && !self.effective.is_owner()
         {
-            let reason = format!("woke up {late:.1?} late; a peer has taken over");
+            let reason = self.stall_cost(late, "a peer has taken over", out);
             self.step_down(now, reason, out);
             return;
         }
@@ -218,8 +218,11 @@ impl Router {
             .filter(|(_, claim, _)| *claim != Claim::Resign)
             .max_by_key(|(source, claim, _)| (claim.wire_value(), *source));
         match best {
-            Some((source, claim, interval)) if beats_us(self.standing(claim, source)) => {
-                self.yield_to(now, source, claim, interval, out);
+            Some((source, claim, theirs)) if beats_us(self.standing(claim, source)) => {
+                if late > interval {
+                    self.stall_cost(late, &format!("{source} has taken over"), out);
+                }
+                self.yield_to(now, source, claim, theirs, out);
             }
             Some((source, claim, _)) => {
                 self.send(now, self.claim(), out);
@@ -235,6 +238,7 @@ impl Router {
             && self.holding.reinstall_lapsed(now, out)
         {
             *installing = true;
+            self.served_again(now, late, out);
         }
     }
 
@@ -253,7 +257,8 @@ impl Router {
             }
         };
         self.since = now;
-        self.phase = Phase::Leaving { until: now + patience, then, reason };
+        let succeeded = patience == AFTER_ADVERT;
+        self.phase = Phase::Leaving { until: now + patience, then, succeeded, reason };
         if self.cfg.release == Release::Now {
             self.holding.remove(now, out);
         }
@@ -271,7 +276,8 @@ impl Router {
         self.heard_from(now, source, advert.claim, None);
         let learned = self.learned(advert.interval);
         let wait = self.master_down_after(learned);
-        if let Phase::Leaving { until, then, .. } = &mut self.phase {
+        if let Phase::Leaving { until, then, succeeded, .. } = &mut self.phase {
+            *succeeded = true;
             *until = (*until).min(now + AFTER_ADVERT);
             if let Then::Backup { master_down, master_interval, waiting_for } = then {
                 *master_down = now + wait;
@@ -282,7 +288,8 @@ impl Router {
     }
 
     pub(super) fn left_if_empty(&mut self, now: Now, out: &mut Outbox) {
-        if matches!(self.phase, Phase::Leaving { .. }) && self.holding.let_go() {
+        let leaves = matches!(self.phase, Phase::Leaving { .. });
+        if leaves && self.holding.let_go() && !self.serves_on_without_successor() {
             self.left(now, out);
         }
     }
@@ -372,6 +379,11 @@ impl Router {
     /// R7: advert, addresses, and announcements once the kernel has them (W34).
     pub(super) fn become_master(&mut self, now: Now, reason: String, out: &mut Outbox) {
         let from = self.state();
+        self.reign(now, out);
+        self.entered(now, from, reason, out);
+    }
+
+    fn reign(&mut self, now: Now, out: &mut Outbox) {
         self.phase = Phase::Master {
             next_advert: now + self.cfg.interval.as_duration(),
             announce: Announce::default(),
@@ -384,7 +396,20 @@ impl Router {
         self.send(now, self.claim(), out);
         let ports = &self.env.ports;
         self.holding.install(now, |name| ports.get(name).map(|p| p.index), out);
-        self.entered(now, from, reason, out);
+    }
+
+    /// Nobody took over what the operator wanted to be handed over. Those who follow this router were
+    /// told nothing yet.
+    pub(super) fn serve_on(&mut self, now: Now, out: &mut Outbox) {
+        let reason = "nobody took over when it was to be handed over: it serves on".to_owned();
+        self.reign(now, out);
+        self.since = now;
+        self.ledger.remember(now, Some(State::Master), State::Master, &reason);
+        out.record(Level::Warn, Some(&self.cfg.name), reason.clone());
+        self.reason = reason;
+        if std::mem::take(&mut self.drained) {
+            out.push(Action::NotDrained { router: self.cfg.name.clone() });
+        }
     }
 
     pub(super) fn takeover_reason(&self, now: Now) -> String {
@@ -516,6 +541,7 @@ impl Router {
         if new == old {
             return;
         }
+        self.effective_since = now;
         let message = format!("Changing effective priority from {old} to {new}");
         out.record(Level::Info, Some(&self.cfg.name), message.clone());
         let master = matches!(self.phase, Phase::Master { .. } | Phase::Leaving { .. });

@@ -226,7 +226,8 @@ fn the_kernel_says_who_asks_and_the_host_who_may() {
 #[test]
 fn a_command_needs_no_more_than_its_name() {
     let parse = |line: &str| serde_json::from_str::<Request>(line).unwrap();
-    assert_eq!(parse(r#"{"request":"drain"}"#), Request::Drain { router: None, sticky: false });
+    let drain = Request::Drain { router: None, sticky: false, force: false };
+    assert_eq!(parse(r#"{"request":"drain"}"#), drain);
     assert_eq!(
         parse(r#"{"request":"handover","router":"VI_1","later":1}"#),
         Request::Handover { router: Some("VI_1".into()) }

@@ -125,12 +125,12 @@ fn a_whole_cluster_is_a_line_per_member_and_nothing_else() {
     insta::assert_snapshot!(text, @r"
     lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
 
-    LISTENER  BIND    FOR      CLIENTS  WAIT  NOW GOES TO
+    LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO
     write     *:5000  primary        0     0  pg-2
     read      *:5001  replica     1074     0  pg-1, pg-3
 
     cluster pg: pg-2 is the primary, timeline 5, for 2h00m
-      MEMBER  ADDRESS         IS                    TL    LAG    FOR  SESSIONS
+      MEMBER  ADDRESS         STATE                 TL    LAG    AGE  SESSIONS
       pg-1    10.0.1.11:5432  asynchronous standby   5  920 B  2h00m      1034
       pg-2    10.0.1.12:5432  primary                5      -  2h00m         0
       pg-3    10.0.1.13:5432  asynchronous standby   5  920 B  2h00m        40
@@ -170,7 +170,7 @@ fn a_lost_primary_says_who_waits_for_whom() {
     insta::assert_snapshot!(text, @r"
     lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
 
-    LISTENER  BIND    FOR      CLIENTS  WAIT  NOW GOES TO
+    LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO
     write     *:5000  primary       41    41  nobody: clients wait
     read      *:5001  replica        0     0  pg-3
 
@@ -183,7 +183,7 @@ fn a_lost_primary_says_who_waits_for_whom() {
       not pg-2: lags by 20 MB
 
     cluster pg: nobody holds the leader lock, for 4s
-      MEMBER  ADDRESS         IS                          TL    LAG    FOR  SESSIONS
+      MEMBER  ADDRESS         STATE                       TL    LAG    AGE  SESSIONS
       pg-1    10.0.1.11:5432  down: not confirmed as the   5      -  2h00m         0
                               primary for 8.0 s (timed
                               out)

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use vipd::cli::render;
 use vipd::status::{
     AddressStatus, Counters, Daemon, MasterStatus, NotifyStatus, Outlook, PageStatus, PeerStatus,
-    RouterStatus, Snapshot, Span, Standing, State, Successor, TrackedStatus, TrackerStatus,
-    TransitionStatus,
+    RouterStatus, Snapshot, Span, StallStatus, Standing, State, Successor, TrackedStatus,
+    TrackerStatus, TransitionStatus,
 };
 use vipd::types::Family;
 
@@ -52,6 +52,7 @@ fn serving() -> RouterStatus {
         faults: vec![],
         base_priority: 150,
         priority: 150,
+        priority_age_ms: week,
         group: None,
         tracking: Vec::new(),
         interval_ms: 1000,
@@ -65,6 +66,7 @@ fn serving() -> RouterStatus {
             last_advert_ms: Some(400),
         }),
         next_deadline_ms: Some(600),
+        preempts: false,
         addresses: vec![address("10.0.0.10/24", true), address("10.0.0.11/24", true)],
         counters: Counters { adv_sent: 604_800, master_transitions: 1, ..Counters::default() },
         peers: vec![],
@@ -332,12 +334,47 @@ fn the_page_of_a_master_says_who_would_follow_and_what_its_silence_means() {
 fn trouble_with_the_daemon_comes_first() {
     let mut snapshot = snapshot();
     snapshot.routers.clear();
-    snapshot.daemon.reload_error = Some("error: unknown keyword\n --> a.conf:3".into());
+    let refused =
+        "a.conf:2:1: warning: no effect\n --> a.conf:2\na.conf:3:1: error: unknown keyword";
+    snapshot.daemon.reload_error = Some(refused.into());
     snapshot.daemon.send_drops = 7;
-    snapshot.daemon.latest_timer_us = 312_000;
+    snapshot.daemon.stall = Some(StallStatus { lasted_ms: 7_900, age_ms: 4 * 60_000 });
+    snapshot.daemon.scheduling = "SCHED_OTHER".into();
     let missing = AddressStatus { advertised: false, ..address("10.9.0.1/24", false) };
     snapshot.static_addresses = vec![missing, address("10.9.0.2/24", true)];
     insta::assert_snapshot!(render::overview(&snapshot, 80));
+}
+
+#[test]
+fn what_a_lower_priority_leads_to_is_no_promise() {
+    let line = |age_ms| {
+        let mut snapshot = tracking();
+        snapshot.routers[0].priority_age_ms = age_ms;
+        let text = render::overview(&snapshot, 1000);
+        text.lines().find(|line| line.contains("150 -60")).unwrap().to_owned()
+    };
+    let soon = line(3_000);
+    let wait = "10.0.0.12 had 100 when it was last heard, 1m30s ago: if it still has, it takes over \
+                within 4.0 s, unless nopreempt holds it back";
+    assert!(soon.contains(wait), "{soon}");
+    // Both nodes see the same outage, and the other one has not come.
+    let stays = line(5_000);
+    let why = "10.0.0.12 had 100 when it was last heard, 1m30s ago, and has not taken over: it has \
+               lost priority too, nopreempt holds it back, or it is down";
+    assert!(stays.contains(why), "{stays}");
+}
+
+#[test]
+fn an_address_is_restored_once_or_several_times_and_only_where_it_is_held() {
+    let mut snapshot = snapshot();
+    snapshot.routers[0].addresses[0].readded = 1;
+    snapshot.routers[0].addresses[1].readded = 7;
+    snapshot.routers[1].addresses[0].readded = 7;
+    let text = render::overview(&snapshot, 200);
+    let line = |end| text.lines().any(|line: &str| line.ends_with(end));
+    assert!(line("10.0.0.10/24 on eth0: held, restored once after something else removed it"));
+    assert!(line("10.0.0.11/24 on eth0: held, restored 7 times after something else removed it"));
+    assert!(!text.contains("10.0.0.20/24"), "a backup holds nothing: {text}");
 }
 
 #[test]
@@ -372,7 +409,7 @@ fn what_the_operator_did_and_what_leaves_is_said() {
         adopted: 2,
         upgraded_from: Some("0.0.9".into()),
         scheduling: "SCHED_RR 1".into(),
-        latest_timer_us: 31_000,
+        stall: Some(StallStatus { lasted_ms: 312, age_ms: 20 * 3_600_000 }),
         ..daemon()
     };
     let routers = vec![drained, leaving];
@@ -423,7 +460,7 @@ fn what_a_lenient_daemon_does_without_is_said() {
     snapshot.daemon.settings_dropped = vec!["a.conf:3: unknown keyword \"bogus\"".into()];
     snapshot.daemon.routers_left_out = vec!["VI_3 (a.conf:9)".into(), "VI_4 (a.conf:20)".into()];
     snapshot.daemon.config = vec!["a.conf".into()];
-    let text = render::overview(&snapshot, 80);
+    let text = render::overview(&snapshot, 100);
     let said = "\n! 1 setting dropped (--lenient); not run (--lenient): VI_3 (a.conf:9), VI_4 \
                 (a.conf:20)\n!   to see why: vipd check --lenient a.conf\n";
     assert!(text.contains(said), "{text}");

@@ -215,7 +215,7 @@ fn keep_opens_a_shell_in_which_every_suggested_breakage_works() {
     run.shows(SOON, "[client] 10.0.0.10 answers from lb-02");
     // Command 8 deleted the address by hand; the daemon put it back.
     run.type_in("vipd-status");
-    run.shows(SOON, "put back 1 times");
+    run.shows(SOON, "restored once");
     run.type_in("vipd-log lb-01");
     run.shows(SOON, "configuration reloaded");
 

@@ -144,6 +144,9 @@ fn assert_exit(finished: &Finished, code: i32) {
 #[test]
 fn a_drain_loses_no_ping_and_lasts_until_resume() {
     let pair = Pair::start("", "1", "");
+    let plan = pair.ask(&["drain", "--dry-run"]);
+    assert!(plan.stdout.starts_with("VI_1: "), "{}", plan.stdout);
+    assert_eq!(router(&pair.master)["drained"], false);
     let drained = pair.ask(&["drain"]);
     assert_exit(&drained, 0);
     println!("{}", drained.stdout);
@@ -196,9 +199,21 @@ fn a_drain_that_nobody_answers_is_said_and_fails() {
     a.link("eth0", &["10.0.0.2/24"]).unwrap();
     let vipd = start(&a, &config("", 150, "0.1", ""));
     wait_for(&vipd, "state", "master");
-    let drained = ask(&a, &vipd, &["drain"]);
+    let plan = ask(&a, &vipd, &["drain", "--dry-run"]);
+    assert_exit(&plan, 1);
+    assert!(plan.stdout.contains("no other node was heard"), "{}", plan.stdout);
+    for verb in ["drain", "handover"] {
+        let asked = ask(&a, &vipd, &[verb]);
+        assert_exit(&asked, 1);
+        assert!(asked.stdout.contains("NOBODY took over"), "{}", asked.stdout);
+        assert_eq!(router(&vipd)["state"], "master", "{}", asked.stdout);
+        assert_eq!(router(&vipd)["drained"], false, "{}", asked.stdout);
+        eventually(SOON, "the address", || has_vip(&a)).unwrap();
+    }
+    let drained = ask(&a, &vipd, &["drain", "--force"]);
     assert_exit(&drained, 1);
-    assert!(drained.stdout.contains("NOBODY took over"), "{}", drained.stdout);
+    assert!(drained.stdout.contains("its addresses are nowhere"), "{}", drained.stdout);
+    assert!(!has_vip(&a));
     let unknown = ask(&a, &vipd, &["drain", "VI_9"]);
     assert_exit(&unknown, 66);
     assert!(unknown.stderr.contains("VI_9") && unknown.stderr.contains("VI_1"));
@@ -211,7 +226,7 @@ fn a_sticky_drain_outlives_the_daemon_and_another_does_not() {
     a.link("eth0", &["10.0.0.2/24"]).unwrap();
     let config = config("", 150, "0.1", "");
     for (arguments, survives) in
-        [(["drain", "VI_1"].as_slice(), false), (&["drain", "--sticky"], true)]
+        [(["drain", "VI_1"].as_slice(), false), (&["drain", "--sticky", "--force"], true)]
     {
         let vipd = start(&a, &config);
         wait_for(&vipd, "state", "master");
@@ -289,7 +304,7 @@ fn a_drained_router_stays_so_through_an_upgrade() {
     let a = lab.node("lb-01").unwrap();
     a.link("eth0", &["10.0.0.2/24"]).unwrap();
     let vipd = start(&a, &config("", 150, "0.1", ""));
-    ask(&a, &vipd, &["drain"]);
+    ask(&a, &vipd, &["drain", "--force"]);
     assert_exit(&ask(&a, &vipd, &["upgrade"]), 0);
     wait_for(&vipd, "drained", true);
     assert_eq!(router(&vipd)["drained_sticky"], false);

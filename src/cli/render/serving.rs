@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 
-use super::fold;
+use super::{fold, keep_words};
 use crate::status::words::{
     age, bind, bytes, cluster_heading, cluster_notes, goes_to, is, listener_notes, sessions,
 };
@@ -25,7 +25,7 @@ pub(super) fn serving(snapshot: &Snapshot, width: u16) -> String {
 
 fn listeners(out: &mut String, width: u16, snapshot: &Snapshot) {
     let listeners = &snapshot.listeners;
-    let header = ["LISTENER", "BIND", "FOR", "CLIENTS", "WAIT", "NOW GOES TO"];
+    let header = ["LISTENER", "BIND", "ROLE", "CLIENTS", "WAIT", "NOW GOES TO"];
     let mut table = plain(width, header, &[3, 4]);
     for listener in listeners {
         let binds: Vec<String> = listener.binds.iter().map(bind).collect();
@@ -41,6 +41,7 @@ fn listeners(out: &mut String, width: u16, snapshot: &Snapshot) {
             goes_to(listener),
         ]);
     }
+    keep_words(&mut table, &[1, 5]);
     let _ = writeln!(out, "{}", table.trim_fmt());
     for listener in listeners {
         let notes = listener_notes(snapshot, listener);
@@ -59,7 +60,7 @@ fn members(out: &mut String, width: u16, snapshot: &Snapshot, cluster: &ClusterS
     for note in cluster_notes(cluster) {
         let _ = writeln!(out, "{}", fold(&format!("  {note}"), width.into()));
     }
-    let header = ["  MEMBER", "ADDRESS", "IS", "TL", "LAG", "FOR", "SESSIONS"];
+    let header = ["  MEMBER", "ADDRESS", "STATE", "TL", "LAG", "AGE", "SESSIONS"];
     let mut table = plain(width, header, &[3, 4, 5, 6]);
     let dash = || "-".to_owned();
     for member in &cluster.members {
@@ -73,6 +74,7 @@ fn members(out: &mut String, width: u16, snapshot: &Snapshot, cluster: &ClusterS
             sessions(snapshot, cluster, member).map_or_else(dash, |count| count.to_string()),
         ]);
     }
+    keep_words(&mut table, &[2]);
     let _ = writeln!(out, "{}", table.trim_fmt());
 }
 
@@ -86,9 +88,6 @@ fn plain<const N: usize>(width: u16, header: [&str; N], numbers: &[usize]) -> Ta
         .set_header(header);
     for (position, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if position + 1 == N { 0 } else { 2 }));
-        if position == 0 {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
         if numbers.contains(&position) {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -44,6 +44,12 @@ impl Then {
         self.at.strftime(form).to_string()
     }
 
+    /// The time, with its day if that is not today.
+    pub(crate) fn clock(&self) -> String {
+        let form = if self.at.date() == self.now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        self.at.strftime(form).to_string()
+    }
+
     pub(crate) fn long(&self) -> String {
         self.at.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }

@@ -1,9 +1,9 @@
 //! What a router tracks: how its priority came about, and what every check said last.
 
 use super::super::{
-    RouterStatus, Snapshot, Standing, State, Successor, TrackedStatus, TrackerStatus,
+    RouterStatus, Snapshot, Span, Standing, State, Successor, TrackedStatus, TrackerStatus,
 };
-use super::age;
+use super::{age, span};
 
 /// "150 -60 chk_haproxy (failed: exit 1, 12s ago) = 90; 10.0.0.12 has 100: ...", or only the number
 /// if nothing moves it.
@@ -81,9 +81,19 @@ fn why(snapshot: &Snapshot, tracked: &TrackedStatus) -> Option<String> {
             // The last answer may be one of those that are not enough yet.
             Some(_) if tracker.against > 0 => format!("failed {ago} ago{}", against(tracker)),
             Some(_) if tracker.kind == "process" => format!("{}, {ago} ago", tracker.detail),
-            Some(answer) => format!("failed: {answer}, {ago} ago"),
+            Some(answer) => format!("failed: {answer}{}, {ago} ago", particulars(tracker)),
             None => "has not succeeded yet".to_owned(),
         }),
+    }
+}
+
+/// Why it could not be run, or what a script printed.
+fn particulars(tracker: &TrackerStatus) -> String {
+    let printed = tracker.output.lines().next().unwrap_or_default();
+    match (tracker.detail.as_str(), printed) {
+        ("", "") => String::new(),
+        ("", printed) => format!(", \"{printed}\""),
+        (detail, _) => format!(" ({detail})"),
     }
 }
 
@@ -141,10 +151,22 @@ fn consequence(router: &RouterStatus) -> Option<String> {
             _,
         ) if priority > router.priority => {
             let ago = age(last_heard_ms.unwrap_or_default());
-            Some(format!(
-                "; {address} had {priority} {ago} ago: will lose the address, unless nopreempt \
-                 holds that one back"
-            ))
+            let known = format!("; {address} had {priority} when it was last heard, {ago} ago");
+            let wait = router.outlook.as_ref().map(|outlook| outlook.death);
+            Some(match wait {
+                Some(wait) if router.priority_age_ms <= wait.most_ms => {
+                    let most = span(Span { least_ms: wait.most_ms, ..wait });
+                    format!(
+                        "{known}: if it still has, it takes over within {most}, unless nopreempt \
+                         holds it back"
+                    )
+                }
+                // Backups are silent: what it has now it does not say.
+                Some(_) | None => format!(
+                    "{known}, and has not taken over: it has lost priority too, nopreempt holds it \
+                     back, or it is down"
+                ),
+            })
         }
         (State::Backup, _, Some(master)) if !master.is_self => {
             let (address, priority) = (master.address, master.priority);

@@ -576,6 +576,7 @@ impl Bench {
             }
             Action::Record(event) if event.message.contains("/lever/") => {}
             Action::Record(event) => self.logs.push((event.level, event.message)),
+            Action::NotDrained { router } => self.did.push(format!("{router} is not drained")),
             Action::Exit => self.did.push("exit".to_owned()),
             Action::Ask { .. }
             | Action::Resolve { .. }

@@ -146,7 +146,7 @@ fn a_tracker_of_one_member_stops_all() {
 #[test]
 fn drain_and_handover_of_one_hold_for_all() {
     let mut bench = serving();
-    bench.feed(Input::Command(Command::Drain(Some(RouterId(1)))));
+    bench.feed(Input::Command(Command::ForceDrain(Some(RouterId(1)))));
     bench.run_for(secs(2));
     let drained: Vec<bool> = bench.snapshot().routers.iter().map(|r| r.drained).collect();
     assert_eq!((states(&bench), drained), (vec![State::Fault; 2], vec![true; 2]));
@@ -154,8 +154,24 @@ fn drain_and_handover_of_one_hold_for_all() {
     bench.run_for(secs(4));
     assert_eq!(states(&bench), [State::Master; 2]);
     bench.feed(Input::Command(Command::Handover(Some(RouterId(0)))));
-    bench.run_for(secs(1));
+    assert_eq!(states(&bench), [State::Leaving; 2]);
+    // One of them has a successor: the other one does not serve on alone.
+    bench.hear(&advert(LOW, 50));
+    bench.run_for(secs(2));
     assert_eq!(states(&bench), [State::Backup; 2]);
+}
+
+// Without a successor all of them serve on, whoever's time ends first.
+#[test]
+fn a_group_that_nobody_takes_over_serves_on() {
+    for command in [Command::Drain(Some(RouterId(1))), Command::Handover(None)] {
+        let mut bench = serving();
+        bench.feed(Input::Command(command));
+        assert_eq!(states(&bench), [State::Leaving; 2]);
+        bench.run_for(secs(2));
+        assert_eq!(states(&bench), [State::Master; 2]);
+        assert!(bench.snapshot().routers.iter().all(|router| !router.drained));
+    }
 }
 
 #[test]

@@ -76,3 +76,45 @@ fn a_router_handed_over_before_an_upgrade_stays_a_backup() {
     assert_eq!(bench.state(), State::Master, "the successor is dead");
     assert_eq!(bench.engine.handed_over().count(), 0);
 }
+
+// An address that is nowhere helps nobody: the operator is told, and must insist.
+#[test]
+fn a_drain_or_handover_that_nobody_follows_gives_the_address_back_at_once() {
+    for release in [Release::AfterSuccessor, Release::Now] {
+        for command in [Command::Drain(None), Command::Handover(None)] {
+            let mut bench = Bench::master(router(|r| {
+                r.priority = priority(100);
+                r.release = release;
+            }));
+            bench.told.clear();
+            bench.feed(Input::Command(command.clone()));
+            assert_eq!(bench.state(), State::Leaving, "{release:?} {command:?}");
+            bench.run_for(ms(1100));
+            assert_eq!((bench.state(), bench.status().drained), (State::Master, false));
+            assert!(bench.held().contains(VIP), "{command:?}");
+            assert!(bench.did().contains(&"advert 100".to_owned()));
+            assert!(bench.told.is_empty(), "nobody was told of an end: {:?}", bench.told);
+            assert!(bench.status().transitions[0].reason.contains("nobody took over"));
+        }
+        let mut bench = master();
+        bench.feed(Input::Command(Command::ForceDrain(None)));
+        bench.run_for(ms(1100));
+        assert_eq!((bench.state(), bench.status().drained), (State::Fault, true));
+        assert!(bench.held().is_empty());
+    }
+}
+
+#[test]
+fn a_drain_that_somebody_follows_holds() {
+    let mut bench = master();
+    bench.feed(Input::Command(Command::Drain(None)));
+    bench.run_for(ms(300));
+    bench.hear(&advert(LOW, 50));
+    bench.run_for(secs(5));
+    assert_eq!((bench.state(), bench.status().drained), (State::Fault, true));
+    // By its announcement alone.
+    let mut bench = master();
+    bench.feed(Input::Command(Command::Drain(None)));
+    announced(&mut bench);
+    assert_eq!((bench.state(), bench.status().drained), (State::Fault, true));
+}

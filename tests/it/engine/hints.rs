@@ -1,7 +1,7 @@
 //! The sentences of the status: who is the trouble, and what to do about it.
 
 use vipd::config::{Cast, Peer, RouterConfig, Strict};
-use vipd::engine::{Input, Listen};
+use vipd::engine::{Command, Input, Listen};
 use vipd::status::State;
 use vipd::types::Mac;
 
@@ -335,4 +335,26 @@ fn peers_in_words_name_each_accepted_ttl() {
     let mut bench = Bench::master(router(|r| r.cast = Cast::Unicast { peers, ttl: 255 }));
     bench.hear(&advert(LOW, 150).to(OWN).hop_limit(Some(63)));
     says(&hint(&bench), &["TTL or hop limit 63, expected 64 to 255"]);
+}
+
+// The operator's word holds until the successor is gone: no countdown.
+#[test]
+fn after_a_handover_nobody_is_about_to_be_preempted() {
+    let mut bench = Bench::master(with_priority(150));
+    bench.feed(Input::Command(Command::Handover(None)));
+    for second in 1..8 {
+        bench.hear(&advert(LOW, 100).at(bench.elapsed() + ms(second * 100)));
+    }
+    assert_eq!(bench.state(), State::Backup);
+    says(&hint(&bench), &["192.0.2.9 stays master with priority 100, ours is 150"]);
+    says(&hint(&bench), &["the operator handed over to it", "falls silent"]);
+    assert!(!bench.status().preempts);
+}
+
+#[test]
+fn only_a_worse_master_that_is_about_to_be_preempted_cannot_stop_it() {
+    let mut bench = Bench::settled(with_priority(150));
+    bench.hear(&advert(LOW, 100));
+    assert!(bench.status().preempts);
+    says(&hint(&bench), &["about to be preempted"]);
 }

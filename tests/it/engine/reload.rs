@@ -123,6 +123,7 @@ pub fn essence(bench: &Bench) -> (Vec<RouterStatus>, Vec<AddressStatus>) {
     }
     for status in &mut routers {
         status.state_age_ms = 0;
+        status.priority_age_ms = 0;
         status.reason.clear();
         status.next_deadline_ms = None;
         status.counters = Default::default();

@@ -1,6 +1,7 @@
 //! Late timers, stopped processes and sleeping machines: R31, R34 to R38, C50, C52, C109 to C112.
 
 use vipd::config::Preempt;
+use vipd::engine::Level;
 use vipd::status::State;
 
 use super::bench::{Answers, Bench};
@@ -304,4 +305,31 @@ fn one_advert_per_wake_up_at_every_interval() {
         assert_eq!(bench.sent.len(), 1, "{cs} cs");
         assert_eq!(bench.state(), State::Master);
     }
+}
+
+// A master whose addresses had gone served nobody in between: its reign begins anew, and the log says so.
+#[test]
+fn a_master_whose_leases_ended_while_it_was_stopped_says_so() {
+    let mut bench = Bench::master(router(|r| r.lease = true));
+    let reigning = bench.status().state_age_ms;
+    bench.stall(secs(6));
+    bench.tick();
+    let status = bench.status();
+    assert_eq!(status.state, State::Master);
+    assert!(reigning > 1000 && status.state_age_ms == 0, "{}", status.state_age_ms);
+    let change = &status.transitions[0];
+    assert_eq!((change.from, change.to), (Some(State::Master), State::Master));
+    assert!(change.reason.starts_with("vipd did not run for 5."), "{}", change.reason);
+    assert!(change.reason.contains("lease of its addresses had ended"), "{}", change.reason);
+    let warned = |bench: &Bench| {
+        bench.logs.iter().any(|(l, m)| *l == Level::Warn && m.contains("vipd did not run for 5."))
+    };
+    assert!(warned(&bench), "{:?}", bench.logs);
+
+    let mut bench = Bench::master(with_priority(100));
+    bench.stall(secs(6));
+    bench.hear(&advert(HIGH, 200));
+    bench.tick();
+    assert_eq!(bench.state(), State::Backup);
+    assert!(warned(&bench), "{:?}", bench.logs);
 }

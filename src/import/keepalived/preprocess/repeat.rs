@@ -6,6 +6,7 @@ use super::budget::MOST_LINES;
 use super::define::is_name;
 use super::line::Line;
 use crate::config::diag::{Span, quoted};
+use crate::types::counted;
 
 /// What goes wrong: the bytes of the specification to blame, the message, and a remedy.
 pub(super) type Wrong = (Range<usize>, String, &'static str);
@@ -189,7 +190,7 @@ fn list(inner: &Line) -> Result<Turns, Wrong> {
     for field in fields {
         let members = members(text, field.clone());
         if members.len() > known.len() {
-            let text = format!("{} values for {}", members.len(), plural(known.len()));
+            let text = format!("{} values for {}", members.len(), counted(known.len(), "name"));
             return wrong(field, text);
         }
         let mut turn = Vec::new();
@@ -213,10 +214,6 @@ fn list(inner: &Line) -> Result<Turns, Wrong> {
         return wrong(0..text.len(), "`~LST` has no values".to_owned());
     }
     Ok(Turns::Values { names: known, values: values.into_iter() })
-}
-
-fn plural(names: usize) -> String {
-    if names == 1 { "1 name".to_owned() } else { format!("{names} names") }
 }
 
 /// The parts between the commas that stand in no braces, without blanks around them.
