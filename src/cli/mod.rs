@@ -37,7 +37,7 @@ use crate::api::protocol::Response;
 use crate::config::load::Sources as _;
 use crate::probe::script::guard;
 
-/// A virtual IP that floats: VRRPv2 and VRRPv3 for load-balancer pairs.
+/// Virtual IP failover (VRRP) and role-aware PostgreSQL proxy.
 #[derive(Debug, Parser)]
 #[command(name = "vipd", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {

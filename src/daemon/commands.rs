@@ -23,6 +23,9 @@ use crate::status::{Changes, Daemon, Snapshot};
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 const SETTLE_LOOKS: u32 = 150;
 
+/// How long a host on the LAN may take to answer for an address.
+const NEIGHBOURS_ANSWER: Duration = Duration::from_millis(20);
+
 /// Where an answer goes.
 pub(super) type Answer = oneshot::Sender<Response>;
 
@@ -65,7 +68,7 @@ impl Control {
     pub(super) fn answer(&mut self, ask: Ask) -> ControlFlow<()> {
         let Ask { request, answer } = ask;
         let response = match request {
-            Request::Status => Response::Status(Box::new(self.snapshot())),
+            Request::Status => return self.answer_status(answer),
             _ if self.stopping => Response::Error("the daemon is shutting down".to_owned()),
             Request::Drain { router, force: false, .. } => {
                 self.command("drain", router.as_deref(), Command::Drain)
@@ -107,8 +110,30 @@ impl Control {
             stall: self.stalls.status(now),
             ..self.daemon.clone()
         };
+        self.effects.complete(now, &mut snapshot);
         self.effects.listeners.complete(&mut snapshot);
         snapshot
+    }
+
+    /// If the LAN is asked something because of it, the answers belong in the status.
+    fn answer_status(&mut self, answer: Answer) -> ControlFlow<()> {
+        let asked = self.effects.solicited;
+        self.engine.handle(self.clock.now(), Input::StatusAsked);
+        self.perform_actions()?;
+        if self.effects.solicited == asked {
+            self.tell_status(answer);
+        } else {
+            let outbox = self.outbox.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(NEIGHBOURS_ANSWER).await;
+                let _ = outbox.send(Inbox::Status(answer));
+            });
+        }
+        ControlFlow::Continue(())
+    }
+
+    pub(super) fn tell_status(&self, answer: Answer) {
+        let _ = answer.send(Response::Status(Box::new(self.snapshot())));
     }
 
     /// Go on with what an earlier daemon was told: routers out of service or handed over.

@@ -23,22 +23,24 @@ use tokio::time::timeout;
 
 use super::Inbox;
 use super::background::{Background, Notice};
+use super::host::{ECHO_WITHIN, deaf};
 use super::listeners::Listeners;
 use super::probes::Probes;
 use super::sockets::{Fit, Links, Sockets};
-use crate::config::{Config, RouterFlag, VirtualAddress};
+use crate::config::{Cast, Config, RouterFlag, VirtualAddress};
 use crate::engine::{
     Action, Applied, Event, Kind, Level, Link, LinkChange, News, Notice as Told, OpError, OpId,
-    Renewal, Want,
+    Renewal, Want, allow_vrrp_out,
 };
 use crate::hook::{Hooks, LAST_WORDS, run_to_its_end};
 use crate::proxy::Left;
-use crate::status::State;
+use crate::status::{Snapshot, State, millis};
+use crate::sys::echo;
 use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
 use crate::sys::packet::FrameSender;
 use crate::sys::realtime::prefer_this_thread;
-use crate::types::{IfIndex, Now};
+use crate::types::{Family, IfIndex, Now, times};
 use crate::wire::{arp, ndisc};
 
 /// How long a reading of the forwarding sysctl is believed.
@@ -58,6 +60,10 @@ pub(super) struct Effects {
     pub(super) config: Arc<Config>,
     /// Adverts and announcements the kernel would not take.
     pub(super) send_drops: u64,
+    /// Questions to the LAN who has an address.
+    pub(super) solicited: u64,
+    /// Where the host's own packet filter refuses adverts: since the start, and the last time.
+    refused: BTreeMap<IfIndex, (u64, Now)>,
     frames: Frames,
     addresses: UnboundedSender<AddressOp>,
     /// A batch of renewals is in the queue.
@@ -69,6 +75,7 @@ pub(super) struct Effects {
     probes: Probes,
     forwarding: BTreeMap<IfIndex, (Now, bool)>,
     send_warnings: BTreeMap<IfIndex, Now>,
+    hearing_checked: BTreeMap<IfIndex, Now>,
     states: BTreeMap<String, State>,
 }
 
@@ -123,6 +130,8 @@ impl Effects {
             listeners: Listeners::new(inbox.clone(), background.effects.clone()),
             config,
             send_drops: 0,
+            solicited: 0,
+            refused: BTreeMap::new(),
             frames: Frames(frames),
             addresses,
             renewing,
@@ -133,6 +142,7 @@ impl Effects {
             probes,
             forwarding: BTreeMap::new(),
             send_warnings: BTreeMap::new(),
+            hearing_checked: BTreeMap::new(),
             states: BTreeMap::new(),
         })
     }
@@ -184,6 +194,17 @@ impl Effects {
                 };
                 self.note_send(now, iface, "announcements", sent);
             }
+            Action::Solicit { iface, mac, source, target } => {
+                let sent = match (source, target) {
+                    (_, IpAddr::V4(target)) => self.frames.send(iface, &arp::probe(mac, target)),
+                    (IpAddr::V6(source), IpAddr::V6(target)) => {
+                        self.frames.send(iface, &ndisc::solicitation(mac, source, target))
+                    }
+                    (IpAddr::V4(_), IpAddr::V6(_)) => Ok(()),
+                };
+                self.solicited += 1;
+                self.note_send(now, iface, "solicitations", sent);
+            }
             Action::Address { op, iface, address, want } => {
                 let left = match want {
                     Want::Gone => self.listeners.leave(address.cidr.address()),
@@ -227,7 +248,7 @@ impl Effects {
                 self.sockets.overhear_no_more(iface, listen);
             }
             Action::Notify(told) => {
-                self.told(&told);
+                self.told(now, &told);
                 let _ = self.addresses.send(AddressOp::Tell(told));
             }
             Action::Record(event) => record(&event),
@@ -258,13 +279,70 @@ impl Effects {
     fn note_send(&mut self, now: Now, iface: IfIndex, what: &str, sent: io::Result<()>) {
         let Err(error) = sent else { return };
         self.send_drops += 1;
+        let filtered = error.raw_os_error() == Some(libc::EPERM);
+        if filtered {
+            let (count, last) = self.refused.entry(iface).or_insert((0, now));
+            *count += 1;
+            *last = now;
+        }
         let full = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS));
         let said = self.send_warnings.get(&iface);
         if full || said.is_some_and(|&at| now.since(at) < SEND_WARNING_PAUSE) {
             return;
         }
         self.send_warnings.insert(iface, now);
+        if filtered {
+            let out = allow_vrrp_out(Family::Ipv4);
+            tracing::warn!(
+                "the host's own packet filter refuses {what} on {} (EPERM): no other node hears this \
+                 one. {out} lets VRRP out",
+                name_of(iface)
+            );
+            return;
+        }
         tracing::warn!("cannot send {what} on {}: {}", name_of(iface), crate::sys::cause(&error));
+    }
+
+    /// Says of routers whose adverts the host itself drops that it does.
+    pub(super) fn complete(&self, now: Now, snapshot: &mut Snapshot) {
+        for (iface, (count, last)) in &self.refused {
+            let Some((name, _)) = self.links.get(iface) else { continue };
+            for router in snapshot.routers.iter_mut().filter(|router| router.interface == *name) {
+                let ago = millis(now.since(*last));
+                if ago <= (router.interval_ms * 3).max(3000) {
+                    let out = allow_vrrp_out(router.family);
+                    router.hints.insert(
+                        0,
+                        format!(
+                            "the host's own packet filter refuses adverts on {name} (EPERM, {}): no \
+                             other node hears this one, and a backup takes it for dead. {out} lets \
+                             VRRP out",
+                            times(*count)
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A router that took over because it heard nobody: whether it could.
+    fn check_hearing(&mut self, now: Now, name: &str) {
+        let Some(router) = self.config.routers.iter().find(|router| router.name == *name) else {
+            return;
+        };
+        let Cast::Multicast { group } = router.cast else { return };
+        let iface = self.links.iter().find(|(_, (name, _))| *name == router.iface);
+        let Some((&iface, _)) = iface else { return };
+        if self.hearing_checked.get(&iface).is_some_and(|&at| now.since(at) < SEND_WARNING_PAUSE) {
+            return;
+        }
+        self.hearing_checked.insert(iface, now);
+        let interface = router.iface.clone();
+        self.background.effects.spawn_blocking(move || {
+            if !echo::deaf(&[(iface, group)], ECHO_WITHIN).is_empty() {
+                tracing::warn!("{}", deaf(&interface, group));
+            }
+        });
     }
 
     fn is_router(&mut self, now: Now, iface: IfIndex, flag: RouterFlag) -> bool {
@@ -282,12 +360,15 @@ impl Effects {
         }
     }
 
-    fn told(&mut self, told: &Told) {
+    fn told(&mut self, at: Now, told: &Told) {
         if told.kind == Kind::Group {
             return;
         }
         let now = match told.news {
             News::Entered { to, .. } => {
+                if to == State::Master {
+                    self.check_hearing(at, &told.name);
+                }
                 self.states.insert(told.name.clone(), to);
                 to.to_string()
             }

@@ -18,12 +18,13 @@ use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
 use crate::engine::{Kind, allow_vrrp};
 use crate::hook::Hooks;
+use crate::status::words::age;
 use crate::status::{RouterStatus, Snapshot, State};
 use crate::sys::echo::{self, Place};
-use crate::types::{Family, IfIndex};
+use crate::types::{Family, IfIndex, IfName};
 
 /// How long a packet may take from this host to itself.
-const ECHO_WITHIN: Duration = Duration::from_millis(50);
+pub(super) const ECHO_WITHIN: Duration = Duration::from_millis(50);
 /// For how long it is believed that a host does not hear itself.
 const DEAF_FOR: Duration = Duration::from_secs(5);
 
@@ -94,7 +95,7 @@ impl Host for DaemonHost {
     }
 }
 
-/// Where routers that have never heard anybody listen, the host looks whether it could.
+/// Where routers listen that have heard nobody for three intervals, the host looks whether it could.
 #[derive(Default)]
 pub(super) struct Ears {
     deaf: Mutex<Option<(Instant, BTreeSet<Place>)>>,
@@ -103,7 +104,8 @@ pub(super) struct Ears {
 impl Ears {
     fn complete(&self, snapshot: &mut Snapshot) {
         let place = |router: &RouterStatus| {
-            let listens = router.state != State::Fault && router.last_heard_ms.is_none();
+            let heard = router.last_heard_ms.is_some_and(|ms| ms <= router.interval_ms * 3);
+            let listens = router.state != State::Fault && !heard;
             let group = router.destinations.iter().find(|to| listens && to.is_multicast())?;
             let index = if_nametoindex(router.interface.as_str()).ok()?;
             Some((IfIndex(index), *group))
@@ -136,11 +138,24 @@ impl Ears {
 }
 
 fn deaf_hint(router: &RouterStatus, group: IpAddr) -> String {
-    let (interface, allow) = (&router.interface, allow_vrrp(Family::of(group)));
+    let interface = &router.interface;
+    let heard = match router.last_heard_ms {
+        Some(ms) => {
+            format!("the last advert of another node was received on {interface} {} ago", age(ms))
+        }
+        None => {
+            format!("no advert of another node was ever received on {interface} since the start")
+        }
+    };
+    format!("{heard}, and {}", deaf(interface, group))
+}
+
+/// What the echo test has found.
+pub(super) fn deaf(interface: &IfName, group: IpAddr) -> String {
+    let allow = allow_vrrp(Family::of(group));
     format!(
-        "no advert of another node was ever received on {interface} since the start, and a packet of \
-         IP protocol 112 that this host sends to {group} there does not come back to it either: its \
-         own packet filter drops them. {allow} lets VRRP in"
+        "a packet of IP protocol 112 that this host sends to {group} on {interface} does not come \
+         back to it: its own packet filter drops what other nodes send. {allow} lets VRRP in"
     )
 }
 

@@ -158,6 +158,8 @@ enum Inbox {
     Reloaded(Box<Result<Prepared, String>>),
     /// So is the one that only looks.
     Planned(Plan),
+    /// Of a status that waited for the LAN.
+    Status(Answer),
     /// A binary is good enough to continue as.
     Upgrade(Successor),
     /// It is not.
@@ -487,6 +489,7 @@ impl Control {
             Inbox::Signal(signal) => self.signal(signal),
             Inbox::Reloaded(result) => self.finish_reload(*result),
             Inbox::Planned(plan) => self.finish_plan(plan),
+            Inbox::Status(answer) => self.tell_status(answer),
             Inbox::Upgrade(successor) => self.upgrade(successor),
             Inbox::NoUpgrade { why, answer } => self.refuse_upgrade(&why, answer),
             Inbox::GiveUp => {

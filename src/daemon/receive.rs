@@ -1,7 +1,7 @@
 //! What the raw sockets bring, to the engine.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -70,8 +70,15 @@ impl Control {
                     match announcement(frames) {
                         // Nothing read costs nothing: the loop would wait for more of it for ever.
                         Ok(None) => break,
-                        Ok(Some(Some((vip, mac)))) => {
-                            let input = Input::Announced { iface, vip, mac };
+                        Ok(Some(Some(news))) => {
+                            let input = match news {
+                                Neighbour::Announced(vip, mac) => {
+                                    Input::Announced { iface, vip, mac }
+                                }
+                                Neighbour::Located(address, mac) => {
+                                    Input::Located { iface, address, mac }
+                                }
+                            };
                             self.engine.handle(self.clock.now(), input);
                             self.perform_actions()?;
                         }
@@ -117,11 +124,27 @@ impl Control {
     }
 }
 
-/// The next frame of another host, if there is one: the address it announces and where that is.
-fn announcement(frames: &FrameSocket) -> io::Result<Option<Option<(IpAddr, Mac)>>> {
+/// An address another host has, and where that is.
+enum Neighbour {
+    /// It announced it.
+    Announced(IpAddr, Mac),
+    /// It answers for it.
+    Located(IpAddr, Mac),
+}
+
+/// The next frame of another host, if there is one, and what it says.
+fn announcement(frames: &FrameSocket) -> io::Result<Option<Option<Neighbour>>> {
     let mut buffer = [0; 128];
     let Some(received) = frames.receive(&mut buffer)? else { return Ok(None) };
     let payload = buffer.get(14..received.length.min(buffer.len())).unwrap_or_default();
-    let arp = arp::parse_announcement(payload).map(|(vip, mac)| (vip.into(), mac));
-    Ok(Some(arp.or_else(|| ndisc::parse_unsolicited(payload).map(|(vip, mac)| (vip.into(), mac)))))
+    let announced = |(vip, mac): (IpAddr, Mac)| Neighbour::Announced(vip, mac);
+    let located = |(vip, mac): (IpAddr, Mac)| Neighbour::Located(vip, mac);
+    let v4 = |(vip, mac): (Ipv4Addr, Mac)| (IpAddr::V4(vip), mac);
+    let v6 = |(vip, mac): (Ipv6Addr, Mac)| (IpAddr::V6(vip), mac);
+    Ok(Some(
+        (arp::parse_announcement(payload).map(v4).map(announced))
+            .or_else(|| arp::parse_answer(payload).map(v4).map(located))
+            .or_else(|| ndisc::parse_unsolicited(payload).map(v6).map(announced))
+            .or_else(|| ndisc::parse_answer(payload).map(v6).map(located)),
+    ))
 }

@@ -74,6 +74,17 @@ pub enum Input<'a> {
         /// Who claims to answer for it.
         mac: Mac,
     },
+    /// Another host answers for an address: to an [`Action::Solicit`].
+    Located {
+        /// Where.
+        iface: IfIndex,
+        /// The address.
+        address: IpAddr,
+        /// Its MAC.
+        mac: Mac,
+    },
+    /// Somebody looks at the status: what is worth asking for then.
+    StatusAsked,
     /// A check has answered. One that was cancelled may still do so, in vain.
     Probed {
         /// Which one.
@@ -254,6 +265,18 @@ pub enum Action {
         vip: IpAddr,
         /// The R flag of a neighbour advertisement.
         router_flag: RouterFlag,
+    },
+    /// Ask the LAN who has an address, by an ARP probe or a neighbour solicitation. Whoever else has it
+    /// is told by [`Input::Located`]; usually nobody is.
+    Solicit {
+        /// On which interface.
+        iface: IfIndex,
+        /// The interface's MAC, where the answer goes.
+        mac: Mac,
+        /// Our own address: a solicitation comes from it, an ARP probe from none.
+        source: IpAddr,
+        /// The address asked for.
+        target: IpAddr,
     },
     /// Make an address present or absent. Performed in the order given; answered by `Done`.
     Address {

@@ -38,7 +38,7 @@ use agenda::Agenda;
 use clusters::{Clusters, ProbeIds};
 use deadlines::Overdue;
 
-pub use crate::vrrp::hints::allow_vrrp;
+pub use crate::vrrp::hints::{allow_vrrp, allow_vrrp_out};
 pub use adopt::is_adoptable;
 use debounce::Debounce;
 pub use diff::diff;
@@ -51,6 +51,9 @@ use links::LinkTable;
 use sockets::{SocketState, Sockets};
 use statics::Statics;
 use trackers::Trackers;
+
+/// Addresses asked for when somebody looks at the status.
+const ASKED_PER_STATUS: usize = 32;
 
 /// Interface, family, VRID, and whether by unicast: what a packet says about whom it is for.
 type WireKey = (IfIndex, Family, u8, bool);
@@ -85,6 +88,8 @@ pub struct Engine {
     overdue: Overdue,
     out: Outbox,
     unattributed: BTreeMap<&'static str, u64>,
+    /// Which router was the last to ask for its addresses when the status was looked at.
+    asked_last: Option<RouterId>,
     /// When another node's last packet arrived, by interface.
     heard: BTreeMap<IfIndex, Now>,
     strangers: Ledger,
@@ -124,6 +129,7 @@ impl Engine {
             overdue: Overdue::default(),
             out: Outbox::default(),
             unattributed: BTreeMap::new(),
+            asked_last: None,
             heard: BTreeMap::new(),
             strangers: Ledger::default(),
             next_id: 0,
@@ -152,6 +158,8 @@ impl Engine {
             Input::Done { op, result } => self.op_done(now, op, &result),
             Input::NotRenewed { iface, cidr } => self.not_renewed(now, iface, cidr),
             Input::Announced { iface, vip, mac } => self.announced(now, iface, vip, mac),
+            Input::Located { iface, address, mac } => self.located(now, iface, address, mac),
+            Input::StatusAsked => self.status_asked(now),
             Input::Probed { probe, outcome } => self.probed(now, probe, outcome),
             Input::Answered { probe, answer } => {
                 self.clusters.answered(now, probe, answer, &mut self.probe_ids, &mut self.out);
@@ -257,6 +265,34 @@ impl Engine {
         for router in &mut self.retired {
             router.announced_elsewhere(now, vip, mac, &mut self.out);
         }
+    }
+
+    fn located(&mut self, now: Now, iface: IfIndex, address: IpAddr, mac: Mac) {
+        if self.links.has_mac(mac) {
+            return;
+        }
+        let there = |router: &&mut Router| router.env.iface == Some(iface);
+        for router in self.routers.values_mut().filter(there) {
+            router.located(now, address, mac, &mut self.out);
+        }
+    }
+
+    /// A few routers at a time: a screen that is drawn again and again comes round to all.
+    fn status_asked(&mut self, now: Now) {
+        let after = self.asked_last.take();
+        let mut budget = ASKED_PER_STATUS;
+        for (id, router) in &mut self.routers {
+            if after.is_some_and(|after| *id <= after) {
+                continue;
+            }
+            if budget == 0 {
+                return;
+            }
+            budget = budget.saturating_sub(router.status_asked(now, &mut self.out));
+            self.asked_last = Some(*id);
+        }
+        // All were asked: the next time begins with the first.
+        self.asked_last = None;
     }
 
     fn command(&mut self, now: Now, command: &Command) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::agenda::Agenda;
 use super::clusters::ProbeIds;
@@ -32,7 +33,12 @@ pub(super) struct Trackers {
 struct Tracker {
     cfg: Arc<TrackerConfig>,
     probe: Probe,
+    /// When another reason for a failure was logged last.
+    reason_logged: Option<Now>,
 }
+
+/// Between two lines about one check that fails now for this reason, now for that.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 impl Trackers {
     /// A check that still looks at the same thing keeps what it knows, and a run under way.
@@ -74,7 +80,7 @@ impl Trackers {
             self.count += 1;
             self.agenda.set(id, probe.deadline());
             self.by_key.insert(cfg.key.clone(), id);
-            self.by_id.insert(id, Tracker { cfg: Arc::clone(cfg), probe });
+            self.by_id.insert(id, Tracker { cfg: Arc::clone(cfg), probe, reason_logged: None });
         }
     }
 
@@ -130,7 +136,11 @@ impl Engine {
         let (ids, out) = (&mut self.probe_ids, &mut self.out);
         let Some(outcome) = self.clusters.probed(now, id, outcome, ids, out) else { return };
         let Some(tracker) = self.trackers.by_id.get_mut(&id) else { return };
+        let before = tracker.probe.last().map(|(_, outcome)| outcome.verdict);
         let turned = tracker.probe.answered(now, outcome);
+        if !turned && let Some(message) = tracker.other_reason(now, before) {
+            self.out.record(Level::Warn, None, message);
+        }
         self.trackers.agenda.set(id, tracker.probe.deadline());
         if turned {
             self.turned(now, id);
@@ -277,12 +287,30 @@ impl Tracker {
         match (self.probe.reading(), last) {
             (Reading::Value(value), _) => format!("{name} says {value}"),
             (Reading::Up, _) => format!("{name} succeeds, which means FAULT here"),
-            (_, Some(Outcome { verdict: Verdict::Failed(cause), detail, .. })) => {
-                format!("{name} failed: {}", with_detail(&cause.to_string(), detail))
+            (_, Some(Outcome { verdict: Verdict::Failed(cause), detail, output, .. })) => {
+                let why = with_detail(&cause.to_string(), detail);
+                format!("{name} failed: {why}{}", printed(output))
             }
             (_, Some(_)) => format!("{name} has not succeeded often enough yet"),
             (_, None) => format!("{name} has not succeeded yet"),
         }
+    }
+
+    /// It fails as before, but for another reason: the line of the log, once a minute.
+    fn other_reason(&mut self, now: Now, before: Option<Verdict>) -> Option<String> {
+        let (_, outcome) = self.probe.last()?;
+        let (Some(Verdict::Failed(old)), Verdict::Failed(new)) = (before, outcome.verdict) else {
+            return None;
+        };
+        let lately = self.reason_logged.is_some_and(|at| now.since(at) < LOG_EVERY);
+        if old == new || self.probe.reading() != Reading::Down || lately {
+            return None;
+        }
+        let why = with_detail(&new.to_string(), &outcome.detail);
+        let message =
+            format!("Check {} still fails, now: {why}{}", self.cfg.key, printed(&outcome.output));
+        self.reason_logged = Some(now);
+        Some(message)
     }
 
     /// The line of the log when the reading changes; keepalived's words for what it knows too.
@@ -292,6 +320,7 @@ impl Tracker {
         let last = self.probe.last().map(|(_, outcome)| outcome);
         let detail = last.map_or("", |outcome| outcome.detail.as_str());
         let verdict = last.map_or(Verdict::Passed, |outcome| outcome.verdict);
+        let said = last.map(|outcome| printed(&outcome.output)).unwrap_or_default();
         let message = match (&*self.cfg.check, reading, verdict) {
             (_, Reading::Up, _) if self.cfg.listeners => {
                 format!("Check {name} succeeded: {detail}")
@@ -308,13 +337,13 @@ impl Tracker {
             (Check::Process(_), _, _) => format!("Quorum lost for tracked process {name}"),
             (Check::Script(_), Reading::Up, _) => format!("VRRP_Script({name}) succeeded"),
             (Check::Script(_), _, Verdict::Failed(Cause::Exit(code))) => {
-                format!("VRRP_Script({name}) failed (exited with status {code})")
+                format!("VRRP_Script({name}) failed (exited with status {code}){said}")
             }
             (Check::Script(_), _, Verdict::Failed(Cause::Signal(signal))) => {
-                format!("VRRP_Script({name}) failed (due to signal {signal})")
+                format!("VRRP_Script({name}) failed (due to signal {signal}){said}")
             }
             (Check::Script(_), _, Verdict::Failed(Cause::TimedOut)) => {
-                format!("VRRP_Script({name}) timed_out")
+                format!("VRRP_Script({name}) timed_out{said}")
             }
             (_, Reading::Up, _) => format!("Check {name} succeeded"),
             (_, _, Verdict::Failed(cause)) => {
@@ -361,6 +390,14 @@ fn standing(reading: Reading) -> Standing {
         Reading::Up => Standing::Up,
         Reading::Down => Standing::Down,
         Reading::Value(value) => Standing::Value(value),
+    }
+}
+
+/// What a script printed.
+fn printed(output: &str) -> String {
+    match output.lines().next().unwrap_or_default() {
+        "" => String::new(),
+        line => format!(", printed \"{line}\""),
     }
 }
 

@@ -91,7 +91,7 @@ impl Hooks {
             self.order(Order::Tell(notice));
         } else {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!("{lost} notices were lost: the effects thread does not keep up");
+            tracing::warn!("notices lost: {lost}; the effects thread does not keep up");
         }
     }
 
@@ -184,7 +184,7 @@ pub async fn run_to_its_end(
     if outcome.verdict == Verdict::Passed {
         tracing::info!("{name} took {took:.2} s");
     } else {
-        tracing::warn!("{name} failed after {took:.2} s: {}", teller::said(&outcome));
+        tracing::warn!("{name} failed: {} ({took:.2} s)", teller::said(&outcome));
     }
 }
 

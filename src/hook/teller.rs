@@ -284,7 +284,10 @@ impl Teller {
             tracing::debug!(router = name, "told {hook} of {about} in {took:.2} s");
         } else if !ensures || subject.ensure.is_wanted() {
             let said = said(&outcome);
-            tracing::warn!(router = name, "{hook} of {about} failed after {took:.2} s: {said}");
+            tracing::warn!(
+                router = name,
+                "notify script for {about} failed: {said} ({hook}, {took:.2} s)"
+            );
         }
         if ensures {
             let every = subject.config.ensure.as_ref().map_or(Duration::MAX, |ensure| ensure.every);

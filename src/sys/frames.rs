@@ -20,6 +20,7 @@ const RECEIVE_BUFFER: usize = 16 << 20;
 
 // Classic BPF over the whole frame: the Ethernet header has 14 bytes.
 const LOAD_WORD: u16 = 0x20;
+const LOAD_HALF: u16 = 0x28;
 const LOAD_BYTE: u16 = 0x30;
 const TO_INDEX: u16 = 0x07;
 const JUMP_IF_INDEX: u16 = 0x1d;
@@ -28,12 +29,17 @@ const RETURN: u16 = 0x06;
 const ACCEPT: SockFilter = SockFilter::new(RETURN, 0, 0, u32::MAX);
 const DROP: SockFilter = SockFilter::new(RETURN, 0, 0, 0);
 
-/// ARP whose sender and target address are the same.
-const GRATUITOUS_ARP: [SockFilter; 6] = [
-    SockFilter::new(LOAD_WORD, 0, 0, 14 + 14),
-    SockFilter::new(TO_INDEX, 0, 0, 0),
+/// ARP whose sender and target address are the same, and replies to an ARP probe: to no address.
+const ARP_NEWS: [SockFilter; 11] = [
     SockFilter::new(LOAD_WORD, 0, 0, 14 + 24),
+    SockFilter::new(JUMP_IF_EQUAL, 5, 0, 0),
+    SockFilter::new(TO_INDEX, 0, 0, 0),
+    SockFilter::new(LOAD_WORD, 0, 0, 14 + 14),
     SockFilter::new(JUMP_IF_INDEX, 0, 1, 0),
+    ACCEPT,
+    DROP,
+    SockFilter::new(LOAD_HALF, 0, 0, 14 + 6),
+    SockFilter::new(JUMP_IF_EQUAL, 0, 1, 2),
     ACCEPT,
     DROP,
 ];
@@ -78,14 +84,14 @@ impl FrameSocket {
         FrameSocket::open(Some(interface), libc::ETH_P_ALL, None)
     }
 
-    /// What other hosts announce on one interface: gratuitous ARP for IPv4, neighbour advertisements
-    /// for IPv6. The kernel drops everything else.
+    /// What other hosts announce on one interface, or answer to an ARP probe or a neighbour
+    /// solicitation. The kernel drops everything else.
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW` in the namespace; `ENODEV` if the interface is gone.
     pub fn announcements(interface: IfIndex, family: Family) -> io::Result<FrameSocket> {
         let (ether_type, filter) = match family {
-            Family::Ipv4 => (libc::ETH_P_ARP, &GRATUITOUS_ARP[..]),
+            Family::Ipv4 => (libc::ETH_P_ARP, &ARP_NEWS[..]),
             Family::Ipv6 => (libc::ETH_P_IPV6, &NEIGHBOUR_ADVERT[..]),
         };
         FrameSocket::open(Some(interface), ether_type, Some(filter))

@@ -16,6 +16,7 @@ impl Router {
     pub(crate) fn heard(&mut self, now: Now, source: IpAddr, parsed: &Parsed, out: &mut Outbox) {
         let advert = &parsed.advert;
         let followed_already = self.followed.is_some_and(|f| f.address == source);
+        self.remark_contact(now, source, advert, out);
         self.ledger.accepted(now, source, advert.claim, parsed.checksum);
         self.remark_interval(now, source, advert, out);
         self.remark_family(now, source, advert, out);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::config::Preempt;
 use crate::status::State;
-use crate::types::{Dialect, Family, Mac, Now, times};
+use crate::types::{Dialect, Family, Now, times};
 use crate::vrrp::hear::list;
-use crate::vrrp::ledger::{Peer, Rival};
+use crate::vrrp::ledger::Peer;
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
 use crate::wire::vrrp::Claim;
 
@@ -16,20 +16,29 @@ use crate::wire::vrrp::Claim;
 const RECENT: Duration = Duration::from_secs(60);
 /// Two configurations that differ do so until somebody changes one, and a keepalived that refuses us
 /// holds the addresses without another word: what it said once is remembered for this long.
-const DISAGREEMENT: Duration = Duration::from_secs(24 * 60 * 60);
-/// The first five octets of a virtual router's own MAC (RFC 9568 section 7.3).
-const VIRTUAL_MACS: [[u8; 5]; 2] = [[0, 0, 0x5e, 0, 1], [0, 0, 0x5e, 0, 2]];
+pub(super) const DISAGREEMENT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a host's packet filter is told to let VRRP in.
 #[must_use]
 pub fn allow_vrrp(family: Family) -> String {
+    allow(family, "input")
+}
+
+/// How it is told to let VRRP out.
+#[must_use]
+pub fn allow_vrrp_out(family: Family) -> String {
+    allow(family, "output")
+}
+
+fn allow(family: Family, chain: &str) -> String {
     let iptables = match family {
         Family::Ipv4 => "iptables",
         Family::Ipv6 => "ip6tables",
     };
+    let upper = chain.to_ascii_uppercase();
     format!(
-        "`nft insert rule inet filter input meta l4proto 112 accept` or `{iptables} -I INPUT -p 112 \
-         -j ACCEPT`"
+        "`nft insert rule inet filter {chain} meta l4proto 112 accept` or `{iptables} -I {upper} -p \
+         112 -j ACCEPT`"
     )
 }
 
@@ -43,7 +52,7 @@ impl Router {
             hints.extend(self.rival_hint(now, *address, peer));
         }
         hints.extend(self.two_masters_hint(now));
-        hints.extend(self.announcer_hint(now, heard));
+        hints.extend(self.conflict_hint(now, heard));
         hints.extend(self.patience_hint(now));
         hints.extend(self.first_wait_hint(now));
         hints.extend(self.untested_hint());
@@ -206,41 +215,6 @@ impl Router {
         })
     }
 
-    /// Somebody announces an address of ours while we are master: that is how a second master is
-    /// noticed where VRRP does not get through.
-    fn announcer_hint(&self, now: Now, heard: Option<Now>) -> Option<String> {
-        // Where nothing else is heard, an answer proves nothing: the rival may not listen.
-        let counts = |rival: &Rival| {
-            now.since(rival.at) <= DISAGREEMENT && (heard.is_none() || !rival.answered)
-        };
-        let rivals = self.ledger.rivals().filter(|(_, rival)| counts(rival));
-        let (vip, rival) = rivals.max_by_key(|(_, rival)| rival.at)?;
-        let told = format!("{} announced {vip} {}", owner(rival.mac), ago(now.since(rival.at)));
-        let iface = &self.cfg.iface;
-        if heard.is_none() {
-            let network = if self.cfg.is_unicast() {
-                "compare the peers on both nodes"
-            } else {
-                "if the network drops multicast, use unicast (`peers`, `unicast_peer`)"
-            };
-            let allow = allow_vrrp(self.cfg.dialect.family());
-            return Some(format!(
-                "no advert of another node was ever received on {iface} since the start, but {told}: \
-                 it is master too, and IP protocol 112 is filtered between you. On both hosts, \
-                 {allow} lets VRRP in; {network}"
-            ));
-        }
-        let protocol = match self.cfg.dialect.family() {
-            Family::Ipv4 => "ARP",
-            Family::Ipv6 => "neighbour discovery",
-        };
-        Some(format!(
-            "another node answers {protocol} for an address of ours on {iface}: {told}, and we have \
-             not since, so hosts send their traffic there. Find it (`ip neigh`, the switch's table \
-             of MACs): a second master, or a host that has the address by mistake"
-        ))
-    }
-
     /// How long a worse master is left alone, and why.
     fn patience_hint(&self, now: Now) -> Option<String> {
         let Phase::Backup { hold, master_down, .. } = &self.phase else { return None };
@@ -327,26 +301,16 @@ impl Router {
     }
 
     /// A master that is still there has advertised within this time.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         self.cfg.interval.as_duration() * 3
     }
 }
 
-fn ago(time: Duration) -> String {
+pub(super) fn ago(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60) {
         (0, 0) => format!("{seconds} s ago"),
         (0, minutes) => format!("{minutes} min ago"),
         (hours, _) => format!("{hours} h ago"),
-    }
-}
-
-/// Who announced: a MAC, and whose kind it is if that can be seen.
-fn owner(mac: Mac) -> String {
-    let [prefix @ .., vrid] = mac.0;
-    if VIRTUAL_MACS.contains(&prefix) {
-        format!("{mac} (the virtual MAC of VRID {vrid}: a router with use_vmac)")
-    } else {
-        mac.to_string()
     }
 }

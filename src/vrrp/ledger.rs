@@ -1,6 +1,6 @@
 //! What one router counted and whom it heard: the evidence behind `vipd status`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use crate::wire::vrrp::Claim;
 const MAX_PEERS: usize = 32;
 /// State changes remembered per router.
 const MAX_TRANSITIONS: usize = 16;
+/// Whoever has an address answers within this time.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 /// One log line per reason and router in this time.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -23,8 +25,12 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Ledger {
     pub(crate) counters: Counters,
     peers: BTreeMap<IpAddr, Peer>,
-    /// Our addresses that somebody else announced while we were master.
+    /// Our addresses that somebody else announced, or answered for, while we were master.
     claims: BTreeMap<IpAddr, Rival>,
+    /// The MACs of peers that were asked for.
+    located: BTreeMap<IpAddr, Mac>,
+    /// Masters that fell silent, and have not been heard since.
+    lost: BTreeSet<IpAddr>,
     transitions: VecDeque<(Now, Option<State>, State, String)>,
     quiet: BTreeMap<&'static str, Quiet>,
 }
@@ -45,13 +51,33 @@ pub(crate) struct Peer {
     pub(crate) other_list: Option<Vec<IpAddr>>,
 }
 
-/// Who announced an address of ours while we were master.
+/// Who announced an address of ours while we were master, or answers for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rival {
     pub(crate) mac: Mac,
-    pub(crate) at: Now,
-    /// We have announced it since, so that the others know better.
-    pub(crate) answered: bool,
+    pub(crate) announced: Option<Now>,
+    /// Its last answer to a question of ours.
+    answered: Option<Now>,
+    /// The last question.
+    asked: Option<Now>,
+    /// We have announced it since it did, so that the others know better.
+    pub(crate) corrected: bool,
+    /// We have done so because of it.
+    pub(crate) defended: bool,
+}
+
+impl Rival {
+    /// Its last sign.
+    pub(crate) fn at(&self) -> Option<Now> {
+        self.announced.max(self.answered)
+    }
+
+    /// It answers for the address: the last question, if that was not just now, was answered.
+    pub(crate) fn answers(&self, now: Now) -> bool {
+        self.answered.is_some_and(|at| {
+            self.asked.is_none_or(|asked| asked <= at || now.since(asked) <= ANSWERED_WITHIN)
+        })
+    }
 }
 
 /// A reason that was logged, and how often it occurred since.
@@ -145,18 +171,75 @@ impl Ledger {
 
     /// Somebody else announced an address of ours although we are master.
     pub(crate) fn claimed(&mut self, now: Now, vip: IpAddr, mac: Mac) {
-        self.claims.insert(vip, Rival { mac, at: now, answered: false });
+        let rival = self.rival(vip, mac);
+        rival.announced = Some(now);
+        rival.corrected = false;
+    }
+
+    /// Somebody else answers for an address of ours although we are master.
+    pub(crate) fn answered(&mut self, now: Now, vip: IpAddr, mac: Mac) {
+        self.rival(vip, mac).answered = Some(now);
+    }
+
+    /// We have asked who else has an address.
+    pub(crate) fn asked(&mut self, now: Now, vip: IpAddr) {
+        if let Some(rival) = self.claims.get_mut(&vip) {
+            rival.asked = Some(now);
+        }
+    }
+
+    pub(crate) fn rival(&mut self, vip: IpAddr, mac: Mac) -> &mut Rival {
+        let new = Rival {
+            mac,
+            announced: None,
+            answered: None,
+            asked: None,
+            corrected: false,
+            defended: false,
+        };
+        let rival = self.claims.entry(vip).or_insert(new);
+        if rival.mac != mac {
+            *rival = new;
+        }
+        rival
+    }
+
+    /// Where a peer is on the LAN.
+    pub(crate) fn locate(&mut self, peer: IpAddr, mac: Mac) {
+        self.located.insert(peer, mac);
+    }
+
+    /// The peer that is there.
+    pub(crate) fn peer_at(&self, mac: Mac) -> Option<IpAddr> {
+        self.located.iter().find(|(_, known)| **known == mac).map(|(peer, _)| *peer)
+    }
+
+    /// For how long a peer has said nothing; `None` if it was never heard.
+    pub(crate) fn silence(&self, now: Now, peer: IpAddr) -> Option<Duration> {
+        Some(now.since(self.peers.get(&peer)?.last_accepted?))
+    }
+
+    /// A master fell silent.
+    pub(crate) fn lose(&mut self, master: IpAddr) {
+        if self.lost.len() < MAX_PEERS {
+            self.lost.insert(master);
+        }
+    }
+
+    /// It is heard again: whether it had been lost.
+    pub(crate) fn find(&mut self, peer: IpAddr) -> bool {
+        self.lost.remove(&peer)
     }
 
     /// We announced an address ourselves.
     pub(crate) fn announced(&mut self, vip: IpAddr) {
         self.counters.announcements_sent += 1;
         if let Some(rival) = self.claims.get_mut(&vip) {
-            rival.answered = true;
+            rival.corrected = true;
         }
     }
 
-    /// Addresses of ours that somebody else announced since we became master.
+    /// Addresses of ours that somebody else announced or answers for since we became master.
     pub(crate) fn rivals(&self) -> impl Iterator<Item = (IpAddr, Rival)> {
         self.claims.iter().map(|(vip, rival)| (*vip, *rival))
     }

@@ -2,6 +2,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub(crate) mod announce;
+mod conflicts;
+mod contact;
 pub(crate) mod environment;
 pub(crate) mod hear;
 pub mod hints;

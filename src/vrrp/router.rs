@@ -27,6 +27,7 @@ use crate::engine::io::{Applied, Level, OpError, OpId, Renewal, RouterId};
 use crate::status::State;
 use crate::types::{Centis, Cidr, IfIndex, Mac, Now, Priority};
 use crate::vrrp::announce::Announce;
+use crate::vrrp::conflicts::ConflictCheck;
 use crate::vrrp::environment::{Environment, Fault};
 use crate::vrrp::holding::{Holding, Settled};
 use crate::vrrp::ledger::Ledger;
@@ -76,6 +77,8 @@ pub(crate) struct Router {
     pub(super) announced_elsewhere: BTreeMap<IpAddr, Now>,
     /// Every address is in place from an earlier run, renewed a moment ago.
     pub(crate) adoptable: bool,
+    /// What is asked of the LAN about its addresses, and when.
+    pub(super) conflicts: ConflictCheck,
     /// Has reported a state yet; the moment between start and the first socket is not one.
     pub(super) announced_state: bool,
     stopped: bool,
@@ -190,6 +193,7 @@ impl Router {
             yielded: false,
             announced_elsewhere: BTreeMap::new(),
             adoptable: false,
+            conflicts: ConflictCheck::default(),
             announced_state: false,
             stopped: false,
             told_of_rival: None,
@@ -305,10 +309,7 @@ impl Router {
             Phase::Backup { master_down, .. } if self.grouped => {
                 self.waits_since = Some(*master_down);
             }
-            Phase::Backup { .. } => {
-                let reason = self.takeover_reason(now);
-                self.become_master(now, reason, out);
-            }
+            Phase::Backup { .. } => self.take_over(now, out),
             Phase::Master { next_advert, .. } if *next_advert <= now => self.advert_due(now, out),
             Phase::Master { .. } => {}
             Phase::Leaving { until, .. } if *until > now => {}
@@ -370,10 +371,15 @@ impl Router {
 
     /// Its group is, or becomes, master.
     pub(crate) fn join_masters(&mut self, now: Now, out: &mut Outbox) {
-        let reason = self.takeover_reason(now);
-        self.become_master(now, reason, out);
+        self.take_over(now, out);
         self.announce_installed(now);
         self.announce_due(now, out);
+    }
+
+    fn take_over(&mut self, now: Now, out: &mut Outbox) {
+        let reason = self.takeover_reason(now);
+        self.contact_lost(now, out);
+        self.become_master(now, reason, out);
     }
 
     /// Another node is master and must be, or takes over from this one.
@@ -446,6 +452,7 @@ impl Router {
             Phase::Master { .. } => {
                 self.announced_elsewhere.insert(vip, now);
                 self.ledger.claimed(now, vip, mac);
+                self.ask_for_peers(now, out);
             }
             Phase::Fault | Phase::Backup { .. } => {}
         }

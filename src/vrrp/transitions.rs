@@ -10,6 +10,7 @@ use crate::engine::io::{Action, Kind, Level, News, Notice};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Family, Now};
 use crate::vrrp::announce::Announce;
+use crate::vrrp::conflicts::ConflictCheck;
 use crate::vrrp::environment::{Fault, Port};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{
@@ -240,6 +241,7 @@ impl Router {
             *installing = true;
             self.served_again(now, late, out);
         }
+        self.check_conflicts(now, out);
     }
 
     /// Says that this router serves no more, while the addresses still answer.
@@ -393,6 +395,7 @@ impl Router {
             listening: false,
         };
         self.yielded = false;
+        self.conflicts = ConflictCheck::default();
         self.send(now, self.claim(), out);
         let ports = &self.env.ports;
         self.holding.install(now, |name| ports.get(name).map(|p| p.index), out);
@@ -508,7 +511,7 @@ impl Router {
             return;
         }
         let reason = if self.announced_state {
-            "nothing keeps it from serving any more".to_owned()
+            "all faults cleared".to_owned()
         } else {
             "started".to_owned()
         };

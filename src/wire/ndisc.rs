@@ -23,7 +23,8 @@ use pnet_base::MacAddr;
 use pnet_packet::ethernet::{EtherTypes, MutableEthernetPacket};
 use pnet_packet::icmpv6::Icmpv6Types;
 use pnet_packet::icmpv6::ndp::{
-    Icmpv6Codes, MutableNeighborAdvertPacket, NdpOption, NdpOptionTypes, NeighborAdvertFlags,
+    Icmpv6Codes, MutableNeighborAdvertPacket, MutableNeighborSolicitPacket, NdpOption,
+    NdpOptionTypes, NeighborAdvertFlags,
 };
 use pnet_packet::ip::IpNextHeaderProtocols;
 use pnet_packet::ipv6::MutableIpv6Packet;
@@ -96,12 +97,64 @@ pub fn unsolicited_na(mac: Mac, vip: Ipv6Addr, router: bool) -> Vec<u8> {
     frame
 }
 
+/// The whole Ethernet frame of a neighbour solicitation, 86 bytes: who has `target`? From an address of
+/// our own: where the target is tentative, nobody takes it for a duplicate (RFC 4862 section 5.4.3).
+#[must_use]
+#[expect(clippy::expect_used, reason = "every buffer has exactly the length of its packet")]
+pub fn solicitation(mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    let [.., x, y, z] = target.octets();
+    let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, x, y, z]);
+    let mut frame = vec![0; ETHERNET_LEN + IPV6_LEN + usize::from(NA_LEN)];
+    let (link, packet) = frame.split_at_mut(ETHERNET_LEN);
+    let (ip, icmp) = packet.split_at_mut(IPV6_LEN);
+
+    let mut link = MutableEthernetPacket::new(link).expect("14 bytes");
+    link.set_destination(MacAddr(0x33, 0x33, 0xff, x, y, z));
+    link.set_source(MacAddr::from(mac.0));
+    link.set_ethertype(EtherTypes::Ipv6);
+
+    let mut ip = MutableIpv6Packet::new(ip).expect("40 bytes");
+    ip.set_version(6);
+    ip.set_payload_length(NA_LEN);
+    ip.set_next_header(IpNextHeaderProtocols::Icmpv6);
+    ip.set_hop_limit(HOP_LIMIT);
+    ip.set_source(source);
+    ip.set_destination(group);
+
+    let mut ns = MutableNeighborSolicitPacket::new(icmp).expect("32 bytes");
+    ns.set_icmpv6_type(Icmpv6Types::NeighborSolicit);
+    ns.set_icmpv6_code(Icmpv6Codes::NoCode);
+    ns.set_target_addr(target);
+    ns.set_options(&[NdpOption {
+        option_type: NdpOptionTypes::SourceLLAddr,
+        length: 1,
+        data: mac.0.to_vec(),
+    }]);
+    let checksum = Checksum::new()
+        .add_ipv6_pseudo_header(source, group, ICMPV6, NA_LEN)
+        .add_bytes(icmp)
+        .finish();
+    MutableNeighborSolicitPacket::new(icmp).expect("32 bytes").set_checksum(checksum);
+    frame
+}
+
 /// The address somebody announced and the MAC it is said to be at, if `ipv6_packet` (from the IPv6
 /// header on) is an unsolicited Neighbour Advertisement with the target's MAC.
-///
-/// Checked as RFC 4861 section 7.1.2 asks. Advertisements behind extension headers are ignored.
 #[must_use]
 pub fn parse_unsolicited(ipv6_packet: &[u8]) -> Option<(Ipv6Addr, Mac)> {
+    parse(ipv6_packet).filter(|(_, _, solicited)| !solicited).map(|(target, mac, _)| (target, mac))
+}
+
+/// The same of one that answers a [`solicitation`].
+#[must_use]
+pub fn parse_answer(ipv6_packet: &[u8]) -> Option<(Ipv6Addr, Mac)> {
+    parse(ipv6_packet).filter(|(_, _, solicited)| *solicited).map(|(target, mac, _)| (target, mac))
+}
+
+/// Target, its MAC, and whether somebody had asked.
+///
+/// Checked as RFC 4861 section 7.1.2 asks. Advertisements behind extension headers are ignored.
+fn parse(ipv6_packet: &[u8]) -> Option<(Ipv6Addr, Mac, bool)> {
     let (header, rest) = ipv6_packet.split_first_chunk::<IPV6_LEN>()?;
     let [version_class, _, _, _, len0, len1, next_header, hop_limit, addresses @ ..] = header;
     let (source, destination) = addresses.split_first_chunk::<16>()?;
@@ -115,8 +168,8 @@ pub fn parse_unsolicited(ipv6_packet: &[u8]) -> Option<(Ipv6Addr, Mac)> {
     let (fixed, options) = icmp.split_first_chunk::<24>()?;
     let [icmp_type, code, _, _, flags, _, _, _, target @ ..] = *fixed;
     let target = Ipv6Addr::from(target);
-    let unsolicited = icmp_type == NEIGHBOR_ADVERT && code == 0 && flags & SOLICITED == 0;
-    if !unsolicited || target.is_multicast() || target.is_unspecified() {
+    let advert = icmp_type == NEIGHBOR_ADVERT && code == 0;
+    if !advert || target.is_multicast() || target.is_unspecified() {
         return None;
     }
     let intact = Checksum::new()
@@ -126,7 +179,7 @@ pub fn parse_unsolicited(ipv6_packet: &[u8]) -> Option<(Ipv6Addr, Mac)> {
     if !intact {
         return None;
     }
-    target_mac(options).map(|mac| (target, mac))
+    target_mac(options).map(|mac| (target, mac, flags & SOLICITED != 0))
 }
 
 /// The first target link-layer address, if every option up to it is well formed.
@@ -169,6 +222,24 @@ mod tests {
             assert_eq!(frame.len(), 86);
             assert_eq!(parse_unsolicited(&frame[14..]), Some((VIP, MAC)));
         }
+    }
+
+    #[test]
+    fn a_question_is_no_answer_and_an_answer_no_announcement() {
+        let source: Ipv6Addr = "fe80::1".parse().unwrap();
+        let frame = solicitation(MAC, source, VIP);
+        assert_eq!(frame.len(), 86);
+        assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0, 2, 0x40]);
+        let (header, icmp) = frame[14..].split_at(40);
+        let group = <[u8; 16]>::try_from(&header[24..40]).unwrap();
+        let intact = Checksum::new()
+            .add_ipv6_pseudo_header(source, group.into(), ICMPV6, NA_LEN)
+            .add_bytes(icmp)
+            .verifies();
+        assert!(intact && icmp[0] == 135);
+        assert_eq!((parse_unsolicited(&frame[14..]), parse_answer(&frame[14..])), (None, None));
+        let answer = altered(44, &[0x60]);
+        assert_eq!((parse_unsolicited(&answer), parse_answer(&answer)), (None, Some((VIP, MAC))));
     }
 
     #[test]

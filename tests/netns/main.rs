@@ -11,6 +11,7 @@ mod checks;
 mod clients;
 mod cluster;
 mod common;
+mod conflicts;
 mod daemon;
 mod demo;
 mod hostile;

@@ -248,7 +248,11 @@ impl World {
             Action::Notify(notice) => {
                 node.followers.entry(notice.name.clone()).or_default().told(notice, &place);
             }
-            Action::Record(_) | Action::Overhear { .. } | Action::PromoteSecondaries { .. } => {}
+            Action::Record(_)
+            | Action::Overhear { .. }
+            | Action::PromoteSecondaries { .. }
+            | Action::Solicit { .. }
+            | Action::NotDrained { .. } => {}
             Action::Ask { .. }
             | Action::Resolve { .. }
             | Action::Listen { .. }

@@ -321,6 +321,7 @@ impl Bench {
                 Action::Socket { op, .. } | Action::Address { op, .. } => self.ops.push(op),
                 Action::Transmit { .. }
                 | Action::Announce { .. }
+                | Action::Solicit { .. }
                 | Action::Notify(_)
                 | Action::Overhear { .. }
                 | Action::Renew(_) => {}

@@ -59,6 +59,8 @@ pub struct Bench {
     pub sent: Vec<Sent>,
     /// Log lines, loudest information first: level and text.
     pub logs: Vec<(Level, String)>,
+    /// Addresses the LAN was asked for.
+    pub solicited: Vec<IpAddr>,
     /// What those who follow the routers are told.
     pub told: Vec<Notice>,
     /// The state each name was told to be in since the last reload.
@@ -124,6 +126,7 @@ impl Bench {
             links: links.into_iter().map(|(l, a)| (l.index, (l, a))).collect(),
             sent: Vec::new(),
             logs: Vec::new(),
+            solicited: Vec::new(),
             told: Vec::new(),
             known: BTreeMap::new(),
             config,
@@ -576,6 +579,7 @@ impl Bench {
             }
             Action::Record(event) if event.message.contains("/lever/") => {}
             Action::Record(event) => self.logs.push((event.level, event.message)),
+            Action::Solicit { target, .. } => self.solicited.push(target),
             Action::NotDrained { router } => self.did.push(format!("{router} is not drained")),
             Action::Exit => self.did.push("exit".to_owned()),
             Action::Ask { .. }

@@ -1,6 +1,7 @@
 //! The engine against the rules of the protocol: what is heard, what is done about it, and when.
 
 pub mod bench;
+mod conflicts;
 mod election;
 mod floods;
 pub mod generate;

@@ -1,9 +1,9 @@
 //! Trackers through the engine: checks run in time, and the priority tells the truth.
 
 use vipd::config::{Rhythm, RouterConfig, TrackRef, TrackedInterface, Weight};
-use vipd::engine::{Input, ProbeId};
+use vipd::engine::{Input, Level, ProbeId};
 use vipd::status::{Standing, State};
-use vipd::track::outcome::{Cause, Verdict};
+use vipd::track::outcome::{Cause, Outcome, Verdict};
 
 use super::bench::{Answers, Bench, outcome};
 use super::setup::*;
@@ -345,6 +345,34 @@ fn the_status_shows_every_part_of_the_decision() {
     let logged = |text: &str| bench.logs.iter().filter(|(_, line)| line == text).count();
     assert_eq!(logged("VRRP_Script(chk) failed (exited with status 1)"), 1);
     assert_eq!(logged("Changing effective priority from 150 to 90"), 1);
+}
+
+// At 3 a.m. the log is what is left of a check that has recovered.
+#[test]
+fn the_log_has_a_scripts_last_words_and_every_new_reason() {
+    let mut bench = with_rhythm(150, &[("chk", -60)], |_| {});
+    let says = |bench: &mut Bench, verdict, output: &str| {
+        bench.run_when_due("chk");
+        assert!(bench.running.remove("chk"));
+        let probe = bench.probes["chk"];
+        let outcome = Outcome { output: output.to_owned(), ..outcome(verdict) };
+        bench.feed(Input::Probed { probe, outcome });
+    };
+    says(&mut bench, FAIL, "backend sql is down\nsecond line");
+    says(&mut bench, FAIL, "backend sql is down");
+    let other = Verdict::Failed(Cause::Exit(2));
+    says(&mut bench, other, "no route");
+    says(&mut bench, FAIL, "");
+    let warned = bench.logs.iter().filter(|(level, _)| *level == Level::Warn);
+    let warned: Vec<&str> = warned.map(|(_, line)| line.as_str()).collect();
+    assert_eq!(
+        warned,
+        [
+            "VRRP_Script(chk) failed (exited with status 1), printed \"backend sql is down\"",
+            "Check chk still fails, now: exit 2, printed \"no route\"",
+        ],
+        "each new reason, once a minute"
+    );
 }
 
 #[test]

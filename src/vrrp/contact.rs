@@ -1,0 +1,55 @@
+//! Contact with the other nodes, lost and found again: for the log.
+
+use std::net::IpAddr;
+
+use crate::engine::io::Level;
+use crate::status::State;
+use crate::types::Now;
+use crate::vrrp::outbox::Outbox;
+use crate::vrrp::router::{Phase, Router, WaitingFor};
+use crate::wire::vrrp::{Advert, Claim};
+
+impl Router {
+    /// The master has said nothing for so long that this node takes over.
+    pub(super) fn contact_lost(&mut self, now: Now, out: &mut Outbox) {
+        let waited = matches!(self.phase, Phase::Backup { waiting_for: WaitingFor::TheMaster, .. });
+        let Some(master) = self.followed.filter(|_| waited) else { return };
+        self.ledger.lose(master.address);
+        let message = || {
+            let silence = now.since(master.at).as_secs_f64();
+            format!("No advert from {} for {silence:.2} s: it is down or cut off", master.address)
+        };
+        self.ledger.log(now, &self.cfg.name, "contact", Level::Warn, message, out);
+    }
+
+    /// An advert of a node that was silent for long. A backup is silent because it is one; a node that
+    /// advertises beside a master has not heard it.
+    pub(super) fn remark_contact(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        advert: &Advert,
+        out: &mut Outbox,
+    ) {
+        let Some(silence) = self.ledger.silence(now, source) else { return };
+        if silence <= self.patience() || advert.claim == Claim::Resign {
+            return;
+        }
+        let silence = silence.as_secs_f64();
+        let name = self.cfg.name.clone();
+        if self.ledger.find(source) {
+            let message = || format!("{source} is heard again, after {silence:.1} s of silence");
+            self.ledger.log(now, &name, "contact_found", Level::Info, message, out);
+        }
+        if self.state() == State::Master && now.since(self.since) > self.patience() {
+            let priority = advert.claim.wire_value();
+            let message = || {
+                format!(
+                    "{source} is master too, with priority {priority}: it was last heard {silence:.1} \
+                     s ago, and has not heard this node meanwhile"
+                )
+            };
+            self.ledger.log(now, &name, "second_master", Level::Warn, message, out);
+        }
+    }
+}
