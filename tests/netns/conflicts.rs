@@ -80,7 +80,9 @@ fn a_filter_that_begins_after_contact_is_said_on_both_nodes() {
     let first = start(&a, &web(200, ""));
     await_state(&first, "master");
     await_state(&second, "backup");
-    [&a, &b].map(|node| filter(node, "input"));
+    for node in [&a, &b] {
+        filter(node, "input");
+    }
     await_state(&second, "master");
     logs(&second, "No advert from 10.0.0.2 for");
     logs(&second, "its own packet filter drops what other nodes send");
