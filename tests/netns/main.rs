@@ -22,6 +22,7 @@ mod leases;
 mod links;
 mod managers;
 mod many;
+mod migration;
 mod notify;
 mod operator;
 mod preprocessor;

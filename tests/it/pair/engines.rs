@@ -436,4 +436,18 @@ fn two_engines_move_a_group_as_the_table_says() {
             }
         }
     }
+    // A weight moves one of them only, and so none.
+    let eth2 = "{ name = \"eth2\", weight = -90 }";
+    let weighted = |priority| text(priority, eth2) + "weights = true\n";
+    let [a, b] = load_both(&[weighted(150), weighted(100)]).unwrap();
+    let found = compare(
+        Node { name: "A", config: &a.config, raw: &a.raw },
+        Node { name: "B", config: &b.config, raw: &b.raw },
+    );
+    let lost = Event::LosesLink(Side::A, "eth2".parse().unwrap());
+    let inside = &found.routers[1].outcomes;
+    let outcome = inside.iter().find(|outcome| outcome.event == lost).unwrap();
+    assert_eq!((outcome.serving, outcome.after), (Serving::One(Side::A), None));
+    let configs = [Arc::new(a.config.clone()), Arc::new(b.config.clone())];
+    holds(&configs, inside[0].serving, outcome, ms(0));
 }
