@@ -20,7 +20,8 @@ setup: rust ## install what the tests need (Debian packages; services stay off)
 
 test: setup ## everything: unit, integration, simulator, real kernel (needs root)
 	cargo test --lib --test it --test sim
-	cargo test --test netns -- --test-threads=3
+	# Most wait for their turn: tests/netns/turns.rs.
+	cargo test --test netns -- --test-threads=16
 
 check: rust ## formatting and lints
 	cargo fmt --check

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use vipd::lab::deadline::eventually;
 
 use crate::SOON;
+use crate::turns::together;
 
 /// The promise of `vipd demo --help` is half of this.
 const WHOLE_DEMO: Duration = Duration::from_secs(60);
@@ -32,6 +33,7 @@ const ACTS: [&str; 5] = [
 
 #[test]
 fn on_a_terminal_the_rows_are_redrawn_within_80_columns() {
+    let _turn = together();
     let run = Run::on_terminal(&["demo"], &[("LANG", "C.UTF-8")]);
     let namespaces = run.namespaces();
     assert_eq!(run.wait(WHOLE_DEMO), Some(0), "{}", run.output());
@@ -59,6 +61,7 @@ fn on_a_terminal_the_rows_are_redrawn_within_80_columns() {
 
 #[test]
 fn in_a_pipe_every_event_is_a_plain_line() {
+    let _turn = together();
     let run = Run::in_pipe(Command::new(vipd()).arg("demo").env("LANG", "C.UTF-8"));
     let namespaces = run.namespaces();
     assert_eq!(run.wait(WHOLE_DEMO), Some(0), "{}", run.output());
@@ -84,6 +87,7 @@ fn in_a_pipe_every_event_is_a_plain_line() {
 
 #[test]
 fn interrupted_in_the_middle_it_leaves_nothing_and_says_so() {
+    let _turn = together();
     let environment = [("LANG", "C"), ("NO_COLOR", "1")];
     for (signal, act, code) in [
         (Signal::SIGINT, ACTS[1], 130),
@@ -109,6 +113,7 @@ fn interrupted_in_the_middle_it_leaves_nothing_and_says_so() {
 
 #[test]
 fn a_takeover_that_does_not_happen_is_a_failure_with_its_reason() {
+    let _turn = together();
     let run = Run::in_pipe(Command::new(vipd()).arg("demo"));
     run.shows(WHOLE_DEMO, ACTS[1]);
     let namespaces = run.namespaces();
@@ -134,6 +139,7 @@ fn a_takeover_that_does_not_happen_is_a_failure_with_its_reason() {
 
 #[test]
 fn without_root_a_user_namespace_will_do_where_there_are_any() {
+    let _turn = together();
     let allowed = as_nobody("unshare").args(["--user", "true"]).status().unwrap().success();
     let (_keep, binary) = program_for_everyone();
     let run = Run::in_pipe(as_nobody(&binary).arg("demo"));
@@ -151,6 +157,7 @@ fn without_root_a_user_namespace_will_do_where_there_are_any() {
 
 #[test]
 fn where_users_may_not_make_namespaces_it_says_which_setting_forbids_it() {
+    let _turn = together();
     // A user namespace of many users, in which its root forbids any further one.
     let (_keep, binary) = program_for_everyone();
     let script = format!(
@@ -180,6 +187,7 @@ fn where_users_may_not_make_namespaces_it_says_which_setting_forbids_it() {
 
 #[test]
 fn keep_opens_a_shell_in_which_every_suggested_breakage_works() {
+    let _turn = together();
     let mut run =
         Run::in_pipe(Command::new(vipd()).args(["demo", "--keep"]).env("SHELL", "/bin/sh"));
     run.shows(WHOLE_DEMO, "exit ends everything.");

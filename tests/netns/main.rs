@@ -46,6 +46,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// A lab, or a failure that says what the test needs.
 pub(crate) fn lab() -> Lab {
+    turns::implied();
     match Lab::new() {
         Ok(lab) => lab,
         Err(Error::Forbidden { what, why, remedy }) => panic!(

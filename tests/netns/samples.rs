@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::common::binary;
+use crate::turns::together;
 
 /// Where the package, or `tests/setup-debian.sh`, puts them.
 const SAMPLES: &str = "/usr/share/doc/keepalived/samples";
@@ -45,6 +46,7 @@ fn message(diagnostic: &Value) -> &str {
 
 #[test]
 fn every_sample_is_understood() {
+    let _turn = together();
     let entries = std::fs::read_dir(SAMPLES).unwrap_or_else(|e| {
         panic!("cannot read {SAMPLES}: {e}; tests/setup-debian.sh puts keepalived's samples there")
     });
@@ -73,6 +75,7 @@ fn every_sample_is_understood() {
 
 #[test]
 fn samples_of_vrrp_run_or_say_which_feature_is_missing() {
+    let _turn = together();
     for (name, expected) in VRRP {
         let file = Path::new(SAMPLES).join(format!("keepalived.conf.{name}"));
         for node in ["high", "low"] {
