@@ -5,6 +5,7 @@ mod buffer;
 mod cast;
 mod checks;
 mod clashes;
+mod commands;
 mod groups;
 mod interfaces;
 mod notify;
@@ -197,7 +198,8 @@ impl RouterCheck<'_> {
             addresses,
             announce,
             answer_lower,
-            advert_before_yield: raw.advert_before_yield.is_some_and(|v| v.value),
+            // D21
+            advert_before_yield: raw.advert_before_yield.map_or(strict.is_none(), |v| v.value),
             owner_listens,
             check_addresses: raw.check_addresses.is_none_or(|v| v.value),
             max_learned_interval,

@@ -15,7 +15,7 @@ use crate::types::Now;
 use crate::vrrp::environment::{Environment, Fault};
 use crate::vrrp::router::Router;
 
-/// The groups of the configuration that have at least two members.
+/// The groups of the configuration. One of a single member has nothing to keep in step, but is told of.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     groups: Vec<Group>,
@@ -43,7 +43,7 @@ impl Groups {
         for config in configs {
             let members: Vec<RouterId> =
                 config.members.iter().filter_map(|key| by_key.get(key).copied()).collect();
-            if members.len() > 1 {
+            if !members.is_empty() {
                 self.of.extend(members.iter().map(|id| (*id, self.groups.len())));
                 let (name, told) = (config.name.clone(), told(&config.name));
                 self.groups.push(Group { name, members, told });
@@ -55,8 +55,9 @@ impl Groups {
         self.touched.extend(self.of.get(&id));
     }
 
-    pub(super) fn contains(&self, id: RouterId) -> bool {
-        self.of.contains_key(&id)
+    /// Whether another router must change state with this one.
+    pub(super) fn bind(&self, id: RouterId) -> bool {
+        self.beside(id).next().is_some()
     }
 
     fn of(&self, id: RouterId) -> Option<&Group> {
@@ -110,7 +111,9 @@ impl Engine {
         };
         let masters = with(|router| router.state() == State::Master);
         if let Some(better) = with(Router::follows_a_better_one).first() {
-            let follower = self.routers.get(better).map(|r| r.cfg.name.clone());
+            let better = self.routers.get(better);
+            let (follower, claim) =
+                (better.map(|r| r.cfg.name.clone()), better.and_then(|r| r.just_heard(now)));
             let reason =
                 format!("{} of group {name} follows another master", follower.unwrap_or_default());
             for id in &members {
@@ -120,7 +123,7 @@ impl Engine {
             }
             for id in &masters {
                 if let Some(router) = self.routers.get_mut(id) {
-                    router.follow_group(now, reason.clone(), &mut self.out);
+                    router.follow_group(now, claim, reason.clone(), &mut self.out);
                 }
                 self.rearm(*id);
             }
@@ -140,6 +143,16 @@ impl Engine {
             self.rearm(id);
         }
         self.synced(&name, State::Master);
+    }
+
+    /// The other members of a group announce with the one that answered a rival: a group is served as one.
+    pub(super) fn rival_of_group_heard(&mut self, now: Now, id: RouterId) {
+        for other in self.groups.beside(id).collect::<Vec<_>>() {
+            if let Some(router) = self.routers.get_mut(&other) {
+                router.announce_beside_rival(now, &mut self.out);
+            }
+            self.rearm(other);
+        }
     }
 
     /// A group is where all of its members were told to be; while they differ, where it was.

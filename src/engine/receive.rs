@@ -96,6 +96,9 @@ impl Engine {
             }
             Ok(parsed) => {
                 router.heard(now, carrier.source, &parsed, &mut self.out);
+                if router.meets_rival(now) {
+                    self.rival_of_group_heard(now, id);
+                }
                 return Some(id);
             }
             Err(refusal) => {
@@ -190,6 +193,14 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
     let strict_list = cfg.strict == Some(Strict::Rfc3768) && !owner;
     if strict_list && !router.lists_our_addresses(advert) {
         return Err(Refusal::AddressList);
+    }
+    // A unicast peer was named by the operator.
+    if !cfg.is_unicast() && router.is_another_clusters(carrier.source, advert) {
+        let first = advert.addresses.first().copied();
+        return Err(Refusal::OtherCluster {
+            first,
+            more: advert.addresses.len().saturating_sub(1),
+        });
     }
     Ok(parsed)
 }

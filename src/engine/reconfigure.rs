@@ -74,7 +74,7 @@ impl Engine {
         self.clusters.reconfigure(now, &config, &mut self.probe_ids, &mut self.out);
         self.groups.configure(&config.groups, &self.by_key);
         for router in self.routers.values_mut() {
-            router.grouped = self.groups.contains(router.id);
+            router.grouped = self.groups.bind(router.id);
         }
         self.config = config;
         self.out.pacing.configure(&self.config.pacing);

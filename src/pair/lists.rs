@@ -23,6 +23,11 @@ pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
                 surplus(b, &only_b, &only_a),
             )
             .note("keepalived before 2.3.3 refuses such adverts: both become master");
+        if ours.is_disjoint(&theirs) && !a.router.is_unicast() {
+            error = error.note(
+                "vipd refuses an advert without an address of its own: it is another cluster's",
+            );
+        }
         let both = |ip: &&IpAddr| a.addresses().contains(*ip) && b.addresses().contains(*ip);
         let all = || only_a.iter().chain(&only_b);
         if let Some(ip) = all().find(both) {

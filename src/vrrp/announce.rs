@@ -28,6 +28,8 @@ pub(crate) struct Announce {
     elsewhere: Option<Now>,
     /// Single repeats soon after taking over.
     early: [Option<Now>; EARLY.len()],
+    /// One round for rivals heard sooner after an answer than another may follow.
+    owed: Option<Now>,
 }
 
 /// A host that asked during a hand-over may have learnt the old master's MAC a moment after our first
@@ -62,16 +64,24 @@ impl Announce {
         if config.lower_repeat == 0 {
             return;
         }
+        self.owed = None;
         self.begin(now, config.lower_repeat);
         if !config.lower_delay.is_zero() {
             self.second = Some((now + config.lower_delay, config.lower_repeat));
         }
     }
 
+    /// A rival was heard again before it could be answered again: one round at `at`.
+    pub(crate) fn owed(&mut self, at: Now, config: &AnnounceConfig) {
+        if config.lower_repeat > 0 {
+            self.owed = Some(at);
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Now> {
         let second = self.second.map(|(at, _)| at);
         let early = self.early.iter().copied();
-        [self.next_frame, second, self.refresh, self.elsewhere]
+        [self.next_frame, second, self.refresh, self.elsewhere, self.owed]
             .into_iter()
             .chain(early)
             .flatten()
@@ -101,8 +111,9 @@ impl Announce {
             self.begin(now, config.refresh_repeat);
         }
         let is_due = |at: &Option<Now>| at.is_some_and(|at| at <= now);
-        if self.early.iter().any(is_due) {
+        if self.early.iter().any(is_due) || is_due(&self.owed) {
             self.early = self.early.map(|at| at.filter(|at| *at > now));
+            self.owed = self.owed.filter(|at| *at > now);
             self.begin(now, 1);
         }
         if self.elsewhere.is_some_and(|at| at <= now) {

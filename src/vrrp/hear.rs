@@ -75,6 +75,13 @@ impl Router {
             && self.cfg.advertised().all(|own| advert.addresses.contains(&own))
     }
 
+    /// V24: whether the advert is another cluster's that has our VRID by chance: it has no address in common with
+    /// us, and none of its sender's ever had. A peer whose addresses change is one of ours all the same.
+    pub(crate) fn is_another_clusters(&self, source: IpAddr, advert: &Advert) -> bool {
+        let shared = self.cfg.advertised().any(|own| advert.addresses.contains(&own));
+        !shared && !self.lists_our_addresses(advert) && !self.ledger.has_accepted(source)
+    }
+
     fn remark_interval(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
         let ours = self.cfg.interval;
         if advert.interval == ours {

@@ -9,6 +9,7 @@ use crate::status::State;
 use crate::types::{Dialect, Family, Now, times};
 use crate::vrrp::hear::list;
 use crate::vrrp::ledger::Peer;
+use crate::vrrp::refusal::{Refusal, some};
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
 use crate::wire::vrrp::Claim;
 
@@ -113,6 +114,14 @@ impl Router {
             return None;
         }
         let vrid = self.cfg.vrid;
+        if let Refusal::OtherCluster { first, more } = refusal {
+            return Some(format!(
+                "{address} uses VRID {vrid} too, for {}: another cluster, and its adverts are refused. Give one \
+                 of them another `virtual_router_id`; or make the lists equal, if it is a peer: until then both \
+                 may be master",
+                some(*first, *more)
+            ));
+        }
         let silence = self.silence(now, peer);
         Some(format!(
             "{address} speaks for VRID {vrid} too, but we refuse it: {refusal}. Both nodes may be \
@@ -132,20 +141,17 @@ impl Router {
             all.iter().filter(|a| !others.contains(a)).copied().collect::<Vec<_>>()
         };
         let (missing, extra) = (without(&ours, theirs), without(theirs, &ours));
-        if missing.len() == ours.len() && extra.len() == theirs.len() && !extra.is_empty() {
-            let vrid = self.cfg.vrid;
+        if missing.len() == ours.len() && !extra.is_empty() {
             let following = self.state() == State::Backup
                 && self.followed.is_some_and(|followed| followed.address == address);
             let effect = if following {
                 format!("we follow it, so nobody serves {}", list(&ours))
             } else {
-                "the better of us silences the other".to_owned()
+                "while one of us is master, nobody serves the addresses of the other".to_owned()
             };
             return Some(format!(
-                "{address} uses VRID {vrid} too, for {}: two clusters share the number, and \
-                 {effect}. Give one of them another `virtual_router_id`; or make the lists equal, \
-                 if it is a peer",
-                list(&extra)
+                "{address} is a peer, but lists {}, none of them ours: {effect}. Make the lists equal",
+                some(extra.first().copied(), extra.len().saturating_sub(1))
             ));
         }
         let mut differences = Vec::new();

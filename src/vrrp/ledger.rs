@@ -169,6 +169,11 @@ impl Ledger {
         peer.checksum = checksum;
     }
 
+    /// Whether an advert from `source` was ever accepted.
+    pub(crate) fn has_accepted(&self, source: IpAddr) -> bool {
+        self.peers.get(&source).is_some_and(|peer| peer.last_accepted.is_some())
+    }
+
     /// Somebody else announced an address of ours although we are master.
     pub(crate) fn claimed(&mut self, now: Now, vip: IpAddr, mac: Mac) {
         let rival = self.rival(vip, mac);

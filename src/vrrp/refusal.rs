@@ -28,6 +28,8 @@ pub(crate) enum Refusal {
     UnexpectedOwner,
     #[error("it lists other addresses than we do, and strict mode refuses that")]
     AddressList,
+    #[error("it lists {}, none of them ours: it belongs to another cluster", some(*.first, *.more))]
+    OtherCluster { first: Option<IpAddr>, more: usize },
 }
 
 impl Refusal {
@@ -42,8 +44,17 @@ impl Refusal {
             Refusal::FirstAddressNotLinkLocal => "first_addr_not_ll",
             Refusal::OwnerHearsNobody => "owner_conflict",
             Refusal::UnexpectedOwner => "unexpected_owner",
-            Refusal::AddressList => "address_list_errors",
+            Refusal::AddressList | Refusal::OtherCluster { .. } => "address_list_errors",
         }
+    }
+}
+
+/// Whatever a stranger lists, a sentence stays short.
+pub(crate) fn some(first: Option<IpAddr>, more: usize) -> String {
+    match (first, more) {
+        (None, _) => "no address".to_owned(),
+        (Some(first), 0) => first.to_string(),
+        (Some(first), more) => format!("{first} and {more} more"),
     }
 }
 

@@ -84,6 +84,8 @@ pub(crate) struct Router {
     stopped: bool,
     /// When the last notice of a lower-priority master was given.
     pub(super) told_of_rival: Option<Now>,
+    /// When such a master was answered last.
+    pub(super) met_rival: Option<Now>,
     pub(super) ip_id: u16,
 }
 
@@ -109,6 +111,8 @@ pub(crate) enum Phase {
         installing: bool,
         /// The last answer to a rival.
         answered: Option<Now>,
+        /// The master it has just preempted, whose last advert is to come (D21).
+        preempted: Option<IpAddr>,
         /// Claim and interval of each sender's newest advert, kept while the advert timer is overdue by more than
         /// an interval or after a suspend: they are weighed together, once (R36).
         waiting: BTreeMap<IpAddr, (Claim, Centis)>,
@@ -197,6 +201,7 @@ impl Router {
             announced_state: false,
             stopped: false,
             told_of_rival: None,
+            met_rival: None,
             ip_id: 0,
         }
     }
@@ -400,10 +405,26 @@ impl Router {
         }
     }
 
-    /// A master whose group goes to backup: the successor comes without being called.
-    pub(crate) fn follow_group(&mut self, now: Now, reason: String, out: &mut Outbox) {
+    /// A master whose group goes to backup: the successor comes without being called. `better` is the claim of
+    /// the one the group yields to, if it yields right now.
+    pub(crate) fn follow_group(
+        &mut self,
+        now: Now,
+        better: Option<Claim>,
+        reason: String,
+        out: &mut Outbox,
+    ) {
+        // A higher claim than the successor's would call it back.
+        if better.is_some_and(|claim| claim.wire_value() >= self.effective.get()) {
+            self.send_last_advert(now, out);
+        }
         let then = self.back_to_backup(now);
         self.leave(now, then, reason, out);
+    }
+
+    /// The claim of the master it follows, if it was heard at this very moment.
+    pub(crate) fn just_heard(&self, now: Now) -> Option<Claim> {
+        self.followed.filter(|followed| followed.at == now).map(|followed| followed.claim)
     }
 
     /// A link was replaced by another of the same name: its addresses move to that one.

@@ -15,6 +15,7 @@ mod clusters;
 mod faults;
 mod follower;
 mod groups;
+mod healing;
 mod kernel;
 mod laws;
 mod network;

@@ -105,6 +105,13 @@ impl World {
         if !self.nodes[from].kernel.links[lan].works() {
             return;
         }
+        if let Load::Announcement { vip, .. } = load
+            && self.nodes[from].kernel.held.contains_key(vip)
+        {
+            let side = &self.network.side[lan];
+            let clients = (0..self.nodes.len()).filter(|client| side[*client] == side[from]);
+            self.believed.extend(clients.map(|client| ((client, *vip), from)));
+        }
         for to in 0..self.nodes.len() {
             let addressed = match load {
                 Load::Advert { destination, .. } => {

@@ -189,7 +189,7 @@ impl Service {
             addresses: addresses(self.dialect, 0, self.vips),
             announce: AnnounceConfig::default(),
             answer_lower: rng.chance(80),
-            advert_before_yield: rng.chance(10),
+            advert_before_yield: rng.chance(90),
             owner_listens: true,
             check_addresses: true,
             notify: Default::default(),

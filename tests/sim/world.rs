@@ -1,5 +1,7 @@
 //! N nodes on their LANs, and a seeded fate: one event at a time, each followed by the laws.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use vipd::engine::{Action, Engine, Input, Want};
@@ -22,6 +24,8 @@ pub struct World {
     pub steps: u64,
     /// Faults strike.
     pub chaos: bool,
+    /// Beside each node a client, which believes an address at the node that announced it to that side last.
+    pub believed: BTreeMap<(usize, IpAddr), usize>,
     grouped: bool,
 }
 
@@ -42,7 +46,9 @@ impl World {
         let nodes: Vec<Node> = (0..service.count).map(|n| service.node(n, &mut rng)).collect();
         let network = Network::new(service.lans(), nodes.len());
         let time = Duration::from_secs(1);
-        let mut world = World { seed, time, rng, nodes, network, steps: 0, chaos: false, grouped };
+        let believed = BTreeMap::new();
+        let mut world =
+            World { seed, time, rng, nodes, network, steps: 0, chaos: false, believed, grouped };
         for n in 0..world.nodes.len() {
             world.boot(n);
         }

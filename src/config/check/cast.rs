@@ -10,9 +10,6 @@ use crate::config::raw::{RawPeer, RawPeers};
 use crate::types::Family;
 use crate::wire::vrrp::HOP_LIMIT;
 
-/// keepalived sends IPv6 unicast with the kernel's hop limit unless told otherwise (D10).
-const KERNEL_HOP_LIMIT: u8 = 64;
-
 impl RouterCheck<'_> {
     pub(super) fn source(&mut self, family: Family) -> Option<IpAddr> {
         let Spanned { value, span } = self.raw.source?;
@@ -73,7 +70,7 @@ impl RouterCheck<'_> {
             None => HOP_LIMIT,
             Some(ttl) => self.hop_limit("the TTL", ttl).unwrap_or(HOP_LIMIT),
         };
-        Cast::Unicast { peers: self.peers(family, peers, ttl), ttl }
+        Cast::Unicast { peers: self.peers(family, peers), ttl }
     }
 
     fn group(&mut self, family: Family) -> IpAddr {
@@ -86,7 +83,7 @@ impl RouterCheck<'_> {
         value
     }
 
-    fn peers(&mut self, family: Family, raw: &RawPeers, ttl: u8) -> Vec<Peer> {
+    fn peers(&mut self, family: Family, raw: &RawPeers) -> Vec<Peer> {
         let may_be_empty = self.raw.fault_without_peers.is_some_and(|on| on.value);
         if raw.list.is_empty() && !raw.unreadable && !may_be_empty {
             let wait = self.raw.words.fault_without_peers;
@@ -101,7 +98,8 @@ impl RouterCheck<'_> {
         let mut peers: Vec<(Peer, &RawPeer)> = Vec::new();
         for entry in &raw.list {
             let Some(address) = self.peer_address(family, entry, &peers) else { continue };
-            let accepted_ttl = self.accepted_ttl(family, entry, ttl);
+            let accepted_ttl = self.accepted_ttl(entry);
+            self.behind_a_router(entry);
             peers.push((Peer { address, accepted_ttl }, entry));
         }
         peers.into_iter().map(|(peer, _)| peer).collect()
@@ -167,21 +165,39 @@ impl RouterCheck<'_> {
         Some(value)
     }
 
-    /// What is accepted from a peer: 255 unless a router or an option makes it less (D9, D10). A node
-    /// that sends less itself has peers that do the same.
-    fn accepted_ttl(&mut self, family: Family, entry: &RawPeer, own_ttl: u8) -> RangeInclusive<u8> {
+    /// What is accepted from a peer: any TTL unless an option asks for more, as in keepalived (D9).
+    fn accepted_ttl(&mut self, entry: &RawPeer) -> RangeInclusive<u8> {
         let most = entry.max_ttl.and_then(|ttl| self.hop_limit("max_ttl", ttl));
         let least = entry.min_ttl.and_then(|ttl| self.hop_limit("min_ttl", ttl));
-        let most = most.unwrap_or(HOP_LIMIT);
-        let standard = match family {
-            Family::Ipv4 => own_ttl,
-            Family::Ipv6 => own_ttl.min(KERNEL_HOP_LIMIT),
-        };
-        let least = least.unwrap_or(standard.min(most));
+        let (least, most) = (least.unwrap_or(1), most.unwrap_or(HOP_LIMIT));
         if let (Some(min), true) = (entry.min_ttl, least > most) {
             self.error(min.span, format!("min_ttl {least} is more than max_ttl {most}"));
         }
         least..=most
+    }
+
+    /// A peer that is not in the networks of the virtual addresses, where our source is.
+    fn behind_a_router(&mut self, entry: &RawPeer) {
+        let (Some(source), None) = (self.raw.source, entry.min_ttl) else { return };
+        let Spanned { value: peer, span } = entry.address;
+        let networks = self.raw.addresses.iter().chain(&self.raw.excluded).map(|a| a.cidr.value);
+        let ours: Vec<_> = networks.filter(|network| network.contains(source.value)).collect();
+        if ours.is_empty()
+            || ours.iter().any(|network| network.contains(peer))
+            || is_link_local(peer)
+        {
+            return;
+        }
+        let text = format!("the peer {peer} is not in the network of {}", source.value);
+        self.push(
+            Diagnostic::warning(span, text)
+                .also(source.span, "adverts come from here")
+                .note(
+                    "adverts of a peer are accepted whatever their TTL, as in keepalived: from behind a router, \
+                     others can forge its address",
+                )
+                .help("say how many routers are between the nodes: `min_ttl` 254 for one, 253 for two"),
+        );
     }
 
     fn hop_limit(&mut self, what: &str, raw: Spanned<i64>) -> Option<u8> {

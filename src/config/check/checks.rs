@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue, Method};
 
+use super::commands;
 use super::trackers::TrackerCheck;
 use crate::config::checks::{
     Check, ClientIdentity, Endpoint, FileCheck, HaproxyCheck, HaproxyPage, HaproxyStats, Host,
@@ -51,6 +52,7 @@ impl TrackerCheck<'_> {
         let run_as =
             user.map_or(RunAs::Default, |user| RunAs::User { user: user.value.clone(), group });
         let security = self.globals.script_security.is_some_and(|on| on.value);
+        commands::remark(&command.value, command.span, commands::Use::Check, self.out);
         Some(ScriptCheck { command: command.value.clone(), run_as, security })
     }
 

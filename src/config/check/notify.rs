@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lettre::Address;
 
-use super::{LONGEST, duration};
+use super::{LONGEST, commands, duration};
 use crate::config::checks::{Endpoint, RunAs, ScriptCheck};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::notify::{
@@ -75,6 +75,7 @@ fn script(raw: &RawCommand, globals: &RawGlobals, out: &mut Vec<Diagnostic>) -> 
     let run_as =
         user.map_or(RunAs::Default, |user| RunAs::User { user: user.value.clone(), group });
     let security = globals.script_security.is_some_and(|on| on.value);
+    commands::remark(&raw.command.value, raw.command.span, commands::Use::Notice, out);
     ScriptCheck { command: raw.command.value.clone(), run_as, security }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::keywords::{Block, Class};
 use super::lexer::Word;
 use super::tree::Node;
-use super::values::ip;
+use super::values::{interface, ip};
 use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
 use crate::config::raw::{RawAddress, broadcast_of};
 use crate::types::Cidr;
@@ -70,7 +70,7 @@ fn option(address: &mut RawAddress, name: &str, value: &Word, out: &mut Vec<Diag
     let text = || Some(Spanned::new(value.text.clone(), value.span));
     let here = Some(value.span);
     match name {
-        "dev" => address.dev = text(),
+        "dev" => address.dev = interface(name, value, out),
         "label" => address.label = text(),
         "scope" => address.scope = scope(value, out),
         "brd" | "broadcast" => address.broadcast = broadcast(address.cidr.value, value, out),

@@ -10,7 +10,7 @@ use super::notify;
 use super::peers;
 use super::tracking::references;
 use super::tree::Node;
-use super::values::{boolean, ip, number, number_in, seconds};
+use super::values::{boolean, interface, ip, number, number_in, seconds};
 use crate::config::check::{family_of, human, most_addresses, version_of};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::{Release, Strict};
@@ -108,9 +108,7 @@ impl Instance {
         }
         match (name, node.args.first()) {
             ("state", Some(_)) => self.set_state(node, out),
-            ("interface", Some(word)) => {
-                raw.interface = Some(Spanned::new(word.text.clone(), word.span));
-            }
+            ("interface", Some(word)) => raw.interface = interface(name, word, out),
             ("virtual_router_id", Some(word)) => raw.vrid = number(word, out),
             ("priority", Some(word)) => raw.priority = number(word, out),
             ("version", Some(word)) => raw.version = number_in(name, word, (2, 3), out),
@@ -283,8 +281,32 @@ impl Instance {
         }
     }
 
+    /// keepalived finds an address sensible, and takes part in elections without.
+    fn without_addresses(&mut self, out: &mut Vec<Diagnostic>) {
+        let strict = self.strict.is_some_and(|on| on.value);
+        let raw = &mut self.raw;
+        let written = raw.written.contains(WORDS.addresses) || raw.no_addresses.is_some();
+        if !raw.addresses.is_empty() || written || strict || version_of(raw) != 2 {
+            return;
+        }
+        let name = &raw.name;
+        let text = format!("vrrp_instance {} has no address in virtual_ipaddress", name.value);
+        let note = if raw.excluded.is_empty() {
+            "it is elected all the same, as in keepalived: what moves is up to its notify scripts"
+        } else {
+            "its excluded addresses follow the state all the same, as in keepalived; adverts list none"
+        };
+        out.push(
+            Diagnostic::warning(name.span, text)
+                .note(note)
+                .help(format!("if none is meant, say so: `{}`", WORDS.no_addresses)),
+        );
+        raw.no_addresses = Some(name.span);
+    }
+
     /// What does not fit the packet follows the state all the same, as in keepalived.
     fn finish_addresses(&mut self, out: &mut Vec<Diagnostic>) {
+        self.without_addresses(out);
         let raw = &mut self.raw;
         let family = family_of(raw);
         let most = most_addresses(family);

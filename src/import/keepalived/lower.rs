@@ -139,9 +139,21 @@ pub(crate) fn walk<'n>(
                 out.push(Diagnostic::remark(node.keyword.span, text));
                 continue;
             }
+            Class::Refused(..) | Class::Apart(..) if is_empty_list(keyword.name, node) => {
+                let text = format!("`{}` is empty: there is nothing to do", keyword.name);
+                out.push(Diagnostic::remark(node.keyword.span, text));
+                continue;
+            }
             Class::Refused(why, instead) | Class::Apart(why, instead) => {
                 let text = format!("`{}` is not supported", keyword.name);
-                let error = Diagnostic::error(node.keyword.span, text).note(why).help(instead);
+                let mut error = Diagnostic::error(node.keyword.span, text).note(why).help(instead);
+                if let Some(word) = node.args.first().filter(|word| takes_no_boolean(keyword, word))
+                {
+                    error = error.note(format!(
+                        "keepalived takes {} for the name of the new interface, and uses a virtual MAC",
+                        quoted(&word.text)
+                    ));
+                }
                 let apart = matches!(keyword.class, Class::Apart(..));
                 out.push(if apart { error.droppable() } else { error });
                 continue;
@@ -174,6 +186,17 @@ pub(crate) fn walk<'n>(
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         out.push(Diagnostic::warning(span, format!("{}: {text}", names.join(", "))));
     }
+}
+
+/// A block of routes or rules without any: generators write them.
+fn is_empty_list(name: &str, node: &Node) -> bool {
+    let lists = ["virtual_routes", "virtual_rules", "static_routes", "static_rules"];
+    lists.contains(&name) && node.block.as_ref().is_some_and(Vec::is_empty)
+}
+
+/// `use_vmac false` turns virtual MACs on.
+fn takes_no_boolean(keyword: &Keyword, word: &Word) -> bool {
+    keyword.name == "use_vmac" && matches!(word.text.as_str(), "false" | "off" | "no")
 }
 
 /// Whether a statement has the arguments and the block its keyword asks for.
@@ -384,6 +407,9 @@ impl GlobalDefs {
             ("script_user", Some(word)) => {
                 self.script_user = Some(text(word));
                 self.script_group = node.args.get(1).map(text);
+            }
+            ("enable_script_security", Some(word)) if word.text == "1" => {
+                self.script_security = Some(Spanned::new(true, word.span));
             }
             ("enable_script_security", _) => self.script_security = boolean(node, out),
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),

@@ -73,6 +73,16 @@ pub(crate) fn finish(
         // It asks for unicast by itself.
         raw.peers.get_or_insert(RawPeers { span, list: Vec::new(), unreadable: false });
     }
+    let empty = |peers: &mut RawPeers| peers.list.is_empty() && !peers.unreadable;
+    let waits = raw.fault_without_peers.is_some_and(|on| on.value);
+    if let Some(peers) = raw.peers.take_if(|peers| !waits && empty(peers)) {
+        out.push(
+            Diagnostic::warning(peers.span, "no unicast peers: adverts go to the multicast group")
+                .note("as in keepalived, which calls this deprecated")
+                .help("list the other nodes, or remove the empty block")
+                .help("to wait in FAULT until it is filled, say so: `unicast_fault_no_peer`"),
+        );
+    }
     if raw.peers.is_none() {
         raw.group = raw.group.or(global_group);
         // As in keepalived, it waits for peers.

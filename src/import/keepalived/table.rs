@@ -2,6 +2,8 @@
 
 use super::keywords::{Body, Class, Keyword};
 
+const LAST_ADVERT: &str =
+    "one last advert before yielding: on by default, off in keepalived and strict mode";
 const MANY: usize = usize::MAX;
 
 const fn keyword(
@@ -239,7 +241,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
     keyword("vrrp_vmac_garp_intvl", (1, 2), Body::No, Class::Honoured, EXTRA),
     flag("vrrp_min_garp", "one announcement, no second batch"),
     flag("vrrp_lower_prio_no_advert", "a master does not answer a lower priority"),
-    flag("vrrp_higher_prio_send_advert", "one more advert before yielding"),
+    flag("vrrp_higher_prio_send_advert", LAST_ADVERT),
     yes("vrrp_down_timer_adverts", 1, "adverts missed before taking over"),
     flag("vrrp_owner_ignore_adverts", OWNER),
     keyword(
@@ -275,6 +277,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("nftables_counters", FIREWALL),
     quiet("nftables_ifindex", FIREWALL),
     quiet("nftables_ipvs", LVS),
+    quiet("nftables_ipvs_priority", LVS),
     quiet("nftables_ipvs_start_fwmark", LVS),
     quiet("vmac_prefix", VMAC),
     quiet("vmac_addr_prefix", VMAC),
@@ -444,6 +447,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("lvs_timeouts", LVS),
     quiet("lvs_flush", LVS),
     quiet("lvs_flush_on_stop", LVS),
+    quiet("lvs_flush_onstop", LVS),
     quiet("checker_log_all_failures", LVS),
     quiet("rs_init_notifies", LVS),
     quiet("no_checker_emails", LVS),
@@ -503,10 +507,9 @@ pub(super) const INSTANCE: &[Keyword] = &[
     block(
         "unicast_peer",
         0,
-        "adverts go to these nodes only and are accepted from them only; a list without peers is an \
-         error unless unicast_fault_no_peer is set, where keepalived turns to multicast; the node's own address may be listed, so that \
-         one file suits all nodes; TTL 255 is asked for unless min_ttl says otherwise, for IPv6 64, \
-         which is what keepalived sends",
+        "adverts go to these nodes only and are accepted from them only, with any TTL unless min_ttl says \
+         otherwise; a list without peers means multicast, with a warning, unless unicast_fault_no_peer is set; the \
+         node's own address may be listed, so that one file suits all nodes",
     ),
     yes("unicast_fault_no_peer", 0, "unicast, and FAULT while the list has no peers"),
     yes("unicast_ttl", 1, "TTL or hop limit of adverts to peers, 255 by default in both families"),
@@ -535,7 +538,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     keyword("garp_extra_if", (1, 2), Body::No, Class::Honoured, EXTRA),
     keyword("vmac_garp_intvl", (1, 2), Body::No, Class::Honoured, EXTRA),
     flag("lower_prio_no_advert", "a master does not answer a lower priority"),
-    flag("higher_prio_send_advert", "one more advert before yielding"),
+    flag("higher_prio_send_advert", LAST_ADVERT),
     flag("vipd_lease", "vipd only: the kernel ends addresses a dead daemon left; on by default"),
     yes(
         "vipd_release",
@@ -671,7 +674,7 @@ pub(super) const ADDRESS: &[Keyword] = &[
 ];
 
 pub(super) const PEER: &[Keyword] = &[
-    yes("min_ttl", 1, "lowest TTL accepted from this peer"),
+    yes("min_ttl", 1, "lowest TTL accepted from this peer, any by default"),
     yes("max_ttl", 1, "highest TTL accepted from this peer, 255 by default"),
 ];
 

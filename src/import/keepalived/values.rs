@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::lexer::Word;
 use super::tree::Node;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::types::Cidr;
 
 /// A whole decimal number.
 pub(crate) fn number(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<i64>> {
@@ -93,12 +94,41 @@ pub(crate) fn boolean(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Spanned<
     Some(Spanned::new(value, word.span))
 }
 
-/// An address without a prefix length.
+/// An address without a prefix length; keepalived leaves one out.
 pub(crate) fn ip(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<IpAddr>> {
     if let Ok(ip) = word.text.parse() {
         return Some(Spanned::new(ip, word.span));
     }
+    if let (true, Ok(cidr)) = (word.text.contains('/'), word.text.parse::<Cidr>()) {
+        out.push(
+            Diagnostic::warning(word.span, "the prefix length means nothing here")
+                .note("as in keepalived")
+                .help(format!("write `{}`", cidr.address())),
+        );
+        return Some(Spanned::new(cidr.address(), word.span));
+    }
     let text = format!("{} is not an IP address", quoted(&word.text));
     out.push(Diagnostic::error(word.span, text));
+    None
+}
+
+/// The name of an interface; `keyword` stands before it.
+pub(crate) fn interface(
+    keyword: &str,
+    word: &Word,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Spanned<String>> {
+    let Some((link, _)) = word.text.split_once(':') else {
+        return Some(Spanned::new(word.text.clone(), word.span));
+    };
+    let label = if keyword == "dev" { format!(" label {}", word.text) } else { String::new() };
+    out.push(
+        Diagnostic::error(
+            word.span,
+            format!("{} is a label, not an interface", quoted(&word.text)),
+        )
+        .note("keepalived finds no interface of that name and does not start")
+        .help(format!("write `{keyword} {link}{label}`")),
+    );
     None
 }

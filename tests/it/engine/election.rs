@@ -131,10 +131,13 @@ fn a_master_answers_a_lower_priority_with_one_advert() {
     assert_eq!(bench.deadline(), due, "the advert timer is not touched (R19)");
 }
 
-// C43: RFC 3768 and 5798 are silent.
+// C43: RFC 3768 and 5798 are silent, and strict mode announces nothing.
 #[test]
 fn a_master_told_not_to_answer_ignores_a_lower_priority() {
-    let mut bench = Bench::master(router(|r| r.answer_lower = false));
+    let mut bench = Bench::master(router(|r| {
+        r.answer_lower = false;
+        r.announce.lower_repeat = 0;
+    }));
     let due = bench.deadline();
     bench.hear(&advert(HIGH, 99));
     bench.expect_nothing();

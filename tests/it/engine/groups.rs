@@ -191,6 +191,19 @@ fn a_member_added_to_a_serving_group_joins_it() {
     assert!(!did.iter().any(|d| d.starts_with("VI_1:") || d.contains("advert 0")), "{did:?}");
 }
 
+// As keepalived, which only finds it odd: generators write such groups, and their scripts count.
+#[test]
+fn a_group_of_one_is_told_of() {
+    let mut bench = Bench::start(grouped(vec![with_priority(100)]));
+    bench.run_for(secs(5));
+    assert_eq!(states(&bench), [State::Master]);
+    let group = |notice: &&vipd::engine::Notice| notice.kind == vipd::engine::Kind::Group;
+    let told: Vec<_> = bench.told.iter().filter(group).map(|notice| notice.news).collect();
+    let entered = |from, to| vipd::engine::News::Entered { from, to };
+    let path = [entered(None, State::Backup), entered(Some(State::Backup), State::Master)];
+    assert_eq!(told, path);
+}
+
 #[test]
 fn a_reload_that_ends_the_group_lets_who_waits_go_on() {
     let mut bench = Bench::start(grouped(members()));

@@ -22,3 +22,4 @@ mod statics;
 mod table;
 mod tracking;
 mod validation;
+mod yielding;

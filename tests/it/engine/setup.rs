@@ -122,6 +122,7 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         addresses: vec![vip(VIP)],
         announce: AnnounceConfig::default(),
         answer_lower: true,
+        // D21 has tests of its own.
         advert_before_yield: false,
         owner_listens: true,
         check_addresses: true,

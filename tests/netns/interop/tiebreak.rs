@@ -1,7 +1,9 @@
 //! Two masters of the same priority after a partition: the address decides, as a number.
 
+use std::time::Duration;
+
 use vipd::lab::Stamp;
-use vipd::lab::deadline::eventually;
+use vipd::lab::deadline::{eventually, never};
 
 use super::pair::{Case, Dialect, Host, Kind, LATE, PAIRS, Pair, cases};
 use crate::SOON;
@@ -15,16 +17,45 @@ fn equal_masters_are_told_apart_by_address_once_the_partition_heals() {
     let _turn = alone();
     each(cases(&[Dialect::V2None, Dialect::V3Ipv4, Dialect::V3Ipv6], &PAIRS), |case| {
         // The client stays with the winner.
-        heal(case, "", false);
+        heal(case, "higher_prio_send_advert no", false);
     });
 }
 
-// D21: the loser's last word makes the winner tell everyone where the address is.
+// D21: the loser's last word makes the winner tell everyone where the address is. keepalived has it by option only.
 #[test]
 fn a_client_behind_the_loser_is_fetched_with_an_advert_before_yielding() {
     let _turn = together();
     each(cases(&[Dialect::V2None, Dialect::V3Ipv6], &PAIRS), |case| {
         heal(case, "higher_prio_send_advert", true);
+    });
+}
+
+// D21: by default, in whatever phase of the winner's adverts the partition heals.
+#[test]
+fn a_client_behind_the_loser_loses_next_to_nothing_when_a_partition_heals() {
+    const PHASES: u32 = 4;
+    let _turn = together();
+    // The winner first: keepalived as the loser says nothing unless told to.
+    let pairs = [[Kind::Vipd, Kind::Vipd], [Kind::Keepalived, Kind::Vipd]];
+    each(cases(&[Dialect::V3Ipv4], &pairs), |case| {
+        let mut pair = Pair::new(case);
+        pair.a.start(&pair.instance(200));
+        pair.settled_on_a();
+        pair.b.start(&pair.instance(100));
+        pair.b.follows(pair.source(&pair.a));
+        for phase in 0..PHASES {
+            pair.lab.isolate(&pair.a.node).unwrap();
+            pair.serves(false);
+            let now = Stamp::now();
+            pair.wire.next_of(&pair.b, now, "an advert", |_| true);
+            never(case.dialect.interval() / PHASES * phase, || None::<()>).unwrap();
+            let healed = Stamp::now();
+            pair.lab.heal().unwrap();
+            pair.settled(true);
+            let outage = pair.ping().longest_outage_in(healed, Stamp::now());
+            let lost = outage.map_or(Duration::ZERO, |outage| outage.length);
+            assert!(lost <= Duration::from_millis(200), "phase {phase}: {lost:?}\n{}", pair.logs());
+        }
     });
 }
 
@@ -54,7 +85,7 @@ fn heal(case: &Case, more: &'static str, client_with_loser: bool) {
     let (winner, loser) = winner_and_loser(&pair, a_wins);
     let last_words = pair.wire.adverts_of(loser, healed);
     // Its regular advert, if that came first, and the last word it was configured to have.
-    let allowed = 1 + usize::from(!more.is_empty());
+    let allowed = 1 + usize::from(client_with_loser);
     assert!(last_words.len() <= allowed, "the loser sent {last_words:?}\n{}", pair.logs());
     if let Some((at, advert)) = last_words.first() {
         assert_eq!(advert.priority, PRIORITY, "a yielding master resigns nothing");
