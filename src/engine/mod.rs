@@ -18,6 +18,7 @@ mod reconfigure;
 mod snapshot;
 mod sockets;
 mod statics;
+mod strays;
 mod trackers;
 mod verdicts;
 
@@ -330,6 +331,11 @@ impl Engine {
             LinkChange::AddressGone { cidr, .. } => self.is_never_a_source(cidr.address()),
             LinkChange::Link(_) | LinkChange::Gone(_) | LinkChange::Resync(_) => false,
         };
+        let (virtual_address, appeared) = match &change {
+            LinkChange::Address { address, .. } => (Some(address.cidr.address()), true),
+            LinkChange::AddressGone { cidr, .. } => (Some(cidr.address()), false),
+            LinkChange::Link(_) | LinkChange::Gone(_) | LinkChange::Resync(_) => (None, false),
+        };
         let complete = matches!(change, LinkChange::Resync(_));
         let mut departed = self.links.apply(change);
         self.debounce.links_changed(now, &self.links);
@@ -344,8 +350,21 @@ impl Engine {
             }
         }
         self.bury_retired();
-        if !concerns_only_ours {
+        if concerns_only_ours {
+            let concerned = virtual_address.and_then(|address| self.by_address.get(&address));
+            for id in concerned.cloned().unwrap_or_default() {
+                self.survey(now, id);
+                if appeared {
+                    self.remove_strays(now, id);
+                }
+            }
+        } else {
             self.survey_all(now);
+        }
+        if complete {
+            for id in self.order.clone() {
+                self.remove_strays(now, id);
+            }
         }
         for (iface, cidr) in departed.addresses {
             self.address_vanished(now, iface, cidr);
@@ -474,12 +493,15 @@ impl Engine {
     fn survey(&mut self, now: Now, id: RouterId) {
         let Some(router) = self.routers.get(&id) else { return };
         let env = self.environment_of(router);
-        let serves = env.own_fault().is_none();
+        let (serves, first) = (env.own_fault().is_none(), !router.has_a_state());
         let concerns_others = serves != router.env.own_fault().is_none();
         if env != router.env
             && let Some(router) = self.routers.get_mut(&id)
         {
             router.environment_changed(now, env, &mut self.out);
+            if first {
+                self.remove_strays(now, id);
+            }
         }
         self.rearm(id);
         if concerns_others {
@@ -519,12 +541,14 @@ impl Engine {
             }
         }
         env.faults.extend(self.statics.faults(&cfg.name));
-        if cfg.priority.is_owner() {
-            for address in &cfg.addresses {
-                let Some(port) = env.ports.get(cfg.iface_of(address)) else { continue };
-                let cidr = address.kernel_cidr();
-                if self.links.addresses(port.index).iter().any(|a| a.cidr == cidr && !a.ours) {
-                    env.native.insert((port.index, cidr));
+        for address in &cfg.addresses {
+            let iface = cfg.iface_of(address);
+            let Some(port) = env.ports.get(iface) else { continue };
+            for found in self.links.addresses(port.index).iter().filter(|found| !found.ours) {
+                if cfg.priority.is_owner() && found.cidr == address.kernel_cidr() {
+                    env.native.insert((port.index, found.cidr));
+                } else if found.cidr.address() == address.cidr.address() {
+                    env.foreign.insert((iface.clone(), found.cidr));
                 }
             }
         }

@@ -194,8 +194,9 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
     if strict_list && !router.lists_our_addresses(advert) {
         return Err(Refusal::AddressList);
     }
-    // A unicast peer was named by the operator.
-    if !cfg.is_unicast() && router.is_another_clusters(carrier.source, advert) {
+    // A unicast peer was named by the operator; RFC 3768 obeys an owner whatever it lists.
+    let by_the_letter = cfg.strict == Some(Strict::Rfc3768) && owner;
+    if !cfg.is_unicast() && !by_the_letter && router.is_another_clusters(carrier.source, advert) {
         let first = advert.addresses.first().copied();
         return Err(Refusal::OtherCluster {
             first,

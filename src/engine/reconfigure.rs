@@ -107,6 +107,9 @@ impl Engine {
             }
         }
         self.survey_all(now);
+        for id in self.order.clone() {
+            self.remove_strays(now, id);
+        }
         self.checks_due(now);
         self.clusters.time_passed(now, &mut self.probe_ids, &mut self.out);
     }

@@ -77,7 +77,7 @@ impl Statics {
     ) -> bool {
         let (reason, level, message) = match self.holding.done(now, op, result, out) {
             Settled::NotOurs => return false,
-            Settled::Done => return true,
+            Settled::Done | Settled::Stray(_) => return true,
             Settled::Recovered(cidr) => {
                 ("recovered", Level::Info, format!("{cidr} is in place now"))
             }

@@ -24,6 +24,8 @@ pub(crate) struct Environment {
     pub(crate) ports: BTreeMap<IfName, Port>,
     /// The addresses of an owner that those links have without us.
     pub(crate) native: BTreeSet<(IfIndex, Cidr)>,
+    /// Its addresses that somebody else put on this host.
+    pub(crate) foreign: BTreeSet<(IfName, Cidr)>,
 }
 
 impl Environment {

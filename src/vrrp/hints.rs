@@ -58,6 +58,7 @@ impl Router {
         hints.extend(self.first_wait_hint(now));
         hints.extend(self.untested_hint());
         hints.extend(self.group_hint());
+        hints.extend(self.foreign_hints());
         hints.extend(self.holding.fights(now).map(|(cidr, readded)| {
             format!(
                 "something keeps removing {cidr}, restored {}: look for a network manager or \
@@ -73,6 +74,20 @@ impl Router {
             );
         }
         hints
+    }
+
+    /// An address that another program put on this host answers here, whoever is master.
+    fn foreign_hints(&self) -> impl Iterator<Item = String> {
+        let state = self.state();
+        let serves = !matches!(self.phase, Phase::Fault | Phase::Backup { .. });
+        let foreign = self.env.foreign.iter().filter(move |_| !serves);
+        foreign.map(move |(iface, cidr)| {
+            format!(
+                "{cidr} is on {iface} although this router is {state}, and vipd did not put it there: two hosts \
+                 may answer for it. If it is left over, `ip address del {cidr} dev {iface}`; if it is this host's \
+                 own, the router needs another address, or priority 255"
+            )
+        })
     }
 
     /// A peer we cannot understand, and what would make both agree.

@@ -26,7 +26,7 @@ pub(crate) struct Holding {
     addresses: Vec<Entry>,
     /// What the kernel is told to keep each address for; `None`: for ever.
     lease: Option<Lease>,
-    /// An owner's addresses that the interface has anyway: nobody here removes those (R21).
+    /// An owner's addresses that the interface has anyway: nobody here removes those, and they get no lease (R21).
     native: BTreeSet<(IfIndex, Cidr)>,
 }
 
@@ -51,6 +51,8 @@ struct Entry {
     doubtful: bool,
     /// Configured no longer: forgotten as soon as it is gone.
     leaving: bool,
+    /// `op` removes what nobody here put there.
+    stray: bool,
 }
 
 /// What a finished operation meant.
@@ -60,6 +62,8 @@ pub(crate) enum Settled {
     NotOurs,
     /// Done as asked.
     Done,
+    /// It was there although nobody here wanted it, and is gone.
+    Stray(Cidr),
     /// There at last, after the kernel had refused it.
     Recovered(Cidr),
     /// Somebody had removed the address; it is back.
@@ -126,7 +130,7 @@ impl Holding {
         if held_now {
             for entry in &mut self.addresses {
                 if !entry.leaving && !entry.wanted {
-                    entry.ask(now, Want::Held(lease), index_of(&entry.iface_name), out);
+                    entry.hold(now, lease, index_of(&entry.iface_name), &self.native, out);
                 } else if !entry.leaving && lease.is_none() && entry.expires.is_some() {
                     // Nobody renews it any more: the kernel must not end it.
                     entry.ask(now, Want::Held(Some(Lease::FOREVER)), entry.iface, out);
@@ -145,7 +149,7 @@ impl Holding {
         out: &mut Outbox,
     ) {
         for entry in self.addresses.iter_mut().filter(|e| !e.leaving) {
-            entry.ask(now, Want::Held(self.lease), index_of(&entry.iface_name), out);
+            entry.hold(now, self.lease, index_of(&entry.iface_name), &self.native, out);
         }
     }
 
@@ -168,7 +172,7 @@ impl Holding {
                 entry.let_go(now, &self.native, out);
             }
             if index.is_some() {
-                entry.ask(now, Want::Held(lease), index, out);
+                entry.hold(now, lease, index, &self.native, out);
                 moved = true;
             }
         }
@@ -180,7 +184,7 @@ impl Holding {
         let lease = self.lease;
         let mut any = false;
         for entry in self.addresses.iter_mut().filter(|e| e.wanted && e.lapsed(now)) {
-            entry.ask(now, Want::Held(lease), entry.iface, out);
+            entry.hold(now, lease, entry.iface, &self.native, out);
             any = true;
         }
         any
@@ -189,7 +193,10 @@ impl Holding {
     /// The leases to lengthen.
     pub(crate) fn renew(&mut self, now: Now, renewals: &mut Vec<Renewal>) {
         let Some(lease) = self.lease else { return };
-        let alive = |e: &&mut Entry| e.held && e.wanted && e.op.is_none() && !e.lapsed(now);
+        let native = &self.native;
+        let alive = |e: &&mut Entry| {
+            e.held && e.wanted && e.op.is_none() && !e.lapsed(now) && !e.is_native(native)
+        };
         for entry in self.addresses.iter_mut().filter(alive) {
             let Some(iface) = entry.iface else { continue };
             entry.expires = Some(now + lease.as_duration());
@@ -203,7 +210,7 @@ impl Holding {
         let lease = self.lease;
         for entry in self.addresses.iter_mut().filter(|e| e.held && e.wanted && e.op.is_none()) {
             if entry.iface == Some(iface) && entry.address.kernel_cidr() == cidr {
-                entry.ask(now, Want::Held(lease), Some(iface), out);
+                entry.hold(now, lease, Some(iface), &self.native, out);
             }
         }
     }
@@ -258,6 +265,16 @@ impl Holding {
         self.forget_the_gone();
     }
 
+    /// Asks for an address to go that bears our mark although nobody wants it there.
+    pub(crate) fn remove_stray(&mut self, now: Now, iface: IfIndex, cidr: Cidr, out: &mut Outbox) {
+        let idle = |e: &&mut Entry| !e.wanted && !e.held && e.op.is_none() && e.retry.is_none();
+        let it = |e: &&mut Entry| !e.leaving && e.address.kernel_cidr() == cidr;
+        if let Some(entry) = self.addresses.iter_mut().filter(it).find(idle) {
+            entry.ask(now, Want::Gone, Some(iface), out);
+            entry.stray = true;
+        }
+    }
+
     /// An operation was answered.
     pub(crate) fn done(
         &mut self,
@@ -272,13 +289,16 @@ impl Holding {
         entry.op = None;
         let settled = match result {
             Ok(_) if entry.doubtful => {
-                entry.ask(now, Want::Held(self.lease), entry.iface, out);
+                entry.hold(now, self.lease, entry.iface, &self.native, out);
                 entry.restoring = true;
                 Settled::Done
             }
             Ok(applied) => {
                 let refused_before = entry.error.take().is_some();
                 entry.held = entry.wanted;
+                if std::mem::take(&mut entry.stray) && *applied == Applied::Changed {
+                    return Settled::Stray(entry.address.cidr);
+                }
                 let restored = std::mem::take(&mut entry.restoring) && *applied == Applied::Changed;
                 if entry.held && restored {
                     entry.readded += 1;
@@ -323,7 +343,7 @@ impl Holding {
             if entry.fighting() {
                 entry.retry = Some(entry.retry.unwrap_or(now + RETRY));
             } else {
-                entry.ask(now, Want::Held(self.lease), entry.iface, out);
+                entry.hold(now, self.lease, entry.iface, &self.native, out);
                 entry.restoring = true;
             }
         }
@@ -354,8 +374,11 @@ impl Holding {
                     continue;
                 }
                 let restoring = entry.restoring;
-                let want = if entry.wanted { Want::Held(self.lease) } else { Want::Gone };
-                entry.ask(now, want, entry.iface, out);
+                if entry.wanted {
+                    entry.hold(now, self.lease, entry.iface, &self.native, out);
+                } else {
+                    entry.ask(now, Want::Gone, entry.iface, out);
+                }
                 entry.restoring = restoring;
             }
         }
@@ -432,6 +455,7 @@ impl Entry {
             restoring: false,
             doubtful: false,
             leaving: false,
+            stray: false,
         }
     }
 
@@ -450,9 +474,27 @@ impl Entry {
         self.vanished_at.len() >= FIGHT
     }
 
+    fn is_native(&self, native: &BTreeSet<(IfIndex, Cidr)>) -> bool {
+        self.iface.is_some_and(|iface| native.contains(&(iface, self.address.kernel_cidr())))
+    }
+
+    /// Asks for the address on `lease`, unless it is the interface's own: no daemon's death may take that away.
+    fn hold(
+        &mut self,
+        now: Now,
+        lease: Option<Lease>,
+        iface: Option<IfIndex>,
+        native: &BTreeSet<(IfIndex, Cidr)>,
+        out: &mut Outbox,
+    ) {
+        let cidr = self.address.kernel_cidr();
+        let is_native = iface.is_some_and(|iface| native.contains(&(iface, cidr)));
+        self.ask(now, Want::Held(lease.filter(|_| !is_native)), iface, out);
+    }
+
     /// Asks for the address to go, unless it is the interface's own.
     fn let_go(&mut self, now: Now, native: &BTreeSet<(IfIndex, Cidr)>, out: &mut Outbox) {
-        if self.iface.is_some_and(|iface| native.contains(&(iface, self.address.kernel_cidr()))) {
+        if self.is_native(native) {
             self.wanted = false;
             self.held = false;
             self.op = None;
@@ -476,6 +518,7 @@ impl Entry {
         self.retry = None;
         self.restoring = false;
         self.doubtful = false;
+        self.stray = false;
         self.vanished_at.retain(|at| now.since(*at) <= FIGHT_WINDOW);
         let Some(index) = iface else {
             // The address' own interface does not exist yet: look again.

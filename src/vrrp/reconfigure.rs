@@ -71,10 +71,8 @@ impl Router {
         let ports = &self.env.ports;
         let held_now = matches!(self.phase, Phase::Master { .. });
         let index_of = |name: &IfName| ports.get(name).map(|p| p.index);
-        // An owner's addresses are the interface's own: no daemon's death may take those away.
-        let owner = self.cfg.priority.is_owner();
-        let lease = (self.cfg.lease && !owner)
-            .then(|| timing::lease(self.cfg.interval, self.cfg.down_timer_adverts));
+        let lease =
+            self.cfg.lease.then(|| timing::lease(self.cfg.interval, self.cfg.down_timer_adverts));
         self.holding.set_lease(lease);
         let added = self.holding.configure(&list, index_of, held_now, now, out);
         if let Phase::Master { installing, .. } = &mut self.phase {

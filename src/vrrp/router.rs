@@ -493,6 +493,17 @@ impl Router {
         }
     }
 
+    /// It has reported one since the start.
+    pub(crate) fn has_a_state(&self) -> bool {
+        self.announced_state
+    }
+
+    /// It has no business with its addresses at the moment.
+    pub(crate) fn serves_nothing(&self) -> bool {
+        let idle = matches!(self.phase, Phase::Fault | Phase::Backup { .. });
+        idle && self.announced_state && !self.stopped
+    }
+
     /// An address operation was answered; `false` if it is not one of this router's.
     pub(crate) fn op_done(
         &mut self,
@@ -505,6 +516,11 @@ impl Router {
         match self.holding.done(now, op, result, out) {
             Settled::NotOurs => return false,
             Settled::Done => {}
+            Settled::Stray(cidr) => {
+                let state = self.state();
+                let message = format!("{cidr} was on this host although it is {state}: removed");
+                out.record(Level::Warn, Some(&self.cfg.name), message);
+            }
             Settled::Recovered(cidr) => {
                 announce_again = true;
                 let message = || format!("{cidr} is in place now");

@@ -175,7 +175,10 @@ pub(crate) fn dump(config: &Config) -> String {
             (format!("receive_buffer {receive_buffer:?}"), receive_buffer.is_some()),
             (format!("down_timer_adverts {down_timer_adverts}"), *down_timer_adverts != 3),
             (format!("answer_lower {answer_lower}"), !answer_lower),
-            (format!("advert_before_yield {advert_before_yield}"), *advert_before_yield),
+            (
+                format!("advert_before_yield {advert_before_yield}"),
+                *advert_before_yield == strict.is_some(),
+            ),
             (format!("owner_listens {owner_listens}"), *owner_listens == strict_owner),
             (format!("check_addresses {check_addresses}"), !check_addresses),
             (format!("expect_owner {expect_owner}"), !expect_owner),

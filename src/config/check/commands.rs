@@ -17,13 +17,13 @@ pub(super) fn remark(command: &Command, span: Span, used: Use, out: &mut Vec<Dia
     let text = match command {
         Command::Shell(text) => text.clone(),
         Command::Argv { program, args } => {
-            let shell = SHELLS.contains(&base(program));
-            if let (false, Some(word)) = (shell, args.iter().find(|word| is_for_a_shell(word))) {
-                let text = format!("no shell reads the command: {} is an argument", quoted(word));
+            let name = base(program);
+            let word = args.iter().find(|word| is_for_a_shell(word));
+            if let Some(word) = word.filter(|_| !SHELLS.contains(&name)) {
                 out.push(
-                    Diagnostic::warning(span, text)
-                        .note("as in keepalived")
-                        .help("write it to a script, or hand it to `/bin/sh -c '…'`"),
+                    Diagnostic::warning(span, format!("{} is an argument of {name}", quoted(word)))
+                        .note("no shell reads the command, in keepalived neither")
+                        .help("move it into a script, or write `/bin/sh -c '…'`"),
                 );
             }
             std::iter::once(program).chain(args).cloned().collect::<Vec<_>>().join(" ")

@@ -217,17 +217,6 @@ fn habits(command: &Command, at: &Spanned<Command>, words: &TrackerWords) -> Vec
         let message = format!("{} proves that a process exists, not that it answers", text());
         found.push(Diagnostic::warning(at.span, message).help(words.instead));
     }
-    let is_shell = |arg: &String| {
-        ["|", "||", "&", "&&", ";"].contains(&arg.as_str())
-            || arg.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['>', '<'])
-    };
-    if let Some(word) = args.iter().find(|arg| is_shell(arg)) {
-        found.push(
-            Diagnostic::warning(at.span, format!("{} is an argument of {name}", quoted(word)))
-                .note("no shell reads the command, in keepalived neither")
-                .help("move it into a script, or write `/bin/sh -c '…'`"),
-        );
-    }
     let prints =
         |arg: &String| arg.contains("echo ") && arg.contains("||") && !arg.contains("exit");
     if args.iter().any(prints) {

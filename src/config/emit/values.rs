@@ -123,7 +123,7 @@ pub(super) fn options(
 pub(super) fn peer(own: &Peer, standard: &Peer) -> String {
     let Peer { address, accepted_ttl } = own;
     let mut options = Vec::new();
-    if *accepted_ttl != standard.accepted_ttl {
+    if accepted_ttl.start() != standard.accepted_ttl.start() {
         options.push(("min_ttl", accepted_ttl.start().to_string()));
     }
     if accepted_ttl.end() != standard.accepted_ttl.end() {

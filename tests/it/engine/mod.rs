@@ -19,6 +19,7 @@ mod reload_laws;
 pub mod setup;
 mod stalls;
 mod statics;
+mod strays;
 mod table;
 mod tracking;
 mod validation;

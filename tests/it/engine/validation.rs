@@ -304,7 +304,8 @@ fn addresses_that_are_not_link_local_are_remarked_or_refused_in_strict() {
     let global_source = advert_v6("2001:db8::1", 200);
     let cases = [(&lone_global, "first_addr_not_ll"), (&global_source, "src_not_ll")];
     for (heard, counter) in cases {
-        let mut bench = Bench::settled(router_v6(|_| ()));
+        let both = router_v6(|r| r.addresses = vec![vip(VIP_V6), vip("2001:db8::254")]);
+        let mut bench = Bench::settled(both);
         bench.hear(&heard.clone().at(secs(1)));
         assert_eq!(bench.deadline(), secs(1) + mdi(100, 100), "accepted");
         assert_eq!(bench.counter(counter), 1);

@@ -1,0 +1,37 @@
+//! Virtual addresses on this host while their router does not serve: left by a daemon before, or put
+//! back by somebody who saved them with our mark.
+
+use crate::engine::Engine;
+use crate::engine::io::RouterId;
+use crate::types::{Cidr, IfIndex, Now};
+
+impl Engine {
+    /// What bears our mark goes; what does not is somebody else's, and the status tells of it.
+    pub(super) fn remove_strays(&mut self, now: Now, id: RouterId) {
+        let Some(router) = self.routers.get(&id).filter(|router| router.serves_nothing()) else {
+            return;
+        };
+        let mut strays = Vec::new();
+        for address in &router.cfg.addresses {
+            let Some(port) = router.env.ports.get(router.cfg.iface_of(address)) else { continue };
+            let cidr = address.kernel_cidr();
+            let on_link = self.links.addresses(port.index);
+            if on_link.iter().any(|found| found.ours && found.cidr == cidr)
+                && !self.is_wanted(port.index, cidr)
+            {
+                strays.push((port.index, cidr));
+            }
+        }
+        if let Some(router) = self.routers.get_mut(&id) {
+            for (iface, cidr) in strays {
+                router.holding.remove_stray(now, iface, cidr, &mut self.out);
+            }
+        }
+    }
+
+    /// Somebody here holds it there, or is about to.
+    fn is_wanted(&self, iface: IfIndex, cidr: Cidr) -> bool {
+        let holdings = self.routers.values().chain(&self.retired).map(|router| &router.holding);
+        holdings.chain([&self.statics.holding]).any(|holding| holding.wants(iface, cidr))
+    }
+}
