@@ -350,21 +350,12 @@ impl Engine {
             }
         }
         self.bury_retired();
-        if concerns_only_ours {
-            let concerned = virtual_address.and_then(|address| self.by_address.get(&address));
-            for id in concerned.cloned().unwrap_or_default() {
-                self.survey(now, id);
-                if appeared {
-                    self.remove_strays(now, id);
-                }
-            }
-        } else {
+        if !concerns_only_ours {
             self.survey_all(now);
         }
+        self.virtual_address_seen(now, virtual_address, appeared);
         if complete {
-            for id in self.order.clone() {
-                self.remove_strays(now, id);
-            }
+            self.remove_all_strays(now);
         }
         for (iface, cidr) in departed.addresses {
             self.address_vanished(now, iface, cidr);

@@ -107,9 +107,7 @@ impl Engine {
             }
         }
         self.survey_all(now);
-        for id in self.order.clone() {
-            self.remove_strays(now, id);
-        }
+        self.remove_all_strays(now);
         self.checks_due(now);
         self.clusters.time_passed(now, &mut self.probe_ids, &mut self.out);
     }

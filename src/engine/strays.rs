@@ -1,11 +1,36 @@
 //! Virtual addresses on this host while their router does not serve: left by a daemon before, or put
 //! back by somebody who saved them with our mark.
 
+use std::net::IpAddr;
+
 use crate::engine::Engine;
 use crate::engine::io::RouterId;
 use crate::types::{Cidr, IfIndex, Now};
 
 impl Engine {
+    /// The kernel told of an address that may be a virtual one. That it is gone says nothing of the others, whose
+    /// notices may be on their way.
+    pub(super) fn virtual_address_seen(
+        &mut self,
+        now: Now,
+        address: Option<IpAddr>,
+        appeared: bool,
+    ) {
+        let concerned = address.and_then(|address| self.by_address.get(&address));
+        for id in concerned.cloned().unwrap_or_default() {
+            self.survey(now, id);
+            if appeared {
+                self.remove_strays(now, id);
+            }
+        }
+    }
+
+    pub(super) fn remove_all_strays(&mut self, now: Now) {
+        for id in self.order.clone() {
+            self.remove_strays(now, id);
+        }
+    }
+
     /// What bears our mark goes; what does not is somebody else's, and the status tells of it.
     pub(super) fn remove_strays(&mut self, now: Now, id: RouterId) {
         let Some(router) = self.routers.get(&id).filter(|router| router.serves_nothing()) else {

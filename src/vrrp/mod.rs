@@ -15,6 +15,7 @@ pub(crate) mod pacing;
 pub(crate) mod reconfigure;
 pub(crate) mod refusal;
 pub(crate) mod report;
+mod rivalry;
 pub(crate) mod router;
 mod stalls;
 pub mod timing;
