@@ -145,7 +145,7 @@ fn datagram(from: &str, to: &str, ttl: u8, priority: u8) -> Vec<u8> {
         vrid: Vrid::try_from(62).unwrap(),
         claim: Claim::Priority(Priority::try_from(priority).unwrap()),
         interval: Centis::SECOND,
-        addresses: vec![ip("192.0.2.231")],
+        addresses: vec![ip("192.0.2.231"), ip("192.0.2.232")],
     };
     let mut message = Vec::new();
     let dialect = Dialect::V3Ipv4(V3Checksum::PseudoHeader);

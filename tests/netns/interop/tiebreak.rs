@@ -52,7 +52,7 @@ fn a_client_behind_the_loser_loses_next_to_nothing_when_a_partition_heals() {
             let healed = Stamp::now();
             pair.lab.heal().unwrap();
             pair.settled(true);
-            let outage = pair.ping().longest_outage_in(healed, Stamp::now());
+            let outage = pair.ping().record().longest_outage_in(healed, Stamp::now());
             let lost = outage.map_or(Duration::ZERO, |outage| outage.length);
             assert!(lost <= Duration::from_millis(200), "phase {phase}: {lost:?}\n{}", pair.logs());
         }
