@@ -32,6 +32,8 @@ fn main() -> Result<()> {
         fallback: false,
         balance: Balance::RoundRobin,
         all_backups: false,
+        end_backups: false,
+        unresolved: Vec::new(),
         servers: vec![Server {
             id: ServerId(1),
             name: "pg-1".into(),

@@ -41,13 +41,19 @@ impl Standing {
 }
 
 impl Patroni {
+    /// `claims` are those of its system.
     pub(super) fn judge(&self, now: Now, member: &Member, claims: &[Claim]) -> Standing {
+        if self.is_stranger(member) {
+            let scope = member.scope.as_deref().unwrap_or_default();
+            let why = format!("belongs to another Patroni cluster, {scope:?}");
+            return Standing::held(Role::Unknown, &why);
+        }
         let standing = self.by_answer(now, member, claims);
         if matches!(standing.admission, Admission::Down(_)) {
             return standing;
         }
         let role = standing.role;
-        if self.truth.writer() == Some(member.id) {
+        if self.writes(member.id) {
             if self.is_kept(now, member) {
                 return Standing::held(role, "its Patroni does not answer, but it still leads");
             }
@@ -64,7 +70,8 @@ impl Patroni {
             return Standing::held(role, "was down, must answer well more often first");
         }
         if standing.admission == Admission::Usable && member.port.is_dead() {
-            return Standing::held(role, "does not answer where its clients connect");
+            let why = format!("port {} does not answer", member.cfg.address.port);
+            return Standing::held(role, &why);
         }
         let outdated = member.outdated.is_some_and(|since| now.since(since) >= OUTDATED);
         let standby = member.finding() == Finding::Standby;
@@ -76,14 +83,15 @@ impl Patroni {
 
     /// Whether one that was down has answered well often enough. A standby must have caught up.
     pub(super) fn has_risen(&self, member: &Member) -> bool {
-        let archived = member.answer().is_some_and(|answer| answer.in_archive_recovery);
+        let archived = member.answer().is_some_and(NodeAnswer::in_archive_recovery);
         let near = member.lag.is_some_and(|(_, lag)| lag.bytes <= NEAR);
         member.good >= self.rhythm.rise.get() && (!archived || near)
     }
 
     fn by_answer(&self, now: Now, member: &Member, claims: &[Claim]) -> Standing {
-        let writes = self.truth.writer() == Some(member.id);
-        let standby = || member.standby_kind(self.primary_answer(), self.is_blind(member));
+        let writes = self.writes(member.id);
+        let primary = || self.writer_of(self.system_of(member)).and_then(Member::answer);
+        let standby = || member.standby_kind(primary(), self.is_blind(member));
         match member.finding() {
             Finding::Untested => {
                 let standing = match &member.silence {
@@ -117,8 +125,7 @@ impl Patroni {
             Finding::Promoting => Standing { promoting: true, ..Standing::usable(standby()) },
             Finding::StandbyLeader => Standing::usable(self.standby_leader(now, member)),
             Finding::Standby => {
-                let tag = member.answer().and_then(|answer| answer.tags.get("noloadbalance"));
-                let unbalanced = tag.is_some_and(|value| value == "true");
+                let unbalanced = member.answer().is_some_and(|answer| answer.unbalanced);
                 Standing { unbalanced, ..Standing::usable(standby()) }
             }
             Finding::UnsureStandby => {
@@ -139,12 +146,29 @@ impl Patroni {
         let name = |id: MemberId| {
             self.members.iter().find(|m| m.id == id).map_or("another node", Member::name)
         };
-        match self.truth.rejection(claim, claims) {
-            Rejected::Superseded(other) => {
-                format!("claims to be the primary, which {} is on a later timeline", name(other))
-            }
+        let on = |id: MemberId| {
+            let other = claims.iter().find(|other| other.member == id);
+            let timeline = other.and_then(|other| other.timeline);
+            timeline.map_or_else(String::new, |timeline| format!(" (timeline {timeline})"))
+        };
+        let own = on(claim.member);
+        let system = self.get(claim.member).map_or(0, |member| self.system_of(member));
+        let Some(system) = self.systems.get(system) else {
+            return format!("claims to be the primary{own}");
+        };
+        match system.truth.rejection(claim, claims) {
+            Rejected::Superseded(other) => format!(
+                "also claims to be the primary{own}; {} is the primary{}",
+                name(other),
+                on(other)
+            ),
+            Rejected::Late(other) => format!(
+                "also claims to be the primary{own}; {} holds the leader lock{}",
+                name(other),
+                on(other)
+            ),
             Rejected::Outdated => {
-                "claims to be the primary on an earlier timeline than the last".to_owned()
+                format!("claims to be the primary{own}; the last one was on a higher timeline")
             }
             Rejected::Rivals(other) => {
                 format!("claims to be the primary on the same timeline as {}", name(other))
@@ -161,11 +185,6 @@ impl Patroni {
             Some(latest) if latest.id != member.id && member.silence.is_some() => Role::Replica,
             _ => Role::StandbyLeader,
         }
-    }
-
-    pub(super) fn primary_answer(&self) -> Option<&NodeAnswer> {
-        let writer = self.truth.writer()?;
-        self.members.iter().find(|m| m.id == writer)?.answer()
     }
 
     /// Whether a node's view of the cluster's store is older than the lock lasts.
@@ -199,11 +218,15 @@ impl Patroni {
                     (Level::Info, format!("{name} is the primary{on}"))
                 }
                 Admission::Usable => (Level::Info, format!("{name} is {}", standing.role)),
+                Admission::Held(why) if lost && standing.role == Role::Primary => {
+                    let text = format!("{name}, the primary, gets no new sessions: {why}{silence}");
+                    (Level::Warn, text)
+                }
                 Admission::Held(why) if lost => {
-                    (Level::Warn, format!("{name} is not the primary any more: it {why}{silence}"))
+                    (Level::Warn, format!("{name} is not the primary any more: {why}{silence}"))
                 }
                 Admission::Held(why) => {
-                    (Level::Info, format!("{name} is held back: {why}{silence}"))
+                    (Level::Info, format!("{name} is not used: {why}{silence}"))
                 }
                 Admission::Down(why) => (Level::Warn, format!("{name} is down: {why}{silence}")),
             });

@@ -25,6 +25,9 @@ pub(super) struct Member {
     pub(super) since: Now,
     /// It has not been forgotten since.
     pub(super) new: bool,
+    /// The system identifier of its database, and the name of its Patroni cluster, as it last said.
+    pub(super) system: Option<Arc<str>>,
+    pub(super) scope: Option<Arc<str>>,
     /// It is being asked, since when.
     pub(super) asked: Option<Now>,
     /// Its last answer.
@@ -98,6 +101,8 @@ impl Member {
             question,
             since: now,
             new: true,
+            system: None,
+            scope: None,
             asked: None,
             heard: None,
             silence: None,
@@ -117,9 +122,12 @@ impl Member {
     pub(super) fn heard(&mut self, heard: Heard) {
         let Heard { asked, answer, .. } = &heard;
         if answer.is_writer() {
-            let (timeline, system) = (answer.timeline, answer.system.clone());
-            self.claim = Some((*asked, Claim { member: self.id, timeline, system }));
+            let timeline = answer.timeline;
+            self.claim = Some((*asked, Claim { member: self.id, timeline }));
         }
+        let said = |word: &Option<String>| word.as_deref().map(Arc::from);
+        self.system = said(&answer.system).or_else(|| self.system.take());
+        self.scope = said(&answer.scope).or_else(|| self.scope.take());
         self.heard = Some(heard);
         self.silence = None;
         let finding = self.finding();
@@ -148,6 +156,7 @@ impl Member {
     pub(super) fn forgotten(&mut self, now: Now) {
         (self.heard, self.silence, self.claim, self.since) = (None, None, None, now);
         (self.port, self.lag, self.outdated) = (Port::default(), None, None);
+        (self.system, self.scope) = (None, None);
         self.new = false;
     }
 

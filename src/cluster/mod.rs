@@ -3,7 +3,8 @@
 //! | file | idea |
 //! |---|---|
 //! | [`patroni`] | one PostgreSQL cluster run by Patroni: rounds of questions, and what is made of the answers |
-//! | `truth` | which node takes writes: at most one |
+//! | `system` | the database systems: one, or one for each group of Citus |
+//! | `truth` | which node of a system takes writes: at most one |
 //! | `lease` | for how long that may be believed |
 //! | `opinion` | what speaks for a primary whose Patroni alone is silent |
 //! | `cadence` | when the nodes are asked |
@@ -30,9 +31,9 @@ mod phase;
 pub mod plain;
 mod report;
 pub mod serving;
+mod system;
 mod truth;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ use crate::config::{ClusterConfig, Members};
 use crate::engine::io::Level;
 use crate::pool::{Admission, Hint, Role};
 use crate::track::outcome::Outcome;
-use crate::track::patroni::{Answer, Question, Topic};
+use crate::track::patroni::{Answer, NodeAnswer, Question, Topic};
 use crate::types::Now;
 pub use lag::Lag;
 use patroni::Patroni;
@@ -225,11 +226,11 @@ impl Cluster {
         }
     }
 
-    /// Its tags in Patroni, values in lower case.
+    /// What a member said last, if it is Patroni's.
     #[must_use]
-    pub fn tags(&self, member: MemberId) -> Option<&BTreeMap<String, String>> {
+    pub fn answer(&self, member: MemberId) -> Option<&NodeAnswer> {
         match self {
-            Cluster::Patroni(cluster) => Some(&cluster.get(member)?.answer()?.tags),
+            Cluster::Patroni(cluster) => cluster.get(member)?.answer(),
             Cluster::Plain(_) => None,
         }
     }

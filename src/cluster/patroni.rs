@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cadence::Cadence;
-use super::lag::{Lag, Written};
+use super::lag::Lag;
 use super::lease::Lease;
 use super::member::{Heard, Member};
-use super::opinion::{Named, Opinion};
-use super::truth::{Claim, Truth};
+use super::opinion::Named;
+use super::system::System;
+use super::truth::Claim;
 use super::{MemberId, Standing, Wish};
+use crate::config::checks::HttpTarget;
 use crate::config::{PatroniCluster, ProbeRhythm};
 use crate::engine::io::Level;
 use crate::pool::{Admission, Hint};
@@ -36,16 +38,19 @@ const PORT_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Patroni {
     pub(super) cfg: PatroniCluster,
     pub(super) rhythm: ProbeRhythm,
+    /// The longest any question that may be under way was given for its answer.
+    patience: Duration,
     pub(super) wishes: VecDeque<Wish>,
     pub(super) members: Vec<Member>,
     /// What each member is, in the same order.
     pub(super) standings: Vec<Standing>,
     next_id: u32,
     pub(super) cadence: Cadence,
-    pub(super) truth: Truth,
+    /// At least one.
+    pub(super) systems: Vec<System>,
+    /// The name of the Patroni cluster, as most members have it.
+    pub(super) scope: Option<Arc<str>>,
     pub(super) lease: Lease,
-    pub(super) opinion: Opinion,
-    written: Written,
     /// When it was last looked at as a whole.
     reviewed: Now,
     pub(super) phase: (Phase, String),
@@ -55,8 +60,10 @@ pub struct Patroni {
     /// Whom to ask for the settings next.
     settings_turn: usize,
     pub(super) switchover: Option<String>,
-    /// Those that claimed to take writes when that was last looked at.
+    /// Those that claimed to take writes when that was last looked at, and what did not belong
+    /// together.
     told_rivals: Vec<MemberId>,
+    told_mixture: Vec<String>,
 }
 
 impl Patroni {
@@ -65,15 +72,15 @@ impl Patroni {
     pub fn new(now: Now, cfg: PatroniCluster, rhythm: ProbeRhythm) -> Patroni {
         let mut cluster = Patroni {
             rhythm,
+            patience: rhythm.timeout,
             wishes: VecDeque::new(),
             members: Vec::new(),
             standings: Vec::new(),
             next_id: 0,
-            cadence: Cadence::new(now, rhythm.interval, cfg.fast_interval),
-            truth: Truth::default(),
+            cadence: Cadence::new(now, rhythm.interval, rhythm.fast_interval),
+            systems: vec![System::new(now, None)],
+            scope: None,
             lease: Lease::new(cfg.lease),
-            opinion: Opinion::new(now),
-            written: Written::default(),
             reviewed: now,
             phase: (Phase::Unknown, String::new()),
             phase_since: now,
@@ -82,6 +89,7 @@ impl Patroni {
             settings_turn: 0,
             switchover: None,
             told_rivals: Vec::new(),
+            told_mixture: Vec::new(),
             cfg,
         };
         cluster.adopt_members(now);
@@ -94,7 +102,8 @@ impl Patroni {
             return;
         }
         (self.cfg, self.rhythm) = (cfg, rhythm);
-        self.cadence.reconfigured(now, rhythm.interval, self.cfg.fast_interval);
+        self.patience = self.patience.max(rhythm.timeout);
+        self.cadence.reconfigured(now, rhythm.interval, rhythm.fast_interval);
         self.lease.reconfigured(self.cfg.lease);
         self.settings_due = self.settings_due.min(now);
         self.adopt_members(now);
@@ -119,8 +128,10 @@ impl Patroni {
             self.standings.push(standing);
         }
         for gone in before {
-            if self.opinion.asking.is_some_and(|(asked, _)| asked == gone.id) {
-                self.opinion.answered(None);
+            for system in &mut self.systems {
+                if system.opinion.asking.is_some_and(|(asked, _)| asked == gone.id) {
+                    system.opinion.answered(None);
+                }
             }
             self.wishes.push_back(Wish::Forget { member: gone.id });
         }
@@ -147,7 +158,7 @@ impl Patroni {
 
     pub(super) fn deadline(&self) -> Now {
         let now = self.reviewed;
-        let late = self.rhythm.timeout + GRACE;
+        let late = self.patience + GRACE;
         let mut next = self.cadence.next();
         for member in &self.members {
             let port = if member.is_of_interest() { member.port.next(now) } else { None };
@@ -156,17 +167,19 @@ impl Patroni {
             let moments = [asked_late, port, port_late, self.turning(member)];
             next = moments.into_iter().flatten().fold(next, Now::min);
         }
-        let opinion = if self.wants_opinion() { self.opinion.next() } else { None };
-        let opinion_late = self.opinion.asking.map(|(_, at)| at + late);
-        let settings_late = self.settings_asked.map(|at| at + late);
-        [opinion, opinion_late, settings_late].into_iter().flatten().fold(next, Now::min)
+        for (place, system) in self.systems.iter().enumerate() {
+            let opinion = if self.wants_opinion(place) { system.opinion.next() } else { None };
+            let opinion_late = system.opinion.asking.map(|(_, at)| at + late);
+            next = [opinion, opinion_late].into_iter().flatten().fold(next, Now::min);
+        }
+        self.settings_asked.map(|at| at + late).into_iter().fold(next, Now::min)
     }
 
     /// When silence alone changes what a member is, if it has not done so already.
     fn turning(&self, member: &Member) -> Option<Now> {
         let now = self.reviewed;
         if let Some((confirmed, _)) = &member.claim
-            && self.truth.writer() == Some(member.id)
+            && self.writes(member.id)
         {
             let end = *confirmed + self.lease.length();
             return if now < end { Some(end) } else { self.kept_until(now, member) };
@@ -182,20 +195,21 @@ impl Patroni {
     pub(super) fn time_passed(&mut self, now: Now) {
         self.give_up(now);
         self.review(now);
-        let complete = self.truth.writer().is_some()
-            && self.members.iter().all(|m| m.asked.is_none() && m.heard.is_some());
+        let written = (0..self.systems.len()).all(|system| self.writer_of(system).is_some());
+        let complete =
+            written && self.members.iter().all(|m| m.asked.is_none() && m.heard.is_some());
         if self.cadence.due(now, complete) {
             self.ask_all(now);
         }
         self.ask_ports(now);
-        if self.wants_opinion() && self.opinion.next().is_some_and(|at| at <= now) {
-            self.ask_opinion(now);
+        for system in 0..self.systems.len() {
+            self.ask_opinion(now, system);
         }
     }
 
     /// What should have been answered long ago is not.
     fn give_up(&mut self, now: Now) {
-        let late = self.rhythm.timeout + GRACE;
+        let late = self.patience + GRACE;
         for member in &mut self.members {
             if member.asked.is_some_and(|at| at + late <= now) {
                 member.asked = None;
@@ -206,8 +220,10 @@ impl Patroni {
                 member.port.answered(now, false);
             }
         }
-        if self.opinion.asking.is_some_and(|(_, at)| at + late <= now) {
-            self.opinion.answered(None);
+        for system in &mut self.systems {
+            if system.opinion.asking.is_some_and(|(_, at)| at + late <= now) {
+                system.opinion.answered(None);
+            }
         }
         if self.settings_asked.is_some_and(|at| at + late <= now) {
             self.settings_asked = None;
@@ -228,7 +244,8 @@ impl Patroni {
 
     /// One member that answers is asked, in turn: for the settings, and for what is planned.
     fn ask_settings(&mut self, now: Now) {
-        let answering: Vec<&Member> = self.members.iter().filter(|m| !m.is_silent()).collect();
+        let answers = |member: &&Member| !member.is_silent() && !self.is_stranger(member);
+        let answering: Vec<&Member> = self.members.iter().filter(answers).collect();
         let Some(turn) = self.settings_turn.checked_rem(answering.len()) else { return };
         let Some(member) = answering.get(turn) else { return };
         let (member, api) = (member.id, member.cfg.api.clone());
@@ -237,8 +254,13 @@ impl Patroni {
         self.settings_due = now + SETTINGS_RETRY;
         let (question, timeout) = (Arc::new(Question::Settings(api.clone())), self.rhythm.timeout);
         self.wishes.push_back(Wish::Ask { member, question, timeout });
-        if self.opinion.asking.is_none() {
-            self.opinion.ask(now, member);
+        let about = self.get(member).map_or(0, |member| self.system_of(member));
+        let asked = self.is_asked_for_members(member);
+        if let Some(system) = self.systems.get_mut(about)
+            && system.opinion.asking.is_none()
+            && !asked
+        {
+            system.opinion.ask(now, member);
             let question = Arc::new(Question::Members(api));
             self.wishes.push_back(Wish::Ask { member, question, timeout });
         }
@@ -255,23 +277,35 @@ impl Patroni {
     }
 
     /// The primary's Patroni is silent: what do the others say?
-    fn wants_opinion(&self) -> bool {
-        let writer = self.truth.writer().and_then(|writer| self.get(writer));
-        writer.is_some_and(|writer| writer.silence.is_some())
+    fn wants_opinion(&self, system: usize) -> bool {
+        self.writer_of(system).is_some_and(|writer| writer.silence.is_some())
     }
 
-    fn ask_opinion(&mut self, now: Now) {
-        let writer = self.truth.writer();
-        let others = self.members.iter().filter(|m| Some(m.id) != writer && !m.is_silent());
-        let others: Vec<&Member> = others.collect();
-        let turn = self.opinion.turn.checked_rem(others.len());
-        let Some((turn, member)) = turn.and_then(|turn| Some((turn, others.get(turn)?))) else {
-            self.opinion.later(now);
+    fn is_asked_for_members(&self, member: MemberId) -> bool {
+        let asked = |system: &System| system.opinion.asking.map(|(asked, _)| asked);
+        self.systems.iter().any(|system| asked(system) == Some(member))
+    }
+
+    /// If it is wanted and due.
+    fn ask_opinion(&mut self, now: Now, place: usize) {
+        let wanted = self.wants_opinion(place);
+        let others: Vec<(MemberId, HttpTarget)> = self
+            .members_of(place)
+            .filter(|m| !self.writes(m.id) && !m.is_silent() && !self.is_asked_for_members(m.id))
+            .map(|m| (m.id, m.cfg.api.clone()))
+            .collect();
+        let Some(System { opinion, .. }) = self.systems.get_mut(place) else { return };
+        if !wanted || opinion.next().is_none_or(|at| at > now) {
+            return;
+        }
+        let turn = opinion.turn.checked_rem(others.len());
+        let Some((turn, asked)) = turn.and_then(|turn| Some((turn, others.get(turn)?))) else {
+            opinion.later(now);
             return;
         };
-        let (member, api) = (member.id, member.cfg.api.clone());
-        self.opinion.turn = turn + 1;
-        self.opinion.ask(now, member);
+        let (member, api) = asked.clone();
+        opinion.turn = turn + 1;
+        opinion.ask(now, member);
         let (question, timeout) = (Arc::new(Question::Members(api)), self.rhythm.timeout);
         self.wishes.push_back(Wish::Ask { member, question, timeout });
     }
@@ -300,7 +334,7 @@ impl Patroni {
                 about.asked = None;
                 let first = about.silence.is_none();
                 about.silent(why);
-                if first && self.truth.writer() == Some(member) {
+                if first && self.writes(member) {
                     self.cadence.changed(now);
                 }
                 self.time_passed(now);
@@ -317,7 +351,13 @@ impl Patroni {
                     Ok(Said::Members(members)) => Some(members),
                     Ok(_) | Err(_) => None,
                 };
-                self.opinion.answered(members.as_ref().map(|members| self.named(members)));
+                let named = members.as_ref().map(|members| self.named(member, members));
+                let asking = |system: &&mut System| {
+                    system.opinion.asking.is_some_and(|(asked, _)| asked == member)
+                };
+                if let Some(system) = self.systems.iter_mut().find(asking) {
+                    system.opinion.answered(named);
+                }
                 if let Some(Members { switchover, .. }) = members {
                     self.switchover = switchover.map(|(at, to)| match to {
                         Some(to) => format!("{at} to {to}"),
@@ -330,12 +370,13 @@ impl Patroni {
         }
     }
 
-    fn named(&self, members: &Members) -> Named {
+    /// Whom the store names as the leader of the system of `by`, who read it.
+    fn named(&self, by: MemberId, members: &Members) -> Named {
+        let system = self.get(by).map_or(0, |by| self.system_of(by));
         match &members.leader {
             None => Named::Nobody,
             Some(leader) => self
-                .members
-                .iter()
+                .members_of(system)
                 .find(|member| member.is_listed(leader))
                 .map_or(Named::Stranger, |member| Named::Member(member.id)),
         }
@@ -350,17 +391,25 @@ impl Patroni {
         }
     }
 
-    /// How far standbys are behind that were asked together with the primary.
+    /// How far standbys are behind that were asked together with the primary of their system.
     fn measure(&mut self) {
-        let writer = self.truth.writer().and_then(|writer| self.get(writer));
-        let Some(Heard { asked, answer, .. }) = writer.and_then(|writer| writer.heard.as_ref())
+        for place in 0..self.systems.len() {
+            self.measure_system(place);
+        }
+    }
+
+    fn measure_system(&mut self, place: usize) {
+        let Some(Heard { asked, answer, .. }) =
+            self.writer_of(place).and_then(|writer| writer.heard.as_ref())
         else {
             return;
         };
         let (asked, timeline) = (*asked, answer.timeline);
         let Some(LogPosition::Writes { location }) = answer.log else { return };
-        self.written.note(asked, location);
-        for member in &mut self.members {
+        let of: Vec<MemberId> = self.members_of(place).map(|member| member.id).collect();
+        let Some(System { written, .. }) = self.systems.get_mut(place) else { return };
+        written.note(asked, location);
+        for member in self.members.iter_mut().filter(|member| of.contains(&member.id)) {
             let Some(heard) = member.heard.as_ref().filter(|heard| heard.asked == asked) else {
                 continue;
             };
@@ -372,7 +421,7 @@ impl Patroni {
             member.outdated = if old { member.outdated.or(Some(asked)) } else { None };
             let nth = member.lag.map_or(0, |(_, lag)| lag.nth);
             if member.lag.is_none_or(|(at, _)| at != asked) {
-                let (bytes, time) = self.written.lag(asked, replayed, age);
+                let (bytes, time) = written.lag(asked, replayed, age);
                 member.lag = Some((asked, Lag { nth: nth + 1, bytes, time }));
             }
         }
@@ -411,10 +460,17 @@ impl Patroni {
     /// What the claims of all members, taken together, make of each.
     pub(super) fn review(&mut self, now: Now) {
         self.reviewed = now;
-        let claims = self.claims(now);
-        self.truth.weigh(now, &claims, self.lease.settings().ttl);
+        self.sort_members(now);
+        let claims: Vec<Vec<Claim>> =
+            (0..self.systems.len()).map(|system| self.claims(now, system)).collect();
+        let ttl = self.lease.settings().ttl;
+        for (system, claims) in self.systems.iter_mut().zip(&claims) {
+            system.truth.weigh(now, claims, ttl);
+        }
+        let of =
+            |member: &Member| claims.get(self.system_of(member)).map_or(&[][..], Vec::as_slice);
         let standings: Vec<Standing> =
-            self.members.iter().map(|member| self.judge(now, member, &claims)).collect();
+            self.members.iter().map(|member| self.judge(now, member, of(member))).collect();
         let risen: Vec<bool> = self.members.iter().map(|member| self.has_risen(member)).collect();
         for ((member, standing), risen) in self.members.iter_mut().zip(&standings).zip(risen) {
             match standing.admission {
@@ -433,21 +489,28 @@ impl Patroni {
             }
             self.tell_of(&before);
         }
-        let claimants = self.claimants();
-        if claimants.len() > 1 && claimants != self.told_rivals {
-            self.tell(Level::Warn, self.rivalry(&claimants));
+        let rivals: Vec<Vec<MemberId>> =
+            (0..self.systems.len()).map(|system| self.claimants(system)).collect();
+        let rivals = rivals.into_iter().find(|of| of.len() > 1).unwrap_or_default();
+        if !rivals.is_empty() && rivals != self.told_rivals {
+            self.tell(Level::Warn, self.rivalry(&rivals));
         }
-        self.told_rivals = claimants;
+        self.told_rivals = rivals;
+        let mixture = self.mixture();
+        for news in mixture.iter().filter(|news| !self.told_mixture.contains(news)) {
+            self.wishes.push_back(Wish::Tell { level: Level::Warn, message: news.clone() });
+        }
+        self.told_mixture = mixture;
         let phase = self.phase_now(now, &claims);
         if phase != self.phase {
             (self.phase, self.phase_since) = (phase, now);
         }
     }
 
-    /// Those that say at this moment that they take writes.
-    fn claimants(&self) -> Vec<MemberId> {
+    /// Those of a system that say at this moment that they take writes.
+    fn claimants(&self, system: usize) -> Vec<MemberId> {
         let claims = |m: &&Member| !m.is_silent() && m.answer().is_some_and(NodeAnswer::is_writer);
-        self.members.iter().filter(claims).map(|member| member.id).collect()
+        self.members_of(system).filter(claims).map(|member| member.id).collect()
     }
 
     /// What is wrong about several of them.
@@ -458,7 +521,7 @@ impl Patroni {
             format!("{}{on}", member.name())
         });
         let told: Vec<String> = told.collect();
-        let used = self.truth.writer().and_then(|writer| self.get(writer));
+        let used = claimants.iter().find(|id| self.writes(**id)).and_then(|id| self.get(*id));
         let used = used.map_or("none", Member::name);
         format!("{} claim to be the primary at the same time; {used} is used", told.join(" and "))
     }
@@ -468,20 +531,23 @@ impl Patroni {
         (self.told_rivals.len() > 1).then(|| self.rivalry(&self.told_rivals))
     }
 
-    /// Who claims to take writes, and may still be believed.
-    fn claims(&self, now: Now) -> Vec<Claim> {
+    /// Who of a system claims to take writes, and may still be believed.
+    fn claims(&self, now: Now, system: usize) -> Vec<Claim> {
         let length = self.lease.length();
         let valid = |member: &Member| {
             let (confirmed, claim) = member.claim.as_ref()?;
             let believed = now < *confirmed + length || self.kept_until(now, member).is_some();
             (believed && !self.is_denied(member)).then(|| claim.clone())
         };
-        self.members.iter().filter_map(valid).collect()
+        self.members_of(system).filter_map(valid).collect()
     }
 
     /// The store knows better than a member that is silent.
     pub(super) fn is_denied(&self, member: &Member) -> bool {
-        let denied = |(confirmed, _): &(Now, _)| self.opinion.denies(member.id, *confirmed);
+        let system = self.systems.get(self.system_of(member));
+        let denied = |(confirmed, _): &(Now, _)| {
+            system.is_some_and(|system| system.opinion.denies(member.id, *confirmed))
+        };
         member.silence.is_some() && member.claim.as_ref().is_some_and(denied)
     }
 
@@ -489,8 +555,9 @@ impl Patroni {
     fn kept_until(&self, now: Now, member: &Member) -> Option<Now> {
         let (confirmed, _) = member.claim.as_ref()?;
         let end = *confirmed + self.lease.most();
-        let supported = self.opinion.supports(now, member.id)?.min(member.port.is_alive(now)?);
-        let writes = self.truth.writer() == Some(member.id) && member.silence.is_some();
+        let opinion = &self.systems.get(self.system_of(member))?.opinion;
+        let supported = opinion.supports(now, member.id)?.min(member.port.is_alive(now)?);
+        let writes = self.writes(member.id) && member.silence.is_some();
         (writes && now < end).then(|| supported.min(end))
     }
 
@@ -498,7 +565,7 @@ impl Patroni {
     pub(super) fn is_kept(&self, now: Now, member: &Member) -> bool {
         let length = self.lease.length();
         member.claim.as_ref().is_some_and(|(confirmed, _)| now >= *confirmed + length)
-            && self.truth.writer() == Some(member.id)
+            && self.writes(member.id)
     }
 
     pub(super) fn tell(&mut self, level: Level, message: String) {

@@ -8,13 +8,23 @@ use crate::track::patroni::NodeState;
 use crate::types::Now;
 
 impl Patroni {
-    pub(super) fn phase_now(&self, now: Now, claims: &[Claim]) -> (Phase, String) {
-        if let Some(writer) = self.truth.writer().and_then(|writer| self.get(writer)) {
+    /// Of several systems the one that is worst off gives the phase; `claims` are by system.
+    pub(super) fn phase_now(&self, now: Now, claims: &[Vec<Claim>]) -> (Phase, String) {
+        let phases = (0..).zip(claims).map(|(system, claims)| self.phase_of(now, system, claims));
+        let phases: Vec<(Phase, String)> = phases.collect();
+        let worst = phases.iter().find(|(phase, _)| *phase != Phase::Primary);
+        let worst = worst.or(phases.first()).map_or(Phase::Unknown, |(phase, _)| *phase);
+        let told: Vec<String> = phases.into_iter().map(|(_, text)| text).collect();
+        (worst, told.join("; "))
+    }
+
+    fn phase_of(&self, now: Now, system: usize, claims: &[Claim]) -> (Phase, String) {
+        if let Some(writer) = self.writer_of(system) {
             return self.phase_with(now, writer);
         }
-        let speaking = || self.members.iter().filter(|member| !member.is_silent());
+        let speaking = || self.members_of(system).filter(|member| !member.is_silent());
         if speaking().next().is_none() {
-            let tried = self.members.iter().any(|member| member.silence.is_some());
+            let tried = self.members_of(system).any(|member| member.silence.is_some());
             return match tried {
                 true => (Phase::Silent, "no member answers".to_owned()),
                 false => (Phase::Unknown, "no member has answered yet".to_owned()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{MemberId, Standing, Wish};
-use crate::config::checks::Check;
+use crate::config::checks::{Check, Endpoint};
 use crate::config::{OnTimeout, PlainMember, ProbeRhythm, Rhythm};
 use crate::engine::io::Level;
 use crate::pool::{Admission, Role};
@@ -66,7 +66,9 @@ impl Plain {
                 Some(known) => {
                     let mut member = before.remove(known);
                     if let Some(checked) = &mut member.checked {
-                        checked.follow(now, rhythm);
+                        let (reading, (against, _)) =
+                            (checked.probe.reading(), checked.probe.against());
+                        checked.probe.reconfigured(now, beat(rhythm, reading, against));
                     }
                     Member { cfg: cfg.clone(), ..member }
                 }
@@ -75,7 +77,7 @@ impl Plain {
                     self.next_id += 1;
                     let checked = cfg.check.as_ref().map(|check| Checked {
                         check: Arc::clone(check),
-                        probe: Probe::new(nth, beat(rhythm, Reading::Untested), now),
+                        probe: Probe::new(nth, beat(rhythm, Reading::Untested, 0), now),
                         extra: false,
                         rested: now,
                     });
@@ -107,7 +109,8 @@ impl Plain {
                 self.wishes.push_back(Wish::Probe { member: member.id, check, timeout });
             }
             if due.turned {
-                member.turned(now, self.rhythm, &mut self.wishes);
+                checked.follow(now, self.rhythm);
+                member.turned(&mut self.wishes);
             }
         }
     }
@@ -116,8 +119,10 @@ impl Plain {
         let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
         let Some(checked) = &mut member.checked else { return };
         checked.extra = false;
-        if checked.probe.answered(now, outcome) {
-            member.turned(now, self.rhythm, &mut self.wishes);
+        let turned = checked.probe.answered(now, outcome);
+        checked.follow(now, self.rhythm);
+        if turned {
+            member.turned(&mut self.wishes);
         }
     }
 
@@ -138,15 +143,11 @@ impl Plain {
         Some(self.members.iter().find(|m| m.id == member)?.standing())
     }
 
-    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
-        self.members.iter().map(Member::standing)
-    }
-
     /// Name, address, standing, for how long, and what the last failed check says.
     pub(super) fn report(
         &self,
         now: Now,
-    ) -> impl Iterator<Item = (String, String, Standing, Duration, Option<String>)> {
+    ) -> impl Iterator<Item = (String, &Endpoint, Standing, Duration, Option<String>)> {
         self.members.iter().map(move |member| {
             let probe = member.checked.as_ref().map(|checked| &checked.probe);
             let since = probe.map_or(member.since, Probe::since);
@@ -154,8 +155,7 @@ impl Plain {
             let failed = said.filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
             let silence = failed.map(|outcome| outcome.detail.clone());
             let name = member.cfg.name.to_string();
-            let address = member.cfg.address.to_string();
-            (name, address, member.standing(), now.since(since), silence)
+            (name, &member.cfg.address, member.standing(), now.since(since), silence)
         })
     }
 
@@ -175,8 +175,13 @@ impl Member {
             Reading::Untested => Standing::untested(),
             Reading::Up | Reading::Value(_) => Standing::usable(Role::Unknown),
             Reading::Down => {
-                let why = match checked.probe.last().map(|(_, outcome)| outcome.verdict) {
-                    Some(Verdict::Failed(cause)) => cause.to_string(),
+                let why = match checked.probe.last().map(|(_, outcome)| outcome) {
+                    Some(Outcome { verdict: Verdict::Failed(cause), detail, .. }) => {
+                        match detail.as_str() {
+                            "" => cause.to_string(),
+                            detail => format!("{cause} ({detail})"),
+                        }
+                    }
                     _ => "must answer well more often first".to_owned(),
                 };
                 Standing::down(Role::Unknown, &why)
@@ -184,10 +189,7 @@ impl Member {
         }
     }
 
-    fn turned(&mut self, now: Now, rhythm: ProbeRhythm, wishes: &mut VecDeque<Wish>) {
-        if let Some(checked) = &mut self.checked {
-            checked.follow(now, rhythm);
-        }
+    fn turned(&self, wishes: &mut VecDeque<Wish>) {
         let name = &self.cfg.name;
         let (level, message) = match self.standing().admission {
             Admission::Usable => (Level::Info, format!("{name} is usable")),
@@ -199,17 +201,27 @@ impl Member {
 }
 
 impl Checked {
-    /// One that is down may be checked at another interval.
+    /// One that is down, or on its way up or down, may be checked at another interval.
     fn follow(&mut self, now: Now, rhythm: ProbeRhythm) {
-        self.probe.reconfigured(now, beat(rhythm, self.probe.reading()));
+        let (against, _) = self.probe.against();
+        self.probe.paced(now, pace(rhythm, self.probe.reading(), against));
     }
 }
 
-fn beat(rhythm: ProbeRhythm, reading: Reading) -> Rhythm {
-    let down = reading == Reading::Down;
+/// `against` answers in a row contradict the reading.
+fn pace(rhythm: ProbeRhythm, reading: Reading, against: u32) -> Duration {
+    match (reading, against) {
+        (Reading::Untested, _) => rhythm.interval,
+        (_, 1..) => rhythm.fast_interval,
+        (Reading::Down, 0) => rhythm.down_interval,
+        (Reading::Up | Reading::Value(_), 0) => rhythm.interval,
+    }
+}
+
+fn beat(rhythm: ProbeRhythm, reading: Reading, against: u32) -> Rhythm {
     Rhythm {
         watched: false,
-        interval: if down { rhythm.down_interval } else { rhythm.interval },
+        interval: pace(rhythm, reading, against),
         timeout: rhythm.timeout,
         rise: rhythm.rise,
         fall: rhythm.fall,

@@ -1,23 +1,40 @@
 //! What the status shows of clusters.
 
+use std::time::Duration;
+
 use super::lag::Lag;
 use super::member::Member;
 use super::patroni::Patroni;
 use super::plain::Plain;
 use super::{Cluster, Standing};
+use crate::config::checks::Endpoint;
 use crate::pool::{Admission, Role};
 use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, millis};
-use crate::track::patroni::NodeAnswer;
+use crate::track::patroni::{NodeAnswer, NodeRole};
 use crate::types::Now;
 
 impl Cluster {
-    /// What it looks like now.
+    /// What it looks like now. `nowhere` says of a place why no session can go there.
     #[must_use]
-    pub fn status(&self, name: &str, now: Now) -> ClusterStatus {
+    pub fn status(&self, name: &str, now: Now, nowhere: &Nowhere<'_>) -> ClusterStatus {
         match self {
-            Cluster::Patroni(cluster) => cluster.status(name, now),
-            Cluster::Plain(cluster) => cluster.status(name, now),
+            Cluster::Patroni(cluster) => cluster.status(name, now, nowhere),
+            Cluster::Plain(cluster) => cluster.status(name, now, nowhere),
         }
+    }
+}
+
+/// Why no session can go to a place: its host name has no address yet.
+pub(super) type Nowhere<'a> = dyn Fn(&Endpoint) -> Option<String> + 'a;
+
+/// A member that could be used, and whose name has no address.
+fn placed(
+    (admission, why): (AdmissionStatus, String),
+    nowhere: Option<String>,
+) -> (AdmissionStatus, String) {
+    match (admission, nowhere) {
+        (AdmissionStatus::Usable, Some(why)) => (AdmissionStatus::Held, why),
+        (admission, _) => (admission, why),
     }
 }
 
@@ -40,6 +57,8 @@ fn blank(name: &str, (phase, summary): (Phase, &str)) -> ClusterStatus {
         primary: None,
         lease_ms: None,
         lease_left_ms: None,
+        confirmed_ms: None,
+        sessions_left_ms: None,
         paused: false,
         failsafe: false,
         switchover: None,
@@ -50,18 +69,20 @@ fn blank(name: &str, (phase, summary): (Phase, &str)) -> ClusterStatus {
 }
 
 impl Patroni {
-    fn status(&self, name: &str, now: Now) -> ClusterStatus {
-        let writer = self.truth.writer().and_then(|writer| self.get(writer));
-        let confirmed = writer.and_then(|writer| Some(writer.claim.as_ref()?.0));
-        let left = confirmed.map(|at| (at + self.lease.length()).since(now));
+    fn status(&self, name: &str, now: Now, nowhere: &Nowhere<'_>) -> ClusterStatus {
+        let writers: Vec<&str> = self.writers().map(Member::name).collect();
+        let confirmed = self.writers().filter_map(|writer| Some(writer.claim.as_ref()?.0)).min();
+        let left = |length: Duration| confirmed.map(|at| millis((at + length).since(now)));
         let speaking = || self.members.iter().filter(|member| !member.is_silent());
         let any = |flag: fn(&NodeAnswer) -> bool| speaking().filter_map(Member::answer).any(flag);
         let (phase, summary) = &self.phase;
         ClusterStatus {
             phase_age_ms: millis(now.since(self.phase_since)),
-            primary: writer.map(|writer| writer.name().to_owned()),
+            primary: (!writers.is_empty()).then(|| writers.join(", ")),
             lease_ms: Some(millis(self.lease.length())),
-            lease_left_ms: left.map(millis),
+            lease_left_ms: left(self.lease.length()),
+            confirmed_ms: confirmed.map(|at| millis(now.since(at))),
+            sessions_left_ms: left(self.lease.most().max(self.lease.length())),
             paused: any(|answer| answer.paused),
             failsafe: any(|answer| answer.failsafe),
             switchover: self.switchover.clone(),
@@ -71,7 +92,7 @@ impl Patroni {
                 .members
                 .iter()
                 .zip(&self.standings)
-                .map(|(member, standing)| member.status(standing, now))
+                .map(|(member, standing)| member.status(standing, now, nowhere))
                 .collect(),
             ..blank(name, (*phase, summary))
         }
@@ -80,28 +101,49 @@ impl Patroni {
     fn hints(&self, now: Now) -> Vec<String> {
         let mut hints: Vec<String> = self.lease.complaint().into_iter().collect();
         for member in &self.members {
-            let name = member.name();
             match (member.silence.is_some(), member.port.is_alive(now), member.port.is_dead()) {
-                (true, Some(_), _) => hints.push(format!(
-                    "PostgreSQL of {name} answers, but its Patroni does not: without it nobody \
-                     knows whether it is the primary, and nothing fails over from it"
-                )),
+                (true, Some(_), _) => hints.push(self.unwatched(member)),
                 (false, _, true) => hints.push(format!(
-                    "Patroni says that PostgreSQL of {name} runs, but {} does not answer",
+                    "Patroni says that PostgreSQL of {} runs, but {} does not answer",
+                    member.name(),
                     member.cfg.address
                 )),
                 _ => {}
             }
         }
         hints.extend(self.rivals());
+        hints.extend(self.mixture());
         hints
+    }
+
+    /// PostgreSQL answers and Patroni does not: what that means depends on what it was.
+    fn unwatched(&self, member: &Member) -> String {
+        let name = member.name();
+        let silent = format!("Patroni on {name} does not answer but PostgreSQL does");
+        let was = member.answer().map(|answer| &answer.role);
+        if !matches!(was, Some(NodeRole::Primary)) {
+            return format!("{silent}: nobody knows what it is; restart Patroni on {name}");
+        }
+        let other = self.writer_of(self.system_of(member)).filter(|writer| writer.id != member.id);
+        match other {
+            Some(other) => format!(
+                "{silent}: it may still accept writes, and {} is the primary now. Stop PostgreSQL \
+                 on {name}",
+                other.name()
+            ),
+            None => format!(
+                "{silent}: it may still accept writes. Unless its Patroni renews the leader lock, \
+                 another node is promoted within {:?}; restart Patroni or stop PostgreSQL on {name}",
+                self.lease.settings().ttl
+            ),
+        }
     }
 }
 
 impl Member {
-    fn status(&self, standing: &Standing, now: Now) -> MemberStatus {
+    fn status(&self, standing: &Standing, now: Now, nowhere: &Nowhere<'_>) -> MemberStatus {
         let answer = self.answer();
-        let (admission, reason) = told(&standing.admission);
+        let (admission, reason) = placed(told(&standing.admission), nowhere(&self.cfg.address));
         let lag = self.lag.map(|(_, lag)| lag).filter(|_| standing.role != Role::Primary);
         let mut notes = Vec::new();
         if standing.promoting {
@@ -112,7 +154,7 @@ impl Member {
         }
         if let Some(answer) = answer {
             let flags = [
-                (answer.in_archive_recovery, "in archive recovery"),
+                (answer.in_archive_recovery(), "in archive recovery"),
                 (answer.unlocked, "sees no leader"),
                 (answer.failsafe, "failsafe mode"),
                 (answer.paused, "paused"),
@@ -141,14 +183,12 @@ impl Member {
 }
 
 impl Plain {
-    fn status(&self, name: &str, now: Now) -> ClusterStatus {
-        let up = self.standings().filter(|s| s.admission == Admission::Usable).count();
-        let summary = format!("{up} of {} servers are usable", self.standings().count());
+    fn status(&self, name: &str, now: Now, nowhere: &Nowhere<'_>) -> ClusterStatus {
         let members = self.report(now).map(|(name, address, standing, since, silence)| {
-            let (admission, reason) = told(&standing.admission);
+            let (admission, reason) = placed(told(&standing.admission), nowhere(address));
             MemberStatus {
                 name,
-                address,
+                address: address.to_string(),
                 api: None,
                 role: "server".to_owned(),
                 state: None,
@@ -165,6 +205,9 @@ impl Plain {
                 notes: Vec::new(),
             }
         });
-        ClusterStatus { members: members.collect(), ..blank(name, (Phase::Plain, &summary)) }
+        let members: Vec<MemberStatus> = members.collect();
+        let up = members.iter().filter(|m| m.admission == AdmissionStatus::Usable).count();
+        let summary = format!("{up} of {} servers are usable", members.len());
+        ClusterStatus { members, ..blank(name, (Phase::Plain, &summary)) }
     }
 }

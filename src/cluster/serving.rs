@@ -122,11 +122,17 @@ impl Serving {
         fresh: &mut impl FnMut() -> ServerId,
     ) -> Option<Arc<PoolView>> {
         let members = cluster.map(|(cluster, _)| cluster.members()).unwrap_or_default();
-        let mut wanted = Vec::new();
+        let (mut wanted, mut unresolved) = (Vec::new(), Vec::new());
         for server in self.cfg.servers.iter().filter(|_| self.closed.is_none()) {
             let Some((_, config)) = cluster else { continue };
             let Some((name, endpoint)) = address(server, config) else { continue };
-            let Some(address) = resolved(endpoint, addresses) else { continue };
+            let address = match resolved(endpoint, addresses) {
+                Ok(address) => address,
+                Err(host) => {
+                    unresolved.push(format!("{name}: {}", nowhere(host)));
+                    continue;
+                }
+            };
             let member = members.get(server.member).copied();
             wanted.push(((name, address), member, server));
         }
@@ -217,7 +223,9 @@ impl Serving {
             fallback: self.cfg.fallback,
             balance: self.cfg.balance,
             all_backups: self.cfg.all_backups,
+            end_backups: self.cfg.end_backups,
             servers,
+            unresolved,
         };
         self.excuse(&mut view);
         if self.view.as_deref() == Some(&view) {
@@ -352,16 +360,26 @@ impl Known {
     ) -> Option<Arc<str>> {
         let member = self.member?;
         let late = self.gate.judge(cluster.lag(member), cfg.max_lag);
+        let said = cluster.answer(member);
         let lacks = cfg.tags.iter().find(|(name, value)| {
-            let has = cluster.tags(member).and_then(|tags| tags.get(name));
-            has.is_none_or(|has| *has != value.to_lowercase())
+            said.and_then(|said| said.tags.get(name)).is_none_or(|has| has != value)
         });
-        let usable = *admission == Admission::Usable && !late && lacks.is_none();
+        let wanted = cfg.replication_state.as_deref();
+        let state = said.and_then(|said| said.replication_state.as_deref());
+        let other = wanted.filter(|wanted| state != Some(wanted));
+        let usable = *admission == Admission::Usable && !late && lacks.is_none() && other.is_none();
         self.waits = self.damping.observe(now, usable);
         match (admission, lacks) {
             (Admission::Held(_) | Admission::Down(_), _) => None,
             (Admission::Usable, Some((name, value))) => {
                 Some(format!("lacks the tag {name} = {value}").into())
+            }
+            (Admission::Usable, None) if other.is_some() => {
+                let wanted = wanted.unwrap_or_default();
+                let is = state.map_or("of no known replication state".to_owned(), |state| {
+                    format!("is {state}")
+                });
+                Some(format!("{is}, not {wanted}").into())
             }
             (Admission::Usable, None) if late => {
                 Some(format!("lags by more than {}", Limit(cfg.max_lag)).into())
@@ -404,10 +422,17 @@ fn address<'c>(
     Some((Arc::clone(name), server.address.as_ref().unwrap_or(own)))
 }
 
-fn resolved(endpoint: &Endpoint, addresses: &Addresses) -> Option<SocketAddr> {
+/// The name, if that has no address.
+fn resolved<'e>(endpoint: &'e Endpoint, addresses: &Addresses) -> Result<SocketAddr, &'e HostName> {
     let address = match &endpoint.host {
         Host::Address(address) => *address,
-        Host::Name(name) => *addresses.get(name)?,
+        Host::Name(name) => *addresses.get(name).ok_or(name)?,
     };
-    Some(SocketAddr::new(address, endpoint.port.get()))
+    Ok(SocketAddr::new(address, endpoint.port.get()))
+}
+
+/// Why nobody can be sent there.
+#[must_use]
+pub fn nowhere(name: &HostName) -> String {
+    format!("the name {} has no address yet", name.as_str())
 }

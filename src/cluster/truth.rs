@@ -1,9 +1,9 @@
-//! Which node takes writes. At most one does.
+//! Which node of a database system takes writes. At most one does.
 //!
 //! A node that claims to be the primary is believed if nobody claims it on a higher timeline: every
 //! promotion begins a new one, so the higher is the later. Who is the primary stays it until it says
-//! otherwise, its lease ends, or a later one appears. Two that claim it on one timeline do not belong
-//! to one cluster: neither gets what the other has.
+//! otherwise, its lease ends, or a later one appears. Of two that claim it on one timeline neither gets
+//! what the other has.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ pub(super) struct Claim {
     pub(super) member: MemberId,
     /// `None` comes before all others.
     pub(super) timeline: Option<u64>,
-    /// The cluster's identifier.
-    pub(super) system: Option<String>,
 }
 
 /// Why a claim is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rejected {
-    /// This one is primary on a later timeline.
+    /// This one is the primary, and of a later timeline.
     Superseded(MemberId),
+    /// This one is the primary, and has not ceased to be it.
+    Late(MemberId),
     /// A later timeline was seen a moment ago.
     Outdated,
     /// This one claims the same with the same right.
@@ -54,8 +54,6 @@ impl Truth {
         let chosen = match (incumbent, first.next(), first.next()) {
             (_, None, _) => None,
             (Some(incumbent), _, _) if incumbent.timeline == top => Some(incumbent),
-            // Of another cluster, whose timelines mean nothing here.
-            (Some(incumbent), Some(best), _) if best.system != incumbent.system => Some(incumbent),
             (_, Some(best), None) if !self.is_outdated(now, best, memory) => Some(best),
             (incumbent, _, _) => incumbent,
         };
@@ -70,7 +68,11 @@ impl Truth {
         let rival = claims
             .iter()
             .find(|other| other.member != claim.member && other.timeline == claim.timeline);
+        let of = |id: MemberId| claims.iter().find(|other| other.member == id);
         match (self.writer, rival) {
+            (Some(writer), None) if of(writer).is_some_and(|of| of.timeline < claim.timeline) => {
+                Rejected::Late(writer)
+            }
             (Some(writer), None) => Rejected::Superseded(writer),
             (_, Some(rival)) => Rejected::Rivals(rival.member),
             (None, None) => Rejected::Outdated,
@@ -78,11 +80,9 @@ impl Truth {
     }
 
     fn is_outdated(&self, now: Now, claim: &Claim, memory: Duration) -> bool {
-        self.latest.as_ref().is_some_and(|(latest, at)| {
-            latest.system == claim.system
-                && latest.timeline > claim.timeline
-                && now.since(*at) < memory
-        })
+        self.latest
+            .as_ref()
+            .is_some_and(|(latest, at)| latest.timeline > claim.timeline && now.since(*at) < memory)
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     const TTL: Duration = Duration::from_secs(30);
 
     fn claim(member: u32, timeline: u64) -> Claim {
-        Claim { member: MemberId(member), timeline: Some(timeline), system: Some("7".to_owned()) }
+        Claim { member: MemberId(member), timeline: Some(timeline) }
     }
 
     fn at(seconds: u64) -> Now {
@@ -144,12 +144,5 @@ mod tests {
         assert_eq!(fate(&[from_ref(&two), &both]), [Some(2), Some(2)]);
         let truth = Truth::default();
         assert_eq!(truth.rejection(&one, &both), Rejected::Rivals(MemberId(2)));
-    }
-
-    #[test]
-    fn another_clusters_timelines_mean_nothing() {
-        let stranger = Claim { system: Some("8".to_owned()), ..claim(2, 9) };
-        let steps: [&[Claim]; 2] = [&[claim(1, 5)], &[claim(1, 5), stranger]];
-        assert_eq!(fate(&steps), [Some(1), Some(1)]);
     }
 }

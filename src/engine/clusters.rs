@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::agenda::Agenda;
 use super::verdicts::{Verdict, patience};
-use crate::cluster::serving::{Addresses, Serving};
+use crate::cluster::serving::{Addresses, Serving, nowhere};
 use crate::cluster::{Cluster, MemberId, Wish};
-use crate::config::checks::HostName;
+use crate::config::checks::{Endpoint, Host, HostName};
 use crate::config::{ClusterConfig, Config, ListenerConfig};
 use crate::engine::io::{Action, ProbeId};
 use crate::pool::{Hinted, ListenerId, ServerId};
@@ -347,9 +347,15 @@ impl Clusters {
 
     /// In the order of the configuration.
     pub(super) fn cluster_status(&self, config: &Config, now: Now) -> Vec<ClusterStatus> {
+        let nowhere = |place: &Endpoint| match &place.host {
+            Host::Name(name) if self.names.contains(name) && !self.addresses.contains_key(name) => {
+                Some(nowhere(name))
+            }
+            Host::Name(_) | Host::Address(_) => None,
+        };
         let status = |cfg: &Arc<ClusterConfig>| {
             let running = self.running.get(self.by_name.get(&cfg.name)?)?;
-            Some(running.cluster.status(&cfg.name, now))
+            Some(running.cluster.status(&cfg.name, now, &nowhere))
         };
         config.clusters.iter().filter_map(status).collect()
     }

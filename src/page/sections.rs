@@ -123,8 +123,10 @@ pub(super) fn clusters(out: &mut Html, snapshot: &Snapshot) {
             out.raw("<tr>");
             out.cell("Member", &member.name);
             out.cell("Address", &member.address);
+            let mut primaries = cluster.primary.iter().flat_map(|names| names.split(", "));
+            let leads = primaries.any(|name| name == member.name);
             let color = match member.admission {
-                AdmissionStatus::Usable if cluster.primary.as_ref() == Some(&member.name) => GOOD,
+                AdmissionStatus::Usable if leads => GOOD,
                 AdmissionStatus::Usable => CALM,
                 AdmissionStatus::Held => ODD,
                 AdmissionStatus::Down => BAD,

@@ -22,6 +22,8 @@ pub enum Cause {
     RoleLost,
     /// Its server is not in the view: nobody would notice if it changed its role.
     Removed,
+    /// Its server is a backup, and one it stood in for is back.
+    Returned,
 }
 
 /// What becomes of the sessions a server has.
@@ -34,7 +36,10 @@ pub fn fate(view: &PoolView, server: ServerId) -> Fate {
     let Some(server) = view.server(server) else { return Fate::End(Cause::Removed) };
     match server.admission {
         Admission::Down(_) => Fate::End(Cause::Down),
-        Admission::Usable | Admission::Held(_) if view.admits(server.role) => Fate::Keep,
+        Admission::Usable | Admission::Held(_) if view.admits(server.role) => {
+            let returned = view.end_backups && server.backup && view.has_active();
+            if returned { Fate::End(Cause::Returned) } else { Fate::Keep }
+        }
         Admission::Usable | Admission::Held(_) => Fate::End(Cause::RoleLost),
     }
 }
@@ -44,11 +49,12 @@ pub fn fate(view: &PoolView, server: ServerId) -> Fate {
 #[must_use]
 pub fn explain(view: &PoolView) -> String {
     let mut text = format!("no usable {}", view.wants);
-    if view.servers.is_empty() {
+    if view.servers.is_empty() && view.unresolved.is_empty() {
         text.push_str(": the pool has no servers");
     }
-    for (nth, server) in view.servers.iter().enumerate() {
-        text.push_str(if nth == 0 { ": " } else { ", " });
+    let mut separator = ": ";
+    for server in &view.servers {
+        text.push_str(std::mem::replace(&mut separator, ", "));
         let name = &server.name;
         // Writing to a String cannot fail.
         let _ = match &server.admission {
@@ -60,6 +66,10 @@ pub fn explain(view: &PoolView) -> String {
             Admission::Usable if server.weight.get() == 0 => write!(text, "{name} has weight 0"),
             Admission::Usable => write!(text, "{name} is usable but did not take the connection"),
         };
+    }
+    for why in &view.unresolved {
+        text.push_str(std::mem::replace(&mut separator, ", "));
+        text.push_str(why);
     }
     text
 }

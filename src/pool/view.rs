@@ -173,8 +173,12 @@ pub struct PoolView {
     pub balance: Balance,
     /// Whether all backup servers are used together, not only the first that can be.
     pub all_backups: bool,
+    /// Whether sessions with backup servers end when another server can be used.
+    pub end_backups: bool,
     /// The servers, in the order of the configuration.
     pub servers: Vec<Server>,
+    /// What is missing of those that have no address yet, each in words.
+    pub unresolved: Vec<String>,
 }
 
 impl PoolView {
@@ -188,6 +192,12 @@ impl PoolView {
     #[must_use]
     pub fn admits(&self, role: Role) -> bool {
         self.classes().any(|wants| wants.fits(role))
+    }
+
+    /// Whether a server that is no backup can be used.
+    pub(super) fn has_active(&self) -> bool {
+        let active = |s: &Server| !s.backup && s.weight.get() > 0 && self.admits(s.role);
+        self.servers.iter().any(|s| s.admission == Admission::Usable && active(s))
     }
 
     /// What to look for, in order. Whoever writes falls back to nothing.

@@ -61,6 +61,8 @@ counters! {
     ended_role,
     /// Sessions ended because their server left the pool.
     ended_removed,
+    /// Sessions ended because their server was a backup and another came back.
+    ended_backup,
     /// Sessions ended because the address they came in by, or their listener, went away.
     ended_here,
     /// Sessions closed for being idle, or half closed, too long.

@@ -36,6 +36,7 @@ impl Worker {
             End::Fate(Cause::Down) => Some(&lane.ended_down),
             End::Fate(Cause::RoleLost) => Some(&lane.ended_role),
             End::Fate(Cause::Removed) => Some(&lane.ended_removed),
+            End::Fate(Cause::Returned) => Some(&lane.ended_backup),
             End::Here => Some(&lane.ended_here),
         };
         if let Some(counter) = counter {

@@ -18,12 +18,16 @@ pub struct ClusterStatus {
     pub summary: String,
     /// For how long.
     pub phase_age_ms: u64,
-    /// The member that takes writes.
+    /// The member that takes writes; of several database systems those that do.
     pub primary: Option<String>,
     /// How long a primary is used without confirming that it is one; `None` without Patroni.
     pub lease_ms: Option<u64>,
-    /// What is left of it.
+    /// What is left of it. Then the primary gets no new sessions.
     pub lease_left_ms: Option<u64>,
+    /// Since the primary last confirmed that it is one.
+    pub confirmed_ms: Option<u64>,
+    /// How long it keeps the sessions it has at most, unless it confirms.
+    pub sessions_left_ms: Option<u64>,
     /// Automatic failover is off (`patronictl pause`).
     pub paused: bool,
     /// The cluster's store is out of reach, and the primary goes on because all members agree.

@@ -188,6 +188,17 @@ impl Probe {
         self.rhythm = rhythm;
     }
 
+    /// From this answer on it runs at another interval.
+    pub fn paced(&mut self, now: Now, interval: Duration) {
+        if interval == self.rhythm.interval {
+            return;
+        }
+        self.rhythm.interval = interval;
+        if let Run::Waiting { next } = &mut self.run {
+            *next = now + interval;
+        }
+    }
+
     /// From the first run to the second: the multiples of the golden ratio spread any number of
     /// checks evenly over the interval.
     fn phase(&self) -> Duration {

@@ -36,7 +36,15 @@ fn server(id: u32, role: Role) -> Server {
 }
 
 fn view(wants: Wants, servers: Vec<Server>) -> PoolView {
-    PoolView { wants, fallback: false, balance: Balance::RoundRobin, all_backups: false, servers }
+    PoolView {
+        wants,
+        fallback: false,
+        balance: Balance::RoundRobin,
+        all_backups: false,
+        end_backups: false,
+        servers,
+        unresolved: Vec::new(),
+    }
 }
 
 fn cluster(wants: Wants) -> PoolView {
@@ -97,6 +105,22 @@ fn backups_serve_while_no_other_can_and_only_the_first_unless_all() {
     assert_eq!(picks(&any, &mut Turns::default(), 3), [2, 2, 2]);
     any.all_backups = true;
     assert_eq!(picks(&any, &mut Turns::default(), 3), [2, 3, 2]);
+}
+
+#[test]
+fn sessions_of_backups_end_when_another_is_back_if_that_is_wanted() {
+    let mut any = view(Wants::Any, (1..=3).map(|id| server(id, Role::Unknown)).collect());
+    any.servers[2].backup = true;
+    assert_eq!(fate(&any, ServerId(3)), Fate::Keep);
+    any.end_backups = true;
+    assert_eq!(fate(&any, ServerId(3)), Fate::End(Cause::Returned));
+    assert_eq!(fate(&any, ServerId(1)), Fate::Keep);
+    // One that gets no sessions has not come back.
+    any.servers[0].admission = Admission::Held("drained".into());
+    any.servers[1].weight = Weight::try_from(0).unwrap();
+    assert_eq!(fate(&any, ServerId(3)), Fate::Keep);
+    any.servers[0].admission = Admission::Usable;
+    assert_eq!(fate(&any, ServerId(3)), Fate::End(Cause::Returned));
 }
 
 #[test]
@@ -202,7 +226,9 @@ fn views() -> impl Strategy<Value = PoolView> {
             fallback,
             balance,
             all_backups,
+            end_backups: false,
             servers,
+            unresolved: Vec::new(),
         },
     )
 }

@@ -238,10 +238,8 @@ pub(crate) fn dump(config: &Config) -> String {
         writeln!(out, "cluster {name}: {rhythm:?}").unwrap();
         match members {
             Members::Patroni(patroni) => {
-                let (fast, silence, lease) =
-                    (patroni.fast_interval, patroni.silence, patroni.lease);
-                writeln!(out, "  Patroni, fast {fast:?} silence {silence:?} lease {lease:?}")
-                    .unwrap();
+                let (silence, lease) = (patroni.silence, patroni.lease);
+                writeln!(out, "  Patroni, silence {silence:?} lease {lease:?}").unwrap();
                 for member in &patroni.members {
                     let (name, address, api) = (&member.name, &member.address, &member.api);
                     write!(out, "  {name}: {address}, API {}", api.endpoint).unwrap();
@@ -267,8 +265,10 @@ pub(crate) fn dump(config: &Config) -> String {
             fallback,
             balance,
             all_backups,
+            end_backups,
             max_lag,
             tags,
+            replication_state,
             protocol,
             maxconn,
             backlog,
@@ -289,6 +289,8 @@ pub(crate) fn dump(config: &Config) -> String {
         }
         writeln!(out, "  {balance:?} {protocol:?} all_backups {all_backups} {on_down:?}").unwrap();
         writeln!(out, "  maxconn {maxconn:?} backlog {backlog} {max_lag:?} tags {tags:?}").unwrap();
+        writeln!(out, "  end_backups {end_backups} replication state {replication_state:?}")
+            .unwrap();
         writeln!(out, "  connect {connect_timeout:?} first message {first_message:?}").unwrap();
         writeln!(out, "  idle {idle:?} half closed {half_closed:?} {hold:?}").unwrap();
         writeln!(out, "  client {client:?}").unwrap();

@@ -100,6 +100,8 @@ pub(crate) fn cluster(phase: Phase, summary: &str, members: Vec<MemberStatus>) -
         primary: None,
         lease_ms: Some(8000),
         lease_left_ms: Some(7700),
+        confirmed_ms: Some(300),
+        sessions_left_ms: Some(17_700),
         paused: false,
         failsafe: false,
         switchover: None,

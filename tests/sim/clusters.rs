@@ -316,14 +316,19 @@ impl Proxy {
         }
         self.flap();
         self.clients();
+        self.land_all();
+        self.tick();
+        if !self.wild {
+            self.check();
+        }
+    }
+
+    /// What has come by now.
+    fn land_all(&mut self) {
         let now = self.world.now;
         while let Some(entry) = self.flights.first_entry().filter(|e| e.key().0 <= now) {
             let flight = entry.remove();
             self.land(flight);
-        }
-        self.tick();
-        if !self.wild {
-            self.check();
         }
     }
 
@@ -454,6 +459,8 @@ impl Proxy {
         if host {
             self.input(Input::Suspended { gap: Duration::from_millis(gap) });
         }
+        // Answers have waited for longer than anything sessions notice now.
+        self.land_all();
         self.world.promoted.clear();
     }
 }

@@ -55,8 +55,10 @@ fn listener(name: &str, wants: Wants, port: u16) -> ListenerConfig {
         fallback: false,
         balance: Balance::RoundRobin,
         all_backups: false,
+        end_backups: false,
         max_lag: MaxLag::default(),
         tags: Vec::new(),
+        replication_state: None,
         protocol: ListenerProtocol::Postgres,
         maxconn: None,
         backlog: 128,
@@ -77,12 +79,12 @@ pub fn usual() -> Config {
         name: "main".to_owned(),
         members: Members::Patroni(PatroniCluster {
             members: (0..NODES).map(member).collect(),
-            fast_interval: Duration::from_millis(100),
             silence: Duration::from_secs(5),
             lease: None,
         }),
         rhythm: ProbeRhythm {
             interval: Duration::from_millis(INTERVAL),
+            fast_interval: Duration::from_millis(100),
             down_interval: Duration::from_millis(INTERVAL),
             timeout: Duration::from_millis(TIMEOUT),
             rise: NonZeroU32::MIN,
@@ -138,7 +140,6 @@ fn any_patroni(rng: &mut Rng, nodes: &[usize], most: Duration) -> PatroniCluster
     };
     PatroniCluster {
         members: nodes.iter().map(|n| any_member(*n)).collect(),
-        fast_interval: Duration::from_millis(rng.pick(&[20, 100, 100, 1000])),
         silence: Duration::from_millis(rng.pick(&[500, 2000, 5000, 30_000])),
         lease: rng.chance(30).then(|| rng.duration(Duration::from_secs(1), most)),
     }
@@ -158,6 +159,7 @@ fn any_rhythm(rng: &mut Rng) -> ProbeRhythm {
     let (rise, fall) = (count(), count());
     ProbeRhythm {
         interval: Duration::from_millis(rng.pick(&[100, 1000, 1000, 3000])),
+        fast_interval: Duration::from_millis(rng.pick(&[20, 100, 100, 1000])),
         down_interval: Duration::from_millis(rng.pick(&[50, 1000, 10_000])),
         timeout: Duration::from_millis(rng.pick(&[50, 500, 500, 2000])),
         rise,
@@ -199,8 +201,10 @@ fn any_listener(
         fallback: roles && rng.chance(40),
         balance: rng.pick(&[Balance::RoundRobin, Balance::LeastConn, Balance::First]),
         all_backups: rng.chance(30),
+        end_backups: rng.chance(30),
         max_lag: MaxLag { bytes, time },
         tags,
+        replication_state: rng.chance(10).then(|| "streaming".to_owned()),
         on_down: if roles || rng.chance(50) { OnDown::End } else { OnDown::Keep },
         maxconn: rng.chance(20).then(|| NonZeroU32::new(100).unwrap()),
         ..listener(name, wants, port)

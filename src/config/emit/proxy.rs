@@ -41,9 +41,14 @@ pub(super) fn cluster(
     }
     let standard = standard_cluster(raw, kind)
         .ok_or_else(|| Inexpressible::Differs(format!("{name} does not check")))?;
-    let ProbeRhythm { interval, down_interval, timeout, rise, fall } = *rhythm;
+    let ProbeRhythm { interval, fast_interval, down_interval, timeout, rise, fall } = *rhythm;
+    let fast = match members {
+        Members::Patroni(_) => standard.rhythm.fast_interval.min(interval),
+        Members::Plain(_) => interval,
+    };
     for (key, own, standard) in [
         ("interval", interval, standard.rhythm.interval),
+        ("fast_interval", fast_interval, fast),
         ("down_interval", down_interval, interval),
         ("timeout", timeout, interval),
     ] {
@@ -59,10 +64,7 @@ pub(super) fn cluster(
         }
     }
     if let (Members::Patroni(own), Members::Patroni(standard)) = (members, &standard.members) {
-        let PatroniCluster { members: _, fast_interval, silence, lease } = own;
-        if *fast_interval != standard.fast_interval.min(interval) {
-            table.set("fast_interval", length(*fast_interval));
-        }
+        let PatroniCluster { members: _, silence, lease } = own;
         if *silence != standard.silence {
             table.set("silence", length(*silence));
         }
@@ -202,8 +204,10 @@ pub(super) fn listener(
         fallback,
         balance,
         all_backups,
+        end_backups,
         max_lag,
         tags,
+        replication_state,
         protocol,
         maxconn,
         backlog,
@@ -235,6 +239,7 @@ pub(super) fn listener(
         table.choice("balance", BALANCES, balance, None);
     }
     table.flag("all_backups", *all_backups, standard.all_backups, None);
+    table.flag("end_backups", *end_backups, standard.end_backups, None);
     if let Some(bytes) = max_lag.bytes {
         table.set("max_lag", text(&data(bytes)));
     }
@@ -245,6 +250,9 @@ pub(super) fn listener(
         let tags: Vec<String> =
             tags.iter().map(|(name, value)| format!("{} = {}", key(name), text(value))).collect();
         table.set("tags", format!("{{ {} }}", tags.join(", ")));
+    }
+    if let Some(state) = replication_state {
+        table.set("replication_state", text(state));
     }
     if *protocol != standard.protocol {
         table.choice("protocol", PROTOCOLS, protocol, None);

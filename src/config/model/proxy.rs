@@ -60,8 +60,6 @@ pub enum Members {
 pub struct PatroniCluster {
     /// Its nodes.
     pub members: Vec<PatroniMember>,
-    /// From one probe to the next while something changes; at most the rhythm's interval.
-    pub fast_interval: Duration,
     /// A member that has not answered for so long is down. The primary goes by `lease` if that is
     /// shorter.
     pub silence: Duration,
@@ -100,6 +98,9 @@ pub struct PlainMember {
 pub struct ProbeRhythm {
     /// From the start of one probe to the start of the next.
     pub interval: Duration,
+    /// The same while something changes: for Patroni's members at most `interval`, and for a server
+    /// without a role while it is on its way up or down.
+    pub fast_interval: Duration,
     /// The same while a member is down; for Patroni's members `interval`.
     pub down_interval: Duration,
     /// An answer that takes longer is none.
@@ -131,10 +132,14 @@ pub struct ListenerConfig {
     pub balance: Balance,
     /// Whether all backup servers are used together, not only the first that can be.
     pub all_backups: bool,
+    /// Whether sessions with backup servers end when a server they stand in for is back.
+    pub end_backups: bool,
     /// How far behind a server may be that clients only read from.
     pub max_lag: MaxLag,
     /// Tags a server must have in Patroni, name and value; leaders are not asked.
     pub tags: Vec<(String, String)>,
+    /// How a standby must get its log, as Patroni says it: "streaming".
+    pub replication_state: Option<String>,
     /// What it carries.
     pub protocol: ListenerProtocol,
     /// Connections at most; more wait in the kernel's queue.

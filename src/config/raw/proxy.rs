@@ -153,12 +153,16 @@ pub struct RawListener {
     pub balance: Option<Spanned<Balance>>,
     /// Whether backups are used together.
     pub all_backups: Option<Spanned<bool>>,
+    /// Whether the sessions of backup servers end when another server is back.
+    pub end_backups: Option<Spanned<bool>>,
     /// Lag in bytes.
     pub max_lag: Option<Spanned<String>>,
     /// Lag in time.
     pub max_lag_time: Option<Spanned<Duration>>,
     /// Tags a server must have.
     pub tags: Vec<(Spanned<String>, Spanned<String>)>,
+    /// How a standby must get its log.
+    pub replication_state: Option<Spanned<String>>,
     /// What it carries.
     pub protocol: Option<Spanned<ListenerProtocol>>,
     /// Connections at most.
@@ -209,9 +213,11 @@ impl RawListener {
             fallback: None,
             balance: None,
             all_backups: None,
+            end_backups: None,
             max_lag: None,
             max_lag_time: None,
             tags: Vec::new(),
+            replication_state: None,
             protocol: None,
             maxconn: None,
             server_maxconn: None,

@@ -20,18 +20,19 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(crate) fn clusters(all: &[Arc<ClusterConfig>]) -> Vec<String> {
     let text = |cluster: &Arc<ClusterConfig>| {
         let ClusterConfig { name, members, rhythm } = &**cluster;
-        let ProbeRhythm { interval, down_interval, timeout, rise, fall } = rhythm;
+        let ProbeRhythm { interval, fast_interval, down_interval, timeout, rise, fall } = rhythm;
         let mut text = format!("{name}: {}", members_of(members));
         let (interval, timeout) = (human(*interval), human(*timeout));
         let _ = write!(text, ", interval {interval}, timeout {timeout}, rise {rise}");
         match members {
-            Members::Patroni(PatroniCluster { members: _, fast_interval, silence, lease }) => {
+            Members::Patroni(PatroniCluster { members: _, silence, lease }) => {
                 let (fast, silence) = (human(*fast_interval), human(*silence));
                 let lease = lease.map_or_else(|| "by Patroni's ttl".to_owned(), human);
                 let _ = write!(text, ", fast_interval {fast}, silence {silence}, lease {lease}");
             }
             Members::Plain(_) => {
-                let _ = write!(text, ", down_interval {}, fall {fall}", human(*down_interval));
+                let (fast, down) = (human(*fast_interval), human(*down_interval));
+                let _ = write!(text, ", fast_interval {fast}, down_interval {down}, fall {fall}");
             }
         }
         text
@@ -113,8 +114,10 @@ fn listener_of(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Ve
         fallback,
         balance,
         all_backups,
+        end_backups,
         max_lag,
         tags,
+        replication_state,
         protocol,
         maxconn,
         backlog,
@@ -141,9 +144,15 @@ fn listener_of(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Ve
         ("fallback", *fallback, fallback.to_string()),
         ("balance", *balance != Balance::RoundRobin, word(BALANCES, balance)),
         ("all_backups", *all_backups, all_backups.to_string()),
+        ("end_backups", *end_backups, end_backups.to_string()),
         ("max_lag", max_lag.bytes.is_some(), format!("{} bytes", max_lag.bytes.unwrap_or(0))),
         ("max_lag_time", max_lag.time.is_some(), never(&max_lag.time)),
         ("tags", !tags.is_empty(), listed(&tags)),
+        (
+            "replication_state",
+            replication_state.is_some(),
+            replication_state.clone().unwrap_or_else(|| "any".to_owned()),
+        ),
         ("protocol", *protocol != ListenerProtocol::Postgres, word(PROTOCOLS, protocol)),
         ("maxconn", maxconn > 0, maxconn.to_string()),
         ("backlog", *backlog != 4096, backlog.to_string()),

@@ -31,6 +31,7 @@ pub(super) fn listener(
     raw.servers = Some(servers(group, backend));
     raw.balance = backend.settings.balance;
     raw.all_backups = backend.settings.all_backups;
+    raw.end_backups = end_backups(backend, out);
     raw.maxconn = own.settings.maxconn.or(edge.global.maxconn);
     raw.backlog = own.settings.backlog;
     times(&mut raw, own, backend);
@@ -118,6 +119,7 @@ fn role_of(raw: &mut RawListener, role: &RoleCheck, front: &Front, group: &Group
     if standbys || role.wants == Wants::Any {
         raw.max_lag.clone_from(&role.lag);
         raw.tags.clone_from(&role.tags);
+        raw.replication_state.clone_from(&role.replication_state);
     }
     let what = match role.wants {
         Wants::Writer => "writer: the primary",
@@ -142,6 +144,19 @@ fn role_of(raw: &mut RawListener, role: &RoleCheck, front: &Front, group: &Group
         let note = "fallback: readers get the primary while no standby is up".to_owned();
         raw.inferred.push((line, note));
     }
+}
+
+/// A server that is no backup may end the sessions of backups when it is up again.
+fn end_backups(backend: &Proxy, out: &mut Vec<Diagnostic>) -> Option<Spanned<bool>> {
+    let backup = |options: &super::server::ServerOptions| options.backup.is_some_and(|b| b.value);
+    let servers = || backend.servers.iter().map(|server| &server.options);
+    let mut active = servers().filter(|options| !backup(options)).map(|o| o.ends_backups);
+    let first = active.clone().flatten().next()?;
+    if active.any(|ends| ends.is_none()) {
+        let text = format!("this holds for all servers of {}", quoted(&backend.name.value));
+        out.push(Diagnostic::warning(first, text).help("write it on the default-server line"));
+    }
+    servers().any(backup).then(|| Spanned::new(true, first))
 }
 
 /// Sessions go on with a server that is down unless they are to be shut.

@@ -283,7 +283,7 @@ fn plain_rhythm(raw: &mut RawCluster, proxy: &Proxy, out: &mut Vec<Diagnostic>) 
     let rhythm = |options: &ServerOptions| {
         let time = |time: Option<Spanned<Duration>>| time.map(|time| time.value);
         let number = |number: Option<Spanned<i64>>| number.map(|number| number.value);
-        let times = (time(options.inter), time(options.downinter));
+        let times = [options.inter, options.fastinter, options.downinter].map(time);
         (times, number(options.rise), number(options.fall))
     };
     if let Some(other) = checked.iter().find(|s| rhythm(&s.options) != rhythm(first)) {
@@ -291,19 +291,13 @@ fn plain_rhythm(raw: &mut RawCluster, proxy: &Proxy, out: &mut Vec<Diagnostic>) 
         out.push(
             Diagnostic::warning(other.name.span, text)
                 .note("that of its first server")
-                .help("write inter, downinter, rise and fall on a default-server line"),
-        );
-    }
-    if let Some(fast) = first.fastinter {
-        out.push(
-            Diagnostic::warning(fast.span, "`fastinter` has no effect where Patroni is not asked")
-                .help("use a shorter `inter`"),
+                .help("write inter, fastinter, downinter, rise and fall on a default-server line"),
         );
     }
     let at = raw.name.span;
     let inter = first.inter.unwrap_or(Spanned::new(INTER, at));
     raw.interval = Some(inter);
-    raw.down_interval = first.downinter;
+    (raw.fast_interval, raw.down_interval) = (first.fastinter, first.downinter);
     let connect = proxy.settings.timeouts.connect.map_or(inter.value, |connect| connect.value);
     // The limit of a check begins once it is connected.
     raw.timeout = proxy

@@ -39,6 +39,8 @@ pub(super) struct RoleCheck {
     pub(super) lag: Option<Spanned<String>>,
     /// `tag_NAME=VALUE`
     pub(super) tags: Vec<(Spanned<String>, Spanned<String>)>,
+    /// `replication_state=`
+    pub(super) replication_state: Option<Spanned<String>>,
     /// Other parameters, which Patroni does not read either.
     pub(super) unread: Vec<String>,
 }
@@ -109,17 +111,58 @@ fn role_check(check: &CheckSettings) -> Option<RoleCheck> {
         _ => return None,
     };
     let path = Spanned::new(path.to_owned(), span);
-    let mut role = RoleCheck { wants, path, lag: None, tags: Vec::new(), unread: Vec::new() };
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let value = Spanned::new(value.to_owned(), span);
+    let mut role = RoleCheck {
+        wants,
+        path,
+        lag: None,
+        tags: Vec::new(),
+        replication_state: None,
+        unread: Vec::new(),
+    };
+    for (name, value) in parameters(query) {
+        let value = Spanned::new(value, span);
         match name.strip_prefix("tag_") {
+            _ if value.value.is_empty() => role.unread.push(name),
             Some(tag) => role.tags.push((Spanned::new(tag.to_owned(), span), value)),
             None if name == "lag" => role.lag = Some(value),
-            None => role.unread.push(name.to_owned()),
+            None if name == "replication_state" => role.replication_state = Some(value),
+            None => role.unread.push(name),
         }
     }
     good.then_some(role)
+}
+
+/// The parameters of a query as Patroni reads them: decoded, and the first of each name. One
+/// without a value it passes over.
+fn parameters(query: &str) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let (name, value) = (decoded(name), decoded(value));
+        if all.iter().all(|(known, _)| *known != name) {
+            all.push((name, value));
+        }
+    }
+    all
+}
+
+/// `+` and `%41` stand for a space and an A.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..2).and_then(|code| std::str::from_utf8(code).ok());
+        let code = code.filter(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        let (byte, after) = match (first, code) {
+            (b'%', Some(byte)) => (byte, tail.get(2..).unwrap_or_default()),
+            (b'+', _) => (b' ', tail),
+            (byte, _) => (*byte, tail),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Whether it is Patroni that is asked: at a port of its own, and not just for `/` of any server.

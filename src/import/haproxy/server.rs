@@ -32,6 +32,8 @@ pub(super) struct ServerOptions {
     pub(super) disabled: Option<Spanned<bool>>,
     /// `on-marked-down shutdown-sessions`
     pub(super) ends_sessions: Option<Span>,
+    /// `on-marked-up shutdown-backup-sessions`
+    pub(super) ends_backups: Option<Span>,
     pub(super) tls: RawTls,
     pub(super) unacknowledged: Option<Spanned<Duration>>,
 }
@@ -174,6 +176,10 @@ fn setting(
             options.ends_sessions = Some(word.span);
         }
         "on-marked-down" => choice(value, &["shutdown-sessions"], said),
+        "on-marked-up" if value.text == "shutdown-backup-sessions" => {
+            options.ends_backups = Some(word.span);
+        }
+        "on-marked-up" => choice(value, &["shutdown-backup-sessions"], said),
         "verify" if ["none", "required"].contains(&value.text.as_str()) => {
             options.tls.verify = Some(Spanned::new(value.text == "required", value.span));
         }

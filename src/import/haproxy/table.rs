@@ -453,7 +453,7 @@ pub(super) const SERVER: &[Keyword] = &[
     yes(
         "fastinter",
         1,
-        "the same while something changes; Patroni is asked every 100 ms if that is longer",
+        "the same while a server goes up or down; Patroni is asked every 100 ms if that is longer",
     ),
     yes("downinter", 1, "the same while it is down; Patroni is asked as ever"),
     yes(
@@ -473,6 +473,11 @@ pub(super) const SERVER: &[Keyword] = &[
     yes("disabled", 0, "gets no sessions"),
     yes("enabled", 0, "takes disabled back"),
     yes("on-marked-down", 1, "shutdown-sessions; always so where Patroni is asked"),
+    yes(
+        "on-marked-up",
+        1,
+        "shutdown-backup-sessions: a server that is up again ends the sessions of backups",
+    ),
     yes("check-ssl", 0, "checks speak TLS"),
     yes("no-check-ssl", 0, "takes check-ssl back"),
     yes("verify", 1, "none or required (default): whether the server's certificate is verified"),
@@ -516,7 +521,6 @@ pub(super) const SERVER: &[Keyword] = &[
     ),
     warned("minconn", 1, "the limit is maxconn, however busy the others are"),
     warned("maxqueue", 1, "up to 2000 clients of a listener wait, for any of its servers"),
-    warned("on-marked-up", 1, "sessions stay with the backup server they have"),
     keyword(
         "ssl",
         (0, 0),

@@ -73,14 +73,18 @@ pub(crate) fn listener_notes(snapshot: &Snapshot, listener: &ListenerStatus) -> 
 /// What is out of the ordinary about a cluster.
 pub(crate) fn cluster_notes(cluster: &ClusterStatus) -> Vec<String> {
     let mut notes = Vec::new();
-    if let (Some(lease), Some(left)) = (cluster.lease_ms, cluster.lease_left_ms)
-        && lease.saturating_sub(left) > OLD_MS
+    if let (Some(confirmed), Some(left)) = (cluster.confirmed_ms, cluster.lease_left_ms)
+        && confirmed > OLD_MS
     {
-        notes.push(format!(
-            "not confirmed for {}; given up in {} unless it is",
-            age(lease.saturating_sub(left)),
-            age(left)
-        ));
+        let ago = format!("last confirmed as primary {} ago", age(confirmed));
+        notes.push(match (left, cluster.sessions_left_ms) {
+            (0, Some(sessions)) => format!(
+                "{ago}; it gets no new sessions, and those it has end in {} unless it confirms",
+                age(sessions)
+            ),
+            (0, None) => format!("{ago}; it gets no new sessions"),
+            (left, _) => format!("{ago}; new sessions stop in {} unless it confirms", age(left)),
+        });
     }
     if cluster.paused {
         notes.push("paused: Patroni fails nothing over by itself".to_owned());

@@ -34,10 +34,12 @@ pub struct NodeAnswer {
     pub standbys: Vec<Streaming>,
     /// Whether it is a synchronous standby, as its own view of the cluster's store says.
     pub sync: SyncStanding,
-    /// It replays archived files instead of streaming (3.0.4).
-    pub in_archive_recovery: bool,
-    /// Its tags, values as Patroni compares them: lower case.
+    /// How a standby gets its log: "streaming", "in archive recovery" (3.0.4).
+    pub replication_state: Option<String>,
+    /// Its tags, with the values in the words Patroni compares them by.
     pub tags: BTreeMap<String, String>,
+    /// It may not be balanced to (`noloadbalance`).
+    pub unbalanced: bool,
     /// Automatic failover is off (`patronictl pause`).
     pub paused: bool,
     /// Nobody holds the leader lock, as far as this node can see.
@@ -46,8 +48,10 @@ pub struct NodeAnswer {
     pub failsafe: bool,
     /// Since its Patroni last reached the cluster's store (2.1.2).
     pub store_seen: Option<Duration>,
-    /// The cluster's `database_system_identifier`.
+    /// Its `database_system_identifier`.
     pub system: Option<String>,
+    /// The name of its Patroni cluster; of all groups, if that is one of Citus.
+    pub scope: Option<String>,
     /// Its own name in the cluster (3.2).
     pub name: Option<String>,
     /// Patroni's version.
@@ -194,17 +198,27 @@ impl NodeAnswer {
             log: body.get("xlog").and_then(|log| LogPosition::read(log, now)),
             standbys: standbys.into_iter().flatten().filter_map(Streaming::read).collect(),
             sync,
-            in_archive_recovery: word(&body, "replication_state").as_deref()
-                == Some("in archive recovery"),
+            replication_state: word(&body, "replication_state"),
             tags: tags(body.get("tags")),
+            unbalanced: body
+                .get("tags")
+                .and_then(|tags| tags.get("noloadbalance"))
+                .is_some_and(is_set),
             paused: flag("pause"),
             unlocked: flag("cluster_unlocked"),
             failsafe: flag("failsafe_mode_is_active"),
             store_seen: seen.map(|seen| age(seen, now)),
             system: word(&body, "database_system_identifier"),
+            scope: said("scope"),
             name: said("name"),
             version: said("version"),
         })
+    }
+
+    /// Whether it replays archived files instead of streaming.
+    #[must_use]
+    pub fn in_archive_recovery(&self) -> bool {
+        self.replication_state.as_deref() == Some("in archive recovery")
     }
 
     /// Whether the answer alone admits the node as the one that takes writes: it holds the lock, and
@@ -379,13 +393,16 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
+/// Patroni compares a string as it is, and anything else in lower case; null is no tag.
 fn tags(value: Option<&Value>) -> BTreeMap<String, String> {
     let entries = value.and_then(Value::as_object);
     let text = |value: &Value| match value {
-        Value::String(text) => text.to_lowercase(),
-        value => value.to_string().to_lowercase(),
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        value => Some(value.to_string().to_lowercase()),
     };
-    entries.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    let entries = entries.into_iter().flatten();
+    entries.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
 }
 
 fn age(then: Timestamp, now: Timestamp) -> Duration {

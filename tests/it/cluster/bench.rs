@@ -51,6 +51,7 @@ pub fn rhythm() -> ProbeRhythm {
     let one = NonZeroU32::MIN;
     ProbeRhythm {
         interval: INTERVAL,
+        fast_interval: FAST,
         down_interval: INTERVAL,
         timeout: TIMEOUT,
         rise: one,
@@ -69,7 +70,6 @@ pub fn patroni(count: usize) -> ClusterConfig {
         name: "main".to_owned(),
         members: Members::Patroni(PatroniCluster {
             members: (1..=count).map(member).collect(),
-            fast_interval: FAST,
             silence: SILENCE,
             lease: None,
         }),
@@ -88,7 +88,7 @@ pub fn plain(count: usize) -> ClusterConfig {
     ClusterConfig {
         name: "web".to_owned(),
         members: Members::Plain((1..=count).map(member).collect()),
-        rhythm: rhythm(),
+        rhythm: ProbeRhythm { fast_interval: INTERVAL, ..rhythm() },
     }
 }
 
@@ -116,8 +116,10 @@ pub fn listener(name: &str, wants: Wants, servers: usize) -> ListenerConfig {
         fallback: wants == Wants::Reader,
         balance: Balance::RoundRobin,
         all_backups: false,
+        end_backups: false,
         max_lag: MaxLag::default(),
         tags: Vec::new(),
+        replication_state: None,
         protocol: ListenerProtocol::Postgres,
         maxconn: None,
         backlog: 128,
@@ -435,12 +437,17 @@ impl Bench {
 
     /// A check of a server ends.
     pub fn checked(&mut self, subject: &str, verdict: Verdict) {
+        self.checked_because(subject, verdict, "");
+    }
+
+    /// The same, with the particulars.
+    pub fn checked_because(&mut self, subject: &str, verdict: Verdict, why: &str) {
         let probe = self
             .checked
             .remove(subject)
             .unwrap_or_else(|| panic!("{subject} is not checked: {:?}", self.checked));
         let outcome =
-            Outcome { verdict, detail: String::new(), output: String::new(), took: ms(1) };
+            Outcome { verdict, detail: why.to_owned(), output: String::new(), took: ms(1) };
         self.input(Input::Probed { probe, outcome });
     }
 

@@ -41,7 +41,7 @@ fn told(answer: &NodeAnswer) -> String {
     for standby in &answer.standbys {
         say(true, &format!("feeds {} ({:?})", standby.name, standby.sync));
     }
-    say(answer.in_archive_recovery, "in archive recovery");
+    say(answer.in_archive_recovery(), "in archive recovery");
     say(answer.paused, "paused");
     say(answer.unlocked, "sees no leader");
     say(answer.failsafe, "failsafe");

@@ -63,10 +63,43 @@ fn a_tag_that_is_asked_for_must_be_there() {
     readers.tags = vec![("zone".to_owned(), "A".to_owned())];
     let mut bench = Bench::start(config(vec![patroni(3)], vec![readers]));
     bench.answer(1, &primary(5));
-    bench.answer(2, &standby(5).with("tags", json!({ "zone": "a" })));
-    bench.answer(3, &standby(5).with("tags", json!({ "zone": "b" })));
+    bench.answer(2, &standby(5).with("tags", json!({ "zone": "A" })));
+    bench.answer(3, &standby(5).with("tags", json!({ "zone": "a" })));
     assert_eq!(bench.usable("readers"), ["pg-2"]);
     assert_eq!(bench.why("readers", "pg-3"), "held: lacks the tag zone = A");
+}
+
+/// Patroni's own words: text as it is, anything else in lower case, and null is no tag.
+#[test]
+fn tags_compare_as_patroni_compares_them() {
+    let has = |has: serde_json::Value, wanted: &str| {
+        let mut readers = listener("readers", Wants::Reader, 3);
+        readers.tags = vec![("x".to_owned(), wanted.to_owned())];
+        let mut bench = Bench::start(config(vec![patroni(3)], vec![readers]));
+        bench.answer(1, &primary(5));
+        bench.answer(2, &standby(5).with("tags", json!({ "x": has })));
+        bench.usable("readers") == ["pg-2"]
+    };
+    assert!(has(json!(true), "true") && !has(json!(true), "True"));
+    assert!(has(json!("True"), "True") && !has(json!("True"), "true"));
+    assert!(has(json!(5), "5") && has(json!("5"), "5") && has(json!(1.0), "1.0"));
+    assert!(!has(json!(null), "null") && !has(json!(null), "none"));
+}
+
+#[test]
+fn one_that_must_stream_does() {
+    let mut readers = listener("readers", Wants::Reader, 3);
+    readers.replication_state = Some("streaming".to_owned());
+    let mut bench = Bench::start(config(vec![patroni(3)], vec![readers]));
+    let state = |state: &str| standby(5).with("replication_state", json!(state));
+    bench.nodes.extend([(1, primary(5)), (2, state("streaming"))]);
+    bench.nodes.insert(3, state("in archive recovery"));
+    bench.run_for(INTERVAL);
+    assert_eq!(bench.usable("readers"), ["pg-2"]);
+    assert_eq!(bench.why("readers", "pg-3"), "held: is in archive recovery, not streaming");
+    bench.nodes.insert(3, standby(5));
+    bench.run_for(INTERVAL);
+    assert_eq!(bench.why("readers", "pg-3"), "held: of no known replication state, not streaming");
 }
 
 #[test]

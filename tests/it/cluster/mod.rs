@@ -9,5 +9,6 @@ mod phases;
 mod plain;
 mod reload;
 mod roles;
+mod systems;
 mod tracked;
 mod truth;

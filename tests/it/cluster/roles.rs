@@ -40,6 +40,16 @@ fn one_that_may_not_be_balanced_to_is_held_back() {
     bench.answer(1, &primary(5).with("tags", json!({ "noloadbalance": true })));
     bench.answer(2, &standby(5).with("tags", json!({ "noloadbalance": true })));
     bench.answer(3, &standby(5).with("tags", json!({ "noloadbalance": false })));
+    assert_eq!(bench.usable("readers"), ["pg-3"]);
+    // Whatever Python takes for true is set.
+    bench.run_for(INTERVAL);
+    for set in [json!("yes"), json!("false"), json!(1)] {
+        bench.nodes.insert(1, primary(5).with("tags", json!({ "noloadbalance": true })));
+        bench.nodes.insert(2, standby(5).with("tags", json!({ "noloadbalance": set })));
+        bench.nodes.insert(3, standby(5).with("tags", json!({ "noloadbalance": false })));
+        bench.run_for(INTERVAL);
+        assert_eq!(bench.why("readers", "pg-2"), "held: noloadbalance");
+    }
     assert_eq!(bench.usable("writers"), ["pg-1"]);
     assert_eq!(bench.usable("readers"), ["pg-3"]);
     assert_eq!(bench.usable("any"), ["pg-1", "pg-3"]);

@@ -66,7 +66,7 @@ fn a_later_primary_evicts_the_one_before_in_the_same_turn() {
     // Whatever it goes on saying.
     bench.answer(1, &primary(5));
     assert_eq!(bench.usable("writers"), ["pg-2"]);
-    let why = "held: claims to be the primary, which pg-2 is on a later timeline";
+    let why = "held: also claims to be the primary (timeline 5); pg-2 is the primary (timeline 6)";
     assert_eq!(bench.why("any", "pg-1"), why);
 }
 

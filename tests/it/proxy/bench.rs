@@ -54,6 +54,8 @@ pub fn view(servers: &[SocketAddr]) -> PoolView {
         fallback: false,
         balance: Balance::RoundRobin,
         all_backups: false,
+        end_backups: false,
+        unresolved: Vec::new(),
         servers: (1..).zip(servers).map(server).collect(),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn cluster(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<Clust
     let port = port(raw, limits);
     let place = |member: &RawMember| probe_place(member, check, port);
     let members = if check == RawCheck::Patroni {
-        patroni(raw, &names, tls.as_ref(), place, rhythm.interval, limits)
+        patroni(raw, &names, tls.as_ref(), place, limits)
     } else {
         let request = request(raw, check, tls, limits.out);
         plain_only(raw, limits.out);
@@ -115,8 +115,14 @@ fn rhythm(raw: &RawCluster, check: RawCheck, limits: &mut Limits<'_>) -> ProbeRh
         let count = limits.number(what, raw, 1, 65_535).and_then(NonZeroU32::new);
         count.or(NonZeroU32::new(standard)).unwrap_or(NonZeroU32::MIN)
     };
+    let fast = limits.time("fast_interval", raw.fast_interval, SHORTEST);
+    let fast_interval = match patroni {
+        true => fast.unwrap_or(FAST).min(interval),
+        false => fast.unwrap_or(interval),
+    };
     ProbeRhythm {
         interval,
+        fast_interval,
         down_interval: limits
             .time("down_interval", raw.down_interval, SHORTEST)
             .unwrap_or(interval),
@@ -145,7 +151,6 @@ fn patroni(
     names: &[Arc<str>],
     tls: Option<&Tls>,
     place: impl Fn(&RawMember) -> Endpoint,
-    interval: Duration,
     limits: &mut Limits<'_>,
 ) -> Members {
     let api =
@@ -156,7 +161,6 @@ fn patroni(
         api: api(place(member)),
     });
     let members = members.collect();
-    let fast = limits.time("fast_interval", raw.fast_interval, SHORTEST);
     let silence = limits.time("silence", raw.silence, SHORTEST);
     let lease = limits.time("lease", raw.lease, Duration::from_secs(1));
     limits.bytes(raw.max_lag.as_ref());
@@ -188,7 +192,6 @@ fn patroni(
     }
     Members::Patroni(PatroniCluster {
         members,
-        fast_interval: fast.unwrap_or(FAST).min(interval),
         silence: silence.unwrap_or(Duration::from_secs(5)),
         lease,
     })
@@ -196,7 +199,7 @@ fn patroni(
 
 /// What only Patroni's clusters have.
 fn plain_only(raw: &RawCluster, out: &mut Vec<Diagnostic>) {
-    let times = [raw.fast_interval, raw.silence, raw.lease, raw.max_lag_time];
+    let times = [raw.silence, raw.lease, raw.max_lag_time];
     let first = times.into_iter().flatten().map(|time| time.span).next();
     if let Some(span) = first.or(raw.max_lag.as_ref().map(|lag| lag.span)) {
         out.push(

@@ -39,6 +39,7 @@ impl ListenerCheck<'_, '_> {
         let fallback = self.fallback(wants, roles);
         let max_lag = self.max_lag(wants, roles, members);
         let tags = raw.tags.iter().map(|(k, v)| (k.value.clone(), v.value.clone())).collect();
+        let replication_state = raw.replication_state.as_ref().map(|state| state.value.clone());
         let balance = raw.balance.map_or(Balance::RoundRobin, |balance| balance.value);
         let protocol = raw.protocol.map_or_else(|| standard_protocol(members), |p| p.value);
         let maxconn = self.limits.maxconn(raw.maxconn);
@@ -61,8 +62,10 @@ impl ListenerCheck<'_, '_> {
             fallback,
             balance,
             all_backups: raw.all_backups.is_some_and(|all| all.value),
+            end_backups: raw.end_backups.is_some_and(|end| end.value),
             max_lag,
             tags,
+            replication_state,
             protocol,
             maxconn,
             backlog,
@@ -212,11 +215,12 @@ impl ListenerCheck<'_, '_> {
     ) -> MaxLag {
         let reads = wants.is_none_or(reads) && roles;
         let tag = self.raw.tags.first().map(|(name, _)| name.span);
+        let tag = tag.or(self.raw.replication_state.as_ref().map(|state| state.span));
         let own = self.raw.max_lag.as_ref().map(|lag| lag.span);
         let own = own.or(self.raw.max_lag_time.map(|lag| lag.span)).or(tag);
         if !reads {
             if let Some(span) = own {
-                self.unread(span, "neither lag nor tags matter here");
+                self.unread(span, "neither lag, tags nor replication state matter here");
             }
             return MaxLag::default();
         }

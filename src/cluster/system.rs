@@ -1,0 +1,127 @@
+//! The database systems of a cluster: one, or one for each group of a sharded cluster (Citus).
+//!
+//! Nodes that were initialized together have one system identifier, and one of them takes writes.
+//! Timelines and positions compare within a system and mean nothing beyond it. Nodes of another
+//! Patroni cluster (another scope) have no place here, whatever they say.
+
+use std::sync::Arc;
+
+use super::MemberId;
+use super::lag::Written;
+use super::member::Member;
+use super::opinion::Opinion;
+use super::patroni::Patroni;
+use super::truth::Truth;
+use crate::types::Now;
+
+/// One database system.
+#[derive(Debug)]
+pub(super) struct System {
+    /// Its identifier, once a member has said so.
+    pub(super) id: Option<Arc<str>>,
+    pub(super) truth: Truth,
+    pub(super) opinion: Opinion,
+    pub(super) written: Written,
+}
+
+impl System {
+    pub(super) fn new(now: Now, id: Option<Arc<str>>) -> System {
+        let (truth, written) = (Truth::default(), Written::default());
+        System { id, truth, opinion: Opinion::new(now), written }
+    }
+}
+
+impl Patroni {
+    /// The place of a member's system. One that has never said which is taken for one of the first.
+    pub(super) fn system_of(&self, member: &Member) -> usize {
+        let id = member.system.as_ref();
+        let place = self.systems.iter().position(|system| id.is_some() && system.id.as_ref() == id);
+        place.unwrap_or(0)
+    }
+
+    /// The members of one system.
+    pub(super) fn members_of(&self, system: usize) -> impl Iterator<Item = &Member> {
+        let of = move |m: &&Member| !self.is_stranger(m) && self.system_of(m) == system;
+        self.members.iter().filter(of)
+    }
+
+    /// Whether a member takes writes, of its system.
+    pub(super) fn writes(&self, member: MemberId) -> bool {
+        self.systems.iter().any(|system| system.truth.writer() == Some(member))
+    }
+
+    /// The one that takes the writes of a system.
+    pub(super) fn writer_of(&self, system: usize) -> Option<&Member> {
+        self.get(self.systems.get(system)?.truth.writer()?)
+    }
+
+    /// Those that take writes: one for each system that has one.
+    pub(super) fn writers(&self) -> impl Iterator<Item = &Member> {
+        (0..self.systems.len()).filter_map(|system| self.writer_of(system))
+    }
+
+    /// Whether it belongs to another Patroni cluster.
+    pub(super) fn is_stranger(&self, member: &Member) -> bool {
+        member.scope.as_ref().is_some_and(|scope| self.scope.as_ref() != Some(scope))
+    }
+
+    /// Takes note of what members said of scope and system.
+    pub(super) fn sort_members(&mut self, now: Now) {
+        let scopes = || self.members.iter().filter_map(|member| member.scope.as_ref());
+        let votes = |scope: &Arc<str>| scopes().filter(|other| *other == scope).count();
+        // Of as many the first.
+        self.scope = scopes().rev().max_by_key(|scope| votes(scope)).cloned();
+        let mut ids: Vec<Arc<str>> = Vec::new();
+        for member in self.members.iter().filter(|member| !self.is_stranger(member)) {
+            if let Some(id) = &member.system
+                && !ids.contains(id)
+            {
+                ids.push(Arc::clone(id));
+            }
+        }
+        for id in &ids {
+            if self.systems.iter().any(|system| system.id.as_ref() == Some(id)) {
+                continue;
+            }
+            match self.systems.iter_mut().find(|system| system.id.is_none()) {
+                Some(unnamed) => unnamed.id = Some(Arc::clone(id)),
+                None => self.systems.push(System::new(now, Some(Arc::clone(id)))),
+            }
+        }
+        if !ids.is_empty() {
+            let known = |id: &Arc<str>| ids.contains(id);
+            let asked = |system: &System| system.opinion.asking.is_some();
+            self.systems.retain(|system| system.id.as_ref().is_some_and(known) || asked(system));
+        }
+    }
+
+    /// Those of another Patroni cluster, and several systems: what an operator should know of that.
+    pub(super) fn mixture(&self) -> Vec<String> {
+        let mut hints = Vec::new();
+        let ours = self.scope.as_deref().unwrap_or_default();
+        for member in self.members.iter().filter(|member| self.is_stranger(member)) {
+            let theirs = member.scope.as_deref().unwrap_or_default();
+            hints.push(format!(
+                "{} belongs to the Patroni cluster {theirs:?}, the others to {ours:?}: it is not \
+                 used; give it a cluster of its own",
+                member.name()
+            ));
+        }
+        let groups: Vec<String> = (0..self.systems.len())
+            .map(|system| {
+                let names: Vec<&str> = self.members_of(system).map(Member::name).collect();
+                names.join(" ")
+            })
+            .filter(|names| !names.is_empty())
+            .collect();
+        if groups.len() > 1 {
+            hints.push(format!(
+                "these are {} database systems, as in a Citus cluster ({}): each has a primary of \
+                 its own, and clients that write get any of them",
+                groups.len(),
+                groups.join("; ")
+            ));
+        }
+        hints
+    }
+}
