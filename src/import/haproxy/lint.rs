@@ -6,7 +6,7 @@ use super::keywords::Said;
 use super::lower::{Edge, Front};
 use super::proxy::Proxy;
 use super::role::{Asked, PATRONI_PORT, RoleCheck, asked_at, uri};
-use super::route::{Route, backend, shorter};
+use super::route::{Route, backend, shorter, writer_beside};
 use super::sections::Kind;
 use super::server::Server;
 use crate::config::diag::{Diagnostic, quoted};
@@ -277,7 +277,7 @@ fn patroni(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
         let text = format!("Patroni passes over {} in {}", role.unread.join(", "), role.path.value);
         out.push(
             Diagnostic::warning(role.path.span, text)
-                .help("it reads `lag` and `tag_NAME`; remove the rest"),
+                .help("it reads `lag`, `tag_NAME` and `replication_state`; remove the rest"),
         );
     }
     match role.wants {
@@ -372,11 +372,9 @@ fn reader(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
     if front.route.fallback.is_some() {
         return;
     }
-    let writer =
-        edge.proxies.iter().zip(edge.asked).find(|(_, asked)| {
-            matches!(asked, Asked::Patroni(RoleCheck { wants: Wants::Writer, .. }))
-        });
-    let primary = writer.map_or("PRIMARY", |(proxy, _)| proxy.name.value.as_str());
+    // Clients that fall back must find what they speak to.
+    let writer = writer_beside(back, edge.proxies, edge.asked);
+    let primary = writer.map_or("PRIMARY", |proxy| proxy.name.value.as_str());
     let text = format!(
         "{name} has a read outage while no standby can be used: nothing falls back to the primary"
     );

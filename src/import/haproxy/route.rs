@@ -6,6 +6,7 @@ use super::condition::{Condition, parse};
 use super::proxy::Proxy;
 use super::role::{Asked, asked_at};
 use super::sections::Kind;
+use crate::config::checks::Endpoint;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::pool::Wants;
 
@@ -120,8 +121,9 @@ impl Router<'_> {
                 let fits = |(reader, writer): &&(usize, usize)| {
                     self.is_fallback(*reader, *writer, cases.iter().flatten())
                 };
-                if let Some((backend, _)) = either.iter().find(fits) {
+                if let Some((backend, writer)) = either.iter().find(fits) {
                     let line = self.rules.first().map_or(front.name.span, |rule| rule.span);
+                    out.extend(self.other_ports(*backend, *writer, line));
                     let fallback = (!self.takes_any(*backend)).then_some(line);
                     return Some(Route { backend: *backend, fallback });
                 }
@@ -139,6 +141,27 @@ impl Router<'_> {
                 .help("servers of last resort can be `backup` servers of one backend"),
         );
         None
+    }
+
+    /// Readers fall back to the primary at their own port: what if the section named has another?
+    fn other_ports(&self, reader: usize, writer: usize, line: Span) -> Option<Diagnostic> {
+        let (readers, writers) = (self.proxies.get(reader)?, self.proxies.get(writer)?);
+        if !places(writers).is_disjoint(&places(readers)) {
+            return None;
+        }
+        let name = quoted(&readers.name.value);
+        let text = format!(
+            "clients of {name} that fall back get the primary at the port of {name}, not at that \
+             of {}",
+            quoted(&writers.name.value)
+        );
+        let warning = Diagnostic::warning(line, text);
+        Some(match writer_beside(readers, self.proxies, self.asked) {
+            Some(other) => {
+                warning.help(format!("name `{}`, which has the same ports", other.name.value))
+            }
+            None => warning.help("give both sections the same ports"),
+        })
     }
 
     /// By backend, how many of its servers are up.
@@ -240,6 +263,25 @@ fn boundaries<'c>(condition: &'c Condition, counts: &mut BTreeMap<&'c str, BTree
             list.iter().for_each(|condition| boundaries(condition, counts));
         }
     }
+}
+
+/// Where the servers of a section are.
+fn places(proxy: &Proxy) -> BTreeSet<&Endpoint> {
+    proxy.servers.iter().map(|server| &server.address.value).collect()
+}
+
+/// The section where the primary is found at the same servers and ports.
+pub(super) fn writer_beside<'p>(
+    readers: &Proxy,
+    proxies: &'p [Proxy],
+    asked: &[Asked],
+) -> Option<&'p Proxy> {
+    let mut all = proxies.iter().zip(asked);
+    let beside = all.find(|(proxy, asked)| {
+        let writes = matches!(asked, Asked::Patroni(role) if role.wants == Wants::Writer);
+        writes && !proxy.servers.is_empty() && places(proxy).is_superset(&places(readers))
+    });
+    beside.map(|(proxy, _)| proxy)
 }
 
 /// The shorter of two limits of which zero is none.
