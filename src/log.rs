@@ -48,10 +48,13 @@ impl Log {
             .thread_name("log")
             .finish(io::stderr());
         let lost = writer.error_counter();
-        let filter = EnvFilter::builder()
-            .with_env_var("VIPD_LOG")
-            .with_default_directive(LevelFilter::INFO.into())
-            .from_env_lossy();
+        // What libraries have to say is for whoever asks for it.
+        let filter = match std::env::var("VIPD_LOG") {
+            Ok(wanted) => EnvFilter::builder()
+                .with_default_directive(LevelFilter::INFO.into())
+                .parse_lossy(wanted),
+            Err(_) => EnvFilter::new("error,vipd=info"),
+        };
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
         match format {
             LogFormat::Text => {

@@ -4,6 +4,7 @@
 
 mod changes;
 mod clusters;
+mod strangers;
 mod told;
 pub(crate) mod words;
 
@@ -20,6 +21,8 @@ pub use changes::{Change, Changes, RouterChange, SettingChange};
 pub use clusters::{
     AdmissionStatus, ClusterStatus, ListenerStatus, MemberStatus, Phase, ServerStatus, Traffic,
 };
+pub(crate) use strangers::Strangers;
+pub use strangers::{MOST_PEERS, MOST_STRANGERS, StrangerStatus};
 pub use told::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 
 /// Everything `vipd status` knows, at one moment. Ages and delays are in milliseconds.
@@ -53,6 +56,12 @@ pub struct Snapshot {
     /// Where the status is shown to browsers, in the order of the configuration; filled by the shell.
     #[serde(default)]
     pub pages: Vec<PageStatus>,
+    /// Senders that routers have no room for in `peers`, summed up, the most recent first.
+    #[serde(default)]
+    pub strangers: Vec<StrangerStatus>,
+    /// How many more there are.
+    #[serde(default)]
+    pub more_strangers: u64,
     /// Packets that could not be attributed to a router, by reason.
     pub unattributed: BTreeMap<String, u64>,
 }
@@ -216,8 +225,12 @@ pub struct RouterStatus {
     pub addresses: Vec<AddressStatus>,
     /// Counters since the start, by the names of the manual.
     pub counters: Counters,
-    /// Everyone heard with this VRID, the most recent first.
+    /// Who was heard with this VRID, the most recent first; at most four, before all those whose
+    /// adverts were accepted. The others are among `strangers`.
     pub peers: Vec<PeerStatus>,
+    /// How many others.
+    #[serde(default)]
+    pub more_peers: u64,
     /// The last state changes, the most recent first.
     pub transitions: Vec<TransitionStatus>,
     /// The operator took it out of service.

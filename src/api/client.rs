@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 
 use super::SOCKET_NAME;
@@ -120,8 +121,11 @@ pub fn ask_within(
 
 fn converse(socket: &Path, request: &Request, patience: Duration) -> io::Result<Response> {
     let deadline = Instant::now() + patience;
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_write_timeout(Some(patience))?;
+    // A daemon that accepts nobody any more lets others wait as soon as its queue is full.
+    let connection = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    connection.set_write_timeout(Some(patience))?;
+    connection.connect(&SockAddr::unix(socket)?)?;
+    let mut stream = UnixStream::from(connection);
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;

@@ -4,6 +4,7 @@
 //! control thread is asked over a bounded channel and answers when it can: a client can wait for the
 //! daemon, never the other way round.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,30 @@ pub struct Ask {
     /// What is asked.
     pub request: Request,
     /// Where the answer goes; a client that gave up has dropped the other end.
-    pub answer: oneshot::Sender<Response>,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What the control thread says.
+pub enum Answer {
+    /// All of it.
+    Complete(Box<Response>),
+    /// To [`Request::Status`]: how it is written, which may take its time.
+    Status(Box<dyn FnOnce() -> Snapshot + Send>),
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Complete(response) => response.fmt(f),
+            Answer::Status(_) => f.write_str("Status(..)"),
+        }
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Answer {
+        Answer::Complete(Box::new(response))
+    }
 }
 
 /// Reading a configuration may mean waiting for a disk, checking a binary for a process.
@@ -90,11 +114,8 @@ pub async fn serve(
             match seat {
                 Ok(_seat) => attend(stream, &control, &host).await,
                 Err(_) => {
-                    let _ = reply(
-                        stream,
-                        &Response::Error(format!("busy: {MOST_CLIENTS} clients already")),
-                    )
-                    .await;
+                    let busy = format!("busy: {MOST_CLIENTS} clients already");
+                    let _ = reply(stream, Response::Error(busy)).await;
                 }
             }
         });
@@ -109,7 +130,7 @@ async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, host: &Arc<
             Ok(Ok(Some(line))) => line,
             Ok(Ok(None)) | Err(_) => return,
             Ok(Err(error)) => {
-                let _ = reply(stream, &Response::Error(error.to_string())).await;
+                let _ = reply(stream, Response::Error(error.to_string())).await;
                 return;
             }
         };
@@ -120,7 +141,7 @@ async fn attend(mut stream: UnixStream, control: &mpsc::Sender<Ask>, host: &Arc<
             },
             Err(error) => Response::Error(format!("not understood: {error}")),
         };
-        stream = match reply(stream, &response).await {
+        stream = match reply(stream, response).await {
             Ok(stream) => stream,
             Err(_) => return,
         };
@@ -145,17 +166,18 @@ pub(super) async fn answer(
         return Response::Error("the control loop does not answer".to_owned());
     }
     match timeout(budget, rx).await {
-        Ok(Ok(Response::Status(mut snapshot))) => {
+        Ok(Ok(Answer::Status(write))) => {
             // Checks run in this runtime too: nobody here may wait.
             let host = Arc::clone(host);
             let completed = spawn_blocking(move || {
+                let mut snapshot = Box::new(write());
                 host.complete(&mut snapshot);
                 Response::Status(snapshot)
             });
             let failed = |error| Response::Error(format!("the status is incomplete: {error}"));
             completed.await.unwrap_or_else(failed)
         }
-        Ok(Ok(response)) => host.accepted(&request, response),
+        Ok(Ok(Answer::Complete(response))) => host.accepted(&request, *response),
         Ok(Err(_)) => Response::Error("the daemon is shutting down".to_owned()),
         Err(_) => Response::Error("the control loop does not answer".to_owned()),
     }
@@ -178,9 +200,18 @@ async fn read_line(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(line))
 }
 
-async fn reply(mut stream: UnixStream, response: &Response) -> io::Result<UnixStream> {
-    let mut line = serde_json::to_vec(response)?;
-    line.push(b'\n');
+async fn reply(mut stream: UnixStream, response: Response) -> io::Result<UnixStream> {
+    let line = match response {
+        // Megabytes, if there are hundreds of routers.
+        Response::Status(_) => spawn_blocking(move || line_of(&response)).await??,
+        _ => line_of(&response)?,
+    };
     timeout(CLIENT_BUDGET, stream.write_all(&line)).await??;
     Ok(stream)
+}
+
+fn line_of(response: &Response) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(response)?;
+    line.push(b'\n');
+    Ok(line)
 }

@@ -36,10 +36,11 @@ use crate::api::client::AskError;
 use crate::api::protocol::Response;
 use crate::config::load::Sources as _;
 use crate::probe::script::guard;
+use crate::sys::signals;
 
 /// Virtual IP failover (VRRP) and role-aware PostgreSQL proxy.
 #[derive(Debug, Parser)]
-#[command(name = "vipd", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "vipd", version, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -83,6 +84,12 @@ pub enum Command {
 /// Parse the command line and do what it says.
 #[must_use]
 pub fn main() -> ExitCode {
+    // What is sent to a daemon in its first moment waits until it can handle it.
+    if std::env::args_os().nth(1).is_some_and(|command| command == "run" || command == "guard")
+        && let Err(error) = signals::hold()
+    {
+        complain(&format!("cannot hold back signals: {error}"));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -12,16 +12,15 @@ use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError};
 use crate::log::{Log, LogFormat};
 use crate::status::words::missing;
-use crate::sys::exec;
 
 /// What can be said to `vipd run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Configuration file: vipd.toml or keepalived.conf; give it more than once to combine several
+    /// Configuration file: vipd.toml, keepalived.conf or haproxy.cfg; give it more than once to combine several
     #[arg(short, long, required = true, value_name = "FILE")]
     #[arg(short_alias = 'f', alias = "use-file")]
     config: Vec<PathBuf>,
-    /// Language of the files, if it cannot be told by their content: toml or keepalived
+    /// Language of the files, if it cannot be told by their content: toml, keepalived or haproxy
     #[arg(long)]
     format: Option<Format>,
     /// Which node it is to the `@ID` lines of a keepalived.conf [default: the host name]
@@ -50,9 +49,6 @@ pub(super) fn run(args: Args) -> u8 {
         return test(&args, report);
     }
     die_with_any_thread();
-    if let Err(error) = exec::hold_reload() {
-        complain(&format!("cannot hold back SIGHUP: {error}"));
-    }
     let loaded = match args.load() {
         Ok(loaded) => loaded,
         Err(failed) => return refuse(&failed),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{no_router, print, render, run_dir, strange, unavailable, watch};
+use super::{complain, exit, no_router, print, render, run_dir, strange, unavailable, watch};
 use crate::api::client::{self, AskError};
 use crate::api::protocol::{Request, Response};
 use crate::status::Snapshot;
@@ -48,6 +48,9 @@ pub(super) enum NoStatus {
 }
 
 pub(super) fn run(args: &Args) -> u8 {
+    if let (Some(_), Some(Ok(_))) = (args.watch, args.name.as_deref().map(seconds)) {
+        return watch_how_often(args);
+    }
     if let Some(every) = args.watch {
         return watch::run(args, every);
     }
@@ -55,6 +58,16 @@ pub(super) fn run(args: &Args) -> u8 {
         Ok(text) => print(&text),
         Err(why) => args.complain(why),
     }
+}
+
+/// `-w 2`: the number is no value of the option, and hardly a router.
+fn watch_how_often(args: &Args) -> u8 {
+    let number = args.name.as_deref().unwrap_or_default();
+    complain(&format!(
+        "{number} would be the name of a virtual router here; to redraw the status every {number} \
+         seconds write -w={number} or --watch={number}"
+    ));
+    exit::USAGE
 }
 
 impl Args {

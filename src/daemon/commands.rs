@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::sync::oneshot;
 
 use super::background::Notice;
@@ -14,7 +14,7 @@ use super::startup;
 use super::upgrade::Legacy;
 use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET};
 use crate::api::protocol::{Request, Response, Subject};
-use crate::api::server::Ask;
+use crate::api::server::{Answer as Said, Ask};
 use crate::config::{Config, Dropped};
 use crate::engine::{Command, Input, RouterId, diff};
 use crate::status::{Changes, Daemon, Snapshot};
@@ -27,7 +27,7 @@ const SETTLE_LOOKS: u32 = 150;
 const NEIGHBOURS_ANSWER: Duration = Duration::from_millis(20);
 
 /// Where an answer goes.
-pub(super) type Answer = oneshot::Sender<Response>;
+pub(super) type Answer = oneshot::Sender<Said>;
 
 /// A binary that was found good.
 #[derive(Debug)]
@@ -95,24 +95,29 @@ impl Control {
                 return ControlFlow::Continue(());
             }
         };
-        let _ = answer.send(response);
+        let _ = answer.send(response.into());
         self.perform_actions()
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
+    /// The status as it is now. What takes its time is done by whoever writes it.
+    fn status(&self) -> Said {
         let now = self.clock.now();
-        let mut snapshot = self.engine.snapshot(now);
         let node = self.effects.config.globals.router_id.as_ref();
-        snapshot.daemon = Daemon {
+        let daemon = Daemon {
             node: node.unwrap_or(&self.options.host_name).clone(),
             uptime_ms: u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX),
             send_drops: self.effects.send_drops,
             stall: self.stalls.status(now),
             ..self.daemon.clone()
         };
-        self.effects.complete(now, &mut snapshot);
-        self.effects.listeners.complete(&mut snapshot);
-        snapshot
+        let refused = self.effects.refused(now);
+        let mut view = self.engine.view(now);
+        self.effects.listeners.complete(view.written());
+        Said::Status(Box::new(move || {
+            let mut snapshot = Snapshot { daemon, ..view.snapshot() };
+            refused.complete(&mut snapshot);
+            snapshot
+        }))
     }
 
     /// If the LAN is asked something because of it, the answers belong in the status.
@@ -133,7 +138,7 @@ impl Control {
     }
 
     pub(super) fn tell_status(&self, answer: Answer) {
-        let _ = answer.send(Response::Status(Box::new(self.snapshot())));
+        let _ = answer.send(self.status());
     }
 
     /// Go on with what an earlier daemon was told: routers out of service or handed over.
@@ -178,11 +183,12 @@ impl Control {
                 }
             },
         };
-        let before = self.engine.snapshot(self.clock.now()).routers;
-        let concerned = before.into_iter().filter(|r| router.is_none_or(|name| name == r.name));
-        let subjects = concerned
-            .map(|r| Subject { name: r.name, state: r.state, drained: r.drained })
-            .collect();
+        let concerned = self.engine.names().filter(|(known, _)| id.is_none_or(|id| id == *known));
+        let subjects = concerned.filter_map(|(known, name)| {
+            let (state, drained) = self.engine.standing(known)?;
+            Some(Subject { name: name.to_owned(), state, drained })
+        });
+        let subjects = subjects.collect();
         tracing::info!("{what} {} on request", router.unwrap_or("every router"));
         self.engine.handle(self.clock.now(), Input::Command(command(id)));
         Response::Accepted(subjects)
@@ -244,7 +250,7 @@ impl Control {
             }
         };
         for answer in self.asked_reload.drain(..) {
-            let _ = answer.send(response.clone());
+            let _ = answer.send(response.clone().into());
         }
         self.background.notify(Notice::Ready);
         if again {
@@ -308,12 +314,12 @@ impl Control {
             }
             Err(why) => Response::ReloadRefused(why),
         };
-        let _ = answer.send(response);
+        let _ = answer.send(response.into());
     }
 
     fn start_upgrade(&mut self, binary: Option<PathBuf>, answer: Answer) {
         let refuse = |answer: Answer, why: &str| {
-            let _ = answer.send(Response::Error(format!("not upgraded: {why}")));
+            let _ = answer.send(Response::Error(format!("not upgraded: {why}")).into());
         };
         let binary = match binary {
             Some(binary) => binary,
@@ -342,7 +348,7 @@ impl Control {
     pub(super) fn refuse_upgrade(&mut self, why: &str, answer: Answer) {
         self.upgrading = false;
         tracing::warn!("not upgraded: {why}");
-        let _ = answer.send(Response::Error(format!("not upgraded: {why}")));
+        let _ = answer.send(Response::Error(format!("not upgraded: {why}")).into());
     }
 
     /// Continue as the new binary, as soon as nothing is on its way.
@@ -382,7 +388,12 @@ impl Control {
     pub(super) fn signal(&mut self, signal: i32) {
         match signal {
             SIGHUP => self.start_reload(None),
-            signal => self.stop(signal),
+            SIGTERM | SIGINT => self.stop(signal),
+            signal => {
+                if let Some(text) = self.ineffective.came(self.clock.now(), signal) {
+                    tracing::warn!("{text}");
+                }
+            }
         }
     }
 

@@ -40,7 +40,7 @@ use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
 use crate::sys::packet::FrameSender;
 use crate::sys::realtime::prefer_this_thread;
-use crate::types::{Family, IfIndex, Now, times};
+use crate::types::{Family, IfIndex, IfName, Now, times};
 use crate::wire::{arp, ndisc};
 
 /// How long a reading of the forwarding sysctl is believed.
@@ -107,6 +107,31 @@ enum AddressOp {
     },
     Renew(Vec<Renewal>),
     PromoteSecondaries(IfIndex),
+}
+
+/// Where the host's own filter refused adverts, how often, and how many milliseconds ago.
+pub(super) struct RefusedSends(Vec<(IfName, u64, u64)>);
+
+impl RefusedSends {
+    /// Says so with the routers concerned.
+    pub(super) fn complete(&self, snapshot: &mut Snapshot) {
+        for (name, count, ago) in &self.0 {
+            for router in snapshot.routers.iter_mut().filter(|router| router.interface == *name) {
+                if *ago <= (router.interval_ms * 3).max(3000) {
+                    let out = allow_vrrp_out(router.family);
+                    router.hints.insert(
+                        0,
+                        format!(
+                            "the host's own packet filter refuses adverts on {name} (EPERM, {}): no \
+                             other node hears this one, and a backup takes it for dead. {out} lets \
+                             VRRP out",
+                            times(*count)
+                        ),
+                    );
+                }
+            }
+        }
+    }
 }
 
 impl Effects {
@@ -303,26 +328,13 @@ impl Effects {
         tracing::warn!("cannot send {what} on {}: {}", name_of(iface), crate::sys::cause(&error));
     }
 
-    /// Says of routers whose adverts the host itself drops that it does.
-    pub(super) fn complete(&self, now: Now, snapshot: &mut Snapshot) {
-        for (iface, (count, last)) in &self.refused {
-            let Some((name, _)) = self.links.get(iface) else { continue };
-            for router in snapshot.routers.iter_mut().filter(|router| router.interface == *name) {
-                let ago = millis(now.since(*last));
-                if ago <= (router.interval_ms * 3).max(3000) {
-                    let out = allow_vrrp_out(router.family);
-                    router.hints.insert(
-                        0,
-                        format!(
-                            "the host's own packet filter refuses adverts on {name} (EPERM, {}): no \
-                             other node hears this one, and a backup takes it for dead. {out} lets \
-                             VRRP out",
-                            times(*count)
-                        ),
-                    );
-                }
-            }
-        }
+    /// What the host itself drops of our adverts.
+    pub(super) fn refused(&self, now: Now) -> RefusedSends {
+        let named = self.refused.iter().filter_map(|(iface, (count, last))| {
+            let (name, _) = self.links.get(iface)?;
+            Some((name.clone(), *count, millis(now.since(*last))))
+        });
+        RefusedSends(named.collect())
     }
 
     /// A router that took over because it heard nobody: whether it could.

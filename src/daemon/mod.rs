@@ -10,6 +10,7 @@
 
 mod background;
 mod commands;
+mod deadline;
 mod drains;
 mod effects;
 mod host;
@@ -18,24 +19,23 @@ mod options;
 mod pages;
 mod pidfile;
 mod probes;
+mod progress;
 mod receive;
+mod signals;
 mod sockets;
 mod stalls;
 mod startup;
 mod upgrade;
 mod watchdog;
 
-use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook_tokio::Signals;
+use signal_hook::consts::SIGTERM;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::api::SOCKET_NAME;
@@ -53,19 +53,22 @@ use crate::sys::monitor::{Monitor, Reported};
 use crate::sys::netlink::Netlink;
 use crate::sys::packet::FrameSender;
 use crate::sys::rawsock::Batch;
+use crate::sys::realtime;
 use crate::sys::timer::Timer;
-use crate::sys::{exec, realtime};
 use crate::track::outcome::Outcome;
 use crate::track::patroni::Answer as PatroniAnswer;
 use crate::types::{Cidr, IfIndex, Now};
 use background::{Background, Notice};
 use commands::{Answer, Plan, Prepared, Successor};
+use deadline::Deadline;
 use drains::Drains;
 use effects::Effects;
 use host::{Access, DaemonHost, Ears};
 use pages::PageStates;
 use pidfile::PidFile;
 use probes::Probes;
+use progress::{Doing, Progress, TURN_EVERY};
+use signals::Ineffective;
 use stalls::Stalls;
 use startup::RunDir;
 use upgrade::Legacy;
@@ -78,9 +81,6 @@ const INBOX_PER_ROUND: usize = 256;
 
 /// How long the engine may take to resign and remove every address.
 const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
-
-/// Exit status of a process that a second SIGTERM ends on the spot: 128 + SIGTERM.
-const TERMINATED: i32 = 143;
 
 /// Run until told to stop.
 ///
@@ -98,7 +98,7 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
     let pid_files = options.pid_files.iter().map(|path| PidFile::claim(path));
     let _pid_files = pid_files.collect::<Result<Vec<_>, _>>()?;
     let listener = run_dir.listen()?;
-    exit_on_second_signal().map_err(kernel("install signal handlers"))?;
+    let asked_to_stop = signals::exit_on_second().map_err(kernel("install signal handlers"))?;
     startup::warn_of_other_daemons();
 
     let legacy = Legacy::take(&options.run_dir);
@@ -124,7 +124,7 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
     let outcome = runtime.block_on(async {
         let mut control =
             Control::start(options, frames, asks, background, legacy, drained).await?;
-        control.run().await;
+        control.run(&asked_to_stop).await;
         Ok(())
     });
     // From here on it waits for ordinary threads, partly by spinning: in real time they would not
@@ -192,6 +192,9 @@ struct Control {
     asked_reload: Vec<Answer>,
     asked_again: Vec<Answer>,
     watchdog: Option<Watchdog>,
+    deadline: Deadline,
+    progress: Option<Progress>,
+    ineffective: Ineffective,
     upgrading: bool,
     stopping: bool,
 }
@@ -252,9 +255,7 @@ impl Control {
         let in_place = config.routers.iter().filter(|router| is_adoptable(router, &table)).count();
         startup::remove_leftovers(&mut netlink, &config, &mut table).await;
 
-        let signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(kernel("catch signals"))?;
-        exec::accept_signals().map_err(kernel("accept signals"))?;
-        tokio::spawn(watch_signals(signals, outbox.clone()));
+        signals::watch(outbox.clone()).map_err(kernel("catch signals"))?;
         tokio::spawn(watch_kernel(monitor, outbox.clone()));
         let process = &config.globals.process;
         let realtime = process.realtime.then_some(process.realtime_priority);
@@ -338,6 +339,9 @@ impl Control {
             asked_reload: Vec::new(),
             asked_again: Vec::new(),
             watchdog,
+            deadline: Deadline::default(),
+            progress: None,
+            ineffective: Ineffective::default(),
             upgrading: false,
             stopping: false,
         })
@@ -345,7 +349,7 @@ impl Control {
 
     /// THE loop. Every branch of the `select` is cancel-safe: channels keep what was not received,
     /// and the two descriptors keep their readiness until it is consumed.
-    async fn run(&mut self) {
+    async fn run(&mut self, asked_to_stop: &AtomicBool) {
         let version = &self.daemon.version;
         let config = &self.effects.config;
         let count = |count: usize, what: &str| match count {
@@ -362,9 +366,14 @@ impl Control {
             None => String::new(),
         };
         tracing::info!("vipd {version} started with {parts}{past}");
+        self.watch_progress();
         let mut flow = self.perform_actions();
         if flow.is_continue() {
             flow = self.keep_orders();
+        }
+        // One that came before anybody listened.
+        if asked_to_stop.load(Ordering::Relaxed) {
+            self.stop(SIGTERM);
         }
         self.background.notify(Notice::Ready);
         let mut behind = false;
@@ -379,20 +388,29 @@ impl Control {
                     self.effects.sockets.arm(&mut self.reported);
                 }
                 self.arm(gathering);
-                tokio::select! { biased;
-                    _ = self.effects.sockets.wait() => {}
-                    item = self.inbox.recv() => first = item,
-                    Some(ask) = self.asks.recv() => flow = self.answer(ask),
-                    _ = self.timer.fired() => {}
+                self.doing(Doing::Waiting);
+                let asked = tokio::select! { biased;
+                    _ = self.effects.sockets.wait() => None,
+                    item = self.inbox.recv() => { first = item; None }
+                    ask = self.asks.recv() => ask,
+                    _ = self.timer.fired() => None,
+                };
+                if let Some(ask) = asked {
+                    self.doing(Doing::Questions);
+                    flow = self.answer(ask);
                 }
             }
             if flow.is_continue() {
                 (flow, behind) = self.round(first);
             }
+            if let Some(progress) = &self.progress {
+                progress.turned();
+            }
             if let Some(watchdog) = &mut self.watchdog {
                 watchdog.round_done(self.clock.now());
             }
         }
+        self.progress = None;
         self.effects.finish().await;
         tracing::info!("stopped");
     }
@@ -401,6 +419,7 @@ impl Control {
     /// every packet that waits, and only then the deadlines (rules R36, R37). Returns whether there
     /// is more to do without waiting.
     fn round(&mut self, first: Option<Inbox>) -> (ControlFlow<()>, bool) {
+        self.doing(Doing::Events);
         if let Some(gap) = self.clock.suspended() {
             let slept = gap.as_secs_f32();
             tracing::warn!("the machine slept for {slept:.1} s");
@@ -427,14 +446,16 @@ impl Control {
             }
             None => false,
         };
+        self.doing(Doing::Packets);
         match self.read_sockets() {
             ControlFlow::Continue(more) => behind |= more,
             ControlFlow::Break(()) => return (ControlFlow::Break(()), false),
         }
         let now = self.clock.now();
         if let Some(deadline) = self.engine.poll_deadline()
-            && deadline <= now
+            && self.deadline.wake(deadline) <= now
         {
+            self.doing(Doing::Deadlines);
             let late = u64::try_from(now.since(deadline).as_micros()).unwrap_or(u64::MAX);
             self.daemon.latest_timer_us = self.daemon.latest_timer_us.max(late);
             if let Some(said) = self.stalls.was_late(now, now.since(deadline)) {
@@ -444,7 +465,14 @@ impl Control {
                 watchdog.was_late(now.since(deadline));
             }
             self.engine.handle(now, Input::Tick);
-            return (self.perform_actions(), behind);
+            let flow = self.perform_actions();
+            if self.deadline.ticked(now, self.engine.poll_deadline()) {
+                tracing::error!(
+                    "a deadline does not move and is passed over: this is a mistake in vipd, please \
+                     report it with the output of `vipd status --json`"
+                );
+            }
+            return (flow, behind);
         }
         (ControlFlow::Continue(()), behind)
     }
@@ -505,9 +533,29 @@ impl Control {
         perform_actions(&mut self.engine, &mut self.effects, &self.clock)
     }
 
+    /// From here on the process ends if this thread is stuck.
+    fn watch_progress(&mut self) {
+        let process = &self.options.process;
+        match Progress::watched(process.realtime.then_some(process.realtime_priority)) {
+            Ok(progress) => self.progress = Some(progress),
+            Err(error) => tracing::warn!(
+                "nobody notices if the control loop is stuck: cannot start a thread: {}",
+                crate::sys::cause(&error)
+            ),
+        }
+    }
+
+    fn doing(&self, doing: Doing) {
+        if let Some(progress) = &self.progress {
+            progress.doing(doing);
+        }
+    }
+
     fn arm(&mut self, gathering: Option<Now>) {
         let hungry = self.watchdog.as_ref().map(Watchdog::deadline);
-        let earliest = self.engine.poll_deadline().into_iter().chain(gathering).chain(hungry).min();
+        let due = self.engine.poll_deadline().map(|deadline| self.deadline.wake(deadline));
+        let turn = self.progress.as_ref().map(|_| self.clock.now() + TURN_EVERY);
+        let earliest = [due, gathering, hungry, turn].into_iter().flatten().min();
         let deadline = earliest.map(|at| self.clock.absolute(at));
         if let Err(error) = self.timer.fire_by(deadline) {
             // Setting a timer that exists cannot fail; a daemon that cannot wake up must not go on.
@@ -523,26 +571,6 @@ fn perform_actions(engine: &mut Engine, effects: &mut Effects, clock: &Clock) ->
         effects.perform(clock.now(), action)?;
     }
     ControlFlow::Continue(())
-}
-
-/// SIGTERM and SIGINT are asked politely the first time. The second time the process ends in the
-/// handler, even if the loop hangs.
-fn exit_on_second_signal() -> io::Result<()> {
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        // In this order: the flag is set after it was looked at.
-        signal_hook::flag::register_conditional_shutdown(signal, TERMINATED, Arc::clone(&asked))?;
-        signal_hook::flag::register(signal, Arc::clone(&asked))?;
-    }
-    Ok(())
-}
-
-async fn watch_signals(mut signals: Signals, inbox: UnboundedSender<Inbox>) {
-    while let Some(signal) = signals.next().await {
-        if inbox.send(Inbox::Signal(signal)).is_err() {
-            return;
-        }
-    }
 }
 
 async fn watch_kernel(mut monitor: Monitor, inbox: UnboundedSender<Inbox>) {

@@ -15,6 +15,7 @@ pub mod io;
 mod links;
 mod receive;
 mod reconfigure;
+mod routers;
 mod snapshot;
 mod sockets;
 mod statics;
@@ -49,6 +50,8 @@ pub use io::{
     LinkAddress, LinkChange, Listen, News, Notice, OpError, OpId, ProbeId, Renewal, RouterId, Want,
 };
 use links::LinkTable;
+use routers::Routers;
+pub use snapshot::View;
 use sockets::{SocketState, Sockets};
 use statics::Statics;
 use trackers::Trackers;
@@ -67,7 +70,7 @@ pub struct Engine {
     debounce: Debounce,
     sockets: Sockets,
     statics: Statics,
-    routers: BTreeMap<RouterId, Router>,
+    routers: Routers,
     /// The order of the configuration.
     order: Vec<RouterId>,
     by_key: BTreeMap<RouterKey, RouterId>,
@@ -114,7 +117,7 @@ impl Engine {
             debounce: Debounce::default(),
             sockets: Sockets::default(),
             statics: Statics::default(),
-            routers: BTreeMap::new(),
+            routers: Routers::default(),
             order: Vec::new(),
             by_key: BTreeMap::new(),
             by_wire: BTreeMap::new(),
@@ -402,12 +405,10 @@ impl Engine {
             }
             return;
         }
-        let mut owner = None;
-        for (id, router) in &mut self.routers {
-            if router.op_done(now, op, result, &mut self.out) {
-                owner = Some(*id);
-                break;
-            }
+        let waiting = self.routers.values().find(|router| router.holding.awaits(op));
+        let owner = waiting.map(|router| router.id);
+        if let Some(router) = owner.and_then(|id| self.routers.get_mut(&id)) {
+            router.op_done(now, op, result, &mut self.out);
         }
         match owner {
             Some(id) => self.rearm(id),
@@ -440,8 +441,11 @@ impl Engine {
 
     /// The static addresses go last: adverts may come from one of them.
     fn exit_when_released(&mut self, now: Now) {
-        let mut routers = self.routers.values().chain(&self.retired);
-        if !self.stopping || self.exited || !routers.all(|r| r.holding.released()) {
+        let released = |r: &Router| r.holding.released();
+        if !self.stopping
+            || self.exited
+            || !self.routers.values().chain(&self.retired).all(released)
+        {
             return;
         }
         if !std::mem::replace(&mut self.told_stop, true) {

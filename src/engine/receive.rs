@@ -102,8 +102,13 @@ impl Engine {
                 return Some(id);
             }
             Err(refusal) => {
-                let name = router.cfg.name.clone();
-                router.ledger.refused(now, &name, carrier.source, refusal, &mut self.out);
+                router.ledger.refused(
+                    now,
+                    &router.cfg.name,
+                    carrier.source,
+                    refusal,
+                    &mut self.out,
+                );
             }
         }
         None

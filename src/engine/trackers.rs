@@ -1,14 +1,15 @@
 //! Checks: run in time, and what they say handed to the routers that track them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::agenda::Agenda;
 use super::clusters::ProbeIds;
 use crate::config::checks::Check;
-use crate::config::{Namespace, TrackRef, TrackedInterface, TrackerConfig, TrackerKey, Weight};
+use crate::config::{
+    Namespace, RouterConfig, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
+};
 use crate::engine::Engine;
 use crate::engine::io::{Action, Level, ProbeId, RouterId};
 use crate::status::{Standing, State, TrackedStatus, TrackerStatus, millis};
@@ -27,6 +28,34 @@ pub(super) struct Trackers {
     by_key: BTreeMap<TrackerKey, ProbeId>,
     agenda: Agenda<ProbeId>,
     count: u32,
+}
+
+/// What one tracker says, and does to one router; `None`: it is not there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tracked(Option<(&'static str, Effect, Reading)>);
+
+impl Tracked {
+    /// The parts of the priority of a router with this configuration.
+    pub(super) fn status_of(tracked: &[Tracked], cfg: &RouterConfig) -> Vec<TrackedStatus> {
+        let checks = cfg.track.iter().map(|t| (t.tracker.to_string(), t.weight));
+        let interfaces = cfg.track_interfaces.iter().map(|t| (t.iface.to_string(), t.weight));
+        let parts =
+            checks.chain(interfaces).zip(tracked).filter_map(|((name, weight), tracked)| {
+                let Tracked(Some((kind, effect, reading))) = *tracked else { return None };
+                Some(TrackedStatus {
+                    name,
+                    kind: kind.to_owned(),
+                    weight: weight.to_string(),
+                    adds: match effect {
+                        Effect::Adds(points) => points,
+                        Effect::Fault => 0,
+                    },
+                    fault: effect == Effect::Fault,
+                    standing: standing(reading),
+                })
+            });
+        parts.collect()
+    }
 }
 
 #[derive(Debug)]
@@ -207,36 +236,21 @@ impl Engine {
         }
     }
 
-    /// The parts of a router's priority.
-    pub(super) fn tracking_status(&self, router: &Router) -> Vec<TrackedStatus> {
-        let part =
-            |name: &dyn fmt::Display, kind: &str, weight: Weight, effect, reading| TrackedStatus {
-                name: name.to_string(),
-                kind: kind.to_owned(),
-                weight: weight.to_string(),
-                adds: match effect {
-                    Effect::Adds(points) => points,
-                    Effect::Fault => 0,
-                },
-                fault: effect == Effect::Fault,
-                standing: standing(reading),
-            };
-        let checks = router.cfg.track.iter().filter_map(|tracked| {
+    /// What a router tracks, checks first, in the order of its configuration; `None`: what is not there.
+    pub(super) fn tracked_by(&self, router: &Router) -> Vec<Tracked> {
+        let checks = router.cfg.track.iter().map(|tracked| {
             if let Some(reading) = self.listener_reading(router, tracked) {
-                let effect = tracked.weight.effect(reading);
-                return Some(part(&tracked.tracker, "listener", tracked.weight, effect, reading));
+                return Some(("listener", tracked.weight.effect(reading), reading));
             }
             let tracker = self.trackers.get(&tracked.tracker)?;
             let kind = tracker.cfg.kind();
-            let (effect, reading) = (tracker.effect(tracked), tracker.probe.reading());
-            Some(part(&tracked.tracker, kind, tracked.weight, effect, reading))
+            Some((kind, tracker.effect(tracked), tracker.probe.reading()))
         });
         let interfaces = router.cfg.track_interfaces.iter().map(|tracked| {
             let reading = self.interface_reading(tracked);
-            let effect = tracked.weight.effect(reading);
-            part(&tracked.iface, "interface", tracked.weight, effect, reading)
+            Some(("interface", tracked.weight.effect(reading), reading))
         });
-        checks.chain(interfaces).collect()
+        checks.chain(interfaces).map(Tracked).collect()
     }
 
     /// Routers that track listeners feel what has become of those.

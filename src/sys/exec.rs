@@ -6,15 +6,13 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::unistd::execve;
 
-/// What may arrive while there is nobody to handle it.
-const HELD: [Signal; 3] = [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT];
+use super::signals;
 
 /// Replaces this process by `binary` with the same arguments and environment, plus `marker`. Its
 /// number stays, other threads end, descriptors close. Signals that ask for something wait for
-/// [`accept_signals`].
+/// [`signals::accept`].
 ///
 /// # Errors
 /// Only returns if the kernel refuses; then nothing has changed.
@@ -30,29 +28,8 @@ pub fn replace_process(binary: &Path, marker: (&str, &str)) -> io::Result<Infall
         environment.push(text(pair)?);
     }
     environment.push(text(format!("{}={}", marker.0, marker.1).into())?);
-    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&held()), None)?;
+    signals::hold_all()?;
     let Err(refused) = execve(&path, &arguments, &environment);
-    accept_signals()?;
+    signals::accept()?;
     Err(refused.into())
-}
-
-/// A request to reload waits for [`accept_signals`] from now on, instead of ending the process.
-///
-/// # Errors
-/// None known.
-pub fn hold_reload() -> io::Result<()> {
-    let reload = std::iter::once(Signal::SIGHUP).collect::<SigSet>();
-    Ok(pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&reload), None)?)
-}
-
-/// The calling thread takes the signals that were held back: by a replaced process, or by [`hold_reload`].
-///
-/// # Errors
-/// None known.
-pub fn accept_signals() -> io::Result<()> {
-    Ok(pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&held()), None)?)
-}
-
-fn held() -> SigSet {
-    HELD.into_iter().collect()
 }

@@ -14,6 +14,7 @@ pub mod process;
 pub mod rawsock;
 pub mod ready;
 pub mod realtime;
+pub mod signals;
 pub mod splice;
 pub mod tcp;
 pub mod tcp_info;

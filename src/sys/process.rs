@@ -13,7 +13,7 @@ use nix::libc;
 use nix::libc::rlim_t;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigHandler, Signal, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -228,15 +228,6 @@ pub fn open_process(pid: i32) -> io::Result<OwnedFd> {
 pub fn has_ended(process: &OwnedFd) -> bool {
     let mut set = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
     poll(&mut set, PollTimeout::ZERO) == Ok(1)
-}
-
-/// Ignores signals, for the whole process.
-pub fn ignore_signals(signals: &[Signal]) {
-    for &signal in signals {
-        // SAFETY: the disposition runs no code. The call fails only for signals that cannot be
-        // ignored, which the caller does not name.
-        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
-    }
 }
 
 /// Takes leave of the children of a program that this process was before, which ended with it.

@@ -9,7 +9,7 @@ use crate::config::AnnounceConfig;
 use crate::types::Now;
 
 /// The announcements a master still owes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Announce {
     /// Rounds over all addresses not yet finished, and the next address in the current one.
     rounds: u32,

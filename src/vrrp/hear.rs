@@ -160,14 +160,17 @@ impl Router {
     fn remark_addresses(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
         let same = self.lists_our_addresses(advert);
         let peer = self.ledger.peer(now, source);
-        peer.other_list = (!same).then(|| advert.addresses.clone());
+        let theirs = (!same).then_some(&*advert.addresses);
+        if peer.other_list.as_deref() != theirs {
+            peer.other_list = theirs.map(Into::into);
+        }
         if same {
             return;
         }
         self.ledger.count("address_list_errors");
-        let theirs = list(&advert.addresses);
-        let ours = list(&self.cfg.advertised().collect::<Vec<_>>());
         let message = || {
+            let theirs = list(&advert.addresses);
+            let ours = list(&self.cfg.advertised().collect::<Vec<_>>());
             format!(
                 "{source} lists {theirs} where we list {ours}: accepted, but keepalived before \
                  2.3.3 refuses such adverts and both nodes become master"
@@ -177,10 +180,18 @@ impl Router {
     }
 }
 
+/// Addresses that a sentence has room for.
+const MOST_LISTED: usize = 8;
+
 /// Addresses for a sentence.
 pub(crate) fn list(addresses: &[IpAddr]) -> String {
     if addresses.is_empty() {
         return "no address".to_owned();
     }
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let listed = addresses.iter().take(MOST_LISTED).map(ToString::to_string);
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    match addresses.len().saturating_sub(MOST_LISTED) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
 }

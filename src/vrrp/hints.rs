@@ -15,6 +15,8 @@ use crate::wire::vrrp::Claim;
 
 /// A stray packet older than this no longer explains the present.
 const RECENT: Duration = Duration::from_secs(60);
+/// Other nodes there is more to say about than that they exist.
+const MOST_DISCUSSED: usize = 3;
 /// Two configurations that differ do so until somebody changes one, and a keepalived that refuses us
 /// holds the addresses without another word: what it said once is remembered for this long.
 pub(super) const DISAGREEMENT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -46,12 +48,7 @@ fn allow(family: Family, chain: &str) -> String {
 impl Router {
     /// The most urgent first. `heard` is when another node's last packet arrived on the interface.
     pub(crate) fn hints(&self, now: Now, heard: Option<Now>) -> Vec<String> {
-        let mut hints = Vec::new();
-        for (address, peer) in self.ledger.peers() {
-            hints.extend(self.refusal_hint(now, *address, peer));
-            hints.extend(self.list_hint(now, *address, peer));
-            hints.extend(self.rival_hint(now, *address, peer));
-        }
+        let mut hints = self.peer_hints(now);
         hints.extend(self.two_masters_hint(now));
         hints.extend(self.conflict_hint(now, heard));
         hints.extend(self.patience_hint(now));
@@ -88,6 +85,36 @@ impl Router {
                  own, the router needs another address, or priority 255"
             )
         })
+    }
+
+    /// About those who do not get on with us; if they are many, about those we follow or accept.
+    fn peer_hints(&self, now: Now) -> Vec<String> {
+        let mut peers: Vec<_> = self.ledger.peers().collect();
+        if peers.len() > MOST_DISCUSSED {
+            let followed = self.followed.map(|followed| followed.address);
+            peers.sort_by_key(|(address, peer)| {
+                (followed != Some(**address), std::cmp::Reverse(peer.last_accepted))
+            });
+        }
+        let mut hints = Vec::new();
+        let mut discussed = 0;
+        for (at, (address, peer)) in peers.iter().enumerate() {
+            if discussed == MOST_DISCUSSED {
+                let more = peers.len() - at;
+                hints.push(format!(
+                    "{more} more nodes send with VRID {}: `vipd status --json` has them under \
+                     `strangers`",
+                    self.cfg.vrid
+                ));
+                break;
+            }
+            let before = hints.len();
+            hints.extend(self.refusal_hint(now, **address, peer));
+            hints.extend(self.list_hint(now, **address, peer));
+            hints.extend(self.rival_hint(now, **address, peer));
+            discussed += usize::from(hints.len() > before);
+        }
+        hints
     }
 
     /// A peer we cannot understand, and what would make both agree.

@@ -21,7 +21,7 @@ const FIGHT: usize = 5;
 const FIGHT_WINDOW: Duration = Duration::from_secs(10);
 
 /// All addresses of one router, in the order of the configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Holding {
     addresses: Vec<Entry>,
     /// What the kernel is told to keep each address for; `None`: for ever.
@@ -30,7 +30,7 @@ pub(crate) struct Holding {
     native: BTreeSet<(IfIndex, Cidr)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     address: Arc<VirtualAddress>,
     iface_name: IfName,
@@ -273,6 +273,11 @@ impl Holding {
             entry.ask(now, Want::Gone, Some(iface), out);
             entry.stray = true;
         }
+    }
+
+    /// One of the addresses waits for the end of this operation.
+    pub(crate) fn awaits(&self, op: OpId) -> bool {
+        self.addresses.iter().any(|entry| entry.op == Some(op))
     }
 
     /// An operation was answered.

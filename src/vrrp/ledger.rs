@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::io::Level;
@@ -20,23 +21,24 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 /// One log line per reason and router in this time.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// Counters, peers and history of one router.
-#[derive(Debug, Default)]
+/// Counters, peers and history of one router. What grows with what others send is shared with those
+/// who write a status of it.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) counters: Counters,
-    peers: BTreeMap<IpAddr, Peer>,
+    peers: Arc<BTreeMap<IpAddr, Peer>>,
     /// Our addresses that somebody else announced, or answered for, while we were master.
     claims: BTreeMap<IpAddr, Rival>,
     /// The MACs of peers that were asked for.
     located: BTreeMap<IpAddr, Mac>,
     /// Masters that fell silent, and have not been heard since.
     lost: BTreeSet<IpAddr>,
-    transitions: VecDeque<(Now, Option<State>, State, String)>,
+    transitions: Arc<VecDeque<(Now, Option<State>, State, String)>>,
     quiet: BTreeMap<&'static str, Quiet>,
 }
 
 /// A sender heard with this VRID.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) last_seen: Now,
     pub(crate) claim: Option<Claim>,
@@ -48,7 +50,7 @@ pub(crate) struct Peer {
     pub(crate) last_refusal: Option<(Now, Refusal)>,
     pub(crate) checksum: Option<V3Checksum>,
     /// The address list of its last advert, if it differs from ours.
-    pub(crate) other_list: Option<Vec<IpAddr>>,
+    pub(crate) other_list: Option<Arc<[IpAddr]>>,
 }
 
 /// Who announced an address of ours while we were master, or answers for it.
@@ -81,7 +83,7 @@ impl Rival {
 }
 
 /// A reason that was logged, and how often it occurred since.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Quiet {
     logged: Now,
     left_out: u64,
@@ -262,10 +264,11 @@ impl Ledger {
 
     /// Something of the history that is no change of the state as well.
     pub(crate) fn remember(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
-        if self.transitions.len() == MAX_TRANSITIONS {
-            self.transitions.pop_front();
+        let transitions = Arc::make_mut(&mut self.transitions);
+        if transitions.len() == MAX_TRANSITIONS {
+            transitions.pop_front();
         }
-        self.transitions.push_back((now, from, to, reason.to_owned()));
+        transitions.push_back((now, from, to, reason.to_owned()));
     }
 
     /// The state has changed since the start.
@@ -275,7 +278,7 @@ impl Ledger {
 
     /// Our side of what must agree has changed: earlier disagreements may be settled.
     pub(crate) fn forget_disagreements(&mut self) {
-        for peer in self.peers.values_mut() {
+        for peer in Arc::make_mut(&mut self.peers).values_mut() {
             peer.last_refusal = None;
             peer.other_list = None;
         }
@@ -287,13 +290,14 @@ impl Ledger {
 
     /// The entry of a sender; the table is bounded whatever a stranger sends.
     pub(crate) fn peer(&mut self, now: Now, source: IpAddr) -> &mut Peer {
-        if !self.peers.contains_key(&source) && self.peers.len() >= MAX_PEERS {
-            let stalest = self.peers.iter().min_by_key(|(_, p)| p.last_seen).map(|(a, _)| *a);
+        let peers = Arc::make_mut(&mut self.peers);
+        if !peers.contains_key(&source) && peers.len() >= MAX_PEERS {
+            let stalest = peers.iter().min_by_key(|(_, p)| p.last_seen).map(|(a, _)| *a);
             if let Some(stalest) = stalest {
-                self.peers.remove(&stalest);
+                peers.remove(&stalest);
             }
         }
-        let peer = self.peers.entry(source).or_insert_with(|| Peer {
+        let peer = peers.entry(source).or_insert_with(|| Peer {
             last_seen: now,
             claim: None,
             last_accepted: None,

@@ -56,6 +56,7 @@ impl Router {
             addresses: self.holding.status(now),
             counters: self.ledger.counters.clone(),
             peers: self.ledger.peer_status(now),
+            more_peers: 0,
             transitions: self.ledger.transition_status(now),
             drained: self.drained,
             drained_since: None,

@@ -46,7 +46,7 @@ pub(super) const AFTER_ADVERT: Duration = Duration::from_millis(20);
 const MAX_WAITING: usize = 32;
 
 /// One virtual router.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Router {
     pub(crate) id: RouterId,
     pub(crate) cfg: Arc<RouterConfig>,
@@ -90,7 +90,7 @@ pub(crate) struct Router {
 }
 
 /// Where a router is; deadlines live inside the state that needs them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Phase {
     Fault,
     Backup {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use vipd::api::client::{AskError, ask};
 use vipd::api::protocol::{Request, Response};
-use vipd::api::server::{self, Ask, Client, Host, MOST_CLIENTS};
+use vipd::api::server::{self, Answer, Ask, Client, Host, MOST_CLIENTS};
 use vipd::api::{SOCKET_NAME, client};
 use vipd::status::{Changes, Daemon, Snapshot};
 
@@ -31,11 +31,11 @@ fn serve_as(host: Arc<dyn Host>, run_dir: &Path, alive: Arc<AtomicBool>) {
                 while let Some(ask) = inbox.recv().await {
                     if alive.load(Ordering::SeqCst) {
                         let _ = ask.answer.send(match ask.request {
-                            Request::Reload => Response::Reloaded {
+                            Request::Reload => Answer::from(Response::Reloaded {
                                 warnings: String::new(),
                                 changes: Changes::default(),
-                            },
-                            _ => Response::Status(Box::new(snapshot())),
+                            }),
+                            _ => Answer::Status(Box::new(snapshot)),
                         });
                     } else {
                         unanswered.push(ask);
@@ -102,6 +102,8 @@ fn snapshot() -> Snapshot {
         pages: vec![],
         clusters: vec![],
         listeners: vec![],
+        strangers: vec![],
+        more_strangers: 0,
         unattributed: [("unknown_vrid".to_owned(), 3)].into(),
     }
 }

@@ -87,6 +87,8 @@ pub(crate) fn snapshot(cluster: ClusterStatus, listeners: Vec<ListenerStatus>) -
         pages: vec![],
         clusters: vec![cluster],
         listeners,
+        strangers: vec![],
+        more_strangers: 0,
         unattributed: BTreeMap::new(),
     }
 }

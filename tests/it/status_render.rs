@@ -70,6 +70,7 @@ fn serving() -> RouterStatus {
         addresses: vec![address("10.0.0.10/24", true), address("10.0.0.11/24", true)],
         counters: Counters { adv_sent: 604_800, master_transitions: 1, ..Counters::default() },
         peers: vec![],
+        more_peers: 0,
         transitions: vec![
             transition(Some(State::Backup), State::Master, "the master fell silent", week),
             transition(None, State::Backup, "started", week + 3600),
@@ -193,6 +194,8 @@ pub(crate) fn snapshot() -> Snapshot {
         }],
         clusters: vec![],
         listeners: vec![],
+        strangers: vec![],
+        more_strangers: 0,
         unattributed: BTreeMap::from([("unknown_vrid".into(), 3)]),
     }
 }

@@ -81,3 +81,80 @@ fn what_moves_addresses_says_that_there_are_none() {
         assert_eq!(done.stdout, b"");
     }
 }
+
+/// What proc_pid_status(5) says of a set of signals, as a bit each.
+fn signals(pid: u32, set: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(':'));
+    u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
+}
+
+#[test]
+fn no_signal_but_term_and_int_ends_it() {
+    let mut vipd = Vipd::start("listen pg\n bind HOST:5000\n server a 127.0.0.1:1\n");
+    let pid = vipd.process.id();
+    let bit = |signal: u32| 1_u64 << (signal - 1);
+    let hangup = bit(1);
+    // As soon as it runs: it has not even read its configuration.
+    let held = || (signals(pid, "SigBlk") & hangup != 0).then_some(());
+    eventually(Duration::from_secs(20), "signals to be held", held).unwrap();
+    // Those that end a process by default: signal(7). 32 and 33 are the C library's own.
+    let fatal = [1, 3, 10, 12, 13, 14, 16, 24, 25, 26, 27, 29, 30].into_iter().chain(34..=64);
+    let send_all = || {
+        let each = fatal.clone().map(|signal| format!("kill -{signal} {pid};"));
+        let sent = Command::new("sh").arg("-c").arg(each.collect::<String>()).status().unwrap();
+        assert!(sent.success());
+    };
+    send_all();
+    let up = || vipd.try_command(&["status"]).status.success().then_some(());
+    eventually(Duration::from_secs(20), "an answer", up).unwrap();
+    send_all();
+    let handled = || {
+        let pending = signals(pid, "ShdPnd") | signals(pid, "SigPnd");
+        (pending == 0).then_some(()).ok_or(pending)
+    };
+    eventually(Duration::from_secs(20), "all to be handled", handled).unwrap();
+    vipd.command(&["status"]);
+    let log = vipd.log();
+    for said in ["SIGUSR1 has no effect", "SIGUSR2 has no effect", "SIGRTMIN+2 has no effect"] {
+        assert!(log.contains(said), "{said}: {log}");
+    }
+    let term = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().unwrap();
+    assert!(term.success());
+    assert_eq!(vipd.process.wait().unwrap().code(), Some(0), "{}", vipd.log());
+}
+
+#[test]
+fn a_script_starts_with_every_signal_as_it_is_by_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, seen) = (dir.path().join("vipd.toml"), dir.path().join("seen"));
+    let script = format!("grep ^Sig /proc/self/status > {0}.new; mv {0}.new {0}", seen.display());
+    std::fs::write(dir.path().join("look.sh"), format!("#!/bin/sh\n{script}\n")).unwrap();
+    let text = format!(
+        "[global]\nstartup_script = [\"/bin/sh\", \"{}\"]\n[cluster.pg]\nmembers = [\"127.0.0.1\"]\n\
+         [listener]\nread = {{ bind = \"127.77.3.1:5000\", role = \"reader\" }}\n",
+        dir.path().join("look.sh").display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_vipd"))
+        .args(["run", "--no-realtime", "--config"])
+        .arg(&config)
+        .arg("--run-dir")
+        .arg(dir.path().join("run"))
+        .stderr(File::create(dir.path().join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let look = || std::fs::read_to_string(&seen).map_err(|error| error.to_string());
+    let status = eventually(Duration::from_secs(20), "the script to run", look);
+    let _ = process.kill();
+    let _ = process.wait();
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let status = status.unwrap_or_else(|error| panic!("{error:?}\n{log}"));
+    for set in ["SigBlk", "SigIgn"] {
+        let line = status.lines().find(|line| line.starts_with(set)).unwrap();
+        let signals = u64::from_str_radix(line.rsplit(':').next().unwrap().trim(), 16).unwrap();
+        // Nobody but the C library can touch these two.
+        let library_s = (1 << (32 - 1)) | (1 << (33 - 1));
+        assert_eq!(signals & !library_s, 0, "{status}");
+    }
+}

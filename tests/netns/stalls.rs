@@ -1,13 +1,14 @@
 //! A daemon that is stopped, killed, denied its log or its run directory (C109 to C111, R36, R37).
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use vipd::lab::deadline::{eventually, never};
-use vipd::lab::{Capture, Decoded, Exit, Node, Proc, Stamp};
+use vipd::lab::{Capture, Decoded, Exit, Node, Proc, Stamp, Vipd};
 
 use crate::SOON;
 use crate::common::{
@@ -311,4 +312,45 @@ fn a_second_sigterm_ends_it_at_once_and_the_lease_does_the_rest() {
     await_state(&second, "master");
     await_address(&a, VIP, false);
     assert_eq!(await_one_holder(&[&a, &b]), 1);
+}
+
+/// Makes the control thread turn in a circle where it waits: whatever returns from there jumps to
+/// itself. The threads that wait in the same function do so too; the one that watches does not.
+fn jam(vipd: &Vipd) {
+    let jump_to_itself: &[u8] = match std::env::consts::ARCH {
+        "x86_64" => &[0xeb, 0xfe],
+        "aarch64" => &[0x00, 0x00, 0x00, 0x14],
+        other => panic!("how does {other} jump to itself?"),
+    };
+    let pid = vipd.process().pid();
+    let blocked = format!("/proc/{pid}/task/{pid}/syscall");
+    let place = eventually(SOON, "the control thread to wait", || {
+        let state = fs::read_to_string(&blocked).unwrap();
+        let place = state.split_whitespace().last().and_then(|place| place.strip_prefix("0x"));
+        place.and_then(|place| u64::from_str_radix(place, 16).ok()).ok_or(state)
+    });
+    let memory = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/mem")).unwrap();
+    memory.write_all_at(jump_to_itself, place.unwrap()).unwrap();
+}
+
+#[test]
+fn a_control_loop_that_is_stuck_ends_the_process_and_one_that_was_stopped_does_not() {
+    let _turn = together();
+    let Site { a, b, .. } = site();
+    let stopped = start(&b, &web(100, ""));
+    let stuck = start(&a, &format!("[global]\nrealtime = false\n{}", web(200, "")));
+    await_state(&stuck, "master");
+    await_address(&a, VIP, true);
+    stopped.process().signal(Signal::SIGSTOP);
+    jam(&stuck);
+    let exit = stuck.process().wait(Duration::from_secs(15)).unwrap();
+    assert_eq!(exit, Exit::Signal(Signal::SIGABRT), "{}", stuck.process().output());
+    let log = stuck.process().output();
+    assert!(log.contains("stuck for 5 s") && log.contains("state R"), "{log}");
+    await_address(&a, VIP, false);
+    // It was away for longer than a loop may be stuck.
+    stopped.process().signal(Signal::SIGCONT);
+    await_state(&stopped, "master");
+    assert_eq!(await_one_holder(&[&a, &b]), 1);
+    never(QUIET, || stopped.process().exit()).unwrap();
 }

@@ -15,10 +15,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::prctl::set_name;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::sys::process::{announce, ignore_signals};
+use crate::sys::process::announce;
+use crate::sys::signals;
 
 /// A script is about to be started.
 const STARTING: i32 = 0;
@@ -37,7 +39,7 @@ impl Guard {
     /// Starts `program guard`.
     pub(super) fn start(program: &Path) -> io::Result<Guard> {
         let mut command = Command::new(program);
-        command.arg("guard").env_clear().process_group(0).current_dir("/");
+        command.arg0("vipd").arg("guard").env_clear().process_group(0).current_dir("/");
         let (line, its_end) = UnixStream::pair()?;
         command.stdin(OwnedFd::from(its_end)).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn()?;
@@ -80,8 +82,10 @@ impl Drop for Guard {
 
 /// The guard's end: listens until the daemon is gone, then kills what is left.
 pub fn serve(mut line: impl Read) {
-    // Ctrl-C or a service manager addresses the daemon, which decides what becomes of it.
-    ignore_signals(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+    // Whoever addresses all processes called vipd means the daemon, which decides what becomes of it.
+    signals::ignore();
+    // Not "exe", after the file it was started from.
+    let _ = set_name(c"vipd-guard");
     for group in left_by(&mut line) {
         // One that has ended needs no killing.
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);

@@ -1,6 +1,9 @@
 //! What a hostile or broken neighbour can do to a router, and what it cannot: D4, D23, D25, R8, R17,
 //! cases C105, C113 to C120. Section 6 of the protocol table.
 
+use vipd::engine::{Datagram, Input};
+use vipd::status::State;
+
 use super::bench::Bench;
 use super::setup::*;
 
@@ -251,4 +254,76 @@ fn a_replayed_resignation_is_healed_by_the_next_advert() {
     bench.hear(&advert(HIGH, 200).at(secs(2)));
     assert_eq!(bench.deadline(), secs(2) + mdi(100, 100));
     bench.expect_nothing();
+}
+
+/// What forty nodes send to 250 routers, each advert with as many addresses as fit.
+fn hostile_segment() -> (Bench, Vec<Vec<u8>>) {
+    let routers = (1..=250).map(|vrid| {
+        router(|r| {
+            r.name = format!("VI_{vrid}");
+            r.vrid = vrid.try_into().unwrap();
+            r.addresses = vec![vip(&format!("192.0.3.{vrid}/32"))];
+        })
+    });
+    let mut bench = Bench::start(config(routers.collect()));
+    bench.run_for(secs(10));
+    let listed: Vec<String> = (1..=255).map(|n| format!("203.0.113.{n}")).collect();
+    let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+    let adverts = (1..=40).flat_map(|sender| {
+        let from = format!("192.0.2.{}", 200 - sender);
+        let advert = advert(&from, 50).listing(&listed);
+        (1..=250).map(move |vrid| advert.clone().vrid(vrid).datagram()).collect::<Vec<_>>()
+    });
+    let adverts = adverts.collect();
+    (bench, adverts)
+}
+
+#[test]
+fn what_strangers_send_is_bounded_in_the_status_and_does_not_make_taking_it_dearer() {
+    let (mut bench, adverts) = hostile_segment();
+    assert!(bench.snapshot().routers.iter().all(|router| router.state == State::Master));
+    let taking = |bench: &Bench| {
+        let took = |_| {
+            let began = std::time::Instant::now();
+            let view = bench.engine.view(bench.now);
+            let took = began.elapsed();
+            drop(view);
+            took
+        };
+        (0..20).map(took).min().unwrap()
+    };
+    let before = taking(&bench);
+    for advert in &adverts {
+        let input = Input::Packet { iface: ETH0, datagram: Datagram::V4(advert) };
+        bench.engine.handle(bench.now, input);
+        while bench.engine.poll_action().is_some() {}
+    }
+    let after = taking(&bench);
+    // Without optimization; `make bench-status` says what it takes with it.
+    assert!(after < ms(20) && after < before * 3 + ms(1), "{before:?}, then {after:?}");
+
+    let status = bench.snapshot();
+    let json = serde_json::to_string_pretty(&status).unwrap();
+    assert!(json.len() < 2_000_000, "{} bytes", json.len());
+    let heard = status.routers.iter().map(|router| u64::try_from(router.peers.len()).unwrap());
+    assert!(heard.clone().all(|peers| peers == 4), "{:?}", heard.max());
+    assert!(status.routers.iter().all(|router| router.more_peers == 28));
+    // Each router remembers 32 of the forty, and has room for four of those.
+    let strangers: u64 = status.strangers.iter().map(|stranger| stranger.routers).sum();
+    assert_eq!((strangers, status.more_strangers), (250 * 28, 0));
+    let longest = status.routers.iter().flat_map(|r| &r.hints).map(String::len).max();
+    assert!(longest < Some(1000), "{longest:?}");
+}
+
+// A status that is being written keeps what it was taken of.
+#[test]
+fn a_status_is_of_the_moment_it_was_taken() {
+    let mut bench = Bench::master(with_priority(100));
+    let view = bench.engine.view(bench.now);
+    bench.hear(&advert(HIGH, 200).at(bench.elapsed() + ms(10)));
+    assert_eq!(bench.state(), State::Backup);
+    let status = view.snapshot();
+    assert_eq!(status.routers[0].state, State::Master);
+    assert_eq!(status.routers[0].peers, []);
+    assert_eq!(bench.status().peers.len(), 1);
 }
