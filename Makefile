@@ -38,7 +38,7 @@ bench-failover: setup ## outages and cost, vipd beside keepalived (ARGS=--quick:
 	@cargo build --release --quiet
 	@cargo run --release --quiet --example bench-failover -- $(ARGS)
 
-bench-reload: rust ## how late 250 routers advertise while one of them is reloaded
+bench-reload: rust ## how late 250 routers advertise while one is reloaded, or while the status is asked for under fire
 	@cargo build --release --quiet
 	@cargo run --release --quiet --example bench-reload
 

@@ -17,6 +17,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::types::plain;
+
 /// Lines that wait for a slow terminal or a busy journal before one is lost.
 const BACKLOG: usize = 8192;
 
@@ -106,7 +108,7 @@ where
         };
         let text = fields.text();
         // Each line is an entry of its own to the journal.
-        for line in text.lines() {
+        for line in plain(&text).lines() {
             writeln!(out, "{lead}{line}")?;
         }
         Ok(())

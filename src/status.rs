@@ -225,8 +225,8 @@ pub struct RouterStatus {
     pub addresses: Vec<AddressStatus>,
     /// Counters since the start, by the names of the manual.
     pub counters: Counters,
-    /// Who was heard with this VRID, the most recent first; at most four, before all those whose
-    /// adverts were accepted. The others are among `strangers`.
+    /// Who was heard with this VRID, the most recent first; at most four, two of which are the last
+    /// whose adverts were accepted. The others are among `strangers`.
     pub peers: Vec<PeerStatus>,
     /// How many others.
     #[serde(default)]

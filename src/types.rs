@@ -1,6 +1,8 @@
 //! The vocabulary every module shares: each unit and range is a type that can only be built in
 //! range, so a centisecond can never be taken for a second (RFC 9568 section 5.2.7).
 
+mod text;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU8;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use text::{plain, plain_line};
 
 /// "1 packet", "3 packets".
 pub(crate) fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(

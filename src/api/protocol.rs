@@ -95,6 +95,8 @@ pub enum Response {
     },
     /// The client may not; what would have to be different.
     Denied(String),
+    /// To drain and resume: it has begun, but will be forgotten; why, in words.
+    NotKept(String),
     /// The request was not understood or cannot be served, in words.
     Error(String),
 }

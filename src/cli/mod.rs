@@ -37,6 +37,7 @@ use crate::api::protocol::Response;
 use crate::config::load::Sources as _;
 use crate::probe::script::guard;
 use crate::sys::signals;
+use crate::types::plain;
 
 /// Virtual IP failover (VRRP) and role-aware PostgreSQL proxy.
 #[derive(Debug, Parser)]
@@ -138,7 +139,8 @@ fn write(text: &str, out: &mut dyn Write) -> u8 {
 
 /// Write a complaint to standard error; there is nowhere to complain if that fails.
 fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "vipd: {text}");
+    // It may be the words of another daemon.
+    let _ = writeln!(io::stderr(), "vipd: {}", plain(text));
 }
 
 /// Say why the daemon gave no answer.

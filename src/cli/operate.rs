@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::status::json;
-use super::{exit, no_router, print, run_dir, strange, unavailable};
+use super::{complain, exit, no_router, print, run_dir, strange, unavailable};
 use crate::api::client::{AskError, ask};
 use crate::api::protocol::{Request, Response, Subject};
 use crate::status::words::{age, span};
@@ -101,6 +101,10 @@ fn operate(args: &Args, verb: Verb, request: &Request) -> u8 {
         Ok(Response::Accepted(subjects)) if subjects.is_empty() => return no_router("", &[]),
         Ok(Response::Accepted(subjects)) => subjects,
         Ok(Response::Unknown { router, routers }) => return no_router(&router, &routers),
+        Ok(Response::NotKept(why)) => {
+            complain(&why);
+            return exit::IO_ERR;
+        }
         Ok(other) => return strange(&other),
         Err(error) => return unavailable(&error),
     };

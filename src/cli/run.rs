@@ -4,14 +4,19 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::check::{self, CheckArgs};
 use super::sources::FileSystem;
 use super::{complain, exit, keepalived, run_dir, upgrade};
+use crate::config::diag::Diagnostic;
 use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
-use crate::daemon::{self, Options, Reread, StartError};
+use crate::daemon::{self, Options, Reread, StartError, Warning};
 use crate::log::{Log, LogFormat};
 use crate::status::words::missing;
+
+/// How long the log may take to write that a thread panicked.
+const LAST_LINE: Duration = Duration::from_millis(300);
 
 /// What can be said to `vipd run`.
 #[derive(Debug, clap::Args)]
@@ -48,17 +53,20 @@ pub(super) fn run(args: Args) -> u8 {
     if let Some(report) = &args.keepalived.config_test {
         return test(&args, report);
     }
-    die_with_any_thread();
+    let format = args.log_format;
+    die_with_any_thread(format);
+    let log = Log::start(format);
     let loaded = match args.load() {
         Ok(loaded) => loaded,
-        Err(failed) => return refuse(&failed),
+        Err(failed) => return refuse(&failed, format, log),
     };
-    let mut stderr = io::stderr();
-    for warning in warnings(&loaded) {
-        let _ = stderr.write_all(warning.as_bytes());
+    let warnings = warnings(&loaded);
+    for Warning { line, text } in &warnings {
+        match format {
+            LogFormat::Text => drop(io::stderr().write_all(text.as_bytes())),
+            LogFormat::Json => tracing::warn!(text, "{line}"),
+        }
     }
-
-    let log = Log::start(args.log_format);
     if let Some(missing) = missing(&loaded.dropped.settings, &loaded.dropped.left_out()) {
         tracing::warn!("{missing}");
     }
@@ -84,18 +92,31 @@ pub(super) fn run(args: Args) -> u8 {
         pid_files: args.keepalived.pid.clone(),
         config: loaded.config,
         dropped: loaded.dropped,
+        warned: warnings.into_iter().map(|warning| warning.line).collect(),
         host_name: nix::unistd::gethostname()
             .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
     };
     let outcome = daemon::run(options, &log);
-    // Flushed before anything else is written to standard error.
-    drop(log);
     match outcome {
         Ok(()) => exit::OK,
         Err(error) => {
             let status = exit_status(&error);
-            complain(&format!("{:#}", anyhow::Error::new(error)));
+            last_words(&format!("{:#}", anyhow::Error::new(error)), format, log);
             status
+        }
+    }
+}
+
+/// Why it ends, on standard error, after everything that was logged.
+fn last_words(text: &str, format: LogFormat, log: Log) {
+    match format {
+        LogFormat::Text => {
+            drop(log);
+            complain(text);
+        }
+        LogFormat::Json => {
+            tracing::error!("{text}");
+            drop(log);
         }
     }
 }
@@ -150,9 +171,10 @@ fn test(args: &Args, report: &Path) -> u8 {
 fn exit_status(error: &StartError) -> u8 {
     match error {
         StartError::Permission { .. } => exit::NO_PERM,
-        StartError::Busy { .. } | StartError::Taken { .. } | StartError::Create { .. } => {
-            exit::CANT_CREATE
-        }
+        StartError::Busy { .. }
+        | StartError::Taken { .. }
+        | StartError::Create { .. }
+        | StartError::RunDir { .. } => exit::CANT_CREATE,
         StartError::Kernel { source, .. } | StartError::Namespace { source, .. }
             if source.kind() == io::ErrorKind::PermissionDenied =>
         {
@@ -164,9 +186,12 @@ fn exit_status(error: &StartError) -> u8 {
     }
 }
 
-fn refuse(failed: &Failed) -> u8 {
-    let _ = io::stderr().write_all(failed.render().as_bytes());
-    complain(&failed.summary());
+fn refuse(failed: &Failed, format: LogFormat, log: Log) -> u8 {
+    match format {
+        LogFormat::Text => drop(io::stderr().write_all(failed.render().as_bytes())),
+        LogFormat::Json => tracing::error!(text = failed.render(), "the configuration is refused"),
+    }
+    last_words(&failed.summary(), format, log);
     if failed.unreadable { exit::NO_INPUT } else { exit::CONFIG }
 }
 
@@ -174,7 +199,7 @@ fn refuse(failed: &Failed) -> u8 {
 fn reload(args: &Args) -> Result<Reread, String> {
     match args.load() {
         Ok(loaded) => {
-            let warnings = warnings(&loaded).collect();
+            let warnings = warnings(&loaded);
             let Loaded { config, dropped, .. } = loaded;
             Ok(Reread { config, dropped, warnings })
         }
@@ -182,16 +207,28 @@ fn reload(args: &Args) -> Result<Reread, String> {
     }
 }
 
-fn warnings(loaded: &Loaded) -> impl Iterator<Item = String> {
-    loaded.warnings.iter().map(|warning| warning.render(&loaded.map, false))
+fn warnings(loaded: &Loaded) -> Vec<Warning> {
+    let map = &loaded.map;
+    let warning = |diagnostic: &Diagnostic| Warning {
+        line: diagnostic.line(map),
+        text: diagnostic.render(map, false),
+    };
+    loaded.warnings.iter().map(warning).collect()
 }
 
 /// A daemon with one dead thread would keep its addresses like a ghost. Release builds abort on a
 /// panic anyway; the others are made to.
-fn die_with_any_thread() {
+fn die_with_any_thread(format: LogFormat) {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
+        match format {
+            LogFormat::Text => report(panic),
+            LogFormat::Json => {
+                tracing::error!("{panic}");
+                // The line is written by a thread of its own.
+                std::thread::sleep(LAST_LINE);
+            }
+        }
         std::process::abort();
     }));
 }

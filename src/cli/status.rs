@@ -7,6 +7,7 @@ use super::{complain, exit, no_router, print, render, run_dir, strange, unavaila
 use crate::api::client::{self, AskError};
 use crate::api::protocol::{Request, Response};
 use crate::status::Snapshot;
+use crate::types::plain;
 
 /// Where standard output is no terminal nothing is folded: who reads it looks for whole lines.
 const UNLIMITED: u16 = u16::MAX;
@@ -90,10 +91,15 @@ impl Args {
             NoStatus::Unknown(snapshot.routers.iter().map(|router| router.name.clone()).collect())
         };
         let Some(name) = &self.name else {
-            return Ok(if self.json { self.json(snapshot) } else { all(snapshot, width) });
+            return Ok(if self.json {
+                self.json(snapshot)
+            } else {
+                plain(&all(snapshot, width)).into_owned()
+            });
         };
         if !self.json {
-            return render::router(snapshot, name, width).ok_or_else(unknown);
+            let text = render::router(snapshot, name, width);
+            return text.map(|text| plain(&text).into_owned()).ok_or_else(unknown);
         }
         let router = snapshot.routers.iter().find(|router| router.name == *name);
         router.map(|router| self.json(router)).ok_or_else(unknown)

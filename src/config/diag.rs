@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use source::masked;
+use source::without_credentials;
 pub use source::{FileId, Position, SourceFile, SourceMap, Span, Spanned, Step};
 pub use words::{nearest, printable, quoted};
 
@@ -123,7 +124,7 @@ impl Diagnostic {
         Diagnostic {
             origin: Origin(Location::caller()),
             severity,
-            message,
+            message: without_credentials(message),
             span,
             label: String::new(),
             secondary: Vec::new(),
@@ -157,21 +158,21 @@ impl Diagnostic {
     /// A few words under the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
-        self.label = label.into();
+        self.label = without_credentials(label.into());
         self
     }
 
     /// One thing to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
-        self.help.push(help.into());
+        self.help.push(without_credentials(help.into()));
         self
     }
 
     /// One fact that explains it.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
-        self.notes.push(note.into());
+        self.notes.push(without_credentials(note.into()));
         self
     }
 
@@ -213,6 +214,12 @@ impl Diagnostic {
             out.push('\n');
         }
         out
+    }
+
+    /// The first line of [`Diagnostic::render`]: all a log has room for.
+    #[must_use]
+    pub fn line(&self, map: &SourceMap) -> String {
+        self.first_line(map, false)
     }
 
     /// The flat form for `--json`.

@@ -1,5 +1,6 @@
 //! What clients of the control socket and signals ask of the control thread.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use super::background::Notice;
 use super::startup;
 use super::upgrade::Legacy;
-use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET};
+use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET, Warning};
 use crate::api::protocol::{Request, Response, Subject};
 use crate::api::server::{Answer as Said, Ask};
 use crate::config::{Config, Dropped};
@@ -25,6 +26,16 @@ const SETTLE_LOOKS: u32 = 150;
 
 /// How long a host on the LAN may take to answer for an address.
 const NEIGHBOURS_ANSWER: Duration = Duration::from_millis(20);
+
+/// How long a configuration may take to be read. A file may be a FIFO, or on a file system whose server
+/// is gone: such a thread never ends, and nobody waits for it.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// Threads that read a configuration at a time, those that never end among them.
+const MOST_READERS: usize = 4;
+
+/// Warnings of a reload that are logged; `vipd check` shows all.
+const MOST_LOGGED: usize = 10;
 
 /// Where an answer goes.
 pub(super) type Answer = oneshot::Sender<Said>;
@@ -43,7 +54,7 @@ pub(super) struct Successor {
 pub(super) struct Prepared {
     config: Arc<Config>,
     dropped: Dropped,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     changes: Changes,
 }
 
@@ -208,15 +219,49 @@ impl Control {
         self.background.notify(Notice::Reloading);
         let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
         let in_use = Arc::clone(&self.effects.config);
+        self.reload = Reloading::Running;
+        self.reading += 1;
+        let reading = self.reading;
+        if self.readers >= MOST_READERS {
+            return self.finish_reload(Err(readers_stuck()));
+        }
+        self.readers += 1;
         let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
             let result = reload().map(|read| Prepared::new(read, &in_use));
-            let _ = outbox.send(Inbox::Reloaded(Box::new(result)));
+            let _ = outbox.send(Inbox::Reloaded { reading, result: Box::new(result) });
         });
-        self.reload = Reloading::Running;
         if let Err(error) = started {
             let why = format!("cannot start a thread to read the configuration: {error}");
-            let _ = self.outbox.send(Inbox::Reloaded(Box::new(Err(why))));
+            let result = Box::new(Err(why));
+            let _ = self.outbox.send(Inbox::Reloaded { reading, result });
         }
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(READ_WITHIN).await;
+            let _ = outbox.send(Inbox::ReadingLate(reading));
+        });
+    }
+
+    /// A thread has come to its end; whether anybody still waits for it is another matter.
+    pub(super) fn has_read(&mut self, reading: u64, result: Result<Prepared, String>) {
+        self.readers = self.readers.saturating_sub(1);
+        if self.is_reading(reading) {
+            self.finish_reload(result);
+        }
+    }
+
+    pub(super) fn reading_late(&mut self, reading: u64) {
+        if self.is_reading(reading) {
+            let seconds = READ_WITHIN.as_secs();
+            self.finish_reload(Err(format!(
+                "the configuration could not be read within {seconds} s: is one of its files a \
+                 FIFO, or on a file system that does not answer?"
+            )));
+        }
+    }
+
+    fn is_reading(&self, reading: u64) -> bool {
+        self.reload != Reloading::Idle && reading == self.reading
     }
 
     pub(super) fn finish_reload(&mut self, result: Result<Prepared, String>) {
@@ -237,14 +282,20 @@ impl Control {
                 self.daemon.routers_left_out = dropped.left_out();
                 self.daemon.settings_dropped = dropped.settings;
                 self.daemon.reload_error = None;
-                tracing::info!("configuration reloaded: {}", changes.summary());
-                for warning in &warnings {
-                    tracing::warn!("{}", warning.trim_end());
-                }
-                Response::Reloaded { warnings: warnings.concat(), changes }
+                let count = match warnings.len() {
+                    0 => String::new(),
+                    1 => " (1 warning, see `vipd check`)".to_owned(),
+                    count => format!(" ({count} warnings, see `vipd check`)"),
+                };
+                tracing::info!("configuration reloaded: {}{count}", changes.summary());
+                self.log_warnings(&warnings);
+                Response::Reloaded { warnings: texts(&warnings), changes }
             }
             Err(why) => {
-                tracing::error!("reload refused, the old configuration stays in use:\n{why}");
+                tracing::error!(
+                    "reload refused, the old configuration stays in use: {}",
+                    in_one_line(&why)
+                );
                 self.daemon.reload_error = Some(why.clone());
                 Response::ReloadRefused(why)
             }
@@ -269,27 +320,44 @@ impl Control {
         let ended =
             running.find(|name| dropped.routers.iter().any(|(out, _)| out == name) && !stays(name));
         match ended {
-            Some(name) => {
-                Err(format!("{name} runs, and would be left out:\n{}", warnings.concat()))
-            }
+            Some(name) => Err(format!("{name} runs, and would be left out:\n{}", texts(warnings))),
             None => Ok(prepared),
         }
     }
 
     /// What a reload cannot change.
-    fn needs_restart(&self, new: &Config) -> Option<String> {
+    fn needs_restart(&self, new: &Config) -> Option<Warning> {
         let differences = self.options.process.differences(&new.globals.process);
         (!differences.is_empty()).then(|| {
             let names = differences.join(", ");
-            format!(
-                "warning: {names}: read when the daemon starts; the old value stays until a restart\n"
-            )
+            let line = format!(
+                "warning: {names}: read when the daemon starts; the old value stays until a restart"
+            );
+            Warning { text: format!("{line}\n"), line }
         })
+    }
+
+    /// Those that were not said about the configuration before.
+    fn log_warnings(&mut self, warnings: &[Warning]) {
+        let said = std::mem::take(&mut self.warned);
+        self.warned = warnings.iter().map(|warning| warning.line.clone()).collect();
+        let new: BTreeSet<&String> = self.warned.difference(&said).collect();
+        for line in new.iter().take(MOST_LOGGED) {
+            tracing::warn!("{line}");
+        }
+        if new.len() > MOST_LOGGED {
+            tracing::warn!("and {} more new warnings", new.len() - MOST_LOGGED);
+        }
     }
 
     /// Read the configuration without using it. However many ask, each gets a thread: it ends when
     /// the file is read.
-    fn start_plan(&self, answer: Answer) {
+    fn start_plan(&mut self, answer: Answer) {
+        if self.readers >= MOST_READERS {
+            let _ = answer.send(Response::ReloadRefused(readers_stuck()).into());
+            return;
+        }
+        self.readers += 1;
         let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
         let in_use = Arc::clone(&self.effects.config);
         let started = thread::Builder::new().name("plan".to_owned()).spawn(move || {
@@ -299,10 +367,12 @@ impl Control {
         if let Err(error) = started {
             // The answer went with the thread: the client sees the end of the conversation.
             tracing::warn!("cannot start a thread to read the configuration: {error}");
+            self.readers -= 1;
         }
     }
 
-    pub(super) fn finish_plan(&self, plan: Plan) {
+    pub(super) fn finish_plan(&mut self, plan: Plan) {
+        self.readers = self.readers.saturating_sub(1);
         let Plan { in_use, result, answer } = plan;
         let response = match result.and_then(|read| self.keeping_all(read)) {
             // A reload came in between: what is in use now?
@@ -310,7 +380,7 @@ impl Control {
             Ok(Prepared { config, mut warnings, mut changes, .. }) => {
                 warnings.extend(self.needs_restart(&config));
                 self.engine.foresee(&config, &mut changes);
-                Response::ReloadPlan { warnings: warnings.concat(), changes }
+                Response::ReloadPlan { warnings: texts(&warnings), changes }
             }
             Err(why) => Response::ReloadRefused(why),
         };
@@ -380,8 +450,7 @@ impl Control {
             told: self.hooks.told(),
             fifos: self.hooks.made_fifos(),
         };
-        let Err(error) = legacy.pass_on(&self.options.run_dir, &binary);
-        let why = format!("cannot execute {}: {}", binary.display(), crate::sys::cause(&error));
+        let Err(why) = legacy.pass_on(&self.options.run_dir, &binary);
         self.refuse_upgrade(&why, answer);
     }
 
@@ -410,5 +479,44 @@ impl Control {
             let _ = outbox.send(Inbox::GiveUp);
         });
         self.engine.handle(self.clock.now(), Input::Command(Command::Shutdown));
+    }
+}
+
+fn readers_stuck() -> String {
+    format!(
+        "{MOST_READERS} threads that read the configuration have not come to an end: is one of its \
+         files a FIFO, or on a file system that does not answer?"
+    )
+}
+
+fn texts(warnings: &[Warning]) -> String {
+    warnings.iter().map(|warning| warning.text.as_str()).collect()
+}
+
+/// The first error of a rendered text, and how many more there are.
+fn in_one_line(why: &str) -> String {
+    let mut errors = why.lines().filter(|line| line.contains("error: ") && !line.starts_with(' '));
+    let Some(first) = errors.next() else {
+        return why.lines().next().unwrap_or_default().to_owned();
+    };
+    match errors.count() {
+        0 => first.to_owned(),
+        1 => format!("{first} (and 1 more error, see `vipd check`)"),
+        more => format!("{first} (and {more} more errors, see `vipd check`)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_has_one_line_of_a_refused_reload() {
+        let one = "a.toml:1:1: error: no such key\n  |\n1 | x = 1\n  | ^";
+        assert_eq!(in_one_line(one), "a.toml:1:1: error: no such key");
+        let warned = format!("a.toml:9:1: warning: odd\n  | error: in a line\n{one}\n{one}");
+        let line = "a.toml:1:1: error: no such key (and 1 more error, see `vipd check`)";
+        assert_eq!(in_one_line(&warned), line);
+        assert_eq!(in_one_line("cannot read it\nat all"), "cannot read it");
     }
 }

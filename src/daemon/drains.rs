@@ -3,12 +3,14 @@
 //! Used on the effects thread only: it writes a file.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+use super::run_file;
+use crate::sys::cause;
 
 /// In the run directory, which is emptied when the machine boots.
 const FILE_NAME: &str = "vipd.drained";
@@ -34,7 +36,7 @@ impl Drains {
     /// that cannot be read is said and counts as empty.
     pub(super) fn load(run_dir: &Path, continued: bool) -> Drains {
         let file = run_dir.join(FILE_NAME);
-        let read = fs::read(&file).and_then(|text| Ok(serde_json::from_slice(&text)?));
+        let read = run_file::read(&file).and_then(|text| Ok(serde_json::from_slice(&text)?));
         let mut routers: BTreeMap<String, Drained> = match read {
             Ok(routers) => routers,
             Err(error) => {
@@ -94,14 +96,18 @@ impl Drains {
 
     /// All or nothing: a daemon that dies meanwhile leaves the old file.
     fn write(&self, routers: &BTreeMap<String, Drained>) -> io::Result<()> {
-        let new = self.file.with_extension("drained.new");
-        fs::write(&new, serde_json::to_vec_pretty(routers)?)?;
-        fs::rename(&new, &self.file)
+        let written = run_file::write(&self.file, &serde_json::to_vec_pretty(routers)?);
+        written.map_err(|error| {
+            let why = format!("cannot write {}: {}", self.file.display(), cause(&error));
+            io::Error::new(error.kind(), why)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn names(names: &[&str]) -> Vec<String> {

@@ -87,7 +87,7 @@ impl Host for DaemonHost {
             }
         };
         match kept {
-            Err(error) if lasting => Response::Error(format!(
+            Err(error) if lasting => Response::NotKept(format!(
                 "it is done, but a restart of the daemon will not know of it: {error}"
             )),
             _ => response,

@@ -21,6 +21,7 @@ mod pidfile;
 mod probes;
 mod progress;
 mod receive;
+mod run_file;
 mod signals;
 mod sockets;
 mod stalls;
@@ -28,6 +29,7 @@ mod startup;
 mod upgrade;
 mod watchdog;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -74,7 +76,7 @@ use startup::RunDir;
 use upgrade::Legacy;
 use watchdog::Watchdog;
 
-pub use options::{Options, Reload, Reread, StartError, Verify};
+pub use options::{Options, Reload, Reread, StartError, Verify, Warning};
 
 /// Reports and answers handled before the sockets are looked at again.
 const INBOX_PER_ROUND: usize = 256;
@@ -89,6 +91,7 @@ const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
 pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
     startup::require_capabilities(&options.config)?;
     startup::shape_process(&options.config.globals.process)?;
+    startup::give_up_capabilities(&options.config);
     let kernel = |what| move |source| StartError::Kernel { what, source };
     let frames = match options.config.routers.is_empty() {
         true => None,
@@ -155,7 +158,9 @@ enum Inbox {
     /// A signal.
     Signal(i32),
     /// The reload thread is through.
-    Reloaded(Box<Result<Prepared, String>>),
+    Reloaded { reading: u64, result: Box<Result<Prepared, String>> },
+    /// It has had its time.
+    ReadingLate(u64),
     /// So is the one that only looks.
     Planned(Plan),
     /// Of a status that waited for the LAN.
@@ -188,6 +193,11 @@ struct Control {
     daemon: Daemon,
     stalls: Stalls,
     reload: Reloading,
+    /// The number of the last reload, and the threads that read a configuration.
+    reading: u64,
+    readers: usize,
+    /// What was said about the configuration in use.
+    warned: BTreeSet<String>,
     /// Who waits for the end of the reload under way, and of the one after.
     asked_reload: Vec<Answer>,
     asked_again: Vec<Answer>,
@@ -336,6 +346,9 @@ impl Control {
             daemon,
             stalls: Stalls::new(&config),
             reload: Reloading::Idle,
+            reading: 0,
+            readers: 0,
+            warned: options.warned.into_iter().collect(),
             asked_reload: Vec::new(),
             asked_again: Vec::new(),
             watchdog,
@@ -515,7 +528,8 @@ impl Control {
             }
             Inbox::Kernel(Reported::Blind(error)) => tracing::warn!("{error}; trying again"),
             Inbox::Signal(signal) => self.signal(signal),
-            Inbox::Reloaded(result) => self.finish_reload(*result),
+            Inbox::Reloaded { reading, result } => self.has_read(reading, *result),
+            Inbox::ReadingLate(reading) => self.reading_late(reading),
             Inbox::Planned(plan) => self.finish_plan(plan),
             Inbox::Status(answer) => self.tell_status(answer),
             Inbox::Upgrade(successor) => self.upgrade(successor),

@@ -15,6 +15,8 @@ pub struct Options {
     pub config: Config,
     /// What a lenient reading left out of it.
     pub dropped: Dropped,
+    /// What was said about it, each in one line.
+    pub warned: Vec<String>,
     /// Its files, as given, for the status.
     pub files: Vec<String>,
     /// Reads the configuration again; the error is rendered for a human. Runs on a thread of its
@@ -46,8 +48,17 @@ pub struct Reread {
     pub config: Config,
     /// What a lenient reading left out of it.
     pub dropped: Dropped,
-    /// What there is to say about it, each rendered for a human.
-    pub warnings: Vec<String>,
+    /// What there is to say about it.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something to say about a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// In one line, for the log.
+    pub line: String,
+    /// With the lines of the file, for a terminal.
+    pub text: String,
 }
 
 /// Why the daemon cannot start.
@@ -83,6 +94,14 @@ pub enum StartError {
         path: PathBuf,
         /// The process, as the file says.
         pid: String,
+    },
+    /// Others could put something into the run directory.
+    #[error("the run directory {} is not safe: {why}", .run_dir.display())]
+    RunDir {
+        /// It.
+        run_dir: PathBuf,
+        /// Why, and what to do about it.
+        why: String,
     },
     /// The run directory or something in it cannot be created.
     #[error("cannot create {}", .what.display())]

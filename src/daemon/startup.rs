@@ -4,18 +4,22 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use caps::{CapSet, Capability};
+use caps::{CapSet, Capability, CapsHashSet};
 use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
 
 use super::StartError;
 use crate::api::SOCKET_NAME;
-use crate::config::{Config, Process};
+use crate::config::checks::Check;
+use crate::config::{Config, Process, TrackerConfig};
 use crate::engine::{Link, LinkAddress, is_adoptable};
 use crate::sys::netlink::Netlink;
 use crate::sys::{netns, realtime};
@@ -38,6 +42,47 @@ pub(super) fn require_capabilities(config: &Config) -> Result<(), StartError> {
     .map(|(_, name)| name)
     .collect();
     if missing.is_empty() { Ok(()) } else { Err(StartError::Permission { missing }) }
+}
+
+/// What a daemon that is root keeps of root's rights: addresses, sockets and ports; scripts of other
+/// users, and their end; files and sockets of other users; scheduling, memory and descriptors.
+const KEPT: [Capability; 13] = [
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_NET_RAW,
+    Capability::CAP_NET_BIND_SERVICE,
+    Capability::CAP_KILL,
+    Capability::CAP_SETUID,
+    Capability::CAP_SETGID,
+    Capability::CAP_CHOWN,
+    Capability::CAP_FOWNER,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_SYS_NICE,
+    Capability::CAP_SYS_RESOURCE,
+    Capability::CAP_IPC_LOCK,
+];
+
+/// Started as root, it gives up what it does not need, before it has threads. A script that runs as
+/// root has all of root's rights again: executing a program gives them back to that user.
+pub(super) fn give_up_capabilities(config: &Config) {
+    if !geteuid().is_root() {
+        return;
+    }
+    let watches = |tracker: &Arc<TrackerConfig>| matches!(*tracker.check, Check::Process(_));
+    let mut kept = CapsHashSet::from(KEPT);
+    if config.trackers.iter().any(watches) {
+        // Where /proc is mounted with hidepid.
+        kept.insert(Capability::CAP_SYS_PTRACE);
+    }
+    let reduce = |set| {
+        let has = caps::read(None, set)?;
+        caps::set(None, set, &has.intersection(&kept).copied().collect())
+    };
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        if let Err(error) = reduce(set) {
+            tracing::warn!("cannot give up capabilities: {error}");
+        }
+    }
 }
 
 /// Before ordinary processes, where the system permits it; else one line says that it does not.
@@ -132,12 +177,14 @@ impl RunDir {
             .mode(0o755)
             .create(path)
             .map_err(create(path.to_owned()))?;
+        require_own(path)?;
         let pid_path = path.join(PID_NAME);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
             .open(&pid_path)
             .map_err(create(pid_path.clone()))?;
         let mut pid_file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -166,6 +213,30 @@ impl RunDir {
         fs::set_permissions(&path, Permissions::from_mode(0o660)).map_err(create)?;
         Ok(listener)
     }
+}
+
+/// Whoever may write to the run directory could put links in it, or a control socket of their own.
+fn require_own(path: &Path) -> Result<(), StartError> {
+    let refused = |why: String| StartError::RunDir { run_dir: path.to_owned(), why };
+    let metadata = fs::symlink_metadata(path)
+        .map_err(|source| StartError::Create { what: path.to_owned(), source })?;
+    if !metadata.is_dir() {
+        return Err(refused("it is a link; name the directory itself".to_owned()));
+    }
+    let own = geteuid().as_raw();
+    if metadata.uid() != own && metadata.uid() != 0 {
+        let owner = metadata.uid();
+        return Err(refused(format!(
+            "it belongs to user {owner}: `chown {own}` it, or use another"
+        )));
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(refused(format!(
+            "others may write to it (mode {mode:04o}): `chmod go-w` it, or use another"
+        )));
+    }
+    Ok(())
 }
 
 impl Drop for RunDir {
@@ -296,6 +367,28 @@ mod tests {
         assert!(lists_vrrp(&line("00000000000000000000000000000000:0070")));
         assert!(!lists_vrrp(&line("00000000:00FF")));
         assert!(!lists_vrrp(""));
+    }
+
+    #[test]
+    fn a_run_directory_others_may_write_to_is_refused_and_links_in_it_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o1777)).unwrap();
+        let error = RunDir::claim(&path).unwrap_err().to_string();
+        assert!(error.contains("mode 1777") && error.contains("chmod go-w"), "{error}");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, path.join(PID_NAME)).unwrap();
+        RunDir::claim(&path).unwrap_err();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        fs::remove_file(path.join(PID_NAME)).unwrap();
+        drop(RunDir::claim(&path).unwrap());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let error = RunDir::claim(&link).unwrap_err().to_string();
+        assert!(error.contains("it is a link"), "{error}");
     }
 
     #[test]

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::run_file;
 use crate::engine::{Link, LinkAddress};
 use crate::hook::Key;
 use crate::status::State;
-use crate::sys::exec;
+use crate::sys::{cause, exec};
 use crate::types::IfIndex;
 
 /// Environment variable that tells a daemon that it continues another: the number of the process,
@@ -48,7 +49,7 @@ impl Legacy {
             return None;
         }
         let path = run_dir.join(FILE_NAME);
-        let text = fs::read(&path).ok()?;
+        let text = run_file::read(&path).ok()?;
         // Good for once.
         let _ = fs::remove_file(&path);
         serde_json::from_slice(&text).ok()
@@ -57,13 +58,15 @@ impl Legacy {
     /// Continue as `binary`.
     ///
     /// # Errors
-    /// The kernel refuses; nothing has changed.
-    pub(super) fn pass_on(&self, run_dir: &Path, binary: &Path) -> io::Result<Infallible> {
+    /// What is in the way; nothing has changed.
+    pub(super) fn pass_on(&self, run_dir: &Path, binary: &Path) -> Result<Infallible, String> {
         let path = run_dir.join(FILE_NAME);
-        fs::write(&path, serde_json::to_vec(self)?)?;
+        let text = serde_json::to_vec(self).map_err(io::Error::from);
+        text.and_then(|text| run_file::write(&path, &text))
+            .map_err(|error| format!("cannot write {}: {}", path.display(), cause(&error)))?;
         let refused = exec::replace_process(binary, (MARKER, &std::process::id().to_string()));
         let _ = fs::remove_file(&path);
-        refused
+        refused.map_err(|error| format!("cannot execute {}: {}", binary.display(), cause(&error)))
     }
 
     /// Vouch for the addresses we held a moment ago: without a lease they look old, and kernels

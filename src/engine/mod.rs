@@ -285,7 +285,7 @@ impl Engine {
     fn status_asked(&mut self, now: Now) {
         let after = self.asked_last.take();
         let mut budget = ASKED_PER_STATUS;
-        for (id, router) in &mut self.routers {
+        for (id, router) in self.routers.iter_mut() {
             if after.is_some_and(|after| *id <= after) {
                 continue;
             }

@@ -39,6 +39,10 @@ impl Routers {
         self.0.values().map(|router| &**router)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&RouterId, &mut Router)> {
+        self.0.iter_mut().map(|(id, router)| (id, Arc::make_mut(router)))
+    }
+
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Router> {
         self.0.values_mut().map(Arc::make_mut)
     }

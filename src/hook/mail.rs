@@ -17,6 +17,7 @@ use super::lock;
 use crate::config::MailConfig;
 use crate::notify::mail::Letter;
 use crate::status::MailStatus;
+use crate::types::plain_line;
 
 /// Letters that wait at most.
 const MAX_LETTERS: usize = 100;
@@ -181,8 +182,11 @@ async fn send(transport: Transport, limit: Duration, outgoing: Arc<Outgoing>) {
     }
 }
 
+/// Characters of an error: a server may say anything at any length.
+const SERVERS_WORDS: usize = 400;
+
 /// An error with its causes.
 fn explained(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    plain_line(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "), SERVERS_WORDS)
 }

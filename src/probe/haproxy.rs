@@ -1,11 +1,13 @@
 //! HAProxy's statistics, from its socket or its page; [`crate::track::haproxy`] judges them.
 
+use std::io;
 use std::path::Path;
 
 use http::Method;
 use http::uri::PathAndQuery;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::task::spawn_blocking;
 
 use super::connect::broken;
 use super::http::Server;
@@ -55,7 +57,13 @@ impl Haproxy {
             (HaproxyStats::Socket(path), _) => from_socket(path, deadline).await?,
             (HaproxyStats::Page(_), None) => Vec::new(),
         };
-        judge(&self.check, &statistics).map_err(wrong)
+        // Megabytes may be a mistake or an attack: other checks share this thread.
+        let check = self.check.clone();
+        let judged = spawn_blocking(move || judge(&check, &statistics));
+        let judged = deadline.step("reading the statistics", judged).await?;
+        judged
+            .map_err(|error| Failure::cannot("read the statistics", &io::Error::other(error)))?
+            .map_err(wrong)
     }
 }
 

@@ -30,6 +30,7 @@ use crate::config::checks::{Check, PatroniCheck, PostgresCheck, TcpCheck};
 use crate::sys::cause;
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::patroni::{self, Answer, NoAnswer, Question};
+use crate::types::plain_line;
 use file::Directories;
 use process::Processes;
 use resolve::Resolver;
@@ -188,6 +189,9 @@ impl Interview {
     }
 }
 
+/// Characters of what a server says about itself.
+const DETAIL: usize = 400;
+
 /// Why a run failed, on the way to its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -197,7 +201,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     fn new(cause: Cause, detail: impl Into<String>) -> Failure {
-        Failure { cause, detail: detail.into() }
+        Failure { cause, detail: plain_line(&detail.into(), DETAIL) }
     }
 
     /// It could not be tried at all.
@@ -258,7 +262,7 @@ async fn outcome(check: impl Future<Output = Result<String, Failure>>) -> Outcom
 /// The detail of a success, or the failure.
 fn finished(began: Instant, answer: Result<String, Failure>) -> Outcome {
     let (verdict, detail) = match answer {
-        Ok(detail) => (Verdict::Passed, detail),
+        Ok(detail) => (Verdict::Passed, plain_line(&detail, DETAIL)),
         Err(failure) => (Verdict::Failed(failure.cause), failure.detail),
     };
     Outcome { verdict, detail, output: String::new(), took: began.elapsed() }

@@ -1,6 +1,6 @@
 //! Whoever sends for more of our routers than a status has room for: summed up per sender.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
@@ -41,18 +41,21 @@ pub struct StrangerStatus {
 pub(crate) struct Strangers(BTreeMap<(IfName, IpAddr), StrangerStatus>);
 
 impl Strangers {
-    /// Leaves a router those that it accepts adverts of and that were heard last, and takes the others.
+    /// Leaves a router those that were heard last, half of the room being for those it accepts adverts
+    /// of, and takes the others.
     pub(crate) fn take_from(&mut self, router: &mut RouterStatus) {
         if router.peers.len() <= MOST_PEERS {
             return;
         }
-        // The order among those that stay is theirs.
-        let mut rank: Vec<usize> = (0..router.peers.len()).collect();
-        rank.sort_by_key(|&at| router.peers.get(at).is_none_or(|peer| peer.accepted == 0));
-        rank.truncate(MOST_PEERS);
+        let accepted = router.peers.iter().enumerate().filter(|(_, peer)| peer.accepted > 0);
+        let mut stay: BTreeSet<usize> = accepted.map(|(at, _)| at).take(MOST_PEERS / 2).collect();
+        let mut newest = 0..router.peers.len();
+        while stay.len() < MOST_PEERS {
+            stay.extend(newest.next());
+        }
         let peers = std::mem::take(&mut router.peers);
         for (at, peer) in peers.into_iter().enumerate() {
-            if rank.contains(&at) {
+            if stay.contains(&at) {
                 router.peers.push(peer);
             } else {
                 router.more_peers += 1;

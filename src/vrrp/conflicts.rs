@@ -30,7 +30,7 @@ const DEFEND_EVERY: Duration = Duration::from_secs(10);
 const VIRTUAL_MACS: [[u8; 5]; 2] = [[0, 0, 0x5e, 0, 1], [0, 0, 0x5e, 0, 2]];
 
 /// What one reign has asked.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ConflictCheck {
     /// The next lot.
     next: Option<Now>,

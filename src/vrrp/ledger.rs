@@ -33,9 +33,12 @@ pub(crate) struct Ledger {
     located: BTreeMap<IpAddr, Mac>,
     /// Masters that fell silent, and have not been heard since.
     lost: BTreeSet<IpAddr>,
-    transitions: Arc<VecDeque<(Now, Option<State>, State, String)>>,
+    transitions: Arc<VecDeque<Transition>>,
     quiet: BTreeMap<&'static str, Quiet>,
 }
+
+/// When, from, to, and why.
+type Transition = (Now, Option<State>, State, String);
 
 /// A sender heard with this VRID.
 #[derive(Clone, Debug)]

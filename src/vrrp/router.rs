@@ -344,7 +344,10 @@ impl Router {
             (Phase::Fault, false) => self.still_in_fault(now, out),
             (Phase::Fault, true) => self.leave_fault(now, out),
             (Phase::Backup { .. } | Phase::Leaving { .. }, true) => {}
-            (Phase::Master { .. }, true) => self.follow_links(now, out),
+            (Phase::Master { .. }, true) => {
+                self.follow_links(now, out);
+                self.follow_macs(now, &before, out);
+            }
             (Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. }, false) => {
                 self.enter_fault(now, recreated, before.source, out);
                 if serves {

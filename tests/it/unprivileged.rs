@@ -18,6 +18,10 @@ pub(crate) struct Vipd {
 impl Vipd {
     /// HOST in the text stands for the address.
     pub(crate) fn start(config: &str) -> Vipd {
+        Vipd::start_with(config, &[])
+    }
+
+    pub(crate) fn start_with(config: &str, options: &[&str]) -> Vipd {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let host = format!("127.{}.{high}.{}", NEXT.fetch_add(1, Ordering::Relaxed), low.max(1));
@@ -25,6 +29,7 @@ impl Vipd {
         std::fs::write(dir.path().join("haproxy.cfg"), config.replace("HOST", &host)).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_vipd"))
             .args(["run", "--no-realtime", "--config", "haproxy.cfg", "--run-dir", "run"])
+            .args(options)
             .current_dir(dir.path())
             .stdout(Stdio::null())
             .stderr(File::create(dir.path().join("log")).unwrap())
@@ -125,10 +130,11 @@ fn no_signal_but_term_and_int_ends_it() {
 }
 
 #[test]
-fn a_script_starts_with_every_signal_as_it_is_by_default() {
+fn a_script_starts_with_every_signal_as_it_is_by_default_and_the_rights_of_its_user() {
     let dir = tempfile::tempdir().unwrap();
     let (config, seen) = (dir.path().join("vipd.toml"), dir.path().join("seen"));
-    let script = format!("grep ^Sig /proc/self/status > {0}.new; mv {0}.new {0}", seen.display());
+    let script =
+        format!("grep -E '^(Sig|Cap)' /proc/self/status > {0}.new; mv {0}.new {0}", seen.display());
     std::fs::write(dir.path().join("look.sh"), format!("#!/bin/sh\n{script}\n")).unwrap();
     let text = format!(
         "[global]\nstartup_script = [\"/bin/sh\", \"{}\"]\n[cluster.pg]\nmembers = [\"127.0.0.1\"]\n\
@@ -146,10 +152,16 @@ fn a_script_starts_with_every_signal_as_it_is_by_default() {
         .unwrap();
     let look = || std::fs::read_to_string(&seen).map_err(|error| error.to_string());
     let status = eventually(Duration::from_secs(20), "the script to run", look);
+    // CAP_SYS_ADMIN and CAP_SYS_MODULE are for nothing a daemon does, but a root script may need them.
+    let needless = 1 << 21 | 1 << 16;
+    let daemon = signals(process.id(), "CapEff") & needless;
     let _ = process.kill();
     let _ = process.wait();
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     let status = status.unwrap_or_else(|error| panic!("{error:?}\n{log}"));
+    let script = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    let script = u64::from_str_radix(script.trim(), 16).unwrap() & needless;
+    assert_eq!((daemon, script), (0, signals(std::process::id(), "CapEff") & needless));
     for set in ["SigBlk", "SigIgn"] {
         let line = status.lines().find(|line| line.starts_with(set)).unwrap();
         let signals = u64::from_str_radix(line.rsplit(':').next().unwrap().trim(), 16).unwrap();
@@ -157,4 +169,66 @@ fn a_script_starts_with_every_signal_as_it_is_by_default() {
         let library_s = (1 << (32 - 1)) | (1 << (33 - 1));
         assert_eq!(signals & !library_s, 0, "{status}");
     }
+}
+
+#[test]
+fn a_json_log_is_nothing_but_json() {
+    let good = "global\n log /dev/log local0\nlisten pg\n bind HOST:5000\n option tcplog\n \
+                server a 127.0.0.1:1\n";
+    let mut vipd = Vipd::start_with(good, &["--log-format", "json"]);
+    let up = || vipd.try_command(&["status"]).status.success().then_some(());
+    eventually(Duration::from_secs(20), "an answer", up).unwrap();
+    vipd.reload(&good.replace("option tcplog", "option tcplog\n option dontlognull"));
+    let file = vipd.dir.path().join("haproxy.cfg");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("server", "sewer")).unwrap();
+    assert!(!vipd.try_command(&["reload"]).status.success());
+    let term = Command::new("kill").arg(vipd.process.id().to_string()).status().unwrap();
+    assert!(term.success());
+    vipd.process.wait().unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_vipd"))
+        .args(["run", "--log-format", "json", "--config", "haproxy.cfg"])
+        .current_dir(vipd.dir.path())
+        .output()
+        .unwrap();
+    assert!(!refused.status.success());
+    let log = vipd.log() + std::str::from_utf8(&refused.stderr).unwrap();
+    let said = |what: &str| log.lines().any(|line| line.contains(what));
+    assert!(said("reload refused") && said("configuration reloaded") && said("sewer"), "{log}");
+    for line in log.lines() {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok_and(|value| value["level"].is_string()), "{line}");
+    }
+}
+
+#[test]
+fn a_reload_says_in_the_log_what_is_new_and_no_more() {
+    let good = "global\n log /dev/log local0\nlisten pg\n bind HOST:5000\n option tcplog\n \
+                server a 127.0.0.1:1\n";
+    let vipd = Vipd::start(good);
+    let up = || vipd.try_command(&["status"]).status.success().then_some(());
+    eventually(Duration::from_secs(20), "an answer", up).unwrap();
+    let before = vipd.log().lines().count();
+    vipd.reload(good);
+    let reloaded = || vipd.log().contains("configuration reloaded").then_some(());
+    eventually(Duration::from_secs(20), "the line", reloaded).unwrap();
+    let log = vipd.log();
+    assert_eq!(log.lines().count(), before + 1, "{log}");
+}
+
+#[test]
+fn a_reload_of_a_file_that_blocks_is_given_up_and_the_next_one_works() {
+    let good = "listen pg\n bind HOST:5000\n server a 127.0.0.1:1\n";
+    let vipd = Vipd::start(good);
+    let up = || vipd.try_command(&["status"]).status.success().then_some(());
+    eventually(Duration::from_secs(20), "an answer", up).unwrap();
+    let file = vipd.dir.path().join("haproxy.cfg");
+    std::fs::remove_file(&file).unwrap();
+    let made = Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+    let done = vipd.try_command(&["reload"]);
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(!done.status.success() && said.contains("FIFO"), "{said}");
+    std::fs::remove_file(&file).unwrap();
+    vipd.reload(good);
 }

@@ -275,7 +275,7 @@ pub(crate) fn masked(line: &str) -> String {
 /// Diagnostics end up in logs and chats: a password must not, not even through the source line of
 /// a neighbouring mistake.
 fn mask(line: &str, hidden: &[Range<usize>], out: &mut String) {
-    let secret = ["auth_p", "auth-p", "authp", "password"]
+    let secret = ["auth_p", "auth-p", "authp", "authorization", "password"]
         .iter()
         .filter_map(|word| {
             let at = line.to_ascii_lowercase().find(word)?;
@@ -284,9 +284,11 @@ fn mask(line: &str, hidden: &[Range<usize>], out: &mut String) {
         })
         .chain(stats_auth(line))
         .min();
+    let users = userinfo(line);
+    let hidden = |at: &usize| hidden.iter().chain(&users).any(|range| range.contains(at));
     for (at, c) in line.char_indices() {
         let secret = secret.is_some_and(|start| at >= start);
-        let hide = (secret || hidden.iter().any(|range| range.contains(&at)))
+        let hide = (secret || hidden(&at))
             && !c.is_whitespace()
             && !matches!(c, '"' | '\'' | '=' | '{' | '}');
         if hide {
@@ -298,6 +300,28 @@ fn mask(line: &str, hidden: &[Range<usize>], out: &mut String) {
             out.push(c);
         }
     }
+}
+
+/// Where URLs name users and passwords: `https://USER:PASSWORD@host` (RFC 3986 section 3.2.1).
+fn userinfo(text: &str) -> Vec<Range<usize>> {
+    let authorities = text.match_indices("://").filter_map(|(at, mark)| {
+        let start = at + mark.len();
+        let rest = text.get(start..)?;
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"'));
+        let user = rest.get(..end.unwrap_or(rest.len()))?.rfind('@')?;
+        Some(start..start + user)
+    });
+    authorities.collect()
+}
+
+/// A message without users and passwords of URLs that it quotes.
+pub(super) fn without_credentials(message: String) -> String {
+    let mut message = message;
+    // From the end, so that the places before stay where they are.
+    for range in userinfo(&message).into_iter().rev() {
+        message.replace_range(range, "***");
+    }
+    message
 }
 
 /// Where the password of HAProxy's `stats auth USER:PASSWORD` may begin.

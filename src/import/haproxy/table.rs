@@ -41,7 +41,7 @@ const fn refused(name: &'static str, why: &'static str, instead: &'static str) -
 const PROCESS: &str =
     "the process is shaped by the service manager and vipd's own options, see vipd(8)";
 const TUNING: &str = "vipd tunes itself: one thread for connections per CPU, buffers as needed";
-const LOGS: &str = "vipd writes its own log, see --log in vipd(8)";
+const LOGS: &str = "vipd logs to the journal; connections are not logged";
 const TLS: &str = "vipd passes TLS through and has no settings of its own for it";
 const SOCKET: &str = "HAProxy's socket is not served; `vipd status --json` shows the same";
 const MONITOR: &str = "vipd answers no such requests; its status page is there for that";

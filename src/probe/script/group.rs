@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -50,6 +51,14 @@ impl Live {
     /// The command could not be started.
     pub(super) fn not_started(&self) {
         self.lock().tell(Guard::not_started);
+    }
+
+    /// Takes leave of a child that has ended, unless its group is under way: that is done there.
+    pub(super) fn reap_unless_alive(&self, child: Pid, group: Pid) {
+        if !self.lock().groups.contains(&group) {
+            // Somebody else may have.
+            let _ = waitpid(child, Some(WaitPidFlag::WNOHANG));
+        }
     }
 
     /// SIGKILL to every process of every group.

@@ -8,6 +8,7 @@
 
 mod group;
 pub mod guard;
+mod orphans;
 mod prepare;
 mod spawner;
 mod tell;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::group::{Live, Member};
 use super::guard::Guard;
+use super::orphans;
 use super::prepare::Prepared;
 use crate::probe::Failure;
 use crate::sys::cause;
@@ -71,6 +72,7 @@ impl Scripts {
     fn begin(guard: Option<PathBuf>, successor: bool) -> io::Result<Scripts> {
         let (live, runtime) = (Live::default(), Handle::current());
         let (requests, inbox) = mpsc::channel();
+        orphans::reap(live.clone())?;
         let scripts = Scripts { requests, live: live.clone(), warned: Arc::default() };
         thread::Builder::new().name("scripts".to_owned()).spawn(move || {
             // What it starts is to be ordinary too, even if vipd was started with `chrt`.

@@ -299,7 +299,7 @@ fn what_strangers_send_is_bounded_in_the_status_and_does_not_make_taking_it_dear
         while bench.engine.poll_action().is_some() {}
     }
     let after = taking(&bench);
-    // Without optimization; `make bench-status` says what it takes with it.
+    // Without optimization; `make bench-reload` says what it takes with it.
     assert!(after < ms(20) && after < before * 3 + ms(1), "{before:?}, then {after:?}");
 
     let status = bench.snapshot();

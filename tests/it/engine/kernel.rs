@@ -602,3 +602,20 @@ fn a_resync_without_our_address_puts_it_back() {
     bench.resync(links());
     bench.expect(&["hold 192.0.2.251", "announce 192.0.2.251 x5"]);
 }
+
+// Whoever sends to the old MAC reaches nobody: a bond that failed over, `ip link set address`.
+#[test]
+fn a_new_mac_of_the_interface_is_announced_at_once() {
+    let mut bench = Bench::master(with_priority(100));
+    bench.run_for(secs(10));
+    bench.did();
+    let mut changed = link(ETH0, "eth0");
+    changed.mac = Some(Mac([2, 0, 0, 0, 9, 9]));
+    bench.link_changed(changed.clone());
+    let did = bench.did();
+    assert!(did.iter().any(|did| did.starts_with("announce")), "{did:?}");
+    bench.run_for(secs(10));
+    bench.did();
+    bench.link_changed(changed);
+    bench.expect_nothing();
+}
