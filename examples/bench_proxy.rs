@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let sessions: usize = std::env::args().nth(1).map_or(Ok(2000), |n| n.parse())?;
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let server = TcpListener::bind(loopback)?;
-    let sink = HintSink(Arc::new(|_| {}));
+    let sink = HintSink(Arc::new(|_| true));
     let mut proxy = Proxy::start(Options::default(), &sink)?;
     let listener = Listener::new("bench", Protocol::Tcp, vec![loopback.into()]);
     let address = *proxy.open(ID, listener)?.first().context("an address")?;

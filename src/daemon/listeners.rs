@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crossbeam_queue::ArrayQueue;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
@@ -59,24 +61,43 @@ struct Wanted {
     accepting: Option<bool>,
 }
 
-/// What sessions have noticed since it was last taken.
-#[derive(Debug, Default)]
-struct Hints(Mutex<BTreeMap<(ListenerId, ServerId, Hint), u32>>);
+/// What sessions have noticed since it was last taken, handed over without a lock: a worker that has
+/// no processor just then must not keep the control thread waiting.
+#[derive(Debug)]
+struct Hints {
+    noticed: ArrayQueue<Hinted>,
+    /// The control thread knows that there is something.
+    told: AtomicBool,
+}
+
+/// Those of many turns of all workers. One that finds no room keeps what it has until its next turn.
+const MOST_HINTS: usize = 1024;
 
 impl Hints {
-    /// Whether it is the first since then.
+    fn new() -> Hints {
+        Hints { noticed: ArrayQueue::new(MOST_HINTS), told: AtomicBool::new(false) }
+    }
+
+    /// Whether there was room.
     fn add(&self, hinted: Hinted) -> bool {
-        let mut noticed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = noticed.is_empty();
-        let count = noticed.entry((hinted.listener, hinted.server, hinted.hint)).or_default();
-        *count = count.saturating_add(hinted.count);
-        first
+        self.noticed.push(hinted).is_ok()
+    }
+
+    /// Whether the control thread has to be told.
+    fn news(&self) -> bool {
+        !self.told.swap(true, Ordering::AcqRel)
     }
 
     fn take(&self) -> Vec<Hinted> {
-        let noticed = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.told.store(false, Ordering::Release);
+        let mut sums: BTreeMap<(ListenerId, ServerId, Hint), u32> = BTreeMap::new();
+        // No more than there can be at once, however fast they come.
+        for hinted in std::iter::from_fn(|| self.noticed.pop()).take(MOST_HINTS) {
+            let count = sums.entry((hinted.listener, hinted.server, hinted.hint)).or_default();
+            *count = count.saturating_add(hinted.count);
+        }
         let hinted = |((listener, server, hint), count)| Hinted { listener, server, hint, count };
-        noticed.into_iter().map(hinted).collect()
+        sums.into_iter().map(hinted).collect()
     }
 }
 
@@ -86,7 +107,7 @@ impl Listeners {
             proxy: None,
             wanted: BTreeMap::new(),
             ending: Vec::new(),
-            hints: Arc::default(),
+            hints: Arc::new(Hints::new()),
             inbox,
             effects,
             looking: None,
@@ -252,9 +273,11 @@ fn start<'p>(
     if proxy.is_none() {
         let (hints, inbox) = (Arc::clone(hints), inbox.clone());
         let sink = HintSink(Arc::new(move |hinted| {
-            if hints.add(hinted) {
+            let taken = hints.add(hinted);
+            if hints.news() {
                 let _ = inbox.send(Inbox::Hints);
             }
+            taken
         }));
         let started = Proxy::start(Options::default(), &sink);
         *proxy = Some(started.map_err(|error| format!("start the proxy: {}", cause(&error)))?);

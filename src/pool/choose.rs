@@ -90,7 +90,8 @@ impl Turns {
 }
 
 /// The servers the choice is among: the first non-empty class of those a listener may use.
-fn candidates<'v>(view: &'v PoolView, tried: &[ServerId]) -> Vec<&'v Server> {
+#[must_use]
+pub fn candidates<'v>(view: &'v PoolView, tried: &[ServerId]) -> Vec<&'v Server> {
     let usable = |wants: Wants, backup: bool| {
         view.servers.iter().filter(move |s| {
             s.backup == backup

@@ -17,6 +17,8 @@ pub enum Hint {
     GaveUp,
     /// It said that it cannot take anyone now: 57P01, 57P02 or 57P03.
     NotNow,
+    /// It accepted a connection and did not answer the client's first message in time.
+    Silent,
     /// It ended a session, before the client did.
     Ended,
 }

@@ -1,10 +1,11 @@
 //! Taking connections from the kernel's queue, and not taking them while that cannot work.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -12,18 +13,28 @@ use super::gate::{Gate, Seat};
 use super::relay::{Flow, INTEREST, Peer};
 use super::session::{Entry, Opening, Session, Stage};
 use super::settings::Protocol;
-use super::worker::{Timer, Token, Worker};
+use super::worker::{SWEEP, Timer, Token, Worker};
 use crate::pool::ListenerId;
 use crate::sys::epoll::Ready;
 use crate::sys::tcp::Bind;
+use crate::sys::tcp_info::backlog;
 use crate::sys::{cause, tcp};
 
 /// Connections taken from one socket before others get their turn.
 const AT_ONCE: usize = 64;
 
+/// Connections that may come while those before them are taken from a socket that is to be closed.
+const ON_THE_WAY: u32 = 64;
+
 /// How long accepting pauses when descriptors or memory are short, at first and at most.
 const PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// ... and when others get their turn before a socket that is to be closed is empty.
+const BREATH: Duration = Duration::from_millis(1);
+
+/// How long a socket that broke stays away: longer than it takes whoever broke it to be done.
+const MEND: Duration = Duration::from_millis(100);
 
 /// A listening socket of one worker.
 #[derive(Debug)]
@@ -34,6 +45,17 @@ pub(super) struct Door {
     state: State,
     /// The next pause; shorter means that the last ones are over.
     pause: Duration,
+    /// It is to be closed, when no more wait in it or so many have been taken.
+    leaving: Option<u32>,
+}
+
+/// What is left of one that broke.
+#[derive(Debug)]
+pub(super) struct Broken {
+    gate: Arc<Gate>,
+    bind: Bind,
+    /// Where it listened: a port that was chosen stays.
+    at: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +64,7 @@ enum State {
     /// Until the listener has room for another connection.
     Full,
     /// Until a timer ends.
-    Pausing,
+    Pausing(Instant),
 }
 
 /// What a failed accept means.
@@ -91,22 +113,41 @@ impl Worker {
             return;
         }
         let gate = Arc::clone(gate);
-        let door = Some(Door { bind, socket, gate, state: State::Open, pause: PAUSE });
+        let door =
+            Some(Door { bind, socket, gate, state: State::Open, pause: PAUSE, leaving: None });
         match self.doors.get_mut(place) {
             Some(free) => *free = door,
             None => self.doors.push(door),
         }
     }
 
-    /// Close a listener's sockets but those at `kept`, once what waits in them has been taken: the
-    /// kernel would reset it.
+    /// Close a listener's sockets but those at `kept`, once what waits in them has been taken, even
+    /// where it would have had to wait: the kernel would reset it.
     pub(super) fn close_doors(&mut self, listener: ListenerId, kept: &[Bind]) {
+        self.broken.retain(|broken| broken.gate.id != listener || kept.contains(&broken.bind));
         for number in 0..self.doors.len() {
-            let closes = |door: &Door| door.gate.id == listener && !kept.contains(&door.bind);
-            if self.doors.get(number).and_then(Option::as_ref).is_some_and(closes) {
-                self.accept(number);
+            let Some(door) = self.door(number) else { continue };
+            let closes = door.gate.id == listener && !kept.contains(&door.bind);
+            if !closes || door.leaving.is_some() {
+                continue;
+            }
+            let waiting = backlog(&door.socket).map_or(0, |backlog| backlog.waiting);
+            let gate = Arc::clone(&door.gate);
+            gate.doors.fetch_sub(1, Ordering::Relaxed);
+            self.reopen(number);
+            if let Some(door) = self.door(number) {
+                door.leaving = Some(waiting.saturating_add(ON_THE_WAY));
+            }
+            self.watch(number, State::Open);
+            self.accept(number);
+        }
+    }
+
+    /// Close what is left of a listener's sockets now.
+    pub(super) fn forget_doors(&mut self, listener: ListenerId) {
+        for number in 0..self.doors.len() {
+            if self.door(number).is_some_and(|door| door.gate.id == listener) {
                 self.close_door(number);
-                self.timers.retain(|(_, timer)| *timer != Timer::Door(number));
             }
         }
     }
@@ -114,7 +155,8 @@ impl Worker {
     /// Have a listener's sockets treat connections as it is set now.
     pub(super) fn refit_doors(&mut self, gate: &Gate) {
         let settings = gate.settings();
-        for door in self.doors.iter().flatten().filter(|door| door.gate.id == gate.id) {
+        let stays = |door: &&Door| door.gate.id == gate.id && door.leaving.is_none();
+        for door in self.doors.iter().flatten().filter(stays) {
             if let Err(error) = tcp::refit(&door.socket, settings.backlog, settings.client) {
                 tracing::warn!("{}: change a listening socket: {}", settings.name, cause(&error));
             }
@@ -123,7 +165,13 @@ impl Worker {
     }
 
     fn close_door(&mut self, number: usize) {
-        if let Some(door) = self.doors.get_mut(number).and_then(Option::take) {
+        if let Some(Door { state: State::Pausing(until), .. }) = self.door(number) {
+            let until = *until;
+            self.timers.remove(&(until, Timer::Door(number)));
+        }
+        if let Some(door) = self.doors.get_mut(number).and_then(Option::take)
+            && door.leaving.is_none()
+        {
             door.gate.doors.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -139,7 +187,12 @@ impl Worker {
                 return;
             }
             let gate = Arc::clone(&door.gate);
-            let Some(seat) = gate.enter() else {
+            let leaving = door.leaving;
+            if leaving == Some(0) {
+                return self.close_door(number);
+            }
+            let seat = if leaving.is_some() { gate.squeeze_in() } else { gate.enter() };
+            let Some(seat) = seat else {
                 gate.full.store(true, Ordering::Release);
                 // Room made between the two looks is not told of.
                 match gate.enter() {
@@ -147,51 +200,108 @@ impl Worker {
                     None => return self.watch(number, State::Full),
                 }
             };
-            if self.scarce && self.ceiling.is_reached(&door.socket).unwrap_or(true) {
+            let scarce = self.scarce && leaving.is_none();
+            if scarce && self.ceiling.is_reached(&door.socket).unwrap_or(true) {
                 return self.starve(number, &gate, &Errno::EMFILE.into());
             }
             match tcp::accept(&door.socket) {
                 Ok(client) => {
                     door.pause = PAUSE;
-                    self.scarce = self.ceiling.is_below(&client);
+                    door.leaving = leaving.map(|more| more.saturating_sub(1));
+                    self.scarce = self.ceiling.is_promised(&client);
                     gate.lane(self.number).accepted.one();
                     self.welcome(&gate, seat, client);
                 }
                 Err(error) => match classify(&error) {
+                    Failure::None if leaving.is_some() => return self.close_door(number),
                     Failure::None => return,
                     Failure::Gone => gate.lane(self.number).aborted.one(),
                     Failure::Starved => return self.starve(number, &gate, &error),
-                    Failure::Broken => {
-                        let name = &gate.settings().name;
-                        tracing::error!("{name}: a listening socket is dead: {}", cause(&error));
-                        return self.close_door(number);
-                    }
+                    Failure::Broken => return self.broke(number, &error),
                 },
             }
+        }
+        if self.door(number).is_some_and(|door| door.leaving.is_some()) {
+            self.pause(number, BREATH);
+        }
+    }
+
+    /// A socket is of no use any more: another takes its place.
+    fn broke(&mut self, number: usize, error: &io::Error) {
+        let Some(door) = self.door(number) else { return };
+        let leaving = door.leaving.is_some();
+        let (gate, bind) = (Arc::clone(&door.gate), door.bind.clone());
+        let at = tcp::local(&door.socket);
+        self.close_door(number);
+        if leaving {
+            return;
+        }
+        let name = &gate.settings().name;
+        let cause = cause(error);
+        tracing::error!("{name}: a listening socket broke: {cause}; opening it again");
+        self.broken.push(Broken { gate, bind, at });
+        self.timers.insert((self.now + MEND, Timer::Mend));
+    }
+
+    /// Open what broke, or try again later.
+    pub(super) fn mend(&mut self) {
+        for broken in std::mem::take(&mut self.broken) {
+            let settings = broken.gate.settings();
+            let address = broken.at.unwrap_or(broken.bind.address);
+            let bind = Bind { address, ..broken.bind.clone() };
+            match tcp::listen(&bind, settings.backlog, settings.client) {
+                Ok(socket) => {
+                    tracing::info!("{}: {address} is open again", settings.name);
+                    broken.gate.doors.fetch_add(1, Ordering::Relaxed);
+                    self.add_door(&broken.gate, broken.bind, socket);
+                }
+                Err(error) => {
+                    let cause = cause(&error);
+                    tracing::debug!("{}: {address} stays closed: {cause}", settings.name);
+                    self.broken.push(broken);
+                }
+            }
+        }
+        if !self.broken.is_empty() {
+            self.timers.insert((self.now + SWEEP, Timer::Mend));
         }
     }
 
     fn starve(&mut self, number: usize, gate: &Gate, error: &io::Error) {
         gate.lane(self.number).starved.one();
         let Some(door) = self.door(number) else { return };
-        if door.pause == PAUSE {
+        let pause = door.pause;
+        door.pause = (pause * 2).min(LONGEST_PAUSE);
+        if pause == PAUSE {
             let name = &gate.settings().name;
             tracing::warn!("{name}: connections wait to be accepted: {}", cause(error));
         }
-        let at = self.now
-            + self.door(number).map_or(PAUSE, |door| {
-                let pause = door.pause;
-                door.pause = (pause * 2).min(LONGEST_PAUSE);
-                pause
-            });
-        self.timers.insert((at, Timer::Door(number)));
-        self.watch(number, State::Pausing);
+        self.pause(number, pause);
+    }
+
+    fn pause(&mut self, number: usize, pause: Duration) {
+        let until = self.now + pause;
+        self.timers.insert((until, Timer::Door(number)));
+        self.watch(number, State::Pausing(until));
     }
 
     /// Go on after a pause.
     pub(super) fn reopen(&mut self, number: usize) {
-        if self.door(number).is_some_and(|door| door.state == State::Pausing) {
-            self.watch(number, State::Open);
+        let Some(door) = self.door(number) else { return };
+        let State::Pausing(until) = door.state else { return };
+        let leaving = door.leaving.is_some();
+        self.timers.remove(&(until, Timer::Door(number)));
+        self.watch(number, State::Open);
+        if leaving {
+            // If none waits, no event tells.
+            self.accept(number);
+        }
+    }
+
+    /// Go on now that a descriptor is free.
+    pub(super) fn reopen_pausing(&mut self) {
+        for number in 0..self.doors.len() {
+            self.reopen(number);
         }
     }
 
@@ -227,12 +337,13 @@ impl Worker {
         }
         let mut client = Peer::new(client);
         let settings = gate.settings();
+        let promise = self.promises.one();
         let opening = match settings.protocol {
-            Protocol::Tcp => Opening::new(Stage::Seeking, self.now, None),
+            Protocol::Tcp => Opening::new(Stage::Seeking, self.now, None, promise),
             Protocol::Postgres => {
                 // To be watched tells whether the first message is there.
                 client.readable = false;
-                Opening::new(Stage::Reading, self.now, Some(Default::default()))
+                Opening::new(Stage::Reading, self.now, Some(Default::default()), promise)
             }
         };
         let seconds = self.seconds();

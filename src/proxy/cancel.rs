@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gate::Seat;
+use super::gate::Gate;
 use super::relay::{INTEREST, Peer};
 use super::session::{Cancel, Canceller, Entry};
 use super::slab::Key;
@@ -12,14 +12,21 @@ use super::worker::{Timer, Token, Worker};
 use crate::sys::epoll::Ready;
 use crate::sys::tcp;
 
+/// Requests a worker has under way at most. Each takes a connection to every server, and none of the
+/// places of the listener: a flood of them is not to take those of sessions.
+const MOST: usize = 64;
+
 /// How long a server may take to see a request.
 const LIMIT: Duration = Duration::from_secs(5);
 
 impl Worker {
     /// Pass a request on. The client waits for the end of its connection as a sign that it has been
     /// seen.
-    pub(super) fn cancel(&mut self, seat: Seat, client: Peer, request: Vec<u8>) {
-        let gate = Arc::clone(seat.gate());
+    pub(super) fn cancel(&mut self, gate: &Arc<Gate>, client: Peer, request: Vec<u8>) {
+        if self.cancels >= MOST {
+            // As good as lost on the way, which a client has to expect.
+            return gate.lane(self.number).cancels_refused.one();
+        }
         let published = self.locals.get(&gate.id).and_then(|local| local.published.clone());
         let Some(published) = published else { return };
         let request: Arc<[u8]> = request.into();
@@ -32,7 +39,7 @@ impl Worker {
                 continue;
             }
             let Ok(socket) = tcp::connect(server.address, liveness) else { continue };
-            if self.ceiling.is_below(&socket) {
+            if self.ceiling.is_promised(&socket) {
                 continue;
             }
             let key = self.entries.reserve();
@@ -53,7 +60,8 @@ impl Worker {
         if servers == 0 {
             return self.entries.free(waits);
         }
-        let canceller = Canceller { client, seat, servers };
+        self.cancels += 1;
+        let canceller = Canceller { client, servers };
         self.entries.put(waits, Entry::Canceller(canceller));
     }
 
@@ -82,9 +90,8 @@ impl Worker {
         let Some(Entry::Canceller(canceller)) = self.entries.get_mut(cancel.client) else { return };
         canceller.servers -= 1;
         if canceller.servers == 0 {
-            let gate = Arc::clone(canceller.seat.gate());
+            self.cancels = self.cancels.saturating_sub(1);
             self.entries.free(cancel.client);
-            self.made_room(&gate);
         }
     }
 }

@@ -53,6 +53,8 @@ counters! {
     replayed,
     /// Cancel requests passed on.
     cancels,
+    /// Cancel requests dropped because too many were under way.
+    cancels_refused,
     /// Sessions that began: a server was connected.
     sessions,
     /// Sessions ended because their server was down.

@@ -46,7 +46,8 @@ impl Worker {
         match end {
             End::Over | End::Idle | End::Silent | End::Abandoned => {}
             End::Cancel(request) => {
-                self.cancel(seat, client, request);
+                drop(seat);
+                self.cancel(&gate, client, request);
                 return self.made_room(&gate);
             }
             End::Unserved | End::Overflow => self.turn_away(&gate, client, opening, &end),
@@ -65,6 +66,9 @@ impl Worker {
 
     /// A place became free: somebody may wait for it, here or at another worker.
     pub(super) fn made_room(&mut self, gate: &Gate) {
+        if self.scarce {
+            self.reopen_pausing();
+        }
         let mut others = gate.full.swap(false, Ordering::AcqRel);
         if others {
             self.reopen_full(gate.id);

@@ -3,7 +3,9 @@
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 use super::counters::{Counters, Lane};
 use super::settings::Listener;
@@ -13,7 +15,7 @@ use crate::pool::{ListenerId, PoolView, ServerId};
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) id: ListenerId,
-    settings: RwLock<Arc<Listener>>,
+    settings: ArcSwap<Listener>,
     /// Clients that wait for a server.
     pub(super) waiting: AtomicU32,
     /// Listening sockets of all workers that have not failed.
@@ -28,7 +30,7 @@ impl Gate {
     pub(super) fn new(id: ListenerId, settings: Listener, workers: usize) -> Gate {
         Gate {
             id,
-            settings: RwLock::new(Arc::new(settings)),
+            settings: ArcSwap::from_pointee(settings),
             waiting: AtomicU32::new(0),
             doors: AtomicU32::new(0),
             full: AtomicBool::new(false),
@@ -39,16 +41,21 @@ impl Gate {
 
     /// How connections are treated from now on.
     pub(super) fn settings(&self) -> Arc<Listener> {
-        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+        self.settings.load_full()
     }
 
     pub(super) fn change(&self, settings: Listener) {
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.settings.store(Arc::new(settings));
     }
 
     /// A place for one more connection, until it is dropped.
     pub(super) fn enter(self: &Arc<Gate>) -> Option<Seat> {
-        take(&self.connections, self.settings().maxconn).then(|| Seat(Arc::clone(self)))
+        take(&self.connections, self.settings.load().maxconn).then(|| Seat(Arc::clone(self)))
+    }
+
+    /// A place for one that cannot wait for it.
+    pub(super) fn squeeze_in(self: &Arc<Gate>) -> Option<Seat> {
+        take(&self.connections, None).then(|| Seat(Arc::clone(self)))
     }
 
     /// The counters of one worker.
@@ -92,6 +99,10 @@ pub(super) struct Load {
     sessions: AtomicU32,
     pub(super) connected: AtomicU64,
     pub(super) failures: AtomicU64,
+    /// Clients whose first message it did not answer in time.
+    pub(super) unanswered: AtomicU64,
+    /// It has answered none since.
+    mute: AtomicBool,
 }
 
 impl Load {
@@ -101,6 +112,25 @@ impl Load {
             sessions: AtomicU32::new(0),
             connected: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
+            mute: AtomicBool::new(false),
+        }
+    }
+
+    /// It accepted a connection and said nothing.
+    pub(super) fn silent(&self) {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        self.mute.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_mute(&self) -> bool {
+        self.mute.load(Ordering::Relaxed)
+    }
+
+    /// It has answered a client.
+    pub(super) fn answered(&self) {
+        if self.is_mute() {
+            self.mute.store(false, Ordering::Relaxed);
         }
     }
 

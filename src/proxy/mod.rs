@@ -48,6 +48,7 @@ use thiserror::Error;
 use self::gate::{Gate, Load, Published};
 use self::worker::{Order, Worker};
 use crate::pool::{PoolView, ServerId};
+use crate::sys::descriptors::Promises;
 use crate::sys::epoll::Waker;
 use crate::sys::tcp;
 
@@ -69,9 +70,10 @@ pub struct OpenError {
     pub source: io::Error,
 }
 
-/// Where hints go. Called on the workers' threads, so it must not wait.
+/// Where hints go, and whether there was room: if not, they come again later. Called on the workers'
+/// threads, so it must not wait.
 #[derive(Clone)]
-pub struct HintSink(pub Arc<dyn Fn(Hinted) + Send + Sync>);
+pub struct HintSink(pub Arc<dyn Fn(Hinted) -> bool + Send + Sync>);
 
 impl fmt::Debug for HintSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,6 +152,10 @@ pub struct ServerState {
     pub connected: u64,
     /// Connections it refused, did not answer or gave up before it had taken the client.
     pub failures: u64,
+    /// Clients whose first message it did not answer in time.
+    pub unanswered: u64,
+    /// It has answered none since the last of them.
+    pub mute: bool,
 }
 
 /// Sessions that end because their addresses go.
@@ -204,6 +210,7 @@ impl Proxy {
         let wakers: io::Result<Arc<[Waker]>> = (0..count).map(|_| Waker::new()).collect();
         let wakers = wakers?;
         let start = Instant::now();
+        let promises = Promises::default();
         let mut workers = Vec::new();
         for number in 0..count {
             let (orders, inbox) = mpsc::channel();
@@ -216,6 +223,7 @@ impl Proxy {
                 options.splice,
                 start,
                 Arc::clone(&turned),
+                promises.clone(),
             )?;
             let run = move || {
                 if let Err(error) = worker.run() {
@@ -366,6 +374,8 @@ impl Proxy {
             sessions: load.sessions(),
             connected: load.connected.load(Ordering::Relaxed),
             failures: load.failures.load(Ordering::Relaxed),
+            unanswered: load.unanswered.load(Ordering::Relaxed),
+            mute: load.is_mute(),
         })
     }
 

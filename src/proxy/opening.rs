@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -15,9 +16,16 @@ use super::relay::{INTEREST, Peer};
 use super::session::{End, Entry, Lack, Opening, Session, Stage};
 use super::slab::Key;
 use super::worker::{Timer, Token, Worker};
-use crate::pool::{Choice, Hint, ListenerId, explain};
+use crate::pool::{Choice, Hint, ListenerId, Server as Candidate, candidates, explain};
 use crate::sys::epoll::Ready;
 use crate::sys::{cause, tcp};
+
+/// How long a server may take over its first answer before the client is given to another. PostgreSQL
+/// gives it before it does anything that takes time; pgjdbc waits 5 s for it.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// How long a server that gave none is chosen only if there is no other.
+const SHUNNED: Duration = Duration::from_secs(10);
 
 /// SQLSTATEs of what a client is told: cannot_connect_now, too_many_connections.
 const CANNOT_CONNECT_NOW: &str = "57P03";
@@ -96,7 +104,14 @@ impl Worker {
                 return self.wait(key, session, &gate, Lack::Unavailable);
             };
             let sessions = |id| published.sessions(id);
-            let server = match local.turns.choose(&published.view, sessions, &opening.tried) {
+            local.shunned.retain(|_, until| *until > self.now);
+            let mut avoided = opening.tried.clone();
+            avoided.extend(local.shunned.keys());
+            let mut choice = local.turns.choose(&published.view, sessions, &avoided);
+            if matches!(choice, Choice::Nobody) && avoided.len() > opening.tried.len() {
+                choice = local.turns.choose(&published.view, sessions, &opening.tried);
+            }
+            let server = match choice {
                 Choice::Server(server) => server,
                 Choice::Full => return self.wait(key, session, &gate, Lack::Full),
                 Choice::Nobody => {
@@ -110,6 +125,10 @@ impl Worker {
             let Some(claim) = claim else {
                 return self.wait(key, session, &gate, Lack::Full);
             };
+            if claim.load().is_mute() {
+                // One client finds out whether it answers again; the others need not wait for that.
+                local.shunned.insert(server.id, self.now + ANSWER * 2);
+            }
             match tcp::connect(server.address, gate.settings().server) {
                 Ok(socket) if self.ceiling.is_below(&socket) => {
                     opening.failure = Some(format!("this host: {}", Errno::EMFILE.desc()));
@@ -226,6 +245,8 @@ impl Worker {
             opening.stage = Stage::Talking;
             if greeting.awaits_client() {
                 self.await_client(key, session);
+            } else {
+                self.await_server(key, session);
             }
         } else {
             self.taken(session, Vec::new());
@@ -240,6 +261,39 @@ impl Worker {
     fn await_client(&mut self, key: Key, session: &mut Session) {
         let due = self.now + session.seat.gate().settings().first_message;
         self.set_due(key, session, Some(due));
+    }
+
+    /// Its answer is due: a server that is frozen, or has nobody to serve, accepts connections still.
+    fn await_server(&mut self, key: Key, session: &mut Session) {
+        let due = self.now + ANSWER;
+        self.set_due(key, session, Some(due));
+    }
+
+    /// A server has not answered. The client is given to another; if there is none, it goes on
+    /// waiting for this one.
+    fn unanswered(&mut self, key: Key, session: &mut Session) {
+        let gate = Arc::clone(session.seat.gate());
+        let Some(claim) = &session.claim else { return };
+        let silent = claim.server();
+        claim.load().silent();
+        let Some(local) = self.locals.get_mut(&gate.id) else { return };
+        local.shunned.insert(silent, self.now + SHUNNED);
+        let Some(opening) = &session.opening else { return };
+        let another = local.published.as_ref().is_some_and(|published| {
+            let free = |server: &&Candidate| {
+                let sessions = published.sessions(server.id);
+                server.maxconn.is_none_or(|most| sessions < most.get())
+            };
+            let others = candidates(&published.view, &[&opening.tried[..], &[silent]].concat());
+            others.iter().any(free)
+        });
+        if another {
+            let words = format!("no answer in {} s", ANSWER.as_secs());
+            self.failed(key, session, Hint::Silent, &words);
+        } else {
+            self.notice(session, Hint::Silent);
+            self.await_server(key, session);
+        }
     }
 
     /// The first messages go both ways until the server has taken the client.
@@ -288,6 +342,9 @@ impl Worker {
                             Server::Disagreed => return over(End::Disagreed),
                             Server::Taken => {
                                 let heard = greeting.heard();
+                                if let Some(claim) = &session.claim {
+                                    claim.load().answered();
+                                }
                                 self.set_due(key, session, None);
                                 self.taken(session, heard);
                                 return ControlFlow::Continue(());
@@ -321,7 +378,7 @@ impl Worker {
                     Client::Cancel => return over(End::Cancel(greeting.kept().to_vec())),
                     Client::Message(bytes) => {
                         opening.unsent.extend(bytes);
-                        self.set_due(key, session, None);
+                        self.await_server(key, session);
                     }
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
@@ -357,7 +414,7 @@ impl Worker {
         let lane = gate.lane(self.number);
         match hint {
             Hint::Refused | Hint::Unreachable => lane.connect_failures.one(),
-            Hint::GaveUp | Hint::NotNow | Hint::Ended => lane.replayed.one(),
+            Hint::GaveUp | Hint::NotNow | Hint::Silent | Hint::Ended => lane.replayed.one(),
         }
         let claim = session.leave_server();
         let Some(opening) = &mut session.opening else { return };
@@ -467,7 +524,13 @@ impl Worker {
                 };
                 opening.due = None;
                 match opening.stage {
-                    // While a server is connected, it is the client's turn.
+                    Stage::Talking
+                        if opening.greeting.as_ref().is_some_and(|g| !g.awaits_client()) =>
+                    {
+                        self.unanswered(key, &mut session);
+                        self.entries.put(key, Entry::Session(session));
+                        self.drive(key);
+                    }
                     Stage::Reading | Stage::Talking => self.end(key, session, End::Silent),
                     Stage::Waiting => self.end(key, session, End::Unserved),
                     Stage::Connecting => {

@@ -135,14 +135,14 @@ pub(super) struct Means {
 }
 
 impl Means {
-    pub(super) fn new(splice: Splice) -> Means {
+    pub(super) fn new(splice: Splice, ceiling: Ceiling) -> Means {
         let pipes = Pipes {
             idle: Vec::new(),
             lent: 0,
             most: splice.pipes,
             size: splice.size,
             pause: None,
-            ceiling: Ceiling::now(),
+            ceiling,
         };
         Means { scratch: vec![0; SCRATCH].into_boxed_slice(), pipes, spliced: 0 }
     }
@@ -175,7 +175,7 @@ impl Pipes {
         }
         match Pipe::new(self.size) {
             Ok((pipe, real))
-                if real >= self.size.min(SMALLEST_PIPE) && !self.ceiling.is_below(&pipe) =>
+                if real >= self.size.min(SMALLEST_PIPE) && !self.ceiling.is_promised(&pipe) =>
             {
                 Some(pipe)
             }
@@ -233,6 +233,11 @@ impl Flow {
             if self.done || !source.readable {
                 self.release(&mut means.pipes);
                 return Ok(Pumped::Rests);
+            }
+            if source.urgent && !self.copies_only {
+                // Splicing stops before an urgent byte, for good; the pipe has just been drained.
+                self.copies_only = true;
+                self.release(&mut means.pipes);
             }
             if self.full_reads >= FULL_READS && !self.copies_only && self.pipe.is_none() {
                 self.pipe = means.pipes.lend();

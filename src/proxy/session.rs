@@ -9,6 +9,7 @@ use super::postgres::Greeting;
 use super::relay::{Flow, Peer};
 use super::slab::Key;
 use crate::pool::{Cause, Hint, ServerId};
+use crate::sys::descriptors::Promise;
 
 /// What a worker keeps in a place of its slab.
 #[derive(Debug)]
@@ -73,6 +74,8 @@ pub(super) struct Opening {
     pub(super) held: bool,
     /// What the last server said or did.
     pub(super) failure: Option<String>,
+    /// A descriptor for the server's side: with too few of them, who is let in is served.
+    _promise: Promise,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +108,12 @@ pub(super) enum Lack {
 }
 
 impl Opening {
-    pub(super) fn new(stage: Stage, since: Instant, greeting: Option<Greeting>) -> Opening {
+    pub(super) fn new(
+        stage: Stage,
+        since: Instant,
+        greeting: Option<Greeting>,
+        promise: Promise,
+    ) -> Opening {
         Opening {
             stage,
             since,
@@ -118,6 +126,7 @@ impl Opening {
             queued: false,
             held: false,
             failure: None,
+            _promise: promise,
         }
     }
 }
@@ -155,8 +164,6 @@ pub(super) enum End {
 pub(super) struct Canceller {
     /// To close it is the answer.
     pub(super) client: Peer,
-    /// Its place among the connections of the listener.
-    pub(super) seat: Seat,
     pub(super) servers: usize,
 }
 

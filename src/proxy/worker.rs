@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::accept::Door;
+use super::accept::{Broken as BrokenDoor, Door};
 use super::gate::{Claim, Gate, Published};
 use super::hold::{Pace, Queue, RETRY};
 use super::relay::{Broken, Means, Pumped};
@@ -22,7 +22,7 @@ use super::silence::Silent;
 use super::slab::{Key, Slab};
 use super::{HintSink, Phase, Remaining, SessionInfo};
 use crate::pool::{Fate, Hint, Hinted, ListenerId, ServerId, Turns, fate};
-use crate::sys::descriptors::Ceiling;
+use crate::sys::descriptors::{Ceiling, Promises};
 use crate::sys::epoll::{Poller, Ready, Waker};
 use crate::sys::tcp::{self, Bind};
 
@@ -49,6 +49,8 @@ pub(super) struct Local {
     pub(super) gate: Arc<Gate>,
     pub(super) published: Option<Arc<Published>>,
     pub(super) turns: Turns,
+    /// Servers that accept connections and do not answer, and until when that is believed.
+    pub(super) shunned: BTreeMap<ServerId, Instant>,
     pub(super) queue: Queue,
 }
 
@@ -58,6 +60,8 @@ pub(super) enum Timer {
     Entry(Key),
     /// A listening socket may be tried again.
     Door(usize),
+    /// Those that broke may be opened again.
+    Mend,
     /// Servers that failed may be.
     Retry(ListenerId),
     /// One more client may be let go.
@@ -111,6 +115,8 @@ pub(super) struct Worker {
     noticed: BTreeMap<(ListenerId, ServerId, Hint), u32>,
     pub(super) locals: BTreeMap<ListenerId, Local>,
     pub(super) doors: Vec<Option<Door>>,
+    /// Listening sockets that broke and are not open again.
+    pub(super) broken: Vec<BrokenDoor>,
     pub(super) entries: Slab<Entry>,
     pub(super) timers: BTreeSet<(Instant, Timer)>,
     /// Sessions that had their turn and could go on.
@@ -121,6 +127,7 @@ pub(super) struct Worker {
     pub(super) resets: Vec<OwnedFd>,
     pub(super) means: Means,
     pub(super) ceiling: Ceiling,
+    pub(super) promises: Promises,
     /// The last connection was beyond it.
     pub(super) scarce: bool,
     pub(super) now: Instant,
@@ -128,6 +135,8 @@ pub(super) struct Worker {
     /// Milliseconds since `start` at the last turn.
     turned: Arc<AtomicU64>,
     pub(super) sweeping: bool,
+    /// Cancel requests under way.
+    pub(super) cancels: usize,
     pub(super) silent: Silent,
 }
 
@@ -140,6 +149,7 @@ impl Worker {
         splice: Splice,
         start: Instant,
         turned: Arc<AtomicU64>,
+        promises: Promises,
     ) -> io::Result<Worker> {
         let poller = Poller::new()?;
         if let Some(waker) = wakers.get(number) {
@@ -154,18 +164,21 @@ impl Worker {
             noticed: BTreeMap::new(),
             locals: BTreeMap::new(),
             doors: Vec::new(),
+            broken: Vec::new(),
             entries: Slab::new(),
             timers: BTreeSet::new(),
             again: Vec::new(),
             hopeful: BTreeSet::new(),
             resets: Vec::new(),
-            means: Means::new(splice),
-            ceiling: Ceiling::now(),
+            means: Means::new(splice, Ceiling::now(&promises)),
+            ceiling: Ceiling::now(&promises),
+            promises,
             scarce: false,
             now: Instant::now(),
             start,
             turned,
             sweeping: false,
+            cancels: 0,
             silent: Silent::default(),
         })
     }
@@ -284,7 +297,8 @@ impl Worker {
         if settings.has_limits() {
             self.sweep_soon();
         }
-        self.locals.insert(id, Local { gate, published: None, turns, queue });
+        let shunned = BTreeMap::new();
+        self.locals.insert(id, Local { gate, published: None, turns, shunned, queue });
     }
 
     fn change_listener(&mut self, listener: ListenerId, added: Vec<(Bind, OwnedFd)>) {
@@ -333,6 +347,9 @@ impl Worker {
 
     fn close_listener(&mut self, listener: ListenerId, remaining: Remaining) {
         self.close_doors(listener, &[]);
+        if remaining == Remaining::End {
+            self.forget_doors(listener);
+        }
         self.end_all(|session| {
             let waits = session.opening.as_ref().is_some_and(|o| o.stage == Stage::Waiting);
             let ends = session.seat.gate().id == listener && (waits || remaining == Remaining::End);
@@ -380,6 +397,7 @@ impl Worker {
             match timer {
                 Timer::Entry(key) => self.entry_due(key),
                 Timer::Door(number) => self.reopen(number),
+                Timer::Mend => self.mend(),
                 Timer::Retry(listener) => {
                     if let Some(local) = self.locals.get_mut(&listener) {
                         local.queue.retry = None;
@@ -485,14 +503,17 @@ impl Worker {
     pub(super) fn notice(&mut self, session: &Session, hint: Hint) {
         if let Some(claim) = &session.claim {
             let about = (session.seat.gate().id, claim.server(), hint);
-            *self.noticed.entry(about).or_default() += 1;
+            let count = self.noticed.entry(about).or_default();
+            *count = count.saturating_add(1);
         }
     }
 
     fn tell_hints(&mut self) {
-        for ((listener, server, hint), count) in std::mem::take(&mut self.noticed) {
-            (self.hints.0)(Hinted { listener, server, hint, count });
-        }
+        let sink = &self.hints.0;
+        self.noticed.retain(|(listener, server, hint), count| {
+            let (listener, server, hint, count) = (*listener, *server, *hint, *count);
+            !sink(Hinted { listener, server, hint, count })
+        });
     }
 
     pub(super) fn set_due(&mut self, key: Key, session: &mut Session, due: Option<Instant>) {

@@ -209,6 +209,8 @@ fn socket(of: SocketAddr) -> io::Result<OwnedFd> {
 
 fn tune(socket: &OwnedFd, liveness: Liveness) -> io::Result<()> {
     sockopt::set_tcp_nodelay(socket, true)?;
+    // An urgent byte passes with the others, in its place (RFC 6093); otherwise it would be lost.
+    sockopt::set_socket_oobinline(socket, true)?;
     sockopt::set_socket_keepalive(socket, liveness.keepalive.is_some())?;
     if let Some(keepalive) = liveness.keepalive {
         sockopt::set_tcp_keepidle(socket, keepalive.idle)?;

@@ -12,7 +12,7 @@ use vipd::proxy::{HintSink, Listener, ListenerId, Options, Protocol, Proxy, Rema
 use super::bench::*;
 
 fn proxy() -> Proxy {
-    let sink = HintSink(std::sync::Arc::new(|_| {}));
+    let sink = HintSink(std::sync::Arc::new(|_| true));
     Proxy::start(Options { workers: 2, splice: COPY }, &sink).unwrap()
 }
 
@@ -144,6 +144,91 @@ fn a_closed_listener_keeps_or_ends_its_sessions() {
         }
         assert_eq!(read_to_reset(&mut client), b"");
     }
+}
+
+#[test]
+fn a_closed_listener_takes_all_that_waits_in_its_queue() {
+    allow_many_descriptors();
+    let mut settings = listener(Protocol::Tcp);
+    settings.maxconn = NonZeroU32::new(1);
+    let mut bench = Bench::new(settings, COPY, &[echo()]);
+    let mut first = bench.connect();
+    first.write_all(b"a").unwrap();
+    assert_eq!(read(&mut first, 1), b"a");
+    // More than are taken from a socket at a time, and there is room for none.
+    let mut queued: Vec<_> = (0..400).map(|_| bench.connect()).collect();
+    bench.proxy.close(ID, Remaining::Keep);
+    for client in &mut queued {
+        client.write_all(b"b").unwrap();
+        assert_eq!(read(client, 1), b"b");
+    }
+    until("nobody listens", || std::net::TcpStream::connect(bench.address).is_err());
+    assert_eq!(bench.state().counters.accepted, 401);
+}
+
+/// As `ss -K` does, or a program that ends the sockets of an address.
+#[test]
+fn a_listening_socket_that_breaks_is_opened_again() {
+    let bench = Bench::tcp(COPY, echo());
+    let me = rustix::process::pidfd_open(
+        rustix::process::getpid(),
+        rustix::process::PidfdFlags::empty(),
+    )
+    .unwrap();
+    let ours = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let number = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let flags = rustix::process::PidfdGetfdFlags::empty();
+        let socket = rustix::process::pidfd_getfd(&me, number, flags).ok()?;
+        let here = rustix::net::getsockname(&socket).ok()?;
+        let listens = rustix::net::sockopt::socket_acceptconn(&socket).ok()?;
+        (listens && SocketAddr::try_from(here).ok()? == bench.address).then_some(socket)
+    });
+    let sockets: Vec<_> = ours.collect();
+    assert_eq!(sockets.len(), 2);
+    for socket in sockets {
+        rustix::net::shutdown(&socket, rustix::net::Shutdown::Both).unwrap();
+    }
+    bench.wait_for("the loss is noticed", |state| state.sockets == 0);
+    assert!(!bench.proxy.accepts(ID));
+    bench.wait_for("both are open again", |state| state.sockets == 2);
+    let mut client = bench.connect();
+    client.write_all(b"a").unwrap();
+    assert_eq!(read(&mut client, 1), b"a");
+}
+
+const SHORT: &str = "VIPD_TEST_SHORT_OF_DESCRIPTORS";
+
+/// Whoever is let in must have a server: otherwise clients take all descriptors, and nobody is served.
+#[test]
+fn with_too_few_descriptors_the_first_are_served_and_the_rest_in_turn() {
+    if std::env::var_os(SHORT).is_none() {
+        let name =
+            "proxy::accept::with_too_few_descriptors_the_first_are_served_and_the_rest_in_turn";
+        return alone(name, SHORT);
+    }
+    let bench = Bench::tcp(COPY, echo());
+    let clients: Vec<_> = (0..300).map(|_| socket()).collect();
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 500, hard).unwrap();
+    let from = std::time::Instant::now();
+    let mut clients: Vec<_> = clients
+        .into_iter()
+        .map(|socket| {
+            socket.connect(&bench.address.into()).unwrap();
+            let mut client = patient(socket.into());
+            client.write_all(b"a").unwrap();
+            client
+        })
+        .collect();
+    bench.wait_for("descriptors are short", |state| state.counters.starved > 0);
+    assert!(bench.state().counters.sessions >= 10, "{:?}", bench.state());
+    assert!(from.elapsed() < Duration::from_secs(2), "{:?}", from.elapsed());
+    while !clients.is_empty() {
+        let mut client = clients.swap_remove(answered(&clients));
+        assert_eq!(read(&mut client, 1), b"a");
+    }
+    let counters = bench.state().counters;
+    assert_eq!((counters.sessions, counters.unserved, counters.connect_failures), (300, 0, 0));
 }
 
 const CHILD: &str = "VIPD_TEST_FEW_DESCRIPTORS";

@@ -71,6 +71,7 @@ impl Bench {
         let to = std::sync::Mutex::new(to);
         let sink = HintSink(Arc::new(move |hint| {
             let _ = to.lock().unwrap().send(hint);
+            true
         }));
         let mut proxy = Proxy::start(options, &sink).unwrap();
         let address = proxy.open(ID, listener).unwrap()[0];

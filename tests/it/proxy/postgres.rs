@@ -372,15 +372,14 @@ fn a_cancel_request_nobody_can_take_ends_at_once() {
     assert!(asked.elapsed() < Duration::from_secs(4));
 }
 
-/// The place of a cancel request is one of those a listener has.
 #[test]
-fn a_cancel_request_that_is_over_lets_the_next_client_in() {
-    let (seen, cancels) = mpsc::channel();
+fn cancel_requests_under_way_take_no_places_and_are_limited_by_themselves() {
     let release = Arc::new(AtomicUsize::new(0));
-    let released = Arc::clone(&release);
+    let (released, seen) = (Arc::clone(&release), Arc::new(AtomicUsize::new(0)));
+    let requests = Arc::clone(&seen);
     let (address, _) = failing(move |mut stream, message| {
         if message == cancel_request() {
-            seen.send(()).unwrap();
+            requests.fetch_add(1, Ordering::AcqRel);
             until("it is told to go on", || released.load(Ordering::Acquire) == 1);
             return;
         }
@@ -392,16 +391,58 @@ fn a_cancel_request_that_is_over_lets_the_next_client_in() {
     let bench = writer(settings, &[address]);
     let mut session = ask(&bench, "alice");
     served_by(&mut session);
-    let mut canceller = bench.connect();
-    canceller.write_all(&cancel_request()).unwrap();
-    cancels.recv_timeout(LONG).unwrap();
-    let mut next = ask(&bench, "bob");
-    // Whichever worker has it, it has seen that there is no room when it looks at another order.
-    bench.proxy.sessions(1).iter().for_each(drop);
-    assert_eq!(bench.state().connections, 2);
+    let mut cancellers: Vec<_> = (0..200)
+        .map(|_| {
+            let mut canceller = bench.connect();
+            canceller.write_all(&cancel_request()).unwrap();
+            canceller
+        })
+        .collect();
+    bench.wait_for("all have been read", |state| state.counters.cancels == 200);
+    assert_eq!(served_by(&mut ask(&bench, "bob")), "here");
+    // 64 for each of the two workers, whichever has how many of the clients.
+    let refused = bench.state().counters.cancels_refused;
+    assert!((72..=136).contains(&refused), "{refused}");
+    until("the others are at the server", || {
+        seen.load(Ordering::Acquire) + usize::try_from(refused).unwrap() == 200
+    });
     release.store(1, Ordering::Release);
-    assert_eq!(read_all(&mut canceller), b"");
-    assert_eq!(served_by(&mut next), "here");
+    for canceller in &mut cancellers {
+        assert_eq!(read_all(canceller), b"");
+    }
+}
+
+/// It accepts connections, as the kernel does for a process that is stopped, and says nothing.
+#[test]
+fn a_server_that_never_answers_is_left_for_another() {
+    let (frozen, asked) = failing(|mut stream, _| {
+        let _ = stream.read(&mut [0]);
+    });
+    let (other, other_address) = listen();
+    drop(other);
+    let mut bench = Bench::new(listener(Protocol::Postgres), COPY, &[frozen, other_address]);
+    bench.view.servers[1].admission = Admission::Down("test".into());
+    bench.publish();
+    // Nobody else is there: it is waited for, and known.
+    let mut patient = ask(&bench, "alice");
+    let hint = bench.hints.recv_timeout(LONG).unwrap();
+    assert_eq!((hint.server, hint.hint), (ServerId(1), Hint::Silent));
+    let server = |bench: &Bench| bench.proxy.servers().next().unwrap();
+    assert!(server(&bench).mute && server(&bench).unanswered > 0);
+    assert_eq!(bench.state().connections, 1);
+    // Then there is.
+    bench.view.servers[1].address = postgres("next");
+    bench.view.servers[1].admission = Admission::Usable;
+    bench.publish();
+    assert_eq!(served_by(&mut patient), "next");
+    // And who comes later does not wait for the first.
+    let from = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(served_by(&mut ask(&bench, "bob")), "next");
+    }
+    assert!(from.elapsed() < Duration::from_secs(2), "{:?}", from.elapsed());
+    assert_eq!(asked.load(Ordering::Acquire), 1);
+    assert!(server(&bench).mute);
 }
 
 #[test]

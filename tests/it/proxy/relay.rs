@@ -302,3 +302,31 @@ fn idle_and_half_closed_sessions_end_when_a_limit_says_so() {
     assert_eq!(read_all(&mut server), b"");
     assert_eq!(bench.state().counters.idle, 1);
 }
+
+/// Splicing stops at an urgent byte for good, and read(2) leaves it out.
+#[test]
+fn an_urgent_byte_passes_in_its_place() {
+    for (name, splice) in MODES {
+        let (server, address) = listen();
+        let bench = Bench::tcp(splice, address);
+        let (mut client, mut server) = session(&bench, &server);
+        thread::scope(|scope| {
+            let mut sender = client.try_clone().unwrap();
+            scope.spawn(move || {
+                for _ in 0..2 {
+                    send_pattern(&mut sender, 1, 8 * PERIOD);
+                    assert_eq!(SockRef::from(&sender).send_out_of_band(b"!").unwrap(), 1);
+                }
+                send_pattern(&mut sender, 1, PERIOD);
+            });
+            for _ in 0..2 {
+                expect_pattern(&mut server, 1, 8 * PERIOD);
+                assert_eq!(read(&mut server, 1), b"!", "{name}");
+            }
+            expect_pattern(&mut server, 1, PERIOD);
+        });
+        // The way back is as it was.
+        send_pattern(&mut server, 2, 1000);
+        expect_pattern(&mut client, 2, 1000);
+    }
+}
