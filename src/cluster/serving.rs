@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::{Cluster, MemberId, Standing};
 use crate::config::checks::{Endpoint, Host, HostName};
 use crate::config::{ClusterConfig, ListenerConfig, MOST_LEASE, OnDown, ServerConfig};
 use crate::pool::{
-    Admission, ListenerId, PoolView, Role, Server, ServerId, Wants, Weight, explain,
+    Admission, ListenerId, PoolView, Role, Server, ServerId, Wants, Weight, candidates, explain,
 };
 use crate::status::{AdmissionStatus, ListenerStatus, ServerStatus};
 use crate::types::Now;
@@ -272,11 +273,14 @@ impl Serving {
         let fits = |s: &Server| cfg.wants.fits(s.role);
         let direct = servers().filter(usable).any(fits);
         let serves = self.serves();
+        let next = view.map(|view| candidates(view, &[])).unwrap_or_default();
         let server = |server: &Server| {
             let (admission, why) = told(&server.admission);
-            let takes = usable(&server)
-                && if direct { fits(server) } else { view.is_some_and(|v| v.admits(server.role)) };
+            let takes = next.iter().any(|next| next.id == server.id);
             let reason = match admission {
+                AdmissionStatus::Usable if !takes && fits(server) && server.backup => {
+                    "is a backup".to_owned()
+                }
                 AdmissionStatus::Usable if !takes => format!("is {}", server.role),
                 AdmissionStatus::Usable => String::new(),
                 AdmissionStatus::Held | AdmissionStatus::Down => why,
@@ -293,6 +297,11 @@ impl Serving {
                 falls: known.map_or(0, |known| known.damping.falls()),
                 sessions: None,
                 failures: None,
+                backup: server.backup,
+                weight: Some(server.weight.get().into()),
+                maxconn: server.maxconn.map(NonZeroU32::get),
+                unanswered: None,
+                mute: false,
             }
         };
         ListenerStatus {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use tokio::runtime::Handle;
@@ -18,9 +18,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Inbox;
+use super::saturation::{Saturation, limits};
 use crate::config::{BindConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig};
 use crate::engine::Input;
-use crate::pool::{Hint, Hinted, ListenerId, PoolView, ServerId};
+use crate::pool::{
+    Hint, Hinted, ListenerId, PoolView, Server, ServerId, candidates, next_in_line,
+};
 use crate::proxy::{
     Bind, HintSink, Hold, Keepalive, Left, Listener, ListenerState, Liveness, Options, Protocol,
     Proxy, Remaining, ServerState,
@@ -59,6 +62,7 @@ struct Wanted {
     failure: Option<String>,
     /// What the engine was told last.
     accepting: Option<bool>,
+    saturation: Saturation,
 }
 
 /// What sessions have noticed since it was last taken, handed over without a lock: a worker that has
@@ -123,6 +127,7 @@ impl Listeners {
             open: false,
             failure: None,
             accepting: None,
+            saturation: Saturation::default(),
         });
         wanted.config = config;
         self.fit(id);
@@ -194,7 +199,14 @@ impl Listeners {
             }
             news.push(Input::ProxyTurns(turns));
         }
+        let loads = loads(proxy);
+        let now = Instant::now();
         for (id, wanted) in &mut self.wanted {
+            if let Some(state) = proxy.listener(*id) {
+                let full = wanted.view.as_deref().is_some_and(|view| is_full(view, &loads));
+                let limits = limits(&wanted.config, &state, full);
+                wanted.saturation.look(&wanted.config.name, now, limits);
+            }
             let open = wanted.open && wanted.failure.is_none();
             let accepting = open && proxy.accepts(*id);
             if wanted.accepting.replace(accepting) != Some(accepting) {
@@ -207,22 +219,35 @@ impl Listeners {
     /// What only the proxy knows.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
         let Some(proxy) = &self.proxy else { return };
-        let loads: BTreeMap<u32, ServerState> = proxy.servers().map(|s| (s.id.0, s)).collect();
+        let loads = loads(proxy);
         for listener in &mut snapshot.listeners {
             let id = ListenerId(listener.id);
-            let failure = self.wanted.get(&id).and_then(|wanted| wanted.failure.clone());
+            let wanted = self.wanted.get(&id);
+            let failure = wanted.and_then(|wanted| wanted.failure.clone());
+            let limits = wanted.map(|wanted| wanted.saturation.status()).unwrap_or_default();
             listener.traffic = Some(match proxy.listener(id) {
                 None => Traffic { failure, ..Traffic::default() },
                 Some(ListenerState { connections, waiting, counters, .. }) => {
                     let named = counters.named().filter(|(_, count)| *count > 0);
                     let counters = named.map(|(name, count)| (name.to_owned(), count)).collect();
-                    Traffic { connections, waiting, failure, counters }
+                    Traffic { connections, waiting, failure, counters, limits }
                 }
             });
+            let next = wanted.and_then(|wanted| wanted.view.as_deref()).map(|view| {
+                let mute: Vec<ServerId> =
+                    loads.values().filter(|load| load.mute).map(|load| load.id).collect();
+                next_in_line(view, |id| sessions(&loads, id), &mute)
+            });
             for server in &mut listener.servers {
-                let load = loads.get(&server.id);
+                let id = ServerId(server.id);
+                let load = loads.get(&id);
                 server.sessions = Some(load.map_or(0, |load| load.sessions));
                 server.failures = Some(load.map_or(0, |load| load.failures));
+                server.unanswered = Some(load.map_or(0, |load| load.unanswered));
+                server.mute = load.is_some_and(|load| load.mute);
+                if let Some(next) = &next {
+                    server.takes = next.contains(&id);
+                }
             }
         }
     }
@@ -262,6 +287,23 @@ impl Drop for Listeners {
             looking.abort();
         }
     }
+}
+
+fn loads(proxy: &Proxy) -> BTreeMap<ServerId, ServerState> {
+    proxy.servers().map(|server| (server.id, server)).collect()
+}
+
+fn sessions(loads: &BTreeMap<ServerId, ServerState>, id: ServerId) -> u32 {
+    loads.get(&id).map_or(0, |load| load.sessions)
+}
+
+/// Whether every server the next client may have has all the sessions it may have.
+fn is_full(view: &PoolView, loads: &BTreeMap<ServerId, ServerState>) -> bool {
+    let full = |server: &&Server| {
+        server.maxconn.is_some_and(|most| sessions(loads, server.id) >= most.get())
+    };
+    let among = candidates(view, &[]);
+    !among.is_empty() && among.iter().all(full)
 }
 
 /// The proxy, running from now on.

@@ -22,6 +22,7 @@ mod probes;
 mod progress;
 mod receive;
 mod run_file;
+mod saturation;
 mod signals;
 mod sockets;
 mod stalls;

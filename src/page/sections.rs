@@ -1,7 +1,7 @@
 //! The parts of the page: virtual routers, listeners, clusters, trackers, state changes.
 
 use super::html::Html;
-use super::verdict::is_open;
+use super::verdict::{is_open, limits};
 use crate::status::words::{
     RECENT_MS, WallClock, address_line, age, bind, bytes, change_text, cluster_heading,
     cluster_notes, everything, goes_to, is, listener_notes, master, next_failure, priority,
@@ -86,6 +86,7 @@ pub(super) fn listeners(out: &mut Html, snapshot: &Snapshot) {
         let (color, to) = match (listener.serves, listener.fallen_back) {
             _ if !is_open(listener) => (BAD, "nobody: it is not open".to_owned()),
             (false, _) => (BAD, goes_to(listener)),
+            _ if limits(listener).any(|limit| limit.reached) => (BAD, goes_to(listener)),
             (true, true) => (ODD, goes_to(listener)),
             (true, false) => (GOOD, goes_to(listener)),
         };

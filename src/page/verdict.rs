@@ -1,7 +1,7 @@
 //! The line at the top: who serves, and where writers go.
 
-use crate::status::words::{goes_to, state};
-use crate::status::{ListenerStatus, RouterStatus, Snapshot, State};
+use crate::status::words::{goes_to, limit_words, state};
+use crate::status::{LimitStatus, ListenerStatus, RouterStatus, Snapshot, State};
 
 /// With more routers than this, only their number is said.
 const FEW: usize = 2;
@@ -45,7 +45,13 @@ pub fn verdict(snapshot: &Snapshot) -> Verdict {
             (true, true) => {}
         }
     }
-    let broken = |listener: &ListenerStatus| !listener.serves || !is_open(listener);
+    for listener in &snapshot.listeners {
+        let reached = limits(listener).filter(|limit| limit.reached);
+        parts.extend(reached.map(|limit| format!("{}: {}", listener.name, limit_words(limit))));
+    }
+    let broken = |listener: &ListenerStatus| {
+        !listener.serves || !is_open(listener) || limits(listener).any(|limit| limit.reached)
+    };
     bad |= snapshot.listeners.iter().any(broken);
     if parts.is_empty() {
         parts.push(match snapshot.listeners.len() {
@@ -62,6 +68,11 @@ pub fn verdict(snapshot: &Snapshot) -> Verdict {
 fn why<'s>(snapshot: &'s Snapshot, listener: &'s ListenerStatus) -> &'s str {
     let cluster = snapshot.clusters.iter().find(|cluster| cluster.name == listener.cluster);
     cluster.map_or(&listener.reason, |cluster| &cluster.summary)
+}
+
+/// Limits its clients run into.
+pub(super) fn limits(listener: &ListenerStatus) -> impl Iterator<Item = &LimitStatus> {
+    listener.traffic.iter().flat_map(|traffic| &traffic.limits)
 }
 
 /// It takes connections, whoever gets them.

@@ -89,6 +89,26 @@ impl Turns {
     }
 }
 
+/// The servers the next connection may go to. Those that do not answer come last.
+#[must_use]
+pub fn next_in_line(
+    view: &PoolView,
+    sessions: impl Fn(ServerId) -> u32,
+    mute: &[ServerId],
+) -> Vec<ServerId> {
+    let mut among = candidates(view, mute);
+    if among.is_empty() {
+        among = candidates(view, &[]);
+    }
+    among.retain(|s| s.maxconn.is_none_or(|most| sessions(s.id) < most.get()));
+    let next = match view.balance {
+        Balance::First => among.into_iter().take(1).collect(),
+        Balance::RoundRobin => among,
+        Balance::LeastConn => least_loaded(&among, sessions),
+    };
+    next.into_iter().map(|server| server.id).collect()
+}
+
 /// The servers the choice is among: the first non-empty class of those a listener may use.
 #[must_use]
 pub fn candidates<'v>(view: &'v PoolView, tried: &[ServerId]) -> Vec<&'v Server> {

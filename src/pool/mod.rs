@@ -11,7 +11,7 @@ mod fate;
 mod hint;
 mod view;
 
-pub use choose::{Choice, Turns, candidates};
+pub use choose::{Choice, Turns, candidates, next_in_line};
 pub use fate::{Cause, Fate, explain, fate};
 pub use hint::{Hint, Hinted, ListenerId};
 pub use view::{Admission, Balance, PoolView, Role, Server, ServerId, Wants, Weight};

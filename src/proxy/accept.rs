@@ -1,5 +1,6 @@
 //! Taking connections from the kernel's queue, and not taking them while that cannot work.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -17,7 +18,7 @@ use super::worker::{SWEEP, Timer, Token, Worker};
 use crate::pool::ListenerId;
 use crate::sys::epoll::Ready;
 use crate::sys::tcp::Bind;
-use crate::sys::tcp_info::backlog;
+use crate::sys::tcp_info::{Backlog, backlog};
 use crate::sys::{cause, tcp};
 
 /// Connections taken from one socket before others get their turn.
@@ -143,6 +144,27 @@ impl Worker {
         }
     }
 
+    /// Take note of what waits in the listeners' sockets.
+    pub(super) fn look_at_doors(&mut self) {
+        let mut queues: BTreeMap<ListenerId, Backlog> =
+            self.locals.keys().map(|id| (*id, Backlog::default())).collect();
+        for door in self.doors.iter().flatten() {
+            let Some(queue) = queues.get_mut(&door.gate.id) else { continue };
+            let Some(found) = backlog(&door.socket) else { continue };
+            queue.waiting = queue.waiting.saturating_add(found.waiting);
+            queue.most = queue.most.max(found.most);
+            queue.dropped = queue.dropped.saturating_add(found.dropped);
+            if matches!(door.state, State::Pausing(_)) {
+                door.gate.note_starved(self.millis());
+            }
+        }
+        for (id, queue) in queues {
+            if let Some(local) = self.locals.get(&id) {
+                local.gate.note_backlog(self.number, queue);
+            }
+        }
+    }
+
     /// Close what is left of a listener's sockets now.
     pub(super) fn forget_doors(&mut self, listener: ListenerId) {
         for number in 0..self.doors.len() {
@@ -202,7 +224,7 @@ impl Worker {
             };
             let scarce = self.scarce && leaving.is_none();
             if scarce && self.ceiling.is_reached(&door.socket).unwrap_or(true) {
-                return self.starve(number, &gate, &Errno::EMFILE.into());
+                return self.starve(number, &gate);
             }
             match tcp::accept(&door.socket) {
                 Ok(client) => {
@@ -216,7 +238,7 @@ impl Worker {
                     Failure::None if leaving.is_some() => return self.close_door(number),
                     Failure::None => return,
                     Failure::Gone => gate.lane(self.number).aborted.one(),
-                    Failure::Starved => return self.starve(number, &gate, &error),
+                    Failure::Starved => return self.starve(number, &gate),
                     Failure::Broken => return self.broke(number, &error),
                 },
             }
@@ -267,15 +289,12 @@ impl Worker {
         }
     }
 
-    fn starve(&mut self, number: usize, gate: &Gate, error: &io::Error) {
+    fn starve(&mut self, number: usize, gate: &Gate) {
         gate.lane(self.number).starved.one();
+        gate.note_starved(self.millis());
         let Some(door) = self.door(number) else { return };
         let pause = door.pause;
         door.pause = (pause * 2).min(LONGEST_PAUSE);
-        if pause == PAUSE {
-            let name = &gate.settings().name;
-            tracing::warn!("{name}: connections wait to be accepted: {}", cause(error));
-        }
         self.pause(number, pause);
     }
 

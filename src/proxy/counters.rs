@@ -43,6 +43,8 @@ counters! {
     overflowed,
     /// Connections turned away because no server came in time.
     unserved,
+    /// ... those of them for which every server that may be used was full.
+    unserved_full,
     /// Clients that left before a server had answered them.
     abandoned,
     /// Clients that sent no complete first message in time, or none at all.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::gate::Gate;
-use super::session::{End, Entry, Session, Stage};
+use super::session::{End, Entry, Lack, Session, Stage};
 use super::slab::Key;
 use super::worker::{SWEEP, Timer, Worker};
 use crate::pool::{Cause, ListenerId};
@@ -41,6 +41,10 @@ impl Worker {
         };
         if let Some(counter) = counter {
             counter.one();
+        }
+        let lack = session.opening.as_ref().map(|opening| opening.lack);
+        if matches!(end, End::Unserved) && lack == Some(Lack::Full) {
+            lane.unserved_full.one();
         }
         let Session { seat, client, server, claim, opening, .. } = session;
         match end {

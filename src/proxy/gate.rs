@@ -4,12 +4,14 @@
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::counters::{Counters, Lane};
 use super::settings::Listener;
 use crate::pool::{ListenerId, PoolView, ServerId};
+use crate::sys::tcp_info::Backlog;
 
 /// A listener, as all workers see it.
 #[derive(Debug)]
@@ -24,6 +26,17 @@ pub(super) struct Gate {
     pub(super) full: AtomicBool,
     connections: AtomicU32,
     lanes: Box<[Lane]>,
+    /// The kernel's queues of each worker's sockets, as of its last look.
+    queues: Box<[Queue]>,
+    /// When accepting last waited for descriptors, in milliseconds since the workers started.
+    starved: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: AtomicU32,
+    most: AtomicU32,
+    dropped: AtomicU32,
 }
 
 impl Gate {
@@ -36,7 +49,36 @@ impl Gate {
             full: AtomicBool::new(false),
             connections: AtomicU32::new(0),
             lanes: (0..workers).map(|_| Lane::default()).collect(),
+            queues: (0..workers).map(|_| Queue::default()).collect(),
+            starved: AtomicU64::new(0),
         }
+    }
+
+    /// What waits in the sockets of one worker.
+    pub(super) fn note_backlog(&self, worker: usize, of: Backlog) {
+        if let Some(queue) = self.queues.get(worker) {
+            queue.waiting.store(of.waiting, Ordering::Relaxed);
+            queue.most.store(of.most, Ordering::Relaxed);
+            queue.dropped.store(of.dropped, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn backlog(&self) -> Backlog {
+        self.queues.iter().fold(Backlog::default(), |sum, queue| Backlog {
+            waiting: sum.waiting.saturating_add(queue.waiting.load(Ordering::Relaxed)),
+            most: sum.most.max(queue.most.load(Ordering::Relaxed)),
+            dropped: sum.dropped.saturating_add(queue.dropped.load(Ordering::Relaxed)),
+        })
+    }
+
+    pub(super) fn note_starved(&self, millis: u64) {
+        self.starved.store(millis.max(1), Ordering::Relaxed);
+    }
+
+    /// When accepting last waited for descriptors.
+    pub(super) fn starved(&self) -> Option<Duration> {
+        let millis = self.starved.load(Ordering::Relaxed);
+        (millis > 0).then(|| Duration::from_millis(millis))
     }
 
     /// How connections are treated from now on.

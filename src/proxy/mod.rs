@@ -56,6 +56,10 @@ pub use self::counters::Counters;
 pub use self::settings::{Hold, Listener, Options, Protocol, Splice};
 pub use crate::pool::{Hint, Hinted, ListenerId};
 pub use crate::sys::tcp::{Bind, Keepalive, Liveness};
+pub use crate::sys::tcp_info::Backlog;
+
+/// Descriptors are short as long as accepting last waited for one so recently.
+const STARVED: Duration = Duration::from_secs(2);
 
 /// A listener could not be opened.
 #[derive(Debug, Error)]
@@ -137,6 +141,10 @@ pub struct ListenerState {
     pub waiting: u32,
     /// Listening sockets that work: one for each worker and address, or some have failed.
     pub sockets: u32,
+    /// Connections in the kernel's queue, as of a second ago; the length of one of its sockets.
+    pub backlog: Backlog,
+    /// Connections wait there because descriptors or memory are short.
+    pub starved: bool,
     /// What has been counted since it was opened.
     pub counters: Counters,
 }
@@ -355,6 +363,8 @@ impl Proxy {
             connections: gate.connections(),
             waiting: gate.waiting.load(Ordering::Relaxed),
             sockets: gate.doors.load(Ordering::Relaxed),
+            backlog: gate.backlog(),
+            starved: gate.starved().is_some_and(|at| self.start.elapsed() < at + STARVED),
             counters: gate.counters(),
         })
     }

@@ -134,6 +134,8 @@ pub(super) struct Worker {
     start: Instant,
     /// Milliseconds since `start` at the last turn.
     turned: Arc<AtomicU64>,
+    /// When the sockets' queues are looked at next.
+    look: Instant,
     pub(super) sweeping: bool,
     /// Cancel requests under way.
     pub(super) cancels: usize,
@@ -177,6 +179,7 @@ impl Worker {
             now: Instant::now(),
             start,
             turned,
+            look: start,
             sweeping: false,
             cancels: 0,
             silent: Silent::default(),
@@ -190,8 +193,7 @@ impl Worker {
             events.clear();
             self.poller.wait(self.patience(), &mut events)?;
             self.now = Instant::now();
-            let millis = self.now.duration_since(self.start).as_millis();
-            self.turned.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+            self.turned.store(self.millis(), Ordering::Relaxed);
             for (token, ready) in &events {
                 // An order may end sessions, which does not wait for the bytes of others.
                 if !self.obey() {
@@ -203,6 +205,10 @@ impl Worker {
                 return Ok(());
             }
             self.timers_due();
+            if self.now >= self.look {
+                self.look = self.now + SWEEP;
+                self.look_at_doors();
+            }
             for key in std::mem::take(&mut self.again) {
                 self.drive(key);
             }
@@ -411,6 +417,11 @@ impl Worker {
                 Timer::Sweep => self.sweep(),
             }
         }
+    }
+
+    /// Milliseconds since the workers started.
+    pub(super) fn millis(&self) -> u64 {
+        u64::try_from(self.now.duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Seconds since the worker started.

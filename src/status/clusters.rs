@@ -177,6 +177,44 @@ pub struct Traffic {
     pub failure: Option<String>,
     /// What has been counted since it was opened.
     pub counters: BTreeMap<String, u64>,
+    /// Limits clients run into, now or in the last minute.
+    #[serde(default)]
+    pub limits: Vec<LimitStatus>,
+}
+
+/// A limit that makes clients of a listener wait, or turns them away.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// Which.
+    pub limit: Limit,
+    /// Where it lies, if it is one number.
+    pub most: Option<u64>,
+    /// It is reached now; if not, it was within the last minute.
+    pub reached: bool,
+    /// Clients that wait because of it now.
+    pub waiting: u32,
+    /// Clients turned away because of it since it was first reached.
+    pub refused: u64,
+    /// What raises it.
+    pub raise: String,
+}
+
+/// What there is a limit to.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Connections of the listener.
+    Maxconn,
+    /// Sessions of each of its servers.
+    ServerMaxconn,
+    /// Clients that wait for a server.
+    Queue,
+    /// Descriptors of the process.
+    Descriptors,
+    /// The kernel's queue of connections nobody has accepted yet.
+    Backlog,
 }
 
 /// One server of a listener.
@@ -192,7 +230,7 @@ pub struct ServerStatus {
     pub role: String,
     /// Whether it takes sessions.
     pub admission: AdmissionStatus,
-    /// New connections may go to it now.
+    /// The next connection may go to it.
     pub takes: bool,
     /// Why not: "is a replica", "lags by more than 16 MB".
     pub reason: String,
@@ -204,4 +242,27 @@ pub struct ServerStatus {
     /// Attempts to connect to it that failed, since it was first used; filled by the shell.
     #[serde(default)]
     pub failures: Option<u64>,
+    /// It is used only if no other can be.
+    #[serde(default)]
+    pub backup: bool,
+    /// Its share of the connections, compared with the others.
+    #[serde(default)]
+    pub weight: Option<u32>,
+    /// The most sessions it may have.
+    #[serde(default)]
+    pub maxconn: Option<u32>,
+    /// Clients whose first message it did not answer in time; filled by the shell.
+    #[serde(default)]
+    pub unanswered: Option<u64>,
+    /// It has answered none since the last of them; filled by the shell.
+    #[serde(default)]
+    pub mute: bool,
+}
+
+impl ServerStatus {
+    /// It has all the sessions it may have.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.maxconn.zip(self.sessions).is_some_and(|(most, sessions)| sessions >= most)
+    }
 }

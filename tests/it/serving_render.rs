@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AdmissionStatus, ClusterStatus, Daemon, ListenerStatus, MemberStatus, Phase, ServerStatus,
-    Snapshot, Traffic,
+    AdmissionStatus, ClusterStatus, Daemon, Limit, LimitStatus, ListenerStatus, MemberStatus, Phase,
+    ServerStatus, Snapshot, Traffic,
 };
 
 pub(crate) fn member(name: &str, role: &str, timeline: u64) -> MemberStatus {
@@ -41,6 +41,11 @@ pub(crate) fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerSta
         falls: 0,
         sessions: Some(sessions),
         failures: Some(0),
+        backup: false,
+        weight: Some(1),
+        maxconn: None,
+        unanswered: Some(0),
+        mute: false,
     }
 }
 
@@ -194,4 +199,38 @@ fn a_lost_primary_says_who_waits_for_whom() {
       pg-2    10.0.1.12:5432  replica                      5  20 MB  2h00m         0
       pg-3    10.0.1.13:5432  replica                      5  920 B  2h00m         3
     ");
+}
+
+#[test]
+fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
+    let members = ["pg-1", "pg-2", "pg-3"].map(|name| member(name, "a replica", 5));
+    let mut servers = members.each_ref().map(|m| server(m, m.name != "pg-2", 100)).to_vec();
+    (servers[0].weight, servers[2].backup) = (Some(3), true);
+    (servers[1].maxconn, servers[1].mute, servers[1].unanswered) = (Some(100), true, Some(12));
+    let limit = |limit, most, reached, waiting, refused, raise: &str| LimitStatus {
+        limit,
+        most,
+        reached,
+        waiting,
+        refused,
+        raise: raise.into(),
+    };
+    let mut read = listener("read", 5001, "replica", servers.clone());
+    read.traffic = Some(Traffic {
+        limits: vec![
+            limit(Limit::Maxconn, Some(300), true, 1, 0, "maxconn"),
+            limit(Limit::Queue, Some(2000), false, 0, 31, "hold_most"),
+            limit(Limit::Descriptors, Some(1024), true, 40, 0, "LimitNOFILE of the service"),
+            limit(Limit::Backlog, Some(128), false, 0, 7, "net.core.somaxconn"),
+        ],
+        ..Traffic::default()
+    });
+    servers.iter_mut().for_each(|server| (server.takes, server.maxconn) = (false, Some(100)));
+    let mut full = listener("full", 5002, "replica", servers);
+    full.serves = true;
+    let limits = vec![limit(Limit::ServerMaxconn, None, true, 5, 2, "maxconn of the servers")];
+    full.traffic = Some(Traffic { connections: 305, waiting: 5, limits, ..Traffic::default() });
+    let cluster = cluster(Phase::Primary, "pg-2 is the primary, timeline 5", vec![]);
+    let text = render::overview(&snapshot(cluster, vec![read, full]), 80);
+    insta::assert_snapshot!(text, @"");
 }

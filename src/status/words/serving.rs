@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use super::super::{
-    AdmissionStatus, ClusterStatus, ListenerStatus, MemberStatus, Phase, ServerStatus, Snapshot,
+    AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Phase,
+    ServerStatus, Snapshot,
 };
 use super::age;
 
@@ -30,13 +31,56 @@ pub(crate) fn bind(address: &SocketAddr) -> String {
 
 /// Who gets the next connection.
 pub(crate) fn goes_to(listener: &ListenerStatus) -> String {
-    let names: Vec<&str> =
-        listener.servers.iter().filter(|server| server.takes).map(|s| s.name.as_str()).collect();
+    let takes = || listener.servers.iter().filter(|server| server.takes);
+    let mut weights = takes().map(|server| server.weight);
+    let first = weights.next();
+    let same = weights.all(|weight| Some(weight) == first);
+    let name = |server: &ServerStatus| {
+        let mut remarks = Vec::new();
+        if let Some(weight) = server.weight.filter(|_| !same) {
+            remarks.push(format!("weight {weight}"));
+        }
+        if server.backup {
+            remarks.push("backup".to_owned());
+        }
+        match remarks.is_empty() {
+            true => server.name.clone(),
+            false => format!("{} ({})", server.name, remarks.join(", ")),
+        }
+    };
+    let names: Vec<String> = takes().map(name).collect();
     match (names.is_empty(), listener.fallen_back) {
+        (true, _) if listener.serves => "nobody: its servers are full".to_owned(),
         (true, _) => "nobody: clients wait".to_owned(),
         (false, true) => format!("{} (fallback)", names.join(", ")),
         (false, false) => names.join(", "),
     }
+}
+
+/// A limit clients run into, what that does to them, and what raises it.
+pub(crate) fn limit_words(status: &LimitStatus) -> String {
+    let LimitStatus { limit, most, reached, waiting, refused, raise } = status;
+    let most = most.map(|most| format!(" ({most})")).unwrap_or_default();
+    let is = if *reached { "is" } else { "was" };
+    let mut text = match limit {
+        Limit::Maxconn => format!("maxconn{most} {is} reached"),
+        Limit::ServerMaxconn => {
+            format!("all servers {} full (maxconn)", if *reached { "are" } else { "were" })
+        }
+        Limit::Queue => format!("the queue{most} {is} full"),
+        Limit::Descriptors => format!("the limit of file descriptors{most} {is} reached"),
+        Limit::Backlog => format!("the accept queue{most} {is} full"),
+    };
+    if *reached && *waiting > 0 {
+        let (clients, wait) = if *waiting == 1 { ("client", "waits") } else { ("clients", "wait") };
+        let _ = write!(text, ", {waiting} {clients} {wait}");
+    }
+    if *refused > 0 {
+        let (client, was) = if *refused == 1 { ("client", "was") } else { ("clients", "were") };
+        let _ = write!(text, ", {refused} {client} {was} refused");
+    }
+    let _ = write!(text, ": raise {raise}");
+    text
 }
 
 /// What keeps new connections from a listener, or from some of its servers.
@@ -50,6 +94,18 @@ pub(crate) fn listener_notes(snapshot: &Snapshot, listener: &ListenerStatus) -> 
         }
         None => {}
     }
+    if let Some(traffic) = traffic {
+        notes.extend(traffic.limits.iter().map(limit_words));
+    }
+    let mute = listener.servers.iter().filter(|server| server.mute);
+    notes.extend(mute.map(|server| {
+        let count = server.unanswered.unwrap_or_default();
+        let clients = if count == 1 { "client" } else { "clients" };
+        format!(
+            "{} accepts connections but does not answer: {count} {clients} waited in vain",
+            server.name
+        )
+    }));
     if !listener.serves {
         notes.push(listener.reason.clone());
     } else {
@@ -60,6 +116,10 @@ pub(crate) fn listener_notes(snapshot: &Snapshot, listener: &ListenerStatus) -> 
         let known = |s: &ServerStatus| {
             members.iter().any(|member| member.name == s.name && member.admission == s.admission)
         };
+        let full = listener.servers.iter().filter(|server| !server.takes && server.is_full());
+        notes.extend(full.map(|server| {
+            format!("not {}: full, maxconn {}", server.name, server.maxconn.unwrap_or_default())
+        }));
         let amiss = |s: &&ServerStatus| s.admission != AdmissionStatus::Usable && !known(s);
         let amiss = listener.servers.iter().filter(amiss);
         notes.extend(amiss.map(|server| match server.falls {
