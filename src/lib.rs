@@ -42,7 +42,8 @@
 //!
 //! One daemon has three kinds of thread: `control` owns the engine, the raw sockets, netlink and the
 //! timers and waits for nobody; `effects` serves the status socket and pages, reads files and writes logs;
-//! `proxy-N`, one per CPU, carry proxied connections.
+//! `proxy-N`, one per CPU, carry proxied connections; beside them `proxy-refuse` tells
+//! clients in TLS why they are refused.
 
 pub mod api;
 pub mod cli;

@@ -2,6 +2,7 @@
 //! first time, then a line a minute with what has come of it, and the end.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::config::ListenerConfig;
@@ -100,7 +101,7 @@ pub(super) fn limits(
         refused,
         raise: raise.to_owned(),
     };
-    let maxconn = config.maxconn.map(|most| most.get());
+    let maxconn = config.maxconn.map(NonZeroU32::get);
     let full_up = maxconn.is_some_and(|most| connections >= most);
     let queue = config.hold.most;
     let short = backlog.most < config.backlog;

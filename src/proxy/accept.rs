@@ -154,7 +154,7 @@ impl Worker {
             queue.waiting = queue.waiting.saturating_add(found.waiting);
             queue.most = queue.most.max(found.most);
             queue.dropped = queue.dropped.saturating_add(found.dropped);
-            if matches!(door.state, State::Pausing(_)) {
+            if matches!(door.state, State::Pausing(_)) && door.leaving.is_none() {
                 door.gate.note_starved(self.millis());
             }
         }

@@ -54,8 +54,10 @@ impl Worker {
                 self.cancel(&gate, client, request);
                 return self.made_room(&gate);
             }
-            End::Unserved | End::Overflow => self.turn_away(&gate, client, opening, &end),
-            End::ClientBroke | End::ServerBroke | End::Disagreed | End::Fate(_) | End::Here => {
+            End::Unserved | End::Overflow | End::Disagreed => {
+                self.turn_away(&gate, client, opening, &end);
+            }
+            End::ClientBroke | End::ServerBroke | End::Fate(_) | End::Here => {
                 tcp::reset(client.fd);
                 self.resets.extend(server.map(|server| server.fd));
             }

@@ -2,8 +2,8 @@
 //! together.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -145,6 +145,8 @@ pub(super) struct Load {
     pub(super) unanswered: AtomicU64,
     /// It has answered none since.
     mute: AtomicBool,
+    /// Until then it is chosen only if there is no other; milliseconds since the workers started.
+    shunned: AtomicU64,
 }
 
 impl Load {
@@ -156,13 +158,23 @@ impl Load {
             failures: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             mute: AtomicBool::new(false),
+            shunned: AtomicU64::new(0),
         }
     }
 
     /// It accepted a connection and said nothing.
-    pub(super) fn silent(&self) {
+    pub(super) fn silent(&self, until: u64) {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
+        self.shun(until);
         self.mute.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn shun(&self, until: u64) {
+        self.shunned.store(until, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_shunned(&self, now: u64) -> bool {
+        self.is_mute() && now < self.shunned.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_mute(&self) -> bool {

@@ -25,6 +25,7 @@ mod gate;
 mod hold;
 mod opening;
 mod postgres;
+mod refusal;
 mod relay;
 mod session;
 mod settings;
@@ -46,7 +47,8 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use self::gate::{Gate, Load, Published};
-use self::worker::{Order, Worker};
+use self::refusal::Refuser;
+use self::worker::{Common, Order, Worker};
 use crate::pool::{PoolView, ServerId};
 use crate::sys::descriptors::Promises;
 use crate::sys::epoll::Waker;
@@ -218,21 +220,19 @@ impl Proxy {
         let wakers: io::Result<Arc<[Waker]>> = (0..count).map(|_| Waker::new()).collect();
         let wakers = wakers?;
         let start = Instant::now();
-        let promises = Promises::default();
+        let common = Common {
+            wakers: Arc::clone(&wakers),
+            hints: hints.clone(),
+            splice: options.splice,
+            start,
+            promises: Promises::default(),
+            refuser: Refuser::start()?,
+        };
         let mut workers = Vec::new();
         for number in 0..count {
             let (orders, inbox) = mpsc::channel();
             let turned = Arc::new(AtomicU64::new(0));
-            let worker = Worker::new(
-                number,
-                Arc::clone(&wakers),
-                inbox,
-                hints.clone(),
-                options.splice,
-                start,
-                Arc::clone(&turned),
-                promises.clone(),
-            )?;
+            let worker = Worker::new(number, inbox, Arc::clone(&turned), common.clone())?;
             let run = move || {
                 if let Err(error) = worker.run() {
                     tracing::error!("proxy-{number} is dead: {}", crate::sys::cause(&error));

@@ -11,11 +11,12 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::gate::{Claim, Gate};
-use super::postgres::{Client, Greeting, Server, error_response};
+use super::postgres::{Client, Ear, Server, error_response};
+use super::refusal::Refusal;
 use super::relay::{INTEREST, Peer};
 use super::session::{End, Entry, Lack, Opening, Session, Stage};
 use super::slab::Key;
-use super::worker::{Timer, Token, Worker};
+use super::worker::{Timer, Token, Worker, millis};
 use crate::pool::{Choice, Hint, ListenerId, Server as Candidate, candidates, explain};
 use crate::sys::epoll::Ready;
 use crate::sys::{cause, tcp};
@@ -104,9 +105,10 @@ impl Worker {
                 return self.wait(key, session, &gate, Lack::Unavailable);
             };
             let sessions = |id| published.sessions(id);
-            local.shunned.retain(|_, until| *until > self.now);
+            let now = millis(self.now.duration_since(self.start));
             let mut avoided = opening.tried.clone();
-            avoided.extend(local.shunned.keys());
+            let shunned = published.loads.iter().filter(|load| load.is_shunned(now));
+            avoided.extend(shunned.map(|load| load.id));
             let mut choice = local.turns.choose(&published.view, sessions, &avoided);
             if matches!(choice, Choice::Nobody) && avoided.len() > opening.tried.len() {
                 choice = local.turns.choose(&published.view, sessions, &opening.tried);
@@ -127,7 +129,7 @@ impl Worker {
             };
             if claim.load().is_mute() {
                 // One client finds out whether it answers again; the others need not wait for that.
-                local.shunned.insert(server.id, self.now + ANSWER * 2);
+                claim.load().shun(now + millis(ANSWER * 2));
             }
             match tcp::connect(server.address, gate.settings().server) {
                 Ok(socket) if self.ceiling.is_below(&socket) => {
@@ -275,9 +277,8 @@ impl Worker {
         let gate = Arc::clone(session.seat.gate());
         let Some(claim) = &session.claim else { return };
         let silent = claim.server();
-        claim.load().silent();
-        let Some(local) = self.locals.get_mut(&gate.id) else { return };
-        local.shunned.insert(silent, self.now + SHUNNED);
+        claim.load().silent(self.millis() + millis(SHUNNED));
+        let Some(local) = self.locals.get(&gate.id) else { return };
         let Some(opening) = &session.opening else { return };
         let another = local.published.as_ref().is_some_and(|published| {
             let free = |server: &&Candidate| {
@@ -547,7 +548,7 @@ impl Worker {
         }
     }
 
-    /// Close a connection there is no server for, with the reason if the client can read it.
+    /// Close a connection there is no server for, with the reason if the client can be told.
     pub(super) fn turn_away(
         &self,
         gate: &Gate,
@@ -556,13 +557,38 @@ impl Worker {
         end: &End,
     ) {
         let Some(opening) = opening else { return tcp::reset(client.fd) };
-        if !opening.greeting.as_ref().is_some_and(Greeting::is_clear) {
+        let Some(greeting) = &opening.greeting else {
             // The end of the stream would look like an answer.
             return tcp::reset(client.fd);
+        };
+        let reason = self.reason(gate, &opening, end);
+        let encrypted = match greeting.ear() {
+            Ear::Open => {
+                let _ = tcp::send(&client.fd, &reason, true);
+                return tcp::finish(&client.fd);
+            }
+            Ear::Deaf => return tcp::reset(client.fd),
+            Ear::Asking => false,
+            Ear::Tls => true,
+        };
+        // The worker watches it no more: a descriptor that lives on would be reported for ever.
+        self.poller.forget(&client.fd);
+        let said = greeting.kept().to_vec();
+        let refusal = Refusal { client: client.fd, said, encrypted, reason };
+        if let Err(refusal) = self.refuser.refuse(refusal) {
+            tcp::reset(refusal.client);
         }
+    }
+
+    /// Why, as it goes over the wire.
+    fn reason(&self, gate: &Gate, opening: &Opening, end: &End) -> Vec<u8> {
         let waited = self.now.duration_since(opening.since).as_secs_f32();
         let view = self.locals.get(&gate.id).and_then(|local| local.published.as_ref());
         let (code, message) = match (end, opening.lack) {
+            (End::Disagreed, _) => {
+                let words = "the server refuses the encryption that another has agreed to";
+                (CANNOT_CONNECT_NOW, words.to_owned())
+            }
             (End::Overflow, _) => {
                 let most = gate.settings().hold.most;
                 (TOO_MANY, format!("{most} clients wait for a server already"))
@@ -578,10 +604,9 @@ impl Worker {
                 (CANNOT_CONNECT_NOW, format!("{why} (waited {waited:.1} s)"))
             }
         };
-        let detail = opening.failure.map(|failure| format!("The last try: {failure}."));
-        let message = error_response(code, &message, detail.as_deref());
-        let _ = tcp::send(&client.fd, &message, true);
-        tcp::finish(&client.fd);
+        let failure = opening.failure.as_ref();
+        let detail = failure.map(|failure| format!("The last try: {failure}."));
+        error_response(code, &message, detail.as_deref())
     }
 }
 

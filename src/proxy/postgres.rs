@@ -82,6 +82,38 @@ impl Encryption {
     }
 }
 
+/// What the first bytes of a message ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    Ssl,
+    Gss,
+    /// Something else, of so many bytes in all.
+    Other(usize),
+}
+
+/// See [`Request`].
+pub(super) fn request(head: [u8; HEAD]) -> Request {
+    let [a, b, c, d, e, f, g, h] = head;
+    match u32::from_be_bytes([e, f, g, h]) {
+        SSL => Request::Ssl,
+        GSS => Request::Gss,
+        _ => Request::Other(usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(0)),
+    }
+}
+
+/// How a client can be told why it is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ear {
+    /// By an ErrorResponse at once.
+    Open,
+    /// By one after an answer to its request for encryption.
+    Asking,
+    /// By one in the TLS it has begun.
+    Tls,
+    /// Not at all.
+    Deaf,
+}
+
 /// What the client's bytes come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Client {
@@ -186,9 +218,16 @@ impl Greeting {
         &self.kept
     }
 
-    /// Whether the client reads clear text, and so an ErrorResponse.
-    pub(super) fn is_clear(&self) -> bool {
-        self.agreed.is_none() && self.said != Said::Opaque
+    /// How the client can be told why it is refused.
+    pub(super) fn ear(&self) -> Ear {
+        let begins_tls = self.kept.first() == Some(&TLS_HANDSHAKE);
+        match (self.agreed, self.said) {
+            (None, Said::Request(_)) => Ear::Asking,
+            (None, Said::Opaque) if begins_tls => Ear::Tls,
+            (Some(Encryption::Ssl), _) => Ear::Tls,
+            (Some(Encryption::Gss), _) | (None, Said::Opaque) => Ear::Deaf,
+            (None, Said::Part | Said::Startup | Said::Cancel) => Ear::Open,
+        }
     }
 
     /// Take note of bytes from the server. After [`Server::Agreed`] and [`Server::Answer`] it has
@@ -429,7 +468,7 @@ mod tests {
         assert_eq!(greeting.server_said(b"N"), Server::Answer(b'N'));
         let ssl = Encryption::Ssl.request();
         assert_eq!(say(&mut greeting, &ssl), Client::Message(ssl.to_vec()));
-        assert!(greeting.is_clear());
+        assert_eq!(greeting.ear(), Ear::Asking);
         assert_eq!(greeting.opening(), Encryption::Ssl.request());
         assert_eq!(greeting.server_said(b"N"), Server::Answer(b'N'));
         assert_eq!(say(&mut greeting, &startup()), Client::Message(startup()));
@@ -441,7 +480,7 @@ mod tests {
         let mut greeting = Greeting::default();
         say(&mut greeting, &Encryption::Ssl.request());
         assert_eq!(greeting.server_said(b"S"), Server::Answer(b'S'));
-        assert!(!greeting.is_clear());
+        assert_eq!(greeting.ear(), Ear::Tls);
         let hello = b"\x16\x03\x01hel".as_slice();
         assert_eq!(greeting.client_said(hello), Client::Message(hello.to_vec()));
         assert_eq!(greeting.client_said(b"l"), Client::Message(b"l".to_vec()));
@@ -464,7 +503,7 @@ mod tests {
         for bytes in [hello, b"GET / HTTP/1.1\r\n", &[0, 0, 0, 8, 0, 2, 0, 0]] {
             let mut greeting = Greeting::default();
             assert!(matches!(say(&mut greeting, bytes), Client::Message(_)));
-            assert!(!greeting.is_clear());
+            assert_eq!(greeting.ear(), if bytes == hello { Ear::Tls } else { Ear::Deaf });
             assert_eq!(greeting.opening(), bytes);
             assert_eq!(greeting.server_said(b"?"), Server::Taken);
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::accept::{Broken as BrokenDoor, Door};
 use super::gate::{Claim, Gate, Published};
 use super::hold::{Pace, Queue, RETRY};
+use super::refusal::Refuser;
 use super::relay::{Broken, Means, Pumped};
 use super::session::{End, Entry, Session, Stage};
 use super::settings::Splice;
@@ -49,8 +50,6 @@ pub(super) struct Local {
     pub(super) gate: Arc<Gate>,
     pub(super) published: Option<Arc<Published>>,
     pub(super) turns: Turns,
-    /// Servers that accept connections and do not answer, and until when that is believed.
-    pub(super) shunned: BTreeMap<ServerId, Instant>,
     pub(super) queue: Queue,
 }
 
@@ -104,6 +103,17 @@ impl Token {
     }
 }
 
+/// What all workers are given.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) wakers: Arc<[Waker]>,
+    pub(super) hints: HintSink,
+    pub(super) splice: Splice,
+    pub(super) start: Instant,
+    pub(super) promises: Promises,
+    pub(super) refuser: Refuser,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -128,10 +138,11 @@ pub(super) struct Worker {
     pub(super) means: Means,
     pub(super) ceiling: Ceiling,
     pub(super) promises: Promises,
+    pub(super) refuser: Refuser,
     /// The last connection was beyond it.
     pub(super) scarce: bool,
     pub(super) now: Instant,
-    start: Instant,
+    pub(super) start: Instant,
     /// Milliseconds since `start` at the last turn.
     turned: Arc<AtomicU64>,
     /// When the sockets' queues are looked at next.
@@ -145,14 +156,11 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         number: usize,
-        wakers: Arc<[Waker]>,
         inbox: Receiver<Order>,
-        hints: HintSink,
-        splice: Splice,
-        start: Instant,
         turned: Arc<AtomicU64>,
-        promises: Promises,
+        common: Common,
     ) -> io::Result<Worker> {
+        let Common { wakers, hints, splice, start, promises, refuser } = common;
         let poller = Poller::new()?;
         if let Some(waker) = wakers.get(number) {
             poller.add(waker, Token::Waker.pack(), Ready::IN)?;
@@ -175,6 +183,7 @@ impl Worker {
             means: Means::new(splice, Ceiling::now(&promises)),
             ceiling: Ceiling::now(&promises),
             promises,
+            refuser,
             scarce: false,
             now: Instant::now(),
             start,
@@ -303,8 +312,7 @@ impl Worker {
         if settings.has_limits() {
             self.sweep_soon();
         }
-        let shunned = BTreeMap::new();
-        self.locals.insert(id, Local { gate, published: None, turns, shunned, queue });
+        self.locals.insert(id, Local { gate, published: None, turns, queue });
     }
 
     fn change_listener(&mut self, listener: ListenerId, added: Vec<(Bind, OwnedFd)>) {
@@ -421,7 +429,7 @@ impl Worker {
 
     /// Milliseconds since the workers started.
     pub(super) fn millis(&self) -> u64 {
-        u64::try_from(self.now.duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+        millis(self.now.duration_since(self.start))
     }
 
     /// Seconds since the worker started.
@@ -546,6 +554,10 @@ impl Worker {
             self.timers.insert((at, Timer::Retry(listener)));
         }
     }
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn canonical(address: Option<SocketAddr>) -> Option<SocketAddr> {

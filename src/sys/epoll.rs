@@ -43,6 +43,12 @@ impl Poller {
         Ok(epoll::modify(&self.0, fd, epoll::EventData::new_u64(token), interest)?)
     }
 
+    /// Watch a descriptor no more, which lives on.
+    pub fn forget(&self, fd: impl AsFd) {
+        // Fails only if it was not watched.
+        let _ = epoll::delete(&self.0, fd);
+    }
+
     /// Wait until something is ready, at most `timeout` (rounded up to whole milliseconds), and
     /// append what is.
     ///

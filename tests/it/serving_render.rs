@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AdmissionStatus, ClusterStatus, Daemon, Limit, LimitStatus, ListenerStatus, MemberStatus, Phase,
-    ServerStatus, Snapshot, Traffic,
+    AdmissionStatus, ClusterStatus, Daemon, Limit, LimitStatus, ListenerStatus, MemberStatus,
+    Phase, ServerStatus, Snapshot, Traffic,
 };
 
 pub(crate) fn member(name: &str, role: &str, timeline: u64) -> MemberStatus {
@@ -232,5 +232,33 @@ fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
     full.traffic = Some(Traffic { connections: 305, waiting: 5, limits, ..Traffic::default() });
     let cluster = cluster(Phase::Primary, "pg-2 is the primary, timeline 5", vec![]);
     let text = render::overview(&snapshot(cluster, vec![read, full]), 80);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
+
+    LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO
+    read      *:5001  replica        0     0  pg-1 (weight 3), pg-3 (weight 1,
+                                              backup)
+    full      *:5002  replica      305     5  nobody: its servers are full
+
+    read
+      maxconn (300) is reached, 1 client waits: raise maxconn
+      the queue (2000) was full, 31 clients were refused: raise hold_most
+      the limit of file descriptors (1024) is reached, 40 clients wait: raise
+          LimitNOFILE of the service
+      the accept queue (128) was full, 7 clients were refused: raise
+          net.core.somaxconn
+      pg-2 accepts connections but does not answer: 12 clients waited in vain
+      not pg-2: full, maxconn 100
+
+    full
+      all servers are full (maxconn), 5 clients wait, 2 clients were refused: raise
+          maxconn of the servers
+      pg-2 accepts connections but does not answer: 12 clients waited in vain
+      not pg-1: full, maxconn 100
+      not pg-2: full, maxconn 100
+      not pg-3: full, maxconn 100
+
+    cluster pg: pg-2 is the primary, timeline 5, for 2h00m
+      MEMBER  ADDRESS  STATE  TL  LAG  AGE  SESSIONS
+    ");
 }

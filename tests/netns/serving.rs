@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -97,6 +98,34 @@ fn sessions_that_came_in_by_the_address_end_on_both_sides_when_it_goes() {
     let end = by_own.read(&mut [0]).map_err(|error| error.kind());
     assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "{end:?}");
     drop(own_server.read(&mut [0]));
+}
+
+/// Whatever it does about TLS, psql shows the words of the proxy.
+#[test]
+fn psql_shows_why_it_is_refused_with_and_without_tls() {
+    let _turn = together();
+    let lab = lab();
+    let (edge, client) = (host(&lab, "lb-01", 2), host(&lab, "client", 9));
+    let serves = "[cluster.pg]\nmembers = [\"10.0.0.21\"]\n[listener.write]\n\
+                  bind = \"*:5000\"\nrole = \"writer\"\nhold = \"0s\"\n";
+    let vipd = start(&edge, serves);
+    eventually(SOON, "the port to be open", || edge_listens(&client)).unwrap();
+    for mode in ["disable", "allow", "prefer", "require"] {
+        let mut command = Command::new("psql");
+        let to = format!("host=10.0.0.2 port=5000 user=alice dbname=app sslmode={mode}");
+        command.args(["-X", "-c", "select 1"]).arg(to);
+        let done = client.output(command, SOON).unwrap();
+        let words = "FATAL:  no usable primary";
+        let said = &done.stderr;
+        assert!(!done.exit.success() && said.contains(words), "{mode}: {said}; {}", vipd.log());
+        assert!(!said.contains("SSL exchange") && !said.contains("does not"), "{mode}: {said}");
+    }
+}
+
+fn edge_listens(client: &Node) -> Result<(), String> {
+    let at = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 5000));
+    let connects = client.inside("connect", move || TcpStream::connect_timeout(&at, SOON));
+    connects.map(drop).map_err(|error| error.to_string())
 }
 
 /// Neither a reset nor an end: what is under way is never answered.

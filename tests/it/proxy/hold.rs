@@ -52,10 +52,17 @@ fn when_the_hold_ends_the_client_is_told_why() {
     let mut bench = writer(holding(hold), &[postgres("pg-1"), postgres("pg-2")]);
     bench.view.servers[0].admission = Admission::Down("no answer for 8 s".into());
     bench.publish();
-    for first in [startup("alice"), SSL_REQUEST.to_vec()] {
+    for asks in [false, true] {
         let mut client = bench.connect();
         let asked = Instant::now();
-        client.write_all(&first).unwrap();
+        if asks {
+            // What it is told after this answer, in TLS, is in another test.
+            client.write_all(&SSL_REQUEST).unwrap();
+            assert_eq!(read(&mut client, 1), b"S");
+            assert!(asked.elapsed() >= hold, "{:?}", asked.elapsed());
+            continue;
+        }
+        client.write_all(&startup("alice")).unwrap();
         assert_eq!(
             read_error(&mut client),
             [

@@ -6,5 +6,6 @@ mod chaos;
 mod ends;
 mod hold;
 mod postgres;
+mod refusal;
 mod relay;
 mod silence;

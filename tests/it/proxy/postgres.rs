@@ -12,6 +12,7 @@ use vipd::pool::{Admission, Role, ServerId, Wants};
 use vipd::proxy::{Hint, Listener, Protocol};
 
 use super::bench::*;
+use super::refusal::answer_in_tls;
 
 pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 pub const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
@@ -233,10 +234,11 @@ fn a_client_told_to_begin_tls_is_not_given_to_a_server_without() {
     let mut client = bench.connect();
     client.write_all(&SSL_REQUEST).unwrap();
     assert_eq!(read(&mut client, 1), b"S");
-    client.write_all(HELLO).unwrap();
+    let told = std::thread::spawn(move || answer_in_tls(client).0);
     assert_eq!(bench.hints.recv_timeout(LONG).unwrap().hint, Hint::GaveUp);
     switch_over(&mut bench);
-    assert_eq!(read_to_reset(&mut client), b"");
+    let told = told.join().unwrap();
+    assert!(told.contains("refuses the encryption that another has agreed to"), "{told:?}");
 }
 
 #[test]
