@@ -14,7 +14,7 @@ use super::host::ThisHost;
 use super::listeners::{self, JsonListener, JsonPage};
 use super::sources::FileSystem;
 use super::{complain, exit, pair, write};
-use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
+use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable, without_effect};
 use crate::config::explain::{Setting, Statement, globals, router as settings_of};
 use crate::config::host::missing as missing_here;
 use crate::config::load::{Failed, Loaded, Reading, load_as};
@@ -113,7 +113,7 @@ fn about(keyword: &str, args: &CheckArgs, out: &mut dyn Write) -> u8 {
 }
 
 fn one(args: &CheckArgs, reading: Reading, color: bool) -> (Findings, String) {
-    let sources = FileSystem { config_id: args.config_id.clone() };
+    let sources = FileSystem { config_id: args.config_id.clone(), own: true };
     let outcome = load_as(&sources, &args.files, reading);
     let here = nix::unistd::Uid::effective().is_root()
         && args.files.iter().all(|file| file.starts_with("/etc"));
@@ -207,6 +207,12 @@ fn text(found: &Found<'_>, color: bool) -> String {
         text.push_str(&format!("{}, {}\n", counted(errors, "error"), counted(warnings, "warning")));
         return text;
     };
+    for note in without_effect(&loaded.notes, map) {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    if !loaded.notes.is_empty() && found.statements.is_none() {
+        text.push_str("note: `vipd check --explain` says why\n\n");
+    }
     let Loaded { config, dropped, .. } = loaded;
     if !config.routers.is_empty() {
         text.push_str(&table(config));
@@ -348,11 +354,12 @@ fn json(found: &Found<'_>) -> String {
         statements.iter().map(|statement| JsonStatement::of(statement, map)).collect()
     });
     let daemon = found.usable.filter(|_| found.statements.is_some());
+    let notes = found.usable.into_iter().flat_map(|loaded| &loaded.notes);
     let json = Json {
         usable: found.usable.is_some(),
         errors: found.errors,
         warnings: found.warnings,
-        diagnostics: found.diagnostics.iter().map(|d| d.report(map)).collect(),
+        diagnostics: found.diagnostics.iter().chain(notes).map(|d| d.report(map)).collect(),
         routers: routers.collect(),
         listeners: found.usable.map_or_else(Vec::new, |loaded| listeners::json(&loaded.config)),
         pages: found.usable.map_or_else(Vec::new, |loaded| listeners::json_pages(&loaded.config)),

@@ -7,7 +7,7 @@ use super::check::no_color;
 use super::exit;
 use super::sources::FileSystem;
 use crate::config::Format;
-use crate::config::diag::{Diagnostic, SourceMap};
+use crate::config::diag::{Diagnostic, SourceMap, without_effect};
 use crate::config::emit::{Inexpressible, emit};
 use crate::config::load::{Reading, load_as};
 
@@ -35,11 +35,14 @@ pub struct ConvertArgs {
 /// Prints the converted text to `out` and everything else to `err`; the exit status.
 pub fn convert(args: &ConvertArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let color = std::io::stderr().is_terminal() && !no_color();
-    let sources = FileSystem { config_id: args.config_id.clone() };
+    let sources = FileSystem { config_id: args.config_id.clone(), own: false };
     let strict = Reading { format: args.format, vrrp_only: args.vrrp, ..Reading::default() };
     let (loaded, status) = match load_as(&sources, &args.files, strict) {
         Ok(loaded) => {
             say(&loaded.warnings, &loaded.map, color, err);
+            for note in without_effect(&loaded.notes, &loaded.map) {
+                let _ = writeln!(err, "note: {note}");
+            }
             (loaded, exit::OK)
         }
         Err(failed) => {

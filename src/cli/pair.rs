@@ -83,7 +83,7 @@ pub(super) fn compared(given: [&Path; 2], id: Option<&str>, reading: Reading) ->
         if files.is_empty() {
             return None;
         }
-        let sources = FileSystem { config_id: id.map(str::to_owned) };
+        let sources = FileSystem { config_id: id.map(str::to_owned), own: false };
         match load_beside(std::mem::take(&mut map), &sources, files, reading) {
             Ok(mut loaded) => {
                 map = std::mem::take(&mut loaded.map);

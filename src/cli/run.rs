@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::check::{self, CheckArgs};
 use super::sources::FileSystem;
 use super::{complain, exit, keepalived, run_dir, upgrade};
-use crate::config::diag::Diagnostic;
+use crate::config::diag::{Diagnostic, without_effect};
 use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError, Warning};
 use crate::log::{Log, LogFormat};
@@ -129,7 +129,7 @@ impl Args {
 
     /// Read the files; what the command line says goes before.
     fn load(&self) -> Result<Loaded, Failed> {
-        let sources = FileSystem { config_id: self.config_id.clone() };
+        let sources = FileSystem { config_id: self.config_id.clone(), own: true };
         let mut loaded = load_as(&sources, &self.config, self.reading())?;
         let process = &mut loaded.config.globals.process;
         process.realtime &= !self.no_realtime;

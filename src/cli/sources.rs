@@ -5,7 +5,9 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::config::checks::PemFile;
 use crate::config::load::{ReadError, Sources, Text, first_label};
+use crate::probe::tls;
 
 /// A configuration file larger than this is something else.
 const LARGEST: u64 = 16 << 20;
@@ -15,6 +17,8 @@ const LARGEST: u64 = 16 << 20;
 pub struct FileSystem {
     /// What `@ID` lines in keepalived.conf are compared with, if not the host name.
     pub config_id: Option<String>,
+    /// Whether files that checks read must be there: the configuration is this machine's.
+    pub own: bool,
 }
 
 impl Sources for FileSystem {
@@ -22,7 +26,7 @@ impl Sources for FileSystem {
         let failed = |reason: String| ReadError { path: path.to_owned(), reason };
         let metadata = fs::metadata(path).map_err(|error| failed(reason(&error)))?;
         if metadata.is_dir() {
-            return Err(failed("it is a directory".into()));
+            return Err(failed("it is a directory without a file *.cfg".into()));
         }
         // A device says nothing about its size: the limit counts what is read.
         let mut bytes = Vec::new();
@@ -64,6 +68,20 @@ impl Sources for FileSystem {
             .collect()
     }
 
+    fn directory_of_files(&self, path: &Path) -> Option<Vec<PathBuf>> {
+        let entries = fs::read_dir(path).ok()?;
+        let named = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.as_encoded_bytes()).unwrap_or_default();
+            name.ends_with(b".cfg") && !name.starts_with(b".")
+        };
+        let entries = entries.flatten().map(|entry| entry.path());
+        let mut files: Vec<PathBuf> =
+            entries.filter(|path| named(path) && self.is_regular(path)).collect();
+        // By bytes, whatever the locale.
+        files.sort();
+        Some(files)
+    }
+
     fn is_regular(&self, path: &Path) -> bool {
         // What cannot be looked at is read, and reading it tells why.
         path.metadata().map_or(true, |metadata| metadata.is_file())
@@ -81,6 +99,10 @@ impl Sources for FileSystem {
 
     fn config_id(&self) -> Option<String> {
         self.config_id.clone().or_else(|| first_label(&self.host_name()?))
+    }
+
+    fn usable(&self, file: &PemFile<'_>) -> Result<(), String> {
+        if self.own { tls::usable(file) } else { Ok(()) }
     }
 
     fn variable(&self, name: &str) -> Option<String> {

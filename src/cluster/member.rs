@@ -94,7 +94,11 @@ pub(super) enum Finding {
 impl Member {
     pub(super) fn new(id: MemberId, cfg: PatroniMember, now: Now) -> Member {
         let question = Arc::new(Question::Node(cfg.api.clone()));
-        let check = Arc::new(Check::Postgres(PostgresCheck { endpoint: cfg.address.clone() }));
+        let check = Arc::new(Check::Postgres(PostgresCheck {
+            endpoint: cfg.address.clone(),
+            user: None,
+            tls: None,
+        }));
         Member {
             id,
             cfg,

@@ -13,12 +13,14 @@
 //! | `lag` | how far a standby is behind, and when that matters |
 //! | `damping` | servers that come and go |
 //! | [`plain`] | servers without roles |
+//! | [`by_status`] | members that are not Patroni after all |
 //! | [`serving`] | the view of one listener |
 //!
 //! Everything is handed the time, asks by [`Wish`]es and never waits. Hints make it look sooner;
 //! only answers, and their absence, change what it says.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod by_status;
 mod cadence;
 mod damping;
 mod judge;
@@ -205,6 +207,15 @@ impl Cluster {
         match self {
             Cluster::Patroni(cluster) => cluster.wishes.pop_front(),
             Cluster::Plain(cluster) => cluster.wishes.pop_front(),
+        }
+    }
+
+    /// Whether its members answer, but not as Patroni, and the status of a request decides.
+    #[must_use]
+    pub fn is_by_status(&self) -> bool {
+        match self {
+            Cluster::Patroni(cluster) => cluster.is_other(),
+            Cluster::Plain(_) => false,
         }
     }
 

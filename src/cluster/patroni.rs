@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::by_status::Speech;
 use super::cadence::Cadence;
 use super::lag::Lag;
 use super::lease::Lease;
@@ -64,6 +65,8 @@ pub struct Patroni {
     /// together.
     told_rivals: Vec<MemberId>,
     told_mixture: Vec<String>,
+    /// Whether its members are Patroni at all.
+    pub(super) speech: Speech,
 }
 
 impl Patroni {
@@ -90,6 +93,7 @@ impl Patroni {
             switchover: None,
             told_rivals: Vec::new(),
             told_mixture: Vec::new(),
+            speech: Speech::default(),
             cfg,
         };
         cluster.adopt_members(now);
@@ -103,7 +107,11 @@ impl Patroni {
         }
         (self.cfg, self.rhythm) = (cfg, rhythm);
         self.patience = self.patience.max(rhythm.timeout);
-        self.cadence.reconfigured(now, rhythm.interval, rhythm.fast_interval);
+        if !self.cfg.by_status && self.is_other() {
+            self.speech = Speech::Unknown;
+        }
+        let (interval, fast) = self.intervals();
+        self.cadence.reconfigured(now, interval, fast);
         self.lease.reconfigured(self.cfg.lease);
         self.settings_due = self.settings_due.min(now);
         self.adopt_members(now);
@@ -161,7 +169,8 @@ impl Patroni {
         let late = self.patience + GRACE;
         let mut next = self.cadence.next();
         for member in &self.members {
-            let port = if member.is_of_interest() { member.port.next(now) } else { None };
+            let of_interest = member.is_of_interest() && !self.is_other();
+            let port = if of_interest { member.port.next(now) } else { None };
             let port_late = member.port.asked.map(|at| at + PORT_TIMEOUT + GRACE);
             let asked_late = member.asked.map(|at| at + late);
             let moments = [asked_late, port, port_late, self.turning(member)];
@@ -267,6 +276,9 @@ impl Patroni {
     }
 
     fn ask_ports(&mut self, now: Now) {
+        if self.is_other() {
+            return;
+        }
         for member in self.members.iter_mut().filter(|member| member.is_of_interest()) {
             if member.port.next(now).is_some_and(|at| at <= now) {
                 member.port.asked = Some(now);
@@ -327,13 +339,16 @@ impl Patroni {
             (Topic::Node, Ok(Said::Node(said))) => {
                 let asked = about.asked.take().unwrap_or(now.saturating_sub(answer.took));
                 about.heard(Heard { asked, at: now, answer: *said });
+                self.is_patroni(now);
                 self.review(now);
                 self.measure();
             }
             (Topic::Node, Err(why)) => {
                 about.asked = None;
                 let first = about.silence.is_none();
+                let (name, stranger) = (about.name().to_owned(), why.clone());
                 about.silent(why);
+                self.is_stranger(now, &name, &stranger);
                 if first && self.writes(member) {
                     self.cadence.changed(now);
                 }
@@ -487,7 +502,9 @@ impl Patroni {
                     member.standing_since = now;
                 }
             }
-            self.tell_of(&before);
+            if !self.is_other() {
+                self.tell_of(&before);
+            }
         }
         let rivals: Vec<Vec<MemberId>> =
             (0..self.systems.len()).map(|system| self.claimants(system)).collect();

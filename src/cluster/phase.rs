@@ -22,6 +22,10 @@ impl Patroni {
         if let Some(writer) = self.writer_of(system) {
             return self.phase_with(now, writer);
         }
+        if self.is_other() {
+            let text = "not Patroni: the status of each listener's own request decides";
+            return (Phase::Plain, text.to_owned());
+        }
         let speaking = || self.members_of(system).filter(|member| !member.is_silent());
         if speaking().next().is_none() {
             let tried = self.members_of(system).any(|member| member.silence.is_some());

@@ -10,6 +10,7 @@ use super::{Cluster, Standing};
 use crate::config::checks::Endpoint;
 use crate::pool::{Admission, Role};
 use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, millis};
+use crate::track::outcome::Cause;
 use crate::track::patroni::{NodeAnswer, NodeRole};
 use crate::types::Now;
 
@@ -92,13 +93,19 @@ impl Patroni {
                 .members
                 .iter()
                 .zip(&self.standings)
-                .map(|(member, standing)| member.status(standing, now, nowhere))
+                .map(|(member, standing)| match self.is_other() {
+                    true => member.stranger(standing, now, nowhere),
+                    false => member.status(standing, now, nowhere),
+                })
                 .collect(),
             ..blank(name, (*phase, summary))
         }
     }
 
     fn hints(&self, now: Now) -> Vec<String> {
+        if self.is_other() {
+            return Vec::new();
+        }
         let mut hints: Vec<String> = self.lease.complaint().into_iter().collect();
         for member in &self.members {
             match (member.silence.is_some(), member.port.is_alive(now), member.port.is_dead()) {
@@ -178,6 +185,25 @@ impl Member {
             silence: self.silence.as_ref().map(ToString::to_string),
             version: answer.and_then(|answer| answer.version.clone()),
             notes,
+        }
+    }
+}
+
+impl Member {
+    /// One that is not Patroni: whether it may be used each listener's own request says.
+    fn stranger(&self, standing: &Standing, now: Now, nowhere: &Nowhere<'_>) -> MemberStatus {
+        let answers = matches!(&self.silence, Some(why) if why.cause == Cause::WrongAnswer);
+        let status = self.status(standing, now, nowhere);
+        if !answers {
+            return MemberStatus { role: "server".to_owned(), ..status };
+        }
+        MemberStatus {
+            role: "server".to_owned(),
+            admission: AdmissionStatus::Usable,
+            reason: String::new(),
+            silence: None,
+            notes: vec!["not Patroni".to_owned()],
+            ..status
         }
     }
 }

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::by_status::Statuses;
 use super::damping::Damping;
 use super::lag::{Gate, Limit};
 use super::report::told;
@@ -113,12 +114,14 @@ impl Serving {
         self.known.values().flat_map(moments).flatten().min()
     }
 
-    /// Looks again. The new view, if it is another. `fresh` gives numbers to new servers; `cluster`
+    /// Looks again. The new view, if it is another. `statuses` decide where members are not
+    /// Patroni; `fresh` gives numbers to new servers; `cluster`
     /// is `None` once that was taken out of the configuration.
     pub fn refresh(
         &mut self,
         now: Now,
         cluster: Option<(&Cluster, &ClusterConfig)>,
+        statuses: Option<Statuses<'_>>,
         addresses: &Addresses,
         fresh: &mut impl FnMut() -> ServerId,
     ) -> Option<Arc<PoolView>> {
@@ -170,7 +173,14 @@ impl Serving {
             self.known.remove(&key);
         }
 
-        let standing = |known: &Known| cluster?.0.standing(known.member?);
+        let wants = self.cfg.wants;
+        let standing = |known: &Known| match &statuses {
+            Some(statuses) => {
+                let place = members.iter().position(|member| Some(*member) == known.member)?;
+                statuses.standing(place, wants)
+            }
+            None => cluster?.0.standing(known.member?),
+        };
         let leads = |standing: Standing| {
             standing.role == Role::Primary && standing.admission == Admission::Usable
         };
@@ -187,7 +197,8 @@ impl Serving {
             let Some(known) = self.known.get_mut(&(Arc::clone(&name), address)) else { continue };
             let (Some(standing), Some((cluster, _))) = (standing(known), cluster) else { continue };
             let mut admission = self.cfg.admission(cfg, &standing);
-            if is_standby(standing.role)
+            if statuses.is_none()
+                && is_standby(standing.role)
                 && let Some(why) = known.objection(now, cluster, &self.cfg, &admission)
             {
                 admission = Admission::Held(why);

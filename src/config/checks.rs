@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -189,6 +189,8 @@ pub enum ArgsMatch {
 pub struct TcpCheck {
     /// Where to.
     pub endpoint: Endpoint,
+    /// `Some`: the two sides must agree on TLS as well.
+    pub tls: Option<Tls>,
 }
 
 /// An HTTP/1.1 request. Redirects are answers, not followed.
@@ -228,14 +230,24 @@ impl fmt::Display for HttpTarget {
 }
 
 /// How a TLS server proves who it is, and who we are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// Who vouches for the server.
     pub trust: Trust,
-    /// The name its certificate must carry; `None`: the host as configured.
+    /// The name it is asked for (SNI) and its certificate must carry; `None`: the host as
+    /// configured.
     pub server_name: Option<Host>,
+    /// Whether the certificate must carry it. Without it, and without a `server_name`, no name is
+    /// asked for either.
+    pub verify_name: bool,
     /// The client's certificate.
     pub identity: Option<ClientIdentity>,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls { trust: Trust::System, server_name: None, verify_name: true, identity: None }
+    }
 }
 
 /// Whose certificates are believed.
@@ -257,6 +269,15 @@ pub struct ClientIdentity {
     pub certificate: PathBuf,
     /// Private key.
     pub key: PathBuf,
+}
+
+/// A file that checks over TLS read.
+#[derive(Clone, Debug)]
+pub enum PemFile<'f> {
+    /// The authorities that vouch for a server.
+    Authorities(&'f Path),
+    /// Who the check is: a certificate and its key.
+    Identity(&'f ClientIdentity),
 }
 
 /// The role of a Patroni node, decided from status code and JSON body together.
@@ -348,6 +369,11 @@ pub enum ProxySide {
 pub struct PostgresCheck {
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// `Some`: a session of this user is begun instead; a request for a password or a greeting is
+    /// success, an error is not.
+    pub user: Option<String>,
+    /// `Some`: TLS comes first, as between PostgreSQL 17 and clients that ask for it directly.
+    pub tls: Option<Tls>,
 }
 
 /// A host and a TCP port.

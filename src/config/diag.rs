@@ -3,6 +3,7 @@
 //! A diagnostic's first line is `file:line:column: error: message`, so that editors and grep can
 //! use it; the source line with a caret and the `help:` lines follow.
 
+mod effect;
 mod source;
 mod words;
 
@@ -15,6 +16,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use effect::without_effect;
 pub(crate) use source::masked;
 use source::without_credentials;
 pub use source::{FileId, Position, SourceFile, SourceMap, Span, Spanned, Step};
@@ -28,6 +30,8 @@ pub enum Severity {
     Error,
     /// It can be used, but does something the reader may not expect.
     Warning,
+    /// A setting that has no effect here: see [`without_effect`].
+    Note,
     /// Nothing is wrong; for those who want to know everything.
     #[schemars(skip)]
     Remark,
@@ -40,6 +44,7 @@ impl Severity {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
             Severity::Remark => "remark",
         }
     }
@@ -105,6 +110,13 @@ impl Diagnostic {
     #[track_caller]
     pub fn warning(span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Warning, Some(span), message.into())
+    }
+
+    /// A setting that has no effect here, as it is written, and why.
+    #[track_caller]
+    pub fn no_effect(span: Span, setting: &str, why: &str) -> Diagnostic {
+        let text = format!("`{setting}` has no effect: {why}");
+        Diagnostic::new(Severity::Note, Some(span), text).label(setting)
     }
 
     /// A remark about `span`; [`crate::config::load::Loaded::remarks`] has them.
@@ -200,6 +212,7 @@ impl Diagnostic {
         let mut group = Group::with_level(match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
             Severity::Remark => Level::INFO,
         });
         for snippet in self.snippets(map) {
@@ -258,6 +271,7 @@ impl Diagnostic {
             let shade = match self.severity {
                 Severity::Error => AnsiColor::BrightRed,
                 Severity::Warning => AnsiColor::Yellow,
+                Severity::Note => AnsiColor::BrightGreen,
                 Severity::Remark => AnsiColor::BrightBlue,
             };
             let style = shade.on_default().effects(Effects::BOLD);
@@ -327,7 +341,7 @@ fn origin(step: &Step) -> String {
 /// One diagnostic as `vipd check --json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Report {
-    /// `error` or `warning`.
+    /// `error`, `warning`, or `note` for a setting without effect.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,

@@ -46,7 +46,7 @@ pub enum Inexpressible {
 /// # Errors
 /// [`Inexpressible`]; no text is better than one that means something else.
 pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
-    let Loaded { config, raw, warnings, remarks, dropped, map, .. } = loaded;
+    let Loaded { config, raw, warnings, notes, remarks, dropped, map, .. } = loaded;
     let Config {
         globals,
         routers,
@@ -110,7 +110,7 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
         return Ok(body);
     }
     lines.extend(list("What reads differently now:", warnings.iter().filter(is_new), map));
-    lines.extend(list("Left out, because it does nothing here:", remarks.iter(), map));
+    lines.extend(list("Left out, because it does nothing here:", notes.iter().chain(remarks), map));
     let comment = |line: &String| format!("# {}", printable(line)).trim_end().to_owned() + "\n";
     Ok(lines.iter().map(comment).collect::<String>() + "\n" + &body)
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::check::check;
+use super::checks::PemFile;
 use super::diag::{Diagnostic, FileId, Severity, SourceMap, Span};
 use super::explain::Statement;
 use super::format::{Format, recognise};
 use super::lenient::{Dropped, check_rest, pass_over};
 use super::model::Config;
+use super::pem;
 use super::raw::Raw;
 use super::replaced;
 use super::vipd_toml;
@@ -28,6 +30,13 @@ pub trait Sources {
     /// alphabetical order; none is not an error.
     fn glob(&self, dir: &Path, pattern: &str) -> Vec<PathBuf>;
 
+    /// The configuration files of a directory, in the order HAProxy reads them; `None` if it is
+    /// none.
+    fn directory_of_files(&self, path: &Path) -> Option<Vec<PathBuf>> {
+        let _ = path;
+        None
+    }
+
     /// Whether a file found by `glob` is one: reading a FIFO would wait for ever.
     fn is_regular(&self, path: &Path) -> bool {
         let _ = path;
@@ -41,6 +50,15 @@ pub trait Sources {
 
     /// The node's host name.
     fn host_name(&self) -> Option<String>;
+
+    /// Whether a file that checks over TLS read can be used.
+    ///
+    /// # Errors
+    /// Why not.
+    fn usable(&self, file: &PemFile<'_>) -> Result<(), String> {
+        let _ = file;
+        Ok(())
+    }
 
     /// What `@ID` lines in keepalived.conf are compared with: the first label of the host name
     /// unless the user says otherwise.
@@ -91,6 +109,8 @@ pub struct Loaded {
     pub raw: Raw,
     /// What the user should know nevertheless.
     pub warnings: Vec<Diagnostic>,
+    /// Settings that have no effect here, in the order of the files.
+    pub notes: Vec<Diagnostic>,
     /// What is there without effect and does no harm, in the order of the files.
     pub remarks: Vec<Diagnostic>,
     /// What a lenient reading did without.
@@ -187,7 +207,13 @@ pub fn load_beside(
     let mut proxies = haproxy::Importer::default();
     let mut first_ids = Vec::new();
     let mut beside_haproxy_cfg = false;
+    let files = files.iter().flat_map(|path| match sources.directory_of_files(path) {
+        Some(found) if !found.is_empty() => found,
+        // Reading it tells why not.
+        Some(_) | None => vec![path.clone()],
+    });
     for path in files {
+        let path = &path;
         let Some((file, text)) = state.open(path, None) else { continue };
         first_ids.push(file);
         match reading.format.or_else(|| recognise(&text.text)) {
@@ -218,7 +244,8 @@ fn finish(
     mut raw: Raw,
     statements: Vec<Statement>,
 ) -> Result<Loaded, Failed> {
-    let Loading { map, mut out, unreadable, .. } = state;
+    let Loading { sources, map, mut out, unreadable } = state;
+    pem::check(&raw, sources, &mut out);
     let config = if lenient { check_rest(&mut raw, &mut out) } else { check(&raw, &mut out) };
     // In the order of the files; what has no place comes first. A global setting that is wrong for
     // every instance is wrong once, and so is a line that a loop repeats.
@@ -227,6 +254,7 @@ fn finish(
     let mut said = BTreeSet::new();
     out.retain(|d| said.insert((d.span, d.message.clone())));
     let remarks = out.extract_if(.., |d| d.severity == Severity::Remark).collect();
+    let notes: Vec<_> = out.extract_if(.., |d| d.severity == Severity::Note).collect();
     let mut failed = out.iter().any(|d| d.severity == Severity::Error);
     if let Some(rest) = out.len().checked_sub(MOST_SHOWN).filter(|rest| *rest > 0) {
         out.truncate(MOST_SHOWN);
@@ -246,7 +274,7 @@ fn finish(
     }
     match config {
         Some(config) if !failed => {
-            Ok(Loaded { config, raw, warnings: out, remarks, dropped, statements, map })
+            Ok(Loaded { config, raw, warnings: out, notes, remarks, dropped, statements, map })
         }
         _ => Err(Failed { diagnostics: out, statements, map, unreadable }),
     }

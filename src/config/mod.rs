@@ -12,6 +12,7 @@ pub mod lenient;
 pub mod load;
 pub mod model;
 pub mod notify;
+mod pem;
 pub mod process;
 pub mod raw;
 mod replaced;
@@ -22,11 +23,11 @@ pub use format::Format;
 pub use lenient::Dropped;
 pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
-    AnnounceConfig, BindConfig, Cast, ClusterConfig, Config, Globals, GroupConfig, HoldConfig,
-    InterfaceConfig, ListenerConfig, ListenerProtocol, LivenessConfig, MOST_LEASE, Members,
-    Namespace, OnDown, OnTimeout, PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember,
-    Peer, PlainMember, Preempt, ProbeRhythm, RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm,
-    RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress, Strict, TrackRef,
+    AnnounceConfig, BindConfig, ByStatus, Cast, ClusterConfig, Config, Globals, GroupConfig,
+    HoldConfig, InterfaceConfig, ListenerConfig, ListenerProtocol, LivenessConfig, MOST_LEASE,
+    Members, Namespace, OnDown, OnTimeout, PacingGroup, PageConfig, PageUser, PatroniCluster,
+    PatroniMember, Peer, PlainMember, Preempt, ProbeRhythm, RECEIVE_BUFFER, ReceiveBuffer, Release,
+    Rhythm, RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress, Strict, TrackRef,
     TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
 pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 pub use page::{RawPage, RawUser};
 pub use proxy::{
-    RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawServer, RawTls,
+    RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawServer,
+    RawStatusCheck, RawTls,
 };
 
 use super::diag::{Span, Spanned};

@@ -61,6 +61,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("a place to listen at", proxy::BIND),
     ("a server", proxy::SERVER),
     ("client", proxy::LIVENESS),
+    ("status_check", proxy::STATUS_CHECK),
     ("page.NAME", page::PAGE),
     ("a user", page::USER),
 ];

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::agenda::Agenda;
 use super::verdicts::{Verdict, patience};
+use crate::cluster::by_status::Statuses;
 use crate::cluster::serving::{Addresses, Serving, nowhere};
 use crate::cluster::{Cluster, MemberId, Wish};
 use crate::config::checks::{Endpoint, Host, HostName};
@@ -40,6 +41,8 @@ pub(super) struct Clusters {
     by_name: BTreeMap<String, ClusterId>,
     listeners: BTreeMap<ListenerId, Listening>,
     by_listener: BTreeMap<String, ListenerId>,
+    /// Those that decide where members are not Patroni; begun when that is so.
+    by_status: Vec<(Arc<ClusterConfig>, ClusterId)>,
     agenda: Agenda<Due>,
     probes: BTreeMap<ProbeId, Subject>,
     by_subject: BTreeMap<Subject, ProbeId>,
@@ -111,8 +114,9 @@ impl Clusters {
             places.push(id);
         }
         let kept: BTreeSet<ClusterId> = places.iter().copied().collect();
-        let gone: Vec<ClusterId> =
-            self.running.keys().filter(|id| !kept.contains(id)).copied().collect();
+        let by_status = |id: &ClusterId| self.by_status.iter().any(|(_, known)| known == id);
+        let gone = self.running.keys().filter(|id| !kept.contains(id) && !by_status(id));
+        let gone: Vec<ClusterId> = gone.copied().collect();
         for id in gone {
             self.end(id, out);
         }
@@ -151,6 +155,7 @@ impl Clusters {
         for id in kept {
             self.touched(id, ids, out);
         }
+        self.follow_speech(now, ids, out);
         self.refresh(now, None, out);
     }
 
@@ -210,6 +215,7 @@ impl Clusters {
                         running.cluster.time_passed(now);
                     }
                     self.touched(id, ids, out);
+                    self.follow_speech(now, ids, out);
                     self.refresh(now, Some(id), out);
                 }
                 Due::Listener(_) => self.refresh(now, None, out),
@@ -249,6 +255,7 @@ impl Clusters {
         };
         running.cluster.answered(now, subject.member, topic, answer);
         self.touched(subject.cluster, ids, out);
+        self.follow_speech(now, ids, out);
         self.refresh(now, Some(subject.cluster), out);
     }
 
@@ -288,7 +295,18 @@ impl Clusters {
         let id = listening.cluster;
         let Some(running) = self.running.get_mut(&id) else { return };
         running.cluster.hinted(now, member, hinted.hint);
+        let place = running.cluster.members().iter().position(|known| *known == member);
         self.touched(id, ids, out);
+        let by_status = self.listeners.get(&hinted.listener);
+        let by_status = by_status.and_then(|l| l.serving.config().by_status.as_ref());
+        let own = by_status.and_then(|by| self.status_cluster(&by.own));
+        if let (Some(own), Some(place)) = (own, place)
+            && let Some(running) = self.running.get_mut(&own)
+            && let Some(member) = running.cluster.members().get(place)
+        {
+            running.cluster.hinted(now, *member, hinted.hint);
+            self.touched(own, ids, out);
+        }
     }
 
     /// Whether the proxy turns at all.
@@ -371,6 +389,40 @@ impl Clusters {
         config.listeners.iter().filter_map(status).collect()
     }
 
+    fn status_cluster(&self, cfg: &Arc<ClusterConfig>) -> Option<ClusterId> {
+        self.by_status.iter().find(|(known, _)| known == cfg).map(|(_, id)| *id)
+    }
+
+    /// Begins the checks by status of listeners whose cluster is not Patroni, and ends the others.
+    fn follow_speech(&mut self, now: Now, ids: &mut ProbeIds, out: &mut Outbox) {
+        let mut wanted: Vec<Arc<ClusterConfig>> = Vec::new();
+        for listening in self.by_listener.values().filter_map(|id| self.listeners.get(id)) {
+            let running = self.running.get(&listening.cluster);
+            let Some(by) = &listening.serving.config().by_status else { continue };
+            if running.is_some_and(|running| running.cluster.is_by_status()) {
+                wanted.push(Arc::clone(&by.own));
+                wanted.extend(by.primary.clone());
+            }
+        }
+        let over: Vec<_> =
+            self.by_status.extract_if(.., |(cfg, _)| !wanted.contains(cfg)).collect();
+        for (_, id) in over {
+            self.end(id, out);
+        }
+        for cfg in wanted {
+            if self.status_cluster(&cfg).is_none() {
+                let id = ClusterId(self.fresh());
+                let cluster = Cluster::new(now, &cfg);
+                self.running.insert(id, Running { cfg: Arc::clone(&cfg), cluster });
+                self.by_status.push((cfg, id));
+                if let Some(running) = self.running.get_mut(&id) {
+                    running.cluster.time_passed(now);
+                }
+                self.touched(id, ids, out);
+            }
+        }
+    }
+
     /// Passes on what a cluster wants, and keeps its place in the agenda.
     fn touched(&mut self, id: ClusterId, ids: &mut ProbeIds, out: &mut Outbox) {
         while let Some(wish) = self.running.get_mut(&id).and_then(|r| r.cluster.poll_wish()) {
@@ -430,24 +482,40 @@ impl Clusters {
     /// Publishes what is new to the listeners of a cluster, or to all.
     fn refresh(&mut self, now: Now, only: Option<ClusterId>, out: &mut Outbox) {
         let mut over = Vec::new();
+        let by_status = |id| self.by_status.iter().any(|(_, known)| *known == id);
+        let only = only.filter(|only| !by_status(*only));
         for (id, listening) in &mut self.listeners {
             if only.is_some_and(|only| only != listening.cluster) {
                 continue;
             }
             let running = self.running.get(&listening.cluster);
             let cluster = running.map(|running| (&running.cluster, &*running.cfg));
+            let judge = |cfg: &Arc<ClusterConfig>| {
+                let (_, id) = self.by_status.iter().find(|(known, _)| known == cfg)?;
+                Some(&self.running.get(id)?.cluster)
+            };
+            let cfg = Arc::clone(listening.serving.config());
+            let other = running.is_some_and(|running| running.cluster.is_by_status());
+            let statuses = cfg.by_status.as_ref().filter(|_| other).and_then(|by| {
+                let primary = by.primary.as_ref().and_then(judge);
+                Some(Statuses { own: judge(&by.own)?, primary, on_down: by.on_down })
+            });
             let next = &mut self.next_server;
             let mut fresh = || {
                 *next += 1;
                 ServerId(*next)
             };
             let serving = &mut listening.serving;
-            if let Some(view) = serving.refresh(now, cluster, &self.addresses, &mut fresh) {
+            if let Some(view) = serving.refresh(now, cluster, statuses, &self.addresses, &mut fresh)
+            {
                 out.push(Action::Publish { listener: *id, view });
             }
             self.agenda.set(Due::Listener(*id), serving.deadline());
             let before = listening.verdict;
-            let judged = running.is_some_and(|running| running.cluster.is_judged());
+            let judged = match &statuses {
+                Some(statuses) => statuses.is_judged(),
+                None => running.is_some_and(|running| running.cluster.is_judged()),
+            };
             listening.verdict.look(now, serving.serves(), judged);
             if before != listening.verdict {
                 self.turned = true;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use nix::libc;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -28,7 +29,7 @@ pub(super) async fn connect(
         let share = Deadline(now + deadline.0.saturating_duration_since(now) / left.max(1));
         left = left.saturating_sub(1);
         let what = format!("connecting to {address}");
-        match share.step(&what, TcpStream::connect(address)).await {
+        match share.step(&what, reach(address)).await {
             Ok(Ok(stream)) => {
                 // Requests are written at once; waiting for more would only add delay.
                 let _ = stream.set_nodelay(true);
@@ -39,6 +40,23 @@ pub(super) async fn connect(
         }
     }
     Err(last)
+}
+
+/// A connection. One that was reset as soon as it was made was made: what the other side said before
+/// that can be read.
+async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        Some(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
+        Some(_) | None => Ok(stream),
+    }
 }
 
 /// A connection that was not made, or broke.

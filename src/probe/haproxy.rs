@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 
 use super::connect::broken;
+use super::exchange::Wanted;
 use super::http::Server;
 use super::resolve::Resolver;
 use super::tls::Roots;
@@ -48,9 +49,14 @@ impl Haproxy {
         let wrong = |text| Failure::new(Cause::WrongAnswer, text);
         let statistics = match (&self.check.stats, &mut self.page) {
             (HaproxyStats::Page(_), Some((server, path))) => {
-                let answer = server.ask_for(&Method::GET, path, STATISTICS, deadline).await?;
+                let wanted = Wanted::Body(STATISTICS);
+                let answer = server.ask(&Method::GET, path, wanted, deadline).await?;
                 if answer.status != 200 {
                     return Err(wrong(format!("status {} instead of statistics", answer.status)));
+                }
+                if !answer.complete {
+                    let text = "the statistics end before they are complete";
+                    return Err(Failure::new(Cause::Unreachable, text));
                 }
                 answer.body
             }

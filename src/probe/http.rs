@@ -4,31 +4,22 @@
 //! (Patroni has five) would be held by idle ones.
 
 use std::error::Error;
-use std::future::Future;
-use std::io;
-use std::pin::pin;
 
-use futures_util::future::{Either, select};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use http::{HeaderValue, Method};
 
-use super::connect::{broken, connect};
+use super::connect::connect;
+use super::exchange::{Answer, Wanted, contains, exchange};
 use super::resolve::Resolver;
-use super::tls::{self, Roots, said_by_tls};
+use super::tls::{self, Roots};
 use super::{Deadline, Failure};
 use crate::config::checks::{HttpCheck, HttpTarget};
 use crate::track::outcome::Cause;
 
 /// How much of a body is read.
-const BODY: usize = 64 * 1024;
+pub(super) const BODY: usize = 64 * 1024;
 
-const USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("vipd/", env!("CARGO_PKG_VERSION")));
+const USER_AGENT: &str = concat!("vipd/", env!("CARGO_PKG_VERSION"));
 
 /// A web server to ask.
 #[derive(Debug)]
@@ -36,16 +27,6 @@ pub(super) struct Server {
     target: HttpTarget,
     tls: Option<tls::Client>,
     resolver: Resolver,
-}
-
-/// What it said.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    /// Its `Date`: the time by the server's clock.
-    pub(super) date: Option<String>,
-    /// The first `limit` bytes of it.
-    pub(super) body: Vec<u8>,
 }
 
 impl Server {
@@ -60,38 +41,23 @@ impl Server {
         &mut self,
         method: &Method,
         path: &PathAndQuery,
-        deadline: Deadline,
-    ) -> Result<Answer, Failure> {
-        self.ask_for(method, path, BODY, deadline).await
-    }
-
-    /// Asks for an answer of up to `limit` bytes.
-    pub(super) async fn ask_for(
-        &mut self,
-        method: &Method,
-        path: &PathAndQuery,
-        limit: usize,
+        wanted: Wanted<'_>,
         deadline: Deadline,
     ) -> Result<Answer, Failure> {
         let request = self.request(method, path)?;
         let endpoint = &self.target.endpoint;
         let (stream, address) = connect(endpoint, &self.resolver, deadline).await?;
-        let what = format!("waiting for the answer of {address}");
-        let answer = match &mut self.tls {
-            None => deadline.step(&what, exchange(stream, request, limit)).await?,
+        let address = address.to_string();
+        match &mut self.tls {
+            None => exchange(stream, &request, wanted, &address, deadline).await,
             Some(tls) => {
                 let stream = tls.connect(stream, deadline).await?;
-                deadline.step(&what, exchange(stream, request, limit)).await?
+                exchange(stream, &request, wanted, &address, deadline).await
             }
-        };
-        answer.map_err(|error| explain(&address.to_string(), &error))
+        }
     }
 
-    fn request(
-        &self,
-        method: &Method,
-        path: &PathAndQuery,
-    ) -> Result<Request<Empty<Bytes>>, Failure> {
+    fn request(&self, method: &Method, path: &PathAndQuery) -> Result<Vec<u8>, Failure> {
         let cannot = |error: &dyn Error| Failure::new(Cause::CannotRun, error.to_string());
         let endpoint = &self.target.endpoint;
         let default = if self.tls.is_some() { 443 } else { 80 };
@@ -103,77 +69,26 @@ impl Server {
                 HeaderValue::from_str(plain).map_err(|error| cannot(&error))?
             }
         };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(http::Uri::from(path.clone()))
-            .body(Empty::new())
-            .map_err(|error| cannot(&error))?;
-        let headers = request.headers_mut();
-        headers.insert(header::HOST, host);
-        headers.insert(header::USER_AGENT, USER_AGENT);
-        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        for (name, value) in &self.target.headers {
-            headers.insert(name, value.clone());
+        let mut request = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
+        let mut header = |name: &str, value: &[u8]| {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                request.extend_from_slice(part);
+            }
+        };
+        header("host", host.as_bytes());
+        let own = [("user-agent", USER_AGENT.as_bytes()), ("accept", b"*/*".as_slice())];
+        for (name, value) in own {
+            if self.target.headers.iter().all(|(other, _)| other != name) {
+                header(name, value);
+            }
         }
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        for (name, value) in &self.target.headers {
+            header(name.as_str(), value.as_bytes());
+        }
+        header("connection", b"close");
+        request.extend_from_slice(b"\r\n");
         Ok(request)
     }
-}
-
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    request: Request<Empty<Bytes>>,
-    limit: usize,
-) -> Result<Answer, hyper::Error> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        let date = response.headers().get(header::DATE);
-        let date = date.and_then(|date| date.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status, date, body: read(response.into_body(), limit).await? })
-    };
-    drive(answer, connection).await
-}
-
-/// Awaits the answer while the connection does its work; the answer counts even if the connection
-/// ends first.
-async fn drive<T>(answer: impl Future<Output = T>, connection: impl Future) -> T {
-    match select(pin!(answer), pin!(connection)).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right((_, answer)) => answer.await,
-    }
-}
-
-async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, hyper::Error> {
-    let mut bytes = Vec::new();
-    while bytes.len() < limit {
-        let Some(frame) = body.frame().await else { break };
-        if let Ok(data) = frame?.into_data() {
-            let room = data.len().min(limit - bytes.len());
-            bytes.extend_from_slice(data.get(..room).unwrap_or_default());
-        }
-    }
-    Ok(bytes)
-}
-
-fn explain(address: &str, error: &hyper::Error) -> Failure {
-    if let Some(text) = said_by_tls(error) {
-        return Failure::new(Cause::Tls, text);
-    }
-    if error.is_parse() || error.is_parse_status() {
-        return Failure::new(Cause::WrongAnswer, format!("{address} does not speak HTTP: {error}"));
-    }
-    let broke = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    let cut = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
-    if error.is_incomplete_message() || broke.is_some_and(cut) {
-        let text = format!("{address} closed the connection before its answer was complete");
-        return Failure::new(Cause::Unreachable, text);
-    }
-    if let Some(error) = broke {
-        return broken(address, error);
-    }
-    Failure::new(Cause::Unreachable, format!("{address}: {error}"))
 }
 
 /// One HTTP check.
@@ -191,13 +106,15 @@ impl Http {
 
     pub(super) async fn run(&mut self, deadline: Deadline) -> Result<String, Failure> {
         let check = &self.check;
-        let answer = self.server.ask(&check.method, &check.path, deadline).await?;
+        let text = check.body_contains.as_deref();
+        let wanted = text.map_or(Wanted::Status, |text| Wanted::Text(text, BODY));
+        let answer = self.server.ask(&check.method, &check.path, wanted, deadline).await?;
         let wrong = |text| Err(Failure::new(Cause::WrongAnswer, text));
         if !check.expect.contains(answer.status) {
             return wrong(format!("status {}, not {}", answer.status, check.expect));
         }
-        if let Some(text) = &check.body_contains
-            && !String::from_utf8_lossy(&answer.body).contains(text.as_str())
+        if let Some(text) = text
+            && !contains(&answer.body, text.as_bytes())
         {
             return wrong(format!("status {}, but the body lacks {text:?}", answer.status));
         }

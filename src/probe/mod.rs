@@ -6,6 +6,7 @@
 //! checks that need it and no other.
 
 mod connect;
+mod exchange;
 mod file;
 mod haproxy;
 mod http;
@@ -13,7 +14,9 @@ mod postgres;
 mod process;
 pub mod resolve;
 pub mod script;
-mod tls;
+pub mod tls;
+mod verify;
+mod x509;
 
 use std::future::Future;
 use std::io;
@@ -26,10 +29,11 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::checks::{Check, PatroniCheck, PostgresCheck, TcpCheck};
+use crate::config::checks::{Check, PatroniCheck, TcpCheck};
 use crate::sys::cause;
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::patroni::{self, Answer, NoAnswer, Question};
+use exchange::Wanted;
 use crate::types::plain_line;
 use file::Directories;
 use process::Processes;
@@ -81,11 +85,11 @@ enum Kind {
     Script(Script),
     File(file::File),
     Process(process::Process),
-    Tcp(TcpCheck),
+    Tcp(TcpCheck, Option<tls::Client>),
     Http(http::Http),
     Patroni(PatroniCheck, http::Server),
     Haproxy(haproxy::Haproxy),
-    Postgres(PostgresCheck),
+    Postgres(postgres::Postgres),
 }
 
 impl Probe {
@@ -97,7 +101,11 @@ impl Probe {
             Check::Script(check) => Kind::Script(Script::new(check.clone(), scripts)),
             Check::File(check) => Kind::File(file::File::new(&check.path, directories)),
             Check::Process(check) => Kind::Process(process::Process::new(check, &processes)),
-            Check::Tcp(check) => Kind::Tcp(check.clone()),
+            Check::Tcp(check) => {
+                let host = &check.endpoint.host;
+                let tls = check.tls.as_ref().map(|tls| tls::Client::new(tls, host, roots));
+                Kind::Tcp(check.clone(), tls)
+            }
             Check::Http(check) => Kind::Http(http::Http::new(check, resolver.clone(), roots)),
             Check::Patroni(check) => {
                 let server = http::Server::new(check.target.clone(), resolver.clone(), roots);
@@ -106,7 +114,7 @@ impl Probe {
             Check::Haproxy(check) => {
                 Kind::Haproxy(haproxy::Haproxy::new(check, resolver.clone(), roots))
             }
-            Check::Postgres(check) => Kind::Postgres(check.clone()),
+            Check::Postgres(check) => Kind::Postgres(postgres::Postgres::new(check, roots)),
         };
         Probe { kind, resolver }
     }
@@ -120,14 +128,11 @@ impl Probe {
             Kind::Script(script) => script.run(timeout).await,
             Kind::File(file) => file.run(timeout).await,
             Kind::Process(process) => process.run(timeout).await,
-            Kind::Tcp(check) => {
-                let connected = connect::connect(&check.endpoint, resolver, deadline);
-                outcome(async { connected.await.map(|_| String::new()) }).await
-            }
+            Kind::Tcp(check, tls) => outcome(reach(check, tls.as_mut(), resolver, deadline)).await,
             Kind::Http(http) => outcome(http.run(deadline)).await,
             Kind::Patroni(check, server) => outcome(ask_patroni(check, server, deadline)).await,
             Kind::Haproxy(haproxy) => outcome(haproxy.run(deadline)).await,
-            Kind::Postgres(check) => outcome(postgres::run(check, resolver, deadline)).await,
+            Kind::Postgres(postgres) => outcome(postgres.run(resolver, deadline)).await,
         }
     }
 
@@ -142,6 +147,20 @@ impl Probe {
     }
 }
 
+/// A connection, and TLS if that is wanted.
+async fn reach(
+    check: &TcpCheck,
+    tls: Option<&mut tls::Client>,
+    resolver: &Resolver,
+    deadline: Deadline,
+) -> Result<String, Failure> {
+    let (stream, _) = connect::connect(&check.endpoint, resolver, deadline).await?;
+    match tls {
+        None => Ok(String::new()),
+        Some(tls) => tls.connect(stream, deadline).await.map(|_| "speaks TLS".to_owned()),
+    }
+}
+
 async fn ask_patroni(
     check: &PatroniCheck,
     server: &mut http::Server,
@@ -151,7 +170,7 @@ async fn ask_patroni(
     let path = path.parse().map_err(|error| {
         Failure::new(Cause::CannotRun, format!("{path} cannot be asked for: {error}"))
     })?;
-    let answer = server.ask(&Method::GET, &path, deadline).await?;
+    let answer = server.ask(&Method::GET, &path, Wanted::Body(http::BODY), deadline).await?;
     let now = patroni::clock(Timestamp::now(), answer.date.as_deref());
     patroni::judge(check.role, answer.status, &answer.body, now)
         .map_err(|why| Failure::new(Cause::WrongAnswer, why))
@@ -177,7 +196,8 @@ impl Interview {
     pub async fn ask(&mut self, timeout: Duration) -> Answer {
         let began = Instant::now();
         let path = PathAndQuery::from_static(self.question.path());
-        let answer = self.server.ask(&Method::GET, &path, Deadline::after(timeout)).await;
+        let (wanted, deadline) = (Wanted::Body(http::BODY), Deadline::after(timeout));
+        let answer = self.server.ask(&Method::GET, &path, wanted, deadline).await;
         let said = match answer {
             Ok(answer) => {
                 let now = patroni::clock(Timestamp::now(), answer.date.as_deref());

@@ -16,21 +16,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
 use tokio_rustls::rustls::client::{Resumption, WantsClientCert};
-use tokio_rustls::rustls::crypto::{
-    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
-};
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    self, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, InconsistentKeys, RootCertStore};
 
+use super::verify::{Believed, Verifier, is_version_1};
 use super::{Deadline, Errand, Failure};
-use crate::config::checks::{Host, Tls, Trust};
+use crate::config::checks::{Host, PemFile, Tls, Trust};
 use crate::sys::cause;
 use crate::track::outcome::Cause;
 
@@ -102,10 +97,13 @@ impl Client {
                 ServerName::try_from(name.clone()).map_err(|_| name)
             }
         };
+        let looked_at = tls.verify_name && tls.trust != Trust::Anyone;
+        let asked_for = tls.verify_name || tls.server_name.is_some();
         let name = match name {
+            Ok(name) if asked_for => Ok(name),
+            Err(name) if looked_at => Err(name),
             // Nobody looks at it.
-            Err(_) if tls.trust == Trust::Anyone => Ok(nameless()),
-            name => name,
+            Ok(_) | Err(_) => Ok(nameless()),
         };
         let source = Source { tls: tls.clone(), roots, ready: Arc::default() };
         Client { source, name, reading: Errand::default() }
@@ -174,13 +172,17 @@ impl Source {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| Failure::new(Cause::Tls, error.to_string()))?;
-        let builder = match &self.tls.trust {
-            Trust::System => builder.with_root_certificates(self.roots.get()),
-            Trust::File(path) => builder.with_root_certificates(authorities(path)?),
-            Trust::Anyone => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+        let name = self.tls.verify_name;
+        let believed = match &self.tls.trust {
+            Trust::System => Believed::Vouched { roots: self.roots.get(), own: Vec::new(), name },
+            Trust::File(path) => {
+                let own = certificates(path)?;
+                Believed::Vouched { roots: Arc::new(authorities(path, &own)?), own, name }
             }
+            Trust::Anyone => Believed::Anyone,
         };
+        let verifier = Arc::new(Verifier { provider, believed });
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = self.identify(builder)?;
         // A resumed session would hide that the certificate has expired or changed.
         config.resumption = Resumption::disabled();
@@ -195,21 +197,52 @@ impl Source {
         let chain = certificates(&own.certificate)?;
         let key =
             PrivateKeyDer::from_pem_file(&own.key).map_err(|error| unreadable(&own.key, &error))?;
-        builder.with_client_auth_cert(chain, key).map_err(|error| {
+        let refused = |error: rustls::Error| {
             let text = format!("{} and {}: {error}", own.certificate.display(), own.key.display());
             Failure::new(Cause::CannotRun, text)
-        })
+        };
+        let key = ring::default_provider().key_provider.load_private_key(key).map_err(refused)?;
+        let old = chain.first().is_some_and(|own| is_version_1(own));
+        let identity = CertifiedKey::new(chain, key);
+        match identity.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            // webpki reads none of version 1; whether its key fits the server will say.
+            Err(_) if old => {}
+            Err(error) => return Err(refused(error)),
+        }
+        Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))))
     }
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, Failure> {
+fn authorities(path: &Path, own: &[CertificateDer<'static>]) -> Result<RootCertStore, Failure> {
     let mut store = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        store.add(certificate).map_err(|error| {
+    for certificate in own {
+        store.add(certificate.clone()).map_err(|error| {
             Failure::new(Cause::CannotRun, format!("{}: {error}", path.display()))
         })?;
     }
     Ok(store)
+}
+
+/// Whether files of PEM can be used. Blocks.
+///
+/// # Errors
+/// Why not.
+pub fn usable(file: &PemFile<'_>) -> Result<(), String> {
+    let usable = match file {
+        PemFile::Authorities(path) => {
+            certificates(path).and_then(|own| authorities(path, &own)).map(drop)
+        }
+        PemFile::Identity(own) => {
+            let source = Source {
+                tls: Tls { trust: Trust::Anyone, identity: Some((*own).clone()), ..Tls::default() },
+                roots: Roots::default(),
+                ready: Arc::default(),
+            };
+            source.read().map(drop)
+        }
+    };
+    usable.map_err(|failure| failure.detail)
 }
 
 /// At least one.
@@ -256,44 +289,5 @@ fn explain(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidMessage(_) => format!("{error}; does it speak TLS at all?"),
         _ => error.to_string(),
-    }
-}
-
-/// Believes every certificate. Signatures are checked, so the server does have its key.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use vipd::cli::sources::FileSystem;
+use vipd::config::checks::PemFile;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use vipd::config::{
     AnnounceConfig, Cast, Config, NotifyConfig, Process, Rhythm, RouterConfig, StaticAddress,
@@ -33,6 +34,15 @@ impl Sources for Below {
 
     fn is_regular(&self, path: &Path) -> bool {
         FileSystem::default().is_regular(&self.0.join(path))
+    }
+
+    fn usable(&self, file: &PemFile<'_>) -> Result<(), String> {
+        let path = match file {
+            PemFile::Authorities(path) => path,
+            PemFile::Identity(own) => own.key.as_path(),
+        };
+        let absent = path.ends_with("absent.pem");
+        if absent { Err(format!("{}: No such file or directory", path.display())) } else { Ok(()) }
     }
 
     fn host_name(&self) -> Option<String> {

@@ -8,7 +8,7 @@ use vipd::config::diag::Severity;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use vipd::config::vipd_toml::role_word;
 use vipd::config::{
-    ClusterConfig, Config, Format, ListenerConfig, Members, PageConfig, PageUser, Rhythm,
+    ByStatus, ClusterConfig, Config, Format, ListenerConfig, Members, PageConfig, PageUser, Rhythm,
 };
 use vipd::import::haproxy::coverage;
 use vipd::pool::Wants;
@@ -280,6 +280,7 @@ pub(crate) fn dump(config: &Config) -> String {
             on_down,
             client,
             server,
+            by_status,
         } = &**listener;
         let cluster = &config.clusters[*cluster];
         let role = role_word(*wants);
@@ -295,6 +296,14 @@ pub(crate) fn dump(config: &Config) -> String {
         writeln!(out, "  idle {idle:?} half closed {half_closed:?} {hold:?}").unwrap();
         writeln!(out, "  client {client:?}").unwrap();
         writeln!(out, "  server {server:?}").unwrap();
+        if let Some(ByStatus { own, primary, on_down }) = by_status {
+            writeln!(out, "  if not Patroni: {on_down:?}").unwrap();
+            for cluster in primary.iter().chain([own]) {
+                let Members::Plain(members) = &cluster.members else { continue };
+                writeln!(out, "  {} {:?}", cluster.name, cluster.rhythm).unwrap();
+                writeln!(out, "    {:?}", members[0].check).unwrap();
+            }
+        }
         for server in servers {
             let member = cluster.names()[server.member];
             writeln!(out, "  {member}: {server:?}").unwrap();

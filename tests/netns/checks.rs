@@ -171,7 +171,7 @@ fn a_network_that_swallows_packets_is_not_one_that_refuses() {
     let (a, b) = (lab.node("lb-01").unwrap(), lab.node("web-01").unwrap());
     a.link("eth0", &["10.0.0.1/24"]).unwrap();
     b.link("eth0", &["10.0.0.2/24"]).unwrap();
-    let tcp = |text: &str| Check::Tcp(TcpCheck { endpoint: endpoint(text) });
+    let tcp = |text: &str| Check::Tcp(TcpCheck { endpoint: endpoint(text), tls: None });
     let limit = Duration::from_millis(500);
     failed(&ask(&a, tcp("10.0.0.2:80")), Cause::Refused, "10.0.0.2:80");
     failed(
@@ -271,7 +271,13 @@ fn a_real_pgbouncer_answers_or_hangs() {
         fs::set_permissions(part, fs::Permissions::from_mode(0o755)).unwrap();
     }
     let pgbouncer = node.spawn(command).unwrap();
-    let check = || Check::Postgres(PostgresCheck { endpoint: endpoint("10.0.0.1:6432") });
+    let check = || {
+        Check::Postgres(PostgresCheck {
+            endpoint: endpoint("10.0.0.1:6432"),
+            user: None,
+            tls: None,
+        })
+    };
     let up = || match ask(&node, check()) {
         outcome if outcome.verdict == Verdict::Passed => Ok(outcome),
         outcome => Err(format!("{outcome:?}; {}", pgbouncer.output())),
@@ -298,7 +304,7 @@ fn a_real_patroni_cluster_tells_its_roles() {
     };
     let answers = |address: Ipv4Addr| {
         let endpoint = endpoint(&format!("{address}:{SQL_PORT}"));
-        ask(dcs, Check::Postgres(PostgresCheck { endpoint }))
+        ask(dcs, Check::Postgres(PostgresCheck { endpoint, user: None, tls: None }))
     };
     let lag = MaxLag { bytes: Some(100_000_000), time: Some(Duration::from_secs(3600)) };
     let (primary, replica, any) =

@@ -70,6 +70,7 @@ fn listener(name: &str, wants: Wants, port: u16) -> ListenerConfig {
         on_down: OnDown::End,
         client: LivenessConfig::default(),
         server: LivenessConfig::default(),
+        by_status: None,
     }
 }
 
@@ -81,6 +82,7 @@ pub fn usual() -> Config {
             members: (0..NODES).map(member).collect(),
             silence: Duration::from_secs(5),
             lease: None,
+            by_status: false,
         }),
         rhythm: ProbeRhythm {
             interval: Duration::from_millis(INTERVAL),
@@ -142,11 +144,13 @@ fn any_patroni(rng: &mut Rng, nodes: &[usize], most: Duration) -> PatroniCluster
         members: nodes.iter().map(|n| any_member(*n)).collect(),
         silence: Duration::from_millis(rng.pick(&[500, 2000, 5000, 30_000])),
         lease: rng.chance(30).then(|| rng.duration(Duration::from_secs(1), most)),
+        by_status: false,
     }
 }
 
 fn any_plain(rng: &mut Rng, n: usize) -> PlainMember {
-    let check = Check::Postgres(PostgresCheck { endpoint: endpoint(n, 5432) });
+    let check =
+        Check::Postgres(PostgresCheck { endpoint: endpoint(n, 5432), user: None, tls: None });
     PlainMember {
         name: format!("pg-{n}").into(),
         address: endpoint(n, 5432),

@@ -19,6 +19,34 @@ use crate::config::raw::CheckKind;
 /// Headers every request has already.
 const OWN_HEADERS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
 
+/// Headers as written, name and value.
+pub(super) fn headers(
+    written: &[(Spanned<String>, Spanned<String>)],
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    for (name, value) in written {
+        let known = match HeaderName::from_bytes(name.value.as_bytes()) {
+            Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
+                Err(format!("vipd writes the header {name} itself"))
+            }
+            Ok(name) => Ok(name),
+            Err(_) => Err(format!("{} is no name of a header", quoted(&name.value))),
+        };
+        let known = known.map_err(|why| out.push(Diagnostic::error(name.span, why)));
+        // The value may be a secret: it is not repeated.
+        let text = HeaderValue::from_str(&value.value);
+        let text = text.map_err(|_| {
+            out.push(Diagnostic::error(value.span, "a header must be one line of text"));
+        });
+        if let (Ok(name), Ok(mut value)) = (known, text) {
+            value.set_sensitive(true);
+            headers.push((name, value));
+        }
+    }
+    headers
+}
+
 impl TrackerCheck<'_> {
     pub(super) fn check(&mut self) -> Option<Check> {
         Some(match self.raw.kind {
@@ -28,10 +56,10 @@ impl TrackerCheck<'_> {
                 Check::File(FileCheck { path: self.path(path)? })
             }
             CheckKind::Process => Check::Process(self.process()?),
-            CheckKind::Tcp => Check::Tcp(TcpCheck { endpoint: self.endpoint(None)? }),
+            CheckKind::Tcp => Check::Tcp(TcpCheck { endpoint: self.endpoint(None)?, tls: None }),
             CheckKind::Postgres => {
                 let endpoint = self.endpoint(NonZeroU16::new(5432))?;
-                Check::Postgres(PostgresCheck { endpoint })
+                Check::Postgres(PostgresCheck { endpoint, user: None, tls: None })
             }
             CheckKind::Http => Check::Http(self.http()?),
             CheckKind::Patroni => Check::Patroni(self.patroni()?),
@@ -189,24 +217,7 @@ impl TrackerCheck<'_> {
         let host = self.optional(settings.host.as_ref(), |text| {
             HeaderValue::from_str(text).map_err(|_| format!("{} is no host", quoted(text)))
         });
-        let mut headers = Vec::new();
-        for (name, value) in &settings.headers {
-            let name = self.parsed(name, |text| match HeaderName::from_bytes(text.as_bytes()) {
-                Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
-                    Err(format!("vipd writes the header {name} itself"))
-                }
-                Ok(name) => Ok(name),
-                Err(_) => Err(format!("{} is no name of a header", quoted(text))),
-            });
-            // The value may be a secret: it is not repeated.
-            let value = self.parsed(value, |text| {
-                HeaderValue::from_str(text).map_err(|_| "a header must be one line of text")
-            });
-            if let (Some(name), Some(mut value)) = (name, value) {
-                value.set_sensitive(true);
-                headers.push((name, value));
-            }
-        }
+        let headers = headers(&settings.headers, self.out);
         let tls = self.tls(url.tls);
         HttpTarget { endpoint: url.endpoint.clone(), tls: url.tls.then_some(tls), host, headers }
     }
@@ -244,7 +255,7 @@ impl TrackerCheck<'_> {
             }
         };
         let server_name = self.optional(settings.server_name.as_ref(), str::parse::<Host>);
-        Tls { trust, server_name, identity }
+        Tls { trust, server_name, verify_name: true, identity }
     }
 
     fn path(&mut self, text: &Spanned<String>) -> Option<PathBuf> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::human;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::model::{ClusterConfig, ListenerConfig};
+use crate::config::model::{ClusterConfig, ListenerConfig, Members};
 use crate::config::raw::{Raw, RawCluster, RawListener};
 use listener::ListenerCheck;
 
@@ -51,6 +51,13 @@ pub(super) fn proxy(
         );
         listeners
             .extend(ListenerCheck { raw: listener, clusters: &known, limits: &mut limits }.run());
+    }
+    drop(known);
+    for listener in listeners.iter().filter(|listener| listener.by_status.is_some()) {
+        let cluster = clusters.get_mut(listener.cluster).and_then(Option::as_mut);
+        if let Some(Members::Patroni(patroni)) = cluster.map(|cluster| &mut cluster.members) {
+            patroni.by_status = true;
+        }
     }
     binds(&raw.listeners, out);
     idle(raw, &listeners, out);

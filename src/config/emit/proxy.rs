@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use super::Inexpressible;
 use super::table::Table;
 use super::values::{array, key, length, text};
 use crate::config::check::UNITS;
 use crate::config::check::check;
-use crate::config::checks::{Check, Endpoint, HttpTarget, Tls, Trust};
+use crate::config::checks::{Check, Endpoint, HttpCheck, HttpTarget, PostgresCheck, Tls, Trust};
 use crate::config::diag::{SourceMap, Spanned};
 use crate::config::load::Loaded;
 use crate::config::model::{
-    BindConfig, ClusterConfig, Config, HoldConfig, ListenerConfig, LivenessConfig, Members,
-    PatroniCluster, ProbeRhythm, ServerConfig,
+    BindConfig, ByStatus, ClusterConfig, Config, HoldConfig, ListenerConfig, LivenessConfig,
+    Members, OnDown, PatroniCluster, PlainMember, ProbeRhythm, ServerConfig,
 };
 use crate::config::raw::{Raw, RawCheck, RawCluster, RawListener};
 use crate::config::vipd_toml::{self, BALANCES, CHECKS, ON_DOWN, PROTOCOLS, ROLES};
@@ -32,11 +34,14 @@ pub(super) fn cluster(
     }
     match members {
         Members::Patroni(PatroniCluster { members, .. }) => {
-            tls(&mut table, members.first().and_then(|member| member.api.tls.as_ref()));
+            let first = members.first().map(|member| &member.api);
+            let all = members.iter().filter_map(|member| member.api.tls.as_ref());
+            tls(&mut table, "https", first.and_then(|api| api.tls.as_ref()), shared_name(all));
+            headers(&mut table, first.map_or(&[], |api| &api.headers));
         }
         Members::Plain(members) => {
             let checks = members.iter().filter_map(|member| member.check.as_deref());
-            request(&mut table, checks.into_iter().next());
+            request(&mut table, checks.into_iter().next(), shared_name(members_tls(members)));
         }
     }
     let standard = standard_cluster(raw, kind)
@@ -64,7 +69,7 @@ pub(super) fn cluster(
         }
     }
     if let (Members::Patroni(own), Members::Patroni(standard)) = (members, &standard.members) {
-        let PatroniCluster { members: _, silence, lease } = own;
+        let PatroniCluster { members: _, silence, lease, by_status: _ } = own;
         if *silence != standard.silence {
             table.set("silence", length(*silence));
         }
@@ -79,7 +84,9 @@ pub(super) fn cluster(
 fn standard_cluster(raw: &RawCluster, kind: RawCheck) -> Option<ClusterConfig> {
     let mut bare = RawCluster::new(raw.name.clone());
     bare.members = raw.members.clone();
-    bare.members.iter_mut().for_each(|member| member.checked = None);
+    for member in &mut bare.members {
+        (member.checked, member.server_name) = (None, None);
+    }
     bare.check = Some(Spanned::new(kind, raw.name.span));
     let raw = Raw { clusters: vec![bare], ..Raw::default() };
     let cluster = check(&raw, &mut Vec::new())?.clusters.pop()?;
@@ -99,17 +106,20 @@ fn kind(members: &Members) -> RawCheck {
 fn members_of(members: &Members) -> Vec<String> {
     match members {
         Members::Patroni(PatroniCluster { members, .. }) => {
+            let shared = shared_name(members.iter().filter_map(|m| m.api.tls.as_ref()));
             let member = |member: &crate::config::model::PatroniMember| {
                 let standard = (&member.address.host, 8008);
                 let probe = &member.api.endpoint;
                 let probe = ((&probe.host, probe.port.get()) != standard).then_some(probe);
-                entry(&member.name, &member.address, probe, false)
+                let name = member.api.tls.as_ref().filter(|_| !shared);
+                entry(&member.name, &member.address, probe, false, name)
             };
             members.iter().map(member).collect()
         }
         Members::Plain(members) => {
             let anyone = members.iter().any(|member| member.check.is_some());
-            let member = |member: &crate::config::model::PlainMember| {
+            let shared = shared_name(members_tls(members));
+            let member = |member: &PlainMember| {
                 let probe = match member.check.as_deref() {
                     Some(Check::Http(check)) => Some(&check.target.endpoint),
                     Some(Check::Tcp(check)) => Some(&check.endpoint),
@@ -118,14 +128,21 @@ fn members_of(members: &Members) -> Vec<String> {
                 };
                 let probe = probe.filter(|probe| **probe != member.address);
                 let unchecked = anyone && member.check.is_none();
-                entry(&member.name, &member.address, probe, unchecked)
+                let name = member.check.as_deref().and_then(tls_of).filter(|_| !shared);
+                entry(&member.name, &member.address, probe, unchecked, name)
             };
             members.iter().map(member).collect()
         }
     }
 }
 
-fn entry(name: &str, address: &Endpoint, probe: Option<&Endpoint>, unchecked: bool) -> String {
+fn entry(
+    name: &str,
+    address: &Endpoint,
+    probe: Option<&Endpoint>,
+    unchecked: bool,
+    tls: Option<&Tls>,
+) -> String {
     let mut options = String::new();
     if name != address.host.to_string() {
         options.push_str(&format!(", name = {}", text(name)));
@@ -135,6 +152,9 @@ fn entry(name: &str, address: &Endpoint, probe: Option<&Endpoint>, unchecked: bo
     }
     if unchecked {
         options.push_str(", checked = false");
+    }
+    if let Some(name) = tls.and_then(|tls| tls.server_name.as_ref()) {
+        options.push_str(&format!(", server_name = {}", text(&name.to_string())));
     }
     let address = endpoint(address);
     if options.is_empty() { address } else { format!("{{ address = {address}{options} }}") }
@@ -146,16 +166,39 @@ fn endpoint(endpoint: &Endpoint) -> String {
     text(&if usual { endpoint.host.to_string() } else { endpoint.to_string() })
 }
 
-fn tls(table: &mut Table<'_>, tls: Option<&Tls>) {
-    let Some(Tls { trust, server_name, identity }) = tls else { return };
-    table.set("https", "true");
+fn members_tls(members: &[PlainMember]) -> impl Iterator<Item = &Tls> {
+    members.iter().filter_map(|member| tls_of(member.check.as_deref()?))
+}
+
+fn tls_of(check: &Check) -> Option<&Tls> {
+    match check {
+        Check::Http(check) => check.target.tls.as_ref(),
+        Check::Tcp(check) => check.tls.as_ref(),
+        Check::Postgres(check) => check.tls.as_ref(),
+        _ => None,
+    }
+}
+
+/// Whether all members have one name in their certificates, or none.
+fn shared_name<'t>(mut all: impl Iterator<Item = &'t Tls>) -> bool {
+    let name = |tls: &Tls| (tls.server_name.clone(), tls.verify_name);
+    let first = all.next().map(name);
+    all.all(|tls| first == Some(name(tls)))
+}
+
+fn tls(table: &mut Table<'_>, word: &str, tls: Option<&Tls>, shared: bool) {
+    let Some(Tls { trust, server_name, verify_name, identity }) = tls else { return };
+    table.set(word, "true");
     match trust {
         Trust::System => {}
         Trust::File(path) => table.set("ca", text(&path.display().to_string())),
         Trust::Anyone => table.set("verify", "false"),
     }
-    if let Some(name) = server_name {
+    if let Some(name) = server_name.as_ref().filter(|_| shared) {
         table.set("server_name", text(&name.to_string()));
+    }
+    if !(shared && *verify_name) {
+        table.set("verify_name", "false");
     }
     if let Some(identity) = identity {
         table.set("cert", text(&identity.certificate.display().to_string()));
@@ -163,10 +206,36 @@ fn tls(table: &mut Table<'_>, tls: Option<&Tls>) {
     }
 }
 
-fn request(table: &mut Table<'_>, check: Option<&Check>) {
-    let Some(Check::Http(check)) = check else { return };
-    let HttpTarget { endpoint: _, tls: own_tls, host, headers: _ } = &check.target;
-    tls(table, own_tls.as_ref());
+fn headers(table: &mut Table<'_>, headers: &[(HeaderName, HeaderValue)]) {
+    if !headers.is_empty() {
+        table.set("headers", header_table(headers));
+    }
+}
+
+fn header_table(headers: &[(HeaderName, HeaderValue)]) -> String {
+    let written = |(name, value): &(HeaderName, HeaderValue)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        format!("{} = {}", key(name.as_str()), text(&value))
+    };
+    let list: Vec<String> = headers.iter().map(written).collect();
+    format!("{{ {} }}", list.join(", "))
+}
+
+fn request(table: &mut Table<'_>, check: Option<&Check>, shared: bool) {
+    let check = match check {
+        Some(Check::Http(check)) => check,
+        Some(check) => {
+            tls(table, "tls", tls_of(check), shared);
+            if let Check::Postgres(PostgresCheck { user: Some(user), .. }) = check {
+                table.set("user", text(user));
+            }
+            return;
+        }
+        None => return,
+    };
+    let HttpTarget { endpoint: _, tls: own_tls, host, headers: own_headers } = &check.target;
+    tls(table, "https", own_tls.as_ref(), shared);
+    headers(table, own_headers);
     for (key, value, standard) in [
         ("path", check.path.to_string(), "/"),
         ("method", check.method.to_string(), "GET"),
@@ -219,6 +288,7 @@ pub(super) fn listener(
         on_down,
         client,
         server,
+        by_status,
     } = own;
     let heading = format!("[listener.{}]", key(name));
     let mut table = Table::new(heading, map, Some(raw.name.span));
@@ -287,7 +357,58 @@ pub(super) fn listener(
     }
     liveness(&mut table, "client", client, &standard.client);
     liveness(&mut table, "server", server, &standard.server);
+    if let Some(ByStatus { own, primary, on_down }) = by_status {
+        status_check(&mut table, "status_check", own, Some(*on_down));
+        if let Some(primary) = primary {
+            status_check(&mut table, "primary_status_check", primary, None);
+        }
+    }
     Ok(table.finish())
+}
+
+fn status_check(
+    table: &mut Table<'_>,
+    word: &str,
+    cluster: &ClusterConfig,
+    on_down: Option<OnDown>,
+) {
+    let Members::Plain(members) = &cluster.members else { return };
+    let check = members.first().and_then(|member| member.check.as_deref());
+    let Some(Check::Http(check)) = check else { return };
+    let HttpCheck { target, method, path, expect, body_contains } = check;
+    let ProbeRhythm { interval, down_interval, timeout, rise, fall } = cluster.rhythm;
+    let mut options = vec![
+        format!("path = {}", text(path.as_str())),
+        format!("method = {}", text(method.as_str())),
+        format!("status = {}", text(&expect.to_string())),
+    ];
+    if let Some(body) = body_contains {
+        options.push(format!("body = {}", text(body)));
+    }
+    if let Some(host) = target.host.as_ref().and_then(|host| host.to_str().ok()) {
+        options.push(format!("host = {}", text(host)));
+    }
+    if !target.headers.is_empty() {
+        options.push(format!("headers = {}", header_table(&target.headers)));
+    }
+    for (key, time, standard) in [
+        ("interval", interval, Duration::from_secs(2)),
+        ("down_interval", down_interval, interval),
+        ("timeout", timeout, interval),
+    ] {
+        if time != standard {
+            options.push(format!("{key} = {}", length(time)));
+        }
+    }
+    for (key, count, standard) in [("rise", rise, 2), ("fall", fall, 3)] {
+        if count.get() != standard {
+            options.push(format!("{key} = {count}"));
+        }
+    }
+    if on_down == Some(OnDown::Keep) {
+        options.push("on_down = \"keep\"".to_owned());
+    }
+    table.set(word, format!("{{ {} }}", options.join(", ")));
 }
 
 /// The same listener with nothing said but where it is and whom it serves.

@@ -66,6 +66,8 @@ pub struct PatroniCluster {
     /// How long the primary is used without confirming that it is one. `None`: what its own
     /// settings leave room for, half of `ttl` less `loop_wait` and at most [`MOST_LEASE`].
     pub lease: Option<Duration>,
+    /// Whether its members need not be Patroni: a listener has [`ByStatus`].
+    pub by_status: bool,
 }
 
 /// The longest lease that is chosen by itself.
@@ -162,6 +164,19 @@ pub struct ListenerConfig {
     pub client: LivenessConfig,
     /// How a server is.
     pub server: LivenessConfig,
+    /// What counts if the members answer by HTTP, but not as Patroni.
+    pub by_status: Option<ByStatus>,
+}
+
+/// The status of an HTTP request decides, as with HAProxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByStatus {
+    /// The members of the listener's cluster in their order, each with its check.
+    pub own: Arc<ClusterConfig>,
+    /// The same for the primary, if clients get that while no server is up.
+    pub primary: Option<Arc<ClusterConfig>>,
+    /// What becomes of the sessions of a server that is down.
+    pub on_down: OnDown,
 }
 
 /// Where a listener listens.

@@ -24,6 +24,8 @@ pub struct RawCluster {
     pub tls: RawTls,
     /// The request of an http check.
     pub request: RawRequest,
+    /// Whose session a postgres check begins.
+    pub user: Option<Spanned<String>>,
     /// From one probe to the next.
     pub interval: Option<Spanned<Duration>>,
     /// The same while something changes.
@@ -58,6 +60,7 @@ impl RawCluster {
             probe_port: None,
             tls: RawTls::default(),
             request: RawRequest::default(),
+            user: None,
             interval: None,
             fast_interval: None,
             down_interval: None,
@@ -98,6 +101,8 @@ pub struct RawMember {
     pub probe: Option<Spanned<Endpoint>>,
     /// Whether it is.
     pub checked: Option<Spanned<bool>>,
+    /// The name its own certificate must carry.
+    pub server_name: Option<Spanned<String>>,
 }
 
 /// TLS to what answers probes.
@@ -115,6 +120,8 @@ pub struct RawTls {
     pub server_name: Option<Spanned<String>>,
     /// Whether certificates are verified.
     pub verify: Option<Spanned<bool>>,
+    /// Whether they must carry the name.
+    pub verify_name: Option<Spanned<bool>>,
 }
 
 /// The request of an http check.
@@ -130,6 +137,49 @@ pub struct RawRequest {
     pub body: Option<Spanned<String>>,
     /// The Host header.
     pub host: Option<Spanned<String>>,
+    /// Further headers, name and value.
+    pub headers: Vec<(Spanned<String>, Spanned<String>)>,
+}
+
+/// A request whose status alone decides, and its rhythm.
+#[derive(Clone, Debug)]
+pub struct RawStatusCheck {
+    /// The place of it all.
+    pub span: Span,
+    /// What is asked.
+    pub request: RawRequest,
+    /// From one check to the next.
+    pub interval: Option<Spanned<Duration>>,
+    /// The same while a server is on its way up or down.
+    pub fast_interval: Option<Spanned<Duration>>,
+    /// The same while a server is down.
+    pub down_interval: Option<Spanned<Duration>>,
+    /// The longest an answer may take.
+    pub timeout: Option<Spanned<Duration>>,
+    /// Good answers in a row.
+    pub rise: Option<Spanned<i64>>,
+    /// Bad answers in a row.
+    pub fall: Option<Spanned<i64>>,
+    /// What becomes of sessions of a server that is down.
+    pub on_down: Option<Spanned<OnDown>>,
+}
+
+impl RawStatusCheck {
+    /// A check of which nothing but its place is known.
+    #[must_use]
+    pub fn new(span: Span) -> RawStatusCheck {
+        RawStatusCheck {
+            span,
+            request: RawRequest::default(),
+            interval: None,
+            fast_interval: None,
+            down_interval: None,
+            timeout: None,
+            rise: None,
+            fall: None,
+            on_down: None,
+        }
+    }
 }
 
 /// `[listener.NAME]`
@@ -195,6 +245,10 @@ pub struct RawListener {
     pub client: RawLiveness,
     /// Liveness of servers.
     pub server: RawLiveness,
+    /// How members are judged that are not Patroni.
+    pub status_check: Option<RawStatusCheck>,
+    /// The same for the primary readers fall back to.
+    pub primary_status_check: Option<RawStatusCheck>,
     /// What was made of a file that says it differently, for `vipd check --explain`.
     pub inferred: Vec<(Span, String)>,
 }
@@ -234,6 +288,8 @@ impl RawListener {
             on_down: None,
             client: RawLiveness::default(),
             server: RawLiveness::default(),
+            status_check: None,
+            primary_status_check: None,
             inferred: Vec::new(),
         }
     }

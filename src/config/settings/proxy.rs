@@ -9,8 +9,9 @@ use super::{human, listed};
 use crate::config::checks::{Check, HttpTarget, Tls, Trust};
 use crate::config::vipd_toml::{BALANCES, ON_DOWN, PROTOCOLS, ROLES, word_for};
 use crate::config::{
-    BindConfig, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig,
-    Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm, ServerConfig,
+    BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol,
+    LivenessConfig, Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
+    ServerConfig,
 };
 use crate::pool::Balance;
 
@@ -25,7 +26,7 @@ pub(crate) fn clusters(all: &[Arc<ClusterConfig>]) -> Vec<String> {
         let (interval, timeout) = (human(*interval), human(*timeout));
         let _ = write!(text, ", interval {interval}, timeout {timeout}, rise {rise}");
         match members {
-            Members::Patroni(PatroniCluster { members: _, silence, lease }) => {
+            Members::Patroni(PatroniCluster { members: _, silence, lease, by_status: _ }) => {
                 let (fast, silence) = (human(*fast_interval), human(*silence));
                 let lease = lease.map_or_else(|| "by Patroni's ttl".to_owned(), human);
                 let _ = write!(text, ", fast_interval {fast}, silence {silence}, lease {lease}");
@@ -53,7 +54,16 @@ fn members_of(members: &Members) -> String {
                 let body = http.body_contains.as_ref().map_or(String::new(), |b| format!(" {b:?}"));
                 format!("by {} {}{body}{}", check.subject(), http.expect, tls(&http.target))
             }
-            Some(check) => format!("by {} {}", check.kind(), check.subject()),
+            Some(check) => {
+                let (user, own) = match check {
+                    Check::Postgres(check) => (check.user.as_ref(), check.tls.as_ref()),
+                    Check::Tcp(check) => (None, check.tls.as_ref()),
+                    _ => (None, None),
+                };
+                let user = user.map_or(String::new(), |user| format!(" user {user}"));
+                let spoken = own.map_or(String::new(), |tls| format!(" TLS{}", trusted(tls)));
+                format!("by {} {}{user}{spoken}", check.kind(), check.subject())
+            }
         };
         format!("{name} {address} {check}")
     };
@@ -78,7 +88,12 @@ fn tls(target: &HttpTarget) -> String {
     for (name, _) in headers {
         let _ = write!(text, " header {name}");
     }
-    let Some(Tls { trust, server_name, identity }) = tls else { return text };
+    text + &tls.as_ref().map_or(String::new(), trusted)
+}
+
+fn trusted(tls: &Tls) -> String {
+    let mut text = String::new();
+    let Tls { trust, server_name, verify_name, identity } = tls;
     match trust {
         Trust::System => {}
         Trust::File(path) => {
@@ -88,6 +103,9 @@ fn tls(target: &HttpTarget) -> String {
     }
     if let Some(name) = server_name {
         let _ = write!(text, " as {name}");
+    }
+    if !verify_name {
+        text.push_str(" of any name");
     }
     if let Some(identity) = identity {
         let (cert, key) = (identity.certificate.display(), identity.key.display());
@@ -129,6 +147,7 @@ fn listener_of(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Ve
         on_down,
         client,
         server,
+        by_status,
     } = listener;
     let HoldConfig { unavailable, full, most, burst, per_second } = hold;
     let cluster = clusters.get(*cluster);
@@ -168,6 +187,11 @@ fn listener_of(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Ve
         ("on_down", *on_down != OnDown::End, word(ON_DOWN, on_down)),
         ("client", *client != alive, liveness(client)),
         ("server", *server != alive, liveness(server)),
+        (
+            "status_check",
+            by_status.is_some(),
+            by_status.as_ref().map_or(String::new(), status_check),
+        ),
     ];
     let cluster_name = cluster.map(|cluster| cluster.name.as_str()).unwrap_or_default();
     let role = word(ROLES, wants);
@@ -177,6 +201,14 @@ fn listener_of(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Ve
     std::iter::once(itself)
         .chain(others.map(|(key, _, value)| format!("{name} {key} {value}")))
         .collect()
+}
+
+/// How members are judged that are not Patroni.
+fn status_check(by_status: &ByStatus) -> String {
+    let ByStatus { own, primary, on_down } = by_status;
+    let one = |cluster: &Arc<ClusterConfig>| clusters(std::slice::from_ref(cluster)).join("");
+    let primary = primary.as_ref().map_or(String::new(), |own| format!("; primary {}", one(own)));
+    format!("{}{primary}; on_down {}", one(own), word(ON_DOWN, on_down))
 }
 
 fn word<T: PartialEq>(choices: &'static [(&'static str, T)], value: &T) -> String {

@@ -8,7 +8,7 @@ use crate::config::checks::Endpoint;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::model::{BindConfig, ListenerProtocol, OnDown};
 use crate::config::raw::{
-    Raw, RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawServer,
+    Raw, RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawServer, RawStatusCheck,
 };
 use crate::pool::{Balance, Wants};
 
@@ -17,16 +17,20 @@ pub(super) const CLUSTER: &[&str] = &[
     "check",
     "probe_port",
     "https",
+    "tls",
     "ca",
     "cert",
     "key",
     "server_name",
     "verify",
+    "verify_name",
     "path",
     "method",
     "status",
     "body",
     "host",
+    "headers",
+    "user",
     "interval",
     "fast_interval",
     "down_interval",
@@ -39,7 +43,7 @@ pub(super) const CLUSTER: &[&str] = &[
     "max_lag_time",
 ];
 
-pub(super) const MEMBER: &[&str] = &["address", "name", "probe", "checked"];
+pub(super) const MEMBER: &[&str] = &["address", "name", "probe", "checked", "server_name"];
 
 pub(super) const LISTENER: &[&str] = &[
     "bind",
@@ -70,12 +74,29 @@ pub(super) const LISTENER: &[&str] = &[
     "on_down",
     "client",
     "server",
+    "status_check",
+    "primary_status_check",
 ];
 
 pub(super) const BIND: &[&str] = &["address", "v6_only", "interface"];
 
 pub(super) const SERVER: &[&str] =
     &["member", "address", "weight", "maxconn", "backup", "disabled"];
+
+pub(super) const STATUS_CHECK: &[&str] = &[
+    "path",
+    "method",
+    "status",
+    "body",
+    "host",
+    "headers",
+    "interval",
+    "down_interval",
+    "timeout",
+    "rise",
+    "fall",
+    "on_down",
+];
 
 pub(super) const LIVENESS: &[&str] = &["keepalive", "interval", "count", "unacknowledged"];
 
@@ -137,17 +158,20 @@ impl Reader<'_> {
                 }
                 "check" => raw.check = self.choice(value, CHECKS),
                 "probe_port" => raw.probe_port = self.number(value),
-                "https" => raw.tls.https = self.boolean(value),
+                "https" | "tls" => raw.tls.https = self.boolean(value),
                 "ca" => raw.tls.ca = self.text(value),
                 "cert" => raw.tls.cert = self.text(value),
                 "key" => raw.tls.key = self.text(value),
                 "server_name" => raw.tls.server_name = self.text(value),
                 "verify" => raw.tls.verify = self.boolean(value),
+                "verify_name" => raw.tls.verify_name = self.boolean(value),
                 "path" => raw.request.path = self.text(value),
                 "method" => raw.request.method = self.text(value),
                 "status" => raw.request.status = self.text(value),
                 "body" => raw.request.body = self.text(value),
                 "host" => raw.request.host = self.text(value),
+                "headers" => raw.request.headers = self.pairs(value),
+                "user" => raw.user = self.text(value),
                 "interval" => raw.interval = self.duration(value),
                 "fast_interval" => raw.fast_interval = self.duration(value),
                 "down_interval" => raw.down_interval = self.duration(value),
@@ -165,7 +189,13 @@ impl Reader<'_> {
     }
 
     fn member(&mut self, value: &Value<'_>) -> Option<RawMember> {
-        let member = |address| RawMember { address, name: None, probe: None, checked: None };
+        let member = |address| RawMember {
+            address,
+            name: None,
+            probe: None,
+            checked: None,
+            server_name: None,
+        };
         if value.get_ref().is_str() {
             return self.endpoint(value, PORT).map(member);
         }
@@ -177,6 +207,7 @@ impl Reader<'_> {
                 "name" => raw.name = self.text(value),
                 "probe" => raw.probe = self.endpoint(value, None),
                 "checked" => raw.checked = self.boolean(value),
+                "server_name" => raw.server_name = self.text(value),
                 _ => self.unknown(key, span, MEMBER, "a member"),
             }
         }
@@ -227,6 +258,8 @@ impl Reader<'_> {
                 "on_down" => raw.on_down = self.choice(value, ON_DOWN),
                 "client" => raw.client = self.liveness(value),
                 "server" => raw.server = self.liveness(value),
+                "status_check" => raw.status_check = self.status_check(value),
+                "primary_status_check" => raw.primary_status_check = self.status_check(value),
                 _ => self.unknown(key, span, LISTENER, &place),
             }
         }
@@ -294,6 +327,28 @@ impl Reader<'_> {
                 "backup" => raw.backup = self.boolean(value),
                 "disabled" => raw.disabled = self.boolean(value),
                 _ => self.unknown(key, span, SERVER, "a server"),
+            }
+        }
+        Some(raw)
+    }
+
+    fn status_check(&mut self, value: &Value<'_>) -> Option<RawStatusCheck> {
+        let mut raw = RawStatusCheck::new(self.span(value.span()));
+        for (key, span, value) in entries(self.table(value)?) {
+            match key {
+                "path" => raw.request.path = self.text(value),
+                "method" => raw.request.method = self.text(value),
+                "status" => raw.request.status = self.text(value),
+                "body" => raw.request.body = self.text(value),
+                "host" => raw.request.host = self.text(value),
+                "headers" => raw.request.headers = self.pairs(value),
+                "interval" => raw.interval = self.duration(value),
+                "down_interval" => raw.down_interval = self.duration(value),
+                "timeout" => raw.timeout = self.duration(value),
+                "rise" => raw.rise = self.number(value),
+                "fall" => raw.fall = self.number(value),
+                "on_down" => raw.on_down = self.choice(value, ON_DOWN),
+                _ => self.unknown(key, span, STATUS_CHECK, "a check by status"),
             }
         }
         Some(raw)

@@ -3,7 +3,7 @@
 use super::keywords::{Place, Said};
 use super::lexer::{Line, Word};
 use super::values::{number, text};
-use crate::config::diag::{Diagnostic, Span, Spanned};
+use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 
 /// What a section says about its checks.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub(super) struct CheckSettings {
     pub(super) port: Option<Spanned<i64>>,
     /// `http-check connect ssl`
     pub(super) https: Option<Span>,
+    /// `option pgsql-check user`
+    pub(super) user: Option<Spanned<String>>,
     /// `http-check connect sni`
     pub(super) sni: Option<Spanned<String>>,
     /// How far the section's own `http-check` lines are.
@@ -53,6 +55,8 @@ pub(super) struct Request {
     pub(super) method: Option<Spanned<String>>,
     pub(super) uri: Option<Spanned<String>>,
     pub(super) host: Option<Spanned<String>>,
+    /// Further headers, name and value.
+    pub(super) headers: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
 /// What a good answer has.
@@ -97,6 +101,7 @@ impl CheckSettings {
             method: send.method.or(option.method),
             uri: send.uri.or(option.uri),
             host: send.host.or(option.host),
+            headers: option.headers.into_iter().chain(send.headers).collect(),
         }
     }
 
@@ -117,8 +122,20 @@ impl CheckSettings {
         }
         self.method = Some(Spanned::new(method, line.span()));
         self.own.push(Spanned::new(name, line.span()));
-        if method == Method::Http {
-            self.httpchk(&line.args, said);
+        match method {
+            Method::Http => self.httpchk(&line.args, said),
+            Method::Postgres => self.pgsql_check(line, said),
+            Method::Tcp => {}
+        }
+    }
+
+    fn pgsql_check(&mut self, line: &Line, said: &mut Said<'_>) {
+        match line.args.as_slice() {
+            [word, user] if word.text == "user" => self.user = Some(text(user)),
+            _ => said.out.push(
+                Diagnostic::error(line.span(), "`option pgsql-check` needs a user")
+                    .help("write `option pgsql-check user NAME`; NAME needs no rights"),
+            ),
         }
     }
 
@@ -131,14 +148,11 @@ impl CheckSettings {
         }
         let (method, uri, version) = match words {
             [] => (None, None, None),
-            [uri] => (None, Some(uri), None),
-            [method, uri, version @ ..] => (Some(method), Some(uri), version.first()),
+            [uri] => (None, Some(uri_of(uri, said)), None),
+            [method, uri, version @ ..] => (Some(method), Some(uri_of(uri, said)), version.first()),
         };
-        self.option = Request {
-            method: method.map(text),
-            uri: uri.map(text),
-            host: version.and_then(|version| host(version, said)),
-        };
+        let (host, headers) = version.map(|version| headers(version, said)).unwrap_or_default();
+        self.option = Request { method: method.map(text), uri, host, headers };
     }
 
     /// `http-check KEYWORD …`
@@ -210,11 +224,12 @@ impl CheckSettings {
                 ("hdr", [name, value]) if name.text.eq_ignore_ascii_case("host") => {
                     self.send.host = Some(text(value));
                 }
+                ("hdr", [name, value]) => self.send.headers.extend(header(text(name), text(value))),
                 _ => {
                     let message = format!("`http-check send {}` is not supported", word.text);
                     said.out.push(
                         Diagnostic::error(word.span, message)
-                            .note("vipd sends a method, a path and the Host header")
+                            .note("vipd sends a method, a path and headers")
                             .help("remove it, or ask a path that answers without it"),
                     );
                 }
@@ -261,23 +276,58 @@ impl CheckSettings {
     }
 }
 
-/// The old way to a Host header: `HTTP/1.0\r\nHost:\ NAME`.
-fn host(version: &Word, said: &mut Said<'_>) -> Option<Spanned<String>> {
+/// Where a word is the URI. One that does not begin with a slash is sent as it is by HAProxy:
+/// `OPTIONS/master`, of which Patroni reads what it knows.
+fn uri_of(word: &Word, said: &mut Said<'_>) -> Spanned<String> {
+    let at = word.text.find('/').unwrap_or_default();
+    let path = word.text.get(at..).unwrap_or_default();
+    if at > 0 {
+        let message = format!("{} is taken for {}", quoted(&word.text), quoted(path));
+        said.out.push(
+            Diagnostic::warning(word.span, message)
+                .note("HAProxy sends it as it is, and a server may read the path in it, or not")
+                .help(format!("write method and path apart: `option httpchk GET {path}`")),
+        );
+    }
+    Spanned::new(path.to_owned(), word.span)
+}
+
+/// Who is asked, by a header, and further headers.
+type Headers = (Option<Spanned<String>>, Vec<(Spanned<String>, Spanned<String>)>);
+
+/// The old way to headers: `HTTP/1.0\r\nHost:\ NAME`.
+fn headers(version: &Word, said: &mut Said<'_>) -> Headers {
     let mut lines = version.text.split("\r\n");
-    let first = lines.next().unwrap_or_default();
-    let headers: Vec<&str> = lines.collect();
-    let host = headers.iter().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("host").then(|| value.trim().to_owned())
-    });
-    let others =
-        headers.iter().filter(|line| !line.is_empty()).count() > usize::from(host.is_some());
-    if !first.starts_with("HTTP/") || others {
+    let mut right = lines.next().unwrap_or_default().starts_with("HTTP/");
+    let (mut host, mut headers) = (None, Vec::new());
+    for line in lines.filter(|line| !line.is_empty()) {
+        let Some((name, value)) = line.split_once(':') else {
+            right = false;
+            continue;
+        };
+        let part = |text: &str| Spanned::new(text.trim().to_owned(), version.span);
+        if name.trim().eq_ignore_ascii_case("host") {
+            host = Some(part(value));
+        } else {
+            headers.extend(header(part(name), part(value)));
+        }
+    }
+    if !right {
         said.out.push(
             Diagnostic::error(version.span, "vipd does not send this with a check")
-                .note("it sends a method, a path and the Host header")
+                .note("it sends a method, a path and headers")
                 .help("remove it, or ask a path that answers without it"),
         );
     }
-    Some(Spanned::new(host?, version.span))
+    (host, headers)
+}
+
+/// A header, unless vipd sends it anyway: each check has a connection of its own and no body.
+fn header(
+    name: Spanned<String>,
+    value: Spanned<String>,
+) -> Option<(Spanned<String>, Spanned<String>)> {
+    let own = ["connection", "content-length"];
+    let own = own.iter().any(|known| name.value.eq_ignore_ascii_case(known));
+    (!own).then_some((name, value))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::lexer::{Line, Word};
 use super::table;
-use crate::config::diag::{Diagnostic, Span, nearest, quoted};
+use crate::config::diag::{Diagnostic, nearest, quoted};
 use crate::import::coverage::CoverageRow;
 
 /// Where a keyword stands.
@@ -147,15 +147,14 @@ pub(super) fn coverage() -> impl Iterator<Item = CoverageRow> {
     })
 }
 
-/// Diagnostics, and what has no effect until all of it is known: it is said once per reason.
+/// Diagnostics about keywords.
 pub(super) struct Said<'a> {
     pub(super) out: &'a mut Vec<Diagnostic>,
-    unheard: Vec<(&'static str, Span, Vec<String>)>,
 }
 
 impl<'a> Said<'a> {
     pub(super) fn new(out: &'a mut Vec<Diagnostic>) -> Said<'a> {
-        Said { out, unheard: Vec::new() }
+        Said { out }
     }
 
     /// The keyword called `word`, if it is honoured; says what becomes of the others. `before` is
@@ -180,7 +179,10 @@ impl<'a> Said<'a> {
                 let text = format!("{name}: {}", keyword.text);
                 self.out.push(Diagnostic::remark(word.span, text));
             }
-            Class::Warned => self.unheard(keyword.text, word.span, name),
+            Class::Warned => {
+                let setting = format!("{before}{}", word.text);
+                self.out.push(Diagnostic::no_effect(word.span, &setting, keyword.text));
+            }
             Class::Refused(instead) => {
                 let text = format!("{name} is not supported");
                 let error = Diagnostic::error(word.span, text).note(keyword.text);
@@ -188,14 +190,6 @@ impl<'a> Said<'a> {
             }
         }
         None
-    }
-
-    fn unheard(&mut self, text: &'static str, span: Span, name: String) {
-        match self.unheard.iter_mut().find(|(known, _, _)| *known == text) {
-            Some((_, _, names)) if names.contains(&name) => {}
-            Some((_, _, names)) => names.push(name),
-            None => self.unheard.push((text, span, vec![name])),
-        }
     }
 
     /// The keyword of a line with as many words as it takes.
@@ -219,12 +213,5 @@ impl<'a> Said<'a> {
             return None;
         }
         Some(keyword)
-    }
-
-    /// Says what had no effect.
-    pub(super) fn finish(self) {
-        for (text, span, names) in self.unheard {
-            self.out.push(Diagnostic::warning(span, format!("{}: {text}", names.join(", "))));
-        }
     }
 }

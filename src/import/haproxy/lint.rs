@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::check::Expect;
 use super::keywords::Said;
 use super::lower::{Edge, Front};
 use super::proxy::Proxy;
@@ -9,6 +10,7 @@ use super::role::{Asked, PATRONI_PORT, RoleCheck, asked_at, uri};
 use super::route::{Route, backend, shorter, writer_beside};
 use super::sections::Kind;
 use super::server::Server;
+use crate::config::checks::Statuses;
 use crate::config::diag::{Diagnostic, quoted};
 use crate::pool::Wants;
 
@@ -102,7 +104,10 @@ pub(super) fn lint(edge: &Edge<'_>, said: &mut Said<'_>) {
         idle(own, back, out);
         match edge.asked.get(front.route.backend) {
             Some(Asked::Patroni(role)) => patroni(&Way { front, own, back, role }, edge, out),
-            Some(Asked::Url(path)) => special_path(&path.value, back, out),
+            Some(Asked::Url(path)) => {
+                special_path(&path.value, back, out);
+                not_the_primary(&path.value, back, out);
+            }
             Some(Asked::Tcp) => connected(back, out),
             Some(Asked::Postgres | Asked::Nothing) | None => {}
         }
@@ -156,16 +161,13 @@ fn global(edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
 fn several_methods(proxy: &Proxy, out: &mut Vec<Diagnostic>) {
     let Some((before, last)) = proxy.settings.check.several() else { return };
     let text = format!("{} has several ways of checking", quoted(&proxy.name.value));
-    let mut error = Diagnostic::error(last.span, text);
+    let mut warning = Diagnostic::warning(last.span, text);
     for other in before {
-        error = error.also(other.span, "replaced");
+        warning = warning.also(other.span, "replaced");
     }
     out.push(
-        error
-            .note(format!(
-                "HAProxy uses the last, `{}`, and forgets the others in silence",
-                last.value
-            ))
+        warning
+            .note(format!("the last counts, `{}`, as in HAProxy", last.value))
             .help("keep one: `option httpchk` asks Patroni for the role"),
     );
 }
@@ -219,6 +221,22 @@ fn connected(back: &Proxy, out: &mut Vec<Diagnostic>) {
             .note("without `option httpchk` a connection is enough, and standbys get writes")
             .help("add `option httpchk GET /primary`, or /replica for readers"),
     );
+}
+
+/// 503 is what Patroni answers on every node that is not the primary, well or not.
+fn not_the_primary(path: &str, back: &Proxy, out: &mut Vec<Diagnostic>) {
+    let path = path.split('?').next().unwrap_or_default();
+    let Some(Expect::Status(status)) = &back.settings.check.expect else { return };
+    let primary = ["/", "/primary", "/master", "/read-write", "/leader"].contains(&path);
+    let statuses = status.value.parse::<Statuses>();
+    if primary && statuses.is_ok_and(|good| good.contains(503) && !good.contains(200)) {
+        let text = format!("a node whose PostgreSQL is dead passes for a standby: 503 at {path}");
+        out.push(
+            Diagnostic::warning(status.span, text)
+                .note("Patroni answers so on every node that is not the primary, whatever it is")
+                .help("use `option httpchk GET /replica` and `http-check expect status 200`"),
+        );
+    }
 }
 
 /// What Patroni answers at paths that need GET.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::lint::length;
-use super::lower::{Edge, Front, Group};
+use super::lower::{Edge, Front, Group, status_check};
 use super::proxy::Proxy;
 use super::role::{Asked, RoleCheck, asked_at, speaks_sql};
 use super::route::shorter;
@@ -42,6 +42,12 @@ pub(super) fn listener(
     match asked {
         Asked::Patroni(role) => {
             role_of(&mut raw, role, front, group, edge);
+            raw.status_check = status_check(backend);
+            if let Some(check) = &mut raw.status_check {
+                check.on_down = Some(on_down(backend, &mut Vec::new()));
+            }
+            let primary = front.route.primary.and_then(|at| edge.proxies.get(at));
+            raw.primary_status_check = primary.and_then(status_check);
             let cluster = clusters.iter().find(|cluster| cluster.name == group.name);
             raw.inferred.extend(cluster.and_then(|cluster| rhythm(cluster, backend)));
         }
@@ -57,9 +63,12 @@ pub(super) fn listener(
         Asked::Postgres => raw.on_down = Some(on_down(backend, out)),
     }
     if !matches!(asked, Asked::Patroni(_)) {
+        let cluster = clusters.iter().find(|cluster| cluster.name == group.name);
+        let tls = cluster.is_some_and(|cluster| cluster.tls.https.is_some());
         let url = match asked {
             Asked::Url(path) => format!("by HTTP for {}", path.value),
-            Asked::Postgres => "for PostgreSQL's first answer".to_owned(),
+            Asked::Postgres => "for PostgreSQL's answer to a session that begins".to_owned(),
+            Asked::Tcp if tls => "by a connection that speaks TLS".to_owned(),
             Asked::Tcp => "by a connection".to_owned(),
             Asked::Patroni(_) | Asked::Nothing => "not at all".to_owned(),
         };

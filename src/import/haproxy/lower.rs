@@ -10,13 +10,15 @@ use super::lint;
 use super::listener::listener;
 use super::page::{self, Guard, Purpose};
 use super::proxy::{Global, Proxy, Timeouts, proxies};
-use super::role::{Asked, asked, asked_at};
+use super::role::{Asked, asked, asked_at, uri};
 use super::route::{Route, route};
 use super::sections::{Kind, Section};
 use super::server::{Server, ServerOptions};
 use crate::config::checks::Endpoint;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::raw::{Raw, RawCheck, RawCluster, RawMember, RawRequest, RawTls};
+use crate::config::raw::{
+    Raw, RawCheck, RawCluster, RawMember, RawRequest, RawStatusCheck, RawTls,
+};
 
 /// HAProxy's own rhythm.
 const INTER: Duration = Duration::from_secs(2);
@@ -218,9 +220,13 @@ fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<
         },
         option,
     ));
+    let speaks_tls = secure(&backends, edge, out);
     let patroni = matches!(way, Asked::Patroni(_));
     let mut taken = BTreeSet::new();
-    for (api, server) in backends.iter().flat_map(|proxy| apis(proxy)) {
+    let servers = backends
+        .iter()
+        .flat_map(|proxy| apis(proxy).map(move |(api, server)| (*proxy, api, server)));
+    for (proxy, api, server) in servers {
         let name = group.member(server, &api);
         if !taken.insert(name.clone()) {
             continue;
@@ -232,6 +238,7 @@ fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<
             probe: (!matches!(way, Asked::Nothing)).then(|| Spanned::new(api, span)),
             checked: (!patroni && !server.is_checked())
                 .then(|| Spanned::new(false, server.name.span)),
+            server_name: certified(proxy, server).filter(|_| speaks_tls.https.is_some()),
         });
     }
     if patroni {
@@ -242,10 +249,30 @@ fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<
     if let Asked::Url(path) = way {
         raw.request = request(proxy, path);
     }
-    if matches!(way, Asked::Patroni(_) | Asked::Url(_)) {
-        raw.tls = tls(&backends, out);
+    if let Asked::Patroni(_) = way {
+        raw.request.headers = proxy.settings.check.request().headers;
     }
+    raw.user = proxy.settings.check.user.clone().filter(|_| matches!(way, Asked::Postgres));
+    raw.tls = speaks_tls;
+    names_of(&mut raw);
     Some(raw)
+}
+
+/// A name all members have in their certificates is the cluster's; without one, as HAProxy does,
+/// none is verified.
+fn names_of(raw: &mut RawCluster) {
+    if raw.tls.https.is_none() {
+        return;
+    }
+    let value = |member: &RawMember| member.server_name.as_ref().map(|name| name.value.clone());
+    let first = raw.members.first().and_then(value);
+    if first.is_some() && raw.members.iter().all(|member| value(member) == first) {
+        let mut names = raw.members.iter_mut().map(|member| member.server_name.take());
+        raw.tls.server_name = names.next().flatten();
+        names.for_each(drop);
+    } else {
+        raw.tls.verify_name = Some(Spanned::new(false, raw.name.span));
+    }
 }
 
 /// Patroni is asked at least once a second, and a node that is silent for as long as HAProxy would
@@ -294,19 +321,49 @@ fn plain_rhythm(raw: &mut RawCluster, proxy: &Proxy, out: &mut Vec<Diagnostic>) 
                 .help("write inter, fastinter, downinter, rise and fall on a default-server line"),
         );
     }
-    let at = raw.name.span;
-    let inter = first.inter.unwrap_or(Spanned::new(INTER, at));
-    raw.interval = Some(inter);
-    (raw.fast_interval, raw.down_interval) = (first.fastinter, first.downinter);
-    let connect = proxy.settings.timeouts.connect.map_or(inter.value, |connect| connect.value);
+    let rhythm = rhythm_of(proxy, first, raw.name.span);
+    raw.interval = Some(rhythm.interval);
+    (raw.fast_interval, raw.down_interval) = (rhythm.fast_interval, rhythm.down_interval);
+    (raw.timeout, raw.rise, raw.fall) = (rhythm.timeout, Some(rhythm.rise), Some(rhythm.fall));
+}
+
+/// When a server is asked.
+struct RhythmOf {
+    interval: Spanned<Duration>,
+    fast_interval: Option<Spanned<Duration>>,
+    down_interval: Option<Spanned<Duration>>,
+    timeout: Option<Spanned<Duration>>,
+    rise: Spanned<i64>,
+    fall: Spanned<i64>,
+}
+
+fn rhythm_of(proxy: &Proxy, options: &ServerOptions, at: Span) -> RhythmOf {
+    let inter = options.inter.unwrap_or(Spanned::new(INTER, at));
+    let timeouts = &proxy.settings.timeouts;
+    let connect = timeouts.connect.map_or(inter.value, |connect| connect.value);
     // The limit of a check begins once it is connected.
-    raw.timeout = proxy
-        .settings
-        .timeouts
-        .check
-        .map(|check| check.map(|check| check.saturating_add(connect.min(inter.value))));
-    raw.rise = Some(first.rise.unwrap_or(Spanned::new(RISE, at)));
-    raw.fall = Some(first.fall.unwrap_or(Spanned::new(FALL, at)));
+    let whole = |check: Duration| check.saturating_add(connect.min(inter.value));
+    RhythmOf {
+        interval: inter,
+        fast_interval: options.fastinter,
+        down_interval: options.downinter,
+        timeout: timeouts.check.map(|check| check.map(whole)),
+        rise: options.rise.unwrap_or(Spanned::new(RISE, at)),
+        fall: options.fall.unwrap_or(Spanned::new(FALL, at)),
+    }
+}
+
+/// How HAProxy would judge the servers of a backend, if they are not Patroni after all.
+pub(super) fn status_check(proxy: &Proxy) -> Option<RawStatusCheck> {
+    let first = proxy.servers.iter().find(|server| server.is_checked())?;
+    let path = uri(&proxy.settings.check);
+    let rhythm = rhythm_of(proxy, &first.options, path.span);
+    let mut raw = RawStatusCheck::new(path.span);
+    raw.request = request(proxy, &path);
+    raw.interval = Some(rhythm.interval);
+    (raw.fast_interval, raw.down_interval) = (rhythm.fast_interval, rhythm.down_interval);
+    (raw.timeout, raw.rise, raw.fall) = (rhythm.timeout, Some(rhythm.rise), Some(rhythm.fall));
+    Some(raw)
 }
 
 fn request(proxy: &Proxy, path: &Spanned<String>) -> RawRequest {
@@ -325,45 +382,71 @@ fn request(proxy: &Proxy, path: &Spanned<String>) -> RawRequest {
         status,
         body,
         host: request.host,
+        headers: request.headers,
     }
 }
 
-/// How TLS is spoken with all of them.
-fn tls(backends: &[&Proxy], out: &mut Vec<Diagnostic>) -> RawTls {
+/// How TLS is spoken with all of them, but for the names in their certificates.
+fn secure(backends: &[&Proxy], edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> RawTls {
     let own = |proxy: &Proxy, server: &Server| {
-        let check = &proxy.settings.check;
-        let mut tls = server.options.tls.clone();
-        tls.https = tls.https.or(check.https.map(|at| Spanned::new(true, at)));
-        tls.server_name = check.sni.clone().or(tls.server_name);
-        if tls.https.is_none() { RawTls::default() } else { tls }
+        let connect = proxy.settings.check.https.filter(|_| proxy.settings.check.is_http());
+        let https = server.options.tls.https.filter(|on| on.value);
+        let https = https.or(connect.map(|at| Spanned::new(true, at)));
+        let tls = &server.options.tls;
+        let verify = tls.verify.or(edge.global.tls.verify);
+        // Who is not verified needs nobody who vouches.
+        let ca = tls.ca.clone().filter(|_| verify.is_none_or(|on| on.value));
+        match https {
+            Some(_) => RawTls { https, ca, verify, ..tls.clone() },
+            None => RawTls::default(),
+        }
     };
-    let all: Vec<(RawTls, Span)> = backends
+    let all: Vec<(RawTls, &Server)> = backends
         .iter()
         .flat_map(|proxy| {
             let servers = proxy.servers.iter().filter(|server| server.is_checked());
-            servers.map(|server| (own(proxy, server), server.name.span))
+            servers.map(|server| (own(proxy, server), server))
         })
         .collect();
-    let Some((first, place)) = all.first() else { return RawTls::default() };
+    let Some((first, server)) = all.first() else { return RawTls::default() };
     if let Some((_, other)) = all.iter().find(|(tls, _)| !same(tls, first)) {
+        let text = "this server is asked by TLS in another way than the first";
         out.push(
-            Diagnostic::error(*other, "this server is asked by TLS in another way than the first")
-                .also(*place, "the first one")
+            Diagnostic::error(other.name.span, text)
+                .also(server.name.span, "the first one")
                 .note("vipd speaks to all servers of a cluster alike")
                 .help("write check-ssl, verify, ca-file and crt on a default-server line"),
+        );
+    }
+    let verified = first.verify.is_none_or(|on| on.value);
+    if let Some(https) = first.https
+        && verified
+        && first.ca.is_none()
+        && !server.options.system_ca
+    {
+        out.push(
+            Diagnostic::error(https.span, "nobody vouches for the server: there is no ca-file")
+                .note("HAProxy refuses it, too: certificates are verified unless said otherwise")
+                .help("add `ca-file FILE`, or `verify none` to believe every certificate"),
         );
     }
     first.clone()
 }
 
+/// The name HAProxy asks for, or only verifies, in the certificate of a server.
+fn certified(proxy: &Proxy, server: &Server) -> Option<Spanned<String>> {
+    let check = &proxy.settings.check;
+    let connect = check.sni.clone().filter(|_| check.is_http());
+    connect.or_else(|| server.options.sni.clone()).or_else(|| server.options.verify_host.clone())
+}
+
 fn same(one: &RawTls, other: &RawTls) -> bool {
-    let RawTls { https, ca, cert, key, server_name, verify } = one;
+    let RawTls { https, ca, cert, key, server_name: _, verify, verify_name: _ } = one;
     let value = |text: &Option<Spanned<String>>| text.as_ref().map(|text| text.value.clone());
-    let on = |flag: &Option<Spanned<bool>>| flag.is_some_and(|flag| flag.value);
-    on(https) == on(&other.https)
-        && verify.map(|v| v.value) == other.verify.map(|v| v.value)
+    let on = |flag: &Option<Spanned<bool>>, standard| flag.map_or(standard, |flag| flag.value);
+    on(https, false) == on(&other.https, false)
+        && on(verify, true) == on(&other.verify, true)
         && [(ca, &other.ca), (cert, &other.cert), (key, &other.key)]
             .into_iter()
-            .chain([(server_name, &other.server_name)])
             .all(|(own, its)| value(own) == value(its))
 }

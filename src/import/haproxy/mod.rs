@@ -76,7 +76,6 @@ impl Importer {
         let sections = sections::sections(self.lines, &mut said);
         let (before, pages) = (raw.listeners.len(), raw.pages.len());
         lower::lower(&sections, raw, &mut said);
-        said.finish();
         let inferred = raw.listeners.iter().skip(before).flat_map(|listener| &listener.inferred);
         let pages = raw.pages.iter().skip(pages).flat_map(|page| &page.inferred);
         let inferred: Vec<_> = inferred.chain(pages).cloned().collect();

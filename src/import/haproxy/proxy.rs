@@ -193,7 +193,9 @@ struct Reader<'a, 'o> {
 impl Reader<'_, '_> {
     fn line(&mut self, line: &Line) {
         let Some(keyword) = self.said.line(Place::Proxy, line, "") else {
-            self.proxy.unreadable |= Place::Proxy.find(&line.keyword.text).is_none();
+            let servers = ["server-template", "dispatch", "transparent"];
+            let servers = servers.contains(&line.keyword.text.as_str());
+            self.proxy.unreadable |= servers || Place::Proxy.find(&line.keyword.text).is_none();
             return;
         };
         if !self.fits(keyword.name, line) {
@@ -341,11 +343,8 @@ impl Reader<'_, '_> {
             _ => None,
         };
         if let Some(why) = misplaced {
-            let message = format!("`timeout {}` has no effect here: {why}", keyword.name);
-            self.said.out.push(
-                Diagnostic::warning(line.span(), message)
-                    .help("move it to defaults, where it holds for both sides"),
-            );
+            let setting = format!("timeout {}", keyword.name);
+            self.said.out.push(Diagnostic::no_effect(line.span(), &setting, why));
             return;
         }
         let timeouts = &mut self.proxy.settings.timeouts;

@@ -17,6 +17,8 @@ pub(super) struct Route {
     pub(super) backend: usize,
     /// The line by which they get the primary while no standby is up.
     pub(super) fallback: Option<Span>,
+    /// The backend they get it from, by its place.
+    pub(super) primary: Option<usize>,
 }
 
 /// More combinations than this are not gone through.
@@ -114,18 +116,19 @@ impl Router<'_> {
         let outcomes: Vec<Option<usize>> = outcomes.into_iter().collect();
         match (cases.is_some(), outcomes.as_slice()) {
             (true, [Some(backend)]) => {
-                return Some(Route { backend: *backend, fallback: None });
+                return Some(Route { backend: *backend, fallback: None, primary: None });
             }
             (true, [Some(one), Some(other)]) => {
                 let either = [(*one, *other), (*other, *one)];
                 let fits = |(reader, writer): &&(usize, usize)| {
                     self.is_fallback(*reader, *writer, cases.iter().flatten())
                 };
-                if let Some((backend, writer)) = either.iter().find(fits) {
+                if let Some((backend, primary)) = either.iter().find(fits) {
                     let line = self.rules.first().map_or(front.name.span, |rule| rule.span);
-                    out.extend(self.other_ports(*backend, *writer, line));
+                    out.extend(self.other_ports(*backend, *primary, line));
                     let fallback = (!self.takes_any(*backend)).then_some(line);
-                    return Some(Route { backend: *backend, fallback });
+                    let primary = Some(*primary);
+                    return Some(Route { backend: *backend, fallback, primary });
                 }
             }
             _ => {}

@@ -35,6 +35,12 @@ pub(super) struct ServerOptions {
     /// `on-marked-up shutdown-backup-sessions`
     pub(super) ends_backups: Option<Span>,
     pub(super) tls: RawTls,
+    /// `ca-file @system-ca`
+    pub(super) system_ca: bool,
+    /// `check-sni`
+    pub(super) sni: Option<Spanned<String>>,
+    /// `verifyhost`
+    pub(super) verify_host: Option<Spanned<String>>,
     pub(super) unacknowledged: Option<Spanned<Duration>>,
 }
 
@@ -126,7 +132,6 @@ pub(super) fn options(
             }
         }
     }
-    options.tls.verify = options.tls.verify.or(tls.verify.filter(|_| options.tls.https.is_some()));
 }
 
 /// A word that needs no other.
@@ -140,7 +145,7 @@ fn switch(word: &Word, options: &mut ServerOptions) {
         "disabled" => options.disabled = set(true),
         "enabled" => options.disabled = set(false),
         "check-ssl" => options.tls.https = set(true),
-        "no-check-ssl" => options.tls = RawTls::default(),
+        "no-check-ssl" => options.tls.https = set(false),
         name => debug_assert!(false, "{name} is in the table but not read"),
     }
 }
@@ -184,13 +189,18 @@ fn setting(
             options.tls.verify = Some(Spanned::new(value.text == "required", value.span));
         }
         "verify" => choice(value, &["none", "required"], said),
-        "ca-file" => options.tls.ca = Some(file(value, tls.ca_base.as_deref())),
+        "ca-file" => {
+            options.system_ca = value.text == "@system-ca";
+            let file = (!options.system_ca).then(|| file(value, tls.ca_base.as_deref()));
+            options.tls.ca = file;
+        }
         // One file holds both.
         "crt" => {
             let file = file(value, tls.crt_base.as_deref());
             (options.tls.cert, options.tls.key) = (Some(file.clone()), Some(file));
         }
-        "check-sni" | "verifyhost" => options.tls.server_name = Some(text(value)),
+        "check-sni" => options.sni = Some(text(value)),
+        "verifyhost" => options.verify_host = Some(text(value)),
         name => debug_assert!(false, "{name} is in the table but not read"),
     }
 }

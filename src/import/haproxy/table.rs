@@ -38,8 +38,7 @@ const fn refused(name: &'static str, why: &'static str, instead: &'static str) -
     keyword(name, (0, MANY), Class::Refused(instead), why)
 }
 
-const PROCESS: &str =
-    "the process is shaped by the service manager and vipd's own options, see vipd(8)";
+const PROCESS: &str = "set these in the systemd unit";
 const TUNING: &str = "vipd tunes itself: one thread for connections per CPU, buffers as needed";
 const LOGS: &str = "vipd logs to the journal; connections are not logged";
 const TLS: &str = "vipd passes TLS through and has no settings of its own for it";
@@ -53,7 +52,7 @@ const DNS: &str =
 const STICKY: &str = "vipd keeps no table of clients, and they would reach another server";
 const BALANCE: &str = "use balance roundrobin, leastconn or first";
 const PROXY_PROTOCOL: &str =
-    "vipd does not speak the PROXY protocol, and PostgreSQL does not understand it";
+    "vipd does not speak the PROXY protocol, and what expects it refuses connections without it";
 const NO_PROXY_PROTOCOL: &str = "remove it on both sides, or keep HAProxy for this section";
 const CHECK_KIND: &str = "vipd has no such check, and a server would be up that is not";
 const OTHER_CHECK: &str = "use option httpchk, option pgsql-check, or a plain check (TCP)";
@@ -65,6 +64,8 @@ const NO_SOURCE: &str = "remove it; servers must accept the addresses of this ho
 const AGENT: &str = "vipd asks no agent, and a server it drains would go on";
 const NO_AGENT: &str = "remove it; for Patroni the role comes from its REST API";
 const FAULTS: &str = "a connection that fails always brings the next check forward";
+const SAFE: &str = "checks speak TLS 1.2 or 1.3 with safe ciphers, and nothing else";
+const RESUMED: &str = "each check begins a TLS session of its own";
 const KERNEL: &str = "left to the kernel's defaults";
 const THREADS: &str = "each connection stays on the thread, one per CPU, that accepted it";
 const RETRIES: &str =
@@ -76,6 +77,10 @@ const IDLE: &str =
 const KEEPALIVE: &str = "keepalive is always on, after 5 s of silence unless set otherwise";
 const SPLICE: &str = "decided connection by connection";
 const NAMES: &str = "for people only";
+const PERSIST: &str = "it is about clients that stick to a server, and none do";
+const OWN_ENVIRONMENT: &str = "vipd reads variables from its own environment only";
+const NO_SESSIONS_KEPT: &str = "a reload changes the one process there is; sessions go on";
+const UNIX: &str = "vipd listens at TCP ports only";
 const STICKY_COOKIE: &str = "cookies are HTTP, and mode tcp has none";
 
 pub(super) const SECTIONS: &[Keyword] = &[
@@ -94,7 +99,7 @@ pub(super) const SECTIONS: &[Keyword] = &[
     keyword("frontend", (1, 3), Class::Honoured, "a listener; its servers are those of a backend"),
     keyword("backend", (1, 3), Class::Honoured, "servers for the sections that name it"),
     quiet("resolvers", 1, DNS),
-    warned("userlist", 1, "nobody has to log in anywhere"),
+    warned("userlist", 1, "not supported"),
     warned("peers", 1, "vipd shares no tables of clients"),
     warned("mailers", 1, "mail is configured in vipd.toml, [mail]"),
     warned("ring", 1, LOGS),
@@ -163,8 +168,55 @@ pub(super) const GLOBAL: &[Keyword] = &[
     refused("insecure-fork-wanted", "vipd runs no commands for HAProxy's checks", "remove it"),
     refused("lua-load", "vipd runs no Lua", "remove it and what it defines"),
     refused("lua-load-per-thread", "vipd runs no Lua", "remove it and what it defines"),
-    refused("setenv", "vipd reads variables from its own environment only", "set it there"),
-    refused("presetenv", "vipd reads variables from its own environment only", "set it there"),
+    quiet("no", MANY, "what it takes back has no effect here either"),
+    quiet("strict-limits", 0, "too few descriptors are reported, and clients wait"),
+    quiet("numa-cpu-mapping", 0, THREADS),
+    quiet("thread-group", MANY, THREADS),
+    quiet("thread-groups", 1, THREADS),
+    quiet("busy-polling", 0, TUNING),
+    quiet("nopoll", 0, TUNING),
+    quiet("nokqueue", 0, TUNING),
+    quiet("noevports", 0, TUNING),
+    quiet("noreuseport", 0, "each listener has one socket for each thread"),
+    quiet("nogetaddrinfo", 0, DNS),
+    quiet("no-memory-trimming", 0, TUNING),
+    quiet("profiling.tasks", 1, TUNING),
+    quiet("maxcomprate", 1, LAYER_7),
+    quiet("maxcompcpuusage", 1, LAYER_7),
+    quiet("maxzlibmem", 1, LAYER_7),
+    quiet("h1-case-adjust", 2, LAYER_7),
+    quiet("h1-case-adjust-file", 1, LAYER_7),
+    quiet("h1-accept-payload-with-any-method", 0, LAYER_7),
+    quiet("h2-workaround-bogus-websocket-clients", 0, LAYER_7),
+    quiet("httpclient.*", MANY, LAYER_7),
+    quiet("expose-experimental-directives", 0, NAMES),
+    quiet("insecure-setuid-wanted", 0, "vipd needs no other rights than its own"),
+    quiet("pp2-never-send-local", 0, PROXY_PROTOCOL),
+    quiet("quiet", 0, NAMES),
+    quiet("grace", 1, NO_SESSIONS_KEPT),
+    quiet("close-spread-time", 1, NO_SESSIONS_KEPT),
+    quiet("unix-bind", MANY, UNIX),
+    quiet("issuers-chain-path", 1, TLS),
+    quiet("ssl-load-extra-del-ext", 0, TLS),
+    quiet("ssl-propquery", 1, TLS),
+    quiet("ssl-provider", 1, TLS),
+    quiet("ssl-provider-path", 1, TLS),
+    quiet("ssl-skip-self-issued-ca", 0, TLS),
+    quiet("maxsslrate", 1, TLS),
+    quiet("set-var", MANY, "conditions on variables are refused where they stand"),
+    quiet("set-var-fmt", MANY, "conditions on variables are refused where they stand"),
+    quiet("lua-prepend-path", MANY, "vipd runs no Lua; lua-load is refused"),
+    warned("cluster-secret", 1, "vipd shares no tables of clients"),
+    warned("maxsessrate", 1, "sessions begin as fast as the host can"),
+    warned(
+        "default-path",
+        MANY,
+        "files of checks are named by their whole path, or by ca-base and crt-base",
+    ),
+    warned("resetenv", MANY, OWN_ENVIRONMENT),
+    warned("unsetenv", MANY, OWN_ENVIRONMENT),
+    refused("setenv", OWN_ENVIRONMENT, "set it there"),
+    refused("presetenv", OWN_ENVIRONMENT, "set it there"),
 ];
 
 pub(super) const PROXY: &[Keyword] = &[
@@ -268,8 +320,8 @@ pub(super) const PROXY: &[Keyword] = &[
     refused("hash-type", STICKY, BALANCE),
     refused("hash-balance-factor", STICKY, BALANCE),
     refused("persist", STICKY, BALANCE),
-    refused("force-persist", STICKY, BALANCE),
-    refused("ignore-persist", STICKY, BALANCE),
+    quiet("force-persist", MANY, PERSIST),
+    quiet("ignore-persist", MANY, PERSIST),
     refused("dynamic-cookie-key", STICKY, BALANCE),
     refused("source", SOURCE, NO_SOURCE),
     refused("external-check", CHECK_KIND, OTHER_CHECK),
@@ -310,7 +362,11 @@ pub(super) const OPTIONS: &[Keyword] = &[
         "method, URI, version and what follows it; what Patroni answers decides, see above",
     ),
     yes("tcp-check", 0, "a connection, as with check alone"),
-    long("pgsql-check", 0, "PostgreSQL's answer before any login; the user is not needed"),
+    long(
+        "pgsql-check",
+        0,
+        "user NAME: begins a session of that user; a request for a password is good, an error is not",
+    ),
     yes("allbackups", 0, "all backup servers are used together"),
     quiet("redispatch", 1, RETRIES),
     quiet("tcpka", 0, KEEPALIVE),
@@ -351,8 +407,12 @@ pub(super) const OPTIONS: &[Keyword] = &[
     quiet("accept-invalid-http-response", 0, LAYER_7),
     quiet("disable-h2-upgrade", 0, LAYER_7),
     quiet("idle-close-on-response", 0, LAYER_7),
+    quiet("h1-case-adjust-bogus-client", 0, LAYER_7),
+    quiet("h1-case-adjust-bogus-server", 0, LAYER_7),
+    quiet("http-use-proxy-header", 0, LAYER_7),
+    quiet("http-restrict-req-hdr-names", 1, LAYER_7),
     quiet("independent-streams", 0, "there is one limit for both directions"),
-    refused("persist", STICKY, BALANCE),
+    quiet("persist", 0, PERSIST),
     refused("transparent", "vipd connects to servers only", "write it as a server line"),
     refused("external-check", CHECK_KIND, OTHER_CHECK),
     refused("ssl-hello-chk", CHECK_KIND, OTHER_CHECK),
@@ -365,7 +425,7 @@ pub(super) const OPTIONS: &[Keyword] = &[
 
 pub(super) const HTTP_CHECK: &[Keyword] = &[
     long("expect", 1, "status, or string; without it 200 to 399"),
-    long("send", 1, "meth, uri, ver, and hdr Host"),
+    long("send", 1, "meth, uri, ver and hdr"),
     long("connect", 0, "port, ssl, sni, default and linger"),
     quiet("comment", 1, NAMES),
     quiet("send-state", 0, "no server reads it"),
@@ -418,6 +478,14 @@ pub(super) const BIND: &[Keyword] = &[
     quiet("mss", 1, KERNEL),
     quiet("cc", 1, KERNEL),
     quiet("level", 1, NAMES),
+    quiet("expose-fd", 1, UNIX),
+    quiet("severity-output", 1, UNIX),
+    quiet("user", 1, UNIX),
+    quiet("group", 1, UNIX),
+    quiet("uid", 1, UNIX),
+    quiet("gid", 1, UNIX),
+    quiet("mode", 1, UNIX),
+    quiet("proto", 1, LAYER_7),
     quiet("alpn", 1, TLS),
     quiet("npn", 1, TLS),
     quiet("ciphers", 1, TLS),
@@ -427,6 +495,34 @@ pub(super) const BIND: &[Keyword] = &[
     quiet("no-tlsv10", 0, TLS),
     quiet("no-tlsv11", 0, TLS),
     quiet("no-tls-tickets", 0, TLS),
+    quiet("no-tlsv12", 0, TLS),
+    quiet("no-tlsv13", 0, TLS),
+    quiet("force-sslv3", 0, TLS),
+    quiet("force-tlsv10", 0, TLS),
+    quiet("force-tlsv11", 0, TLS),
+    quiet("force-tlsv12", 0, TLS),
+    quiet("force-tlsv13", 0, TLS),
+    quiet("ciphersuites", 1, TLS),
+    quiet("curves", 1, TLS),
+    quiet("ecdhe", 1, TLS),
+    quiet("strict-sni", 0, TLS),
+    quiet("tls-ticket-keys", 1, TLS),
+    quiet("prefer-client-ciphers", 0, TLS),
+    quiet("allow-0rtt", 0, TLS),
+    quiet("generate-certificates", 0, TLS),
+    quiet("crl-file", 1, TLS),
+    quiet("ca-verify-file", 1, TLS),
+    quiet("ca-ignore-err", 1, TLS),
+    quiet("crt-ignore-err", 1, TLS),
+    quiet("ca-sign-file", 1, TLS),
+    quiet("ca-sign-pass", 1, TLS),
+    quiet("ssl-skip-self-issued-ca", 0, TLS),
+    keyword(
+        "namespace",
+        (1, 1),
+        Class::Refused("run vipd there: net_namespace in vipd.toml"),
+        "vipd works in one network namespace",
+    ),
     long(
         "ssl",
         0,
@@ -478,13 +574,21 @@ pub(super) const SERVER: &[Keyword] = &[
         1,
         "shutdown-backup-sessions: a server that is up again ends the sessions of backups",
     ),
-    yes("check-ssl", 0, "checks speak TLS"),
+    yes("check-ssl", 0, "checks speak TLS; without httpchk and its like TLS itself is the check"),
     yes("no-check-ssl", 0, "takes check-ssl back"),
     yes("verify", 1, "none or required (default): whether the server's certificate is verified"),
-    yes("ca-file", 1, "PEM file with the authorities that vouch for it"),
+    yes(
+        "ca-file",
+        1,
+        "PEM file with the authorities that vouch for it; @system-ca for the system's",
+    ),
     yes("crt", 1, "PEM file with certificate and key that checks show"),
-    yes("check-sni", 1, "the name in its certificate"),
-    yes("verifyhost", 1, "likewise"),
+    yes("check-sni", 1, "the name it is asked for and its certificate must carry"),
+    yes(
+        "verifyhost",
+        1,
+        "the name its certificate must carry, unless check-sni says; without both any name is good",
+    ),
     yes(
         "tcp-ut",
         1,
@@ -507,6 +611,44 @@ pub(super) const SERVER: &[Keyword] = &[
     quiet("cc", 1, KERNEL),
     quiet("no-agent-check", 0, AGENT),
     quiet("no-ssl", 0, TLS),
+    quiet("sni", 1, TLS),
+    quiet("no-ssl-reuse", 0, RESUMED),
+    quiet("ssl-reuse", 0, RESUMED),
+    quiet("allow-0rtt", 0, RESUMED),
+    quiet("alpn", 1, TLS),
+    quiet("npn", 1, TLS),
+    quiet("ciphers", 1, SAFE),
+    quiet("ciphersuites", 1, SAFE),
+    quiet("ssl-min-ver", 1, SAFE),
+    quiet("ssl-max-ver", 1, SAFE),
+    quiet("force-sslv3", 0, SAFE),
+    quiet("force-tlsv10", 0, SAFE),
+    quiet("force-tlsv11", 0, SAFE),
+    quiet("force-tlsv12", 0, SAFE),
+    quiet("force-tlsv13", 0, SAFE),
+    quiet("no-sslv3", 0, SAFE),
+    quiet("no-tlsv10", 0, SAFE),
+    quiet("no-tlsv11", 0, SAFE),
+    quiet("no-tlsv12", 0, SAFE),
+    quiet("no-tlsv13", 0, SAFE),
+    quiet("tls-tickets", 0, RESUMED),
+    quiet("no-tls-tickets", 0, RESUMED),
+    warned("crl-file", 1, "certificates that were revoked are believed by checks"),
+    quiet("ws", 1, LAYER_7),
+    quiet("pool-low-conn", 1, LAYER_7),
+    quiet("stick", 0, PERSIST),
+    quiet("non-stick", 0, PERSIST),
+    quiet("proxy-v2-options", 1, PROXY_PROTOCOL),
+    quiet("no-check-send-proxy", 0, PROXY_PROTOCOL),
+    quiet("no-send-proxy-v2-ssl", 0, PROXY_PROTOCOL),
+    quiet("no-send-proxy-v2-ssl-cn", 0, PROXY_PROTOCOL),
+    keyword("socks4", (1, 1), Class::Refused(NO_SOURCE), "vipd connects to servers directly"),
+    keyword(
+        "check-via-socks4",
+        (0, 0),
+        Class::Refused(NO_SOURCE),
+        "vipd connects to servers directly",
+    ),
     quiet("no-send-proxy", 0, PROXY_PROTOCOL),
     quiet("no-send-proxy-v2", 0, PROXY_PROTOCOL),
     quiet("check-alpn", 1, TLS),

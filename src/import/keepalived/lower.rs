@@ -125,7 +125,6 @@ pub(crate) fn walk<'n>(
     out: &mut Vec<Diagnostic>,
     mut visit: impl FnMut(&'static Keyword, &'n Node, &mut Vec<Diagnostic>),
 ) {
-    let mut unheard: Vec<(&'static str, Span, Vec<&'static str>)> = Vec::new();
     let mut seen: BTreeMap<&'static str, Span> = BTreeMap::new();
     for node in nodes {
         let Some(keyword) = block.keyword(&node.keyword) else {
@@ -159,11 +158,7 @@ pub(crate) fn walk<'n>(
                 continue;
             }
             Class::Warned(text) => {
-                match unheard.iter_mut().find(|(known, _, _)| *known == text) {
-                    Some((_, _, names)) if names.contains(&keyword.name) => {}
-                    Some((_, _, names)) => names.push(keyword.name),
-                    None => unheard.push((text, node.keyword.span, vec![keyword.name])),
-                }
+                out.push(Diagnostic::no_effect(node.keyword.span, keyword.name, text));
                 continue;
             }
             Class::Honoured => {}
@@ -181,10 +176,6 @@ pub(crate) fn walk<'n>(
             out.push(Diagnostic::warning(node.keyword.span, text).also(first, "given before"));
         }
         visit(keyword, node, out);
-    }
-    for (text, span, names) in unheard {
-        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        out.push(Diagnostic::warning(span, format!("{}: {text}", names.join(", "))));
     }
 }
 

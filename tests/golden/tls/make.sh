@@ -8,8 +8,8 @@ trap 'rm -rf "$work"' EXIT
 touch "$work/index"
 cat >"$work/ca.conf" <<CONFIG
 [ca]
-default_ca = own
-[own]
+default_ca = standard
+[standard]
 database = $work/index
 new_certs_dir = $work
 rand_serial = yes
@@ -23,6 +23,10 @@ subjectAltName = DNS:localhost, DNS:db.example.org, IP:127.0.0.1
 extendedKeyUsage = clientAuth
 [authority]
 basicConstraints = critical, CA:TRUE
+[own]
+basicConstraints = critical, CA:TRUE
+subjectAltName = DNS:db.example.org
+[plain]
 CONFIG
 
 issue() { # name, its key, the authority's name and key, section, end
@@ -40,3 +44,7 @@ issue stranger "$work/stranger.key" stranger "$work/stranger.key" authority $cen
 issue server server.key authority "$work/authority.key" server $century
 issue expired expired.key authority "$work/authority.key" server 20200102000000Z
 issue client client.key authority "$work/authority.key" client $century
+# An authority that vouches for nobody but itself, as `openssl req -x509` makes servers.
+issue own own.key own own.key own $century
+# Without extensions it is of version 1.
+issue version-1 version-1.key authority "$work/authority.key" plain $century

@@ -72,6 +72,7 @@ pub fn patroni(count: usize) -> ClusterConfig {
             members: (1..=count).map(member).collect(),
             silence: SILENCE,
             lease: None,
+            by_status: false,
         }),
         rhythm: rhythm(),
     }
@@ -81,7 +82,7 @@ pub fn patroni(count: usize) -> ClusterConfig {
 pub fn plain(count: usize) -> ClusterConfig {
     let member = |n| {
         let address = endpoint(&format!("10.0.1.{n}:80"));
-        let check = Check::Tcp(TcpCheck { endpoint: address.clone() });
+        let check = Check::Tcp(TcpCheck { endpoint: address.clone(), tls: None });
         let check = (n < count).then(|| Arc::new(check));
         PlainMember { name: format!("web-{n}").into(), address, check }
     };
@@ -131,6 +132,7 @@ pub fn listener(name: &str, wants: Wants, servers: usize) -> ListenerConfig {
         on_down: OnDown::End,
         client: LivenessConfig::default(),
         server: LivenessConfig::default(),
+        by_status: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clusters and listeners through the engine: what the nodes say, and which view comes of it.
 
 pub mod bench;
+mod by_status;
 mod deadlines;
 mod fixtures;
 mod lag;

@@ -1,5 +1,6 @@
 //! Checks against real processes and sockets of this machine.
 
+mod beside_haproxy;
 mod net;
 mod script;
 mod server;

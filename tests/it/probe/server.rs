@@ -13,6 +13,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use vipd::config::checks::{Endpoint, Host};
 
@@ -135,6 +136,7 @@ pub(super) fn acceptor(certificate: &str, clients: bool) -> TlsAcceptor {
     let read = |name: &str| CertificateDer::from_pem_file(pem(name)).unwrap();
     let key = PrivateKeyDer::from_pem_file(pem(&format!("{certificate}.key"))).unwrap();
     let provider = Arc::new(ring::default_provider());
+    let signer = Arc::clone(&provider);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap();
@@ -147,5 +149,8 @@ pub(super) fn acceptor(certificate: &str, clients: bool) -> TlsAcceptor {
         builder.with_no_client_auth()
     };
     let chain = vec![read(&format!("{certificate}.pem"))];
-    TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()))
+    // Not `with_single_cert`, which shows no certificate of version 1.
+    let key = signer.key_provider.load_private_key(key).unwrap();
+    let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    TlsAcceptor::from(Arc::new(builder.with_cert_resolver(Arc::new(shown))))
 }

@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 
 use super::Limits;
+use crate::config::check::checks::headers;
 use crate::config::checks::{
     Check, ClientIdentity, Endpoint, Host, HttpCheck, HttpTarget, PostgresCheck, Statuses,
     TcpCheck, Tls, Trust,
@@ -18,12 +19,14 @@ use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::model::{
     ClusterConfig, Members, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
 };
-use crate::config::raw::{RawCheck, RawCluster, RawMember};
+use crate::config::raw::{RawCheck, RawCluster, RawMember, RawRequest, RawStatusCheck};
 
 /// Patroni's REST API, unless it is told otherwise.
 const PATRONI_PORT: NonZeroU16 = NonZeroU16::new(8008).unwrap();
 /// An API that runs a query for each answer is not asked more often.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// Of a name in PostgreSQL, and more.
+const LONGEST_USER: usize = 255;
 /// While something changes: gentle enough for a few seconds.
 const FAST: Duration = Duration::from_millis(100);
 /// With Patroni's own defaults another node may be promoted `ttl` less `loop_wait`, 20 s, after the
@@ -36,21 +39,35 @@ pub(super) fn cluster(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<Clust
     let rhythm = rhythm(raw, check, limits);
     let names = names(raw, limits.out);
     let tls = tls(raw, check, limits.out);
+    let tls_of = |member: &RawMember| of_member(tls.as_ref(), member);
+    let headers = headers(&raw.request.headers, limits.out);
+    let user = user(raw, check, limits.out);
     let port = port(raw, limits);
     let place = |member: &RawMember| probe_place(member, check, port);
+    let api = |member: &RawMember| HttpTarget {
+        endpoint: place(member),
+        tls: tls_of(member),
+        host: None,
+        headers: headers.clone(),
+    };
     let members = if check == RawCheck::Patroni {
-        patroni(raw, &names, tls.as_ref(), place, limits)
+        patroni(raw, &names, api, limits)
     } else {
-        let request = request(raw, check, tls, limits.out);
+        let request = request(raw, check, limits.out);
         plain_only(raw, limits.out);
         let check_of = |member: &RawMember| {
             let endpoint = place(member);
             match check {
                 RawCheck::Patroni | RawCheck::None => None,
-                RawCheck::Tcp => Some(Check::Tcp(TcpCheck { endpoint })),
-                RawCheck::Postgres => Some(Check::Postgres(PostgresCheck { endpoint })),
+                RawCheck::Tcp => Some(Check::Tcp(TcpCheck { endpoint, tls: tls_of(member) })),
+                RawCheck::Postgres => Some(Check::Postgres(PostgresCheck {
+                    endpoint,
+                    user: user.clone(),
+                    tls: tls_of(member),
+                })),
                 RawCheck::Http => request.as_ref().map(|check| {
-                    let target = HttpTarget { endpoint, ..check.target.clone() };
+                    let (tls, headers) = (tls_of(member), headers.clone());
+                    let target = HttpTarget { endpoint, tls, headers, ..check.target.clone() };
                     Check::Http(HttpCheck { target, ..check.clone() })
                 }),
             }
@@ -149,16 +166,13 @@ fn probe_place(member: &RawMember, check: RawCheck, port: Option<NonZeroU16>) ->
 fn patroni(
     raw: &RawCluster,
     names: &[Arc<str>],
-    tls: Option<&Tls>,
-    place: impl Fn(&RawMember) -> Endpoint,
+    api: impl Fn(&RawMember) -> HttpTarget,
     limits: &mut Limits<'_>,
 ) -> Members {
-    let api =
-        |endpoint| HttpTarget { endpoint, tls: tls.cloned(), host: None, headers: Vec::new() };
     let members = raw.members.iter().zip(names).map(|(member, name)| PatroniMember {
         name: Arc::clone(name),
         address: member.address.value.clone(),
-        api: api(place(member)),
+        api: api(member),
     });
     let members = members.collect();
     let silence = limits.time("silence", raw.silence, SHORTEST);
@@ -194,6 +208,7 @@ fn patroni(
         members,
         silence: silence.unwrap_or(Duration::from_secs(5)),
         lease,
+        by_status: false,
     })
 }
 
@@ -209,12 +224,34 @@ fn plain_only(raw: &RawCluster, out: &mut Vec<Diagnostic>) {
     }
 }
 
-fn request(
-    raw: &RawCluster,
-    check: RawCheck,
-    tls: Option<Tls>,
-    out: &mut Vec<Diagnostic>,
-) -> Option<HttpCheck> {
+/// The members of a Patroni cluster, judged by the status of a request alone.
+pub(super) fn by_status(
+    raw: &RawStatusCheck,
+    name: &str,
+    patroni: &PatroniCluster,
+    limits: &mut Limits<'_>,
+) -> Option<ClusterConfig> {
+    let mut bare = RawCluster::new(Spanned::new(name.to_owned(), raw.span));
+    (bare.interval, bare.down_interval) = (raw.interval, raw.down_interval);
+    (bare.timeout, bare.rise, bare.fall) = (raw.timeout, raw.rise, raw.fall);
+    let rhythm = rhythm(&bare, RawCheck::Http, limits);
+    let headers = headers(&raw.request.headers, limits.out);
+    let first = patroni.members.first()?.api.clone();
+    let check = http(&raw.request, first, limits.out);
+    let member = |member: &PatroniMember| {
+        let (host, headers) = (check.target.host.clone(), headers.clone());
+        let target = HttpTarget { host, headers, ..member.api.clone() };
+        PlainMember {
+            name: Arc::clone(&member.name),
+            address: member.address.clone(),
+            check: Some(Arc::new(Check::Http(HttpCheck { target, ..check.clone() }))),
+        }
+    };
+    let members = Members::Plain(patroni.members.iter().map(member).collect());
+    Some(ClusterConfig { name: format!("{name} {}", check.path), members, rhythm })
+}
+
+fn request(raw: &RawCluster, check: RawCheck, out: &mut Vec<Diagnostic>) -> Option<HttpCheck> {
     let raw_request = &raw.request;
     let texts = [&raw_request.path, &raw_request.method, &raw_request.status];
     let first = texts.into_iter().chain([&raw_request.body, &raw_request.host]).flatten().next();
@@ -227,39 +264,50 @@ fn request(
         }
         return None;
     }
-    let path = parsed(raw_request.path.as_ref(), out, |text| {
+    // Each member's own takes its place.
+    let endpoint = raw.members.first().map(|member| member.address.value.clone())?;
+    let target = HttpTarget { endpoint, tls: None, host: None, headers: Vec::new() };
+    Some(http(raw_request, target, out))
+}
+
+fn http(raw: &RawRequest, target: HttpTarget, out: &mut Vec<Diagnostic>) -> HttpCheck {
+    let path = parsed(raw.path.as_ref(), out, |text| {
         let path = text.starts_with('/').then(|| text.parse::<PathAndQuery>().ok()).flatten();
         path.ok_or_else(|| format!("{} is no path of a URL", quoted(text)))
     });
-    let method = parsed(raw_request.method.as_ref(), out, |text| {
+    let method = parsed(raw.method.as_ref(), out, |text| {
         Method::from_bytes(text.as_bytes()).map_err(|_| format!("{} is no method", quoted(text)))
     });
-    let expect = parsed(raw_request.status.as_ref(), out, str::parse::<Statuses>);
-    let host = parsed(raw_request.host.as_ref(), out, |text| {
+    let expect = parsed(raw.status.as_ref(), out, str::parse::<Statuses>);
+    let host = parsed(raw.host.as_ref(), out, |text| {
         HeaderValue::from_str(text).map_err(|_| format!("{} is no host", quoted(text)))
     });
-    // Each member's own takes its place.
-    let endpoint = raw.members.first().map(|member| member.address.value.clone())?;
-    Some(HttpCheck {
-        target: HttpTarget { endpoint, tls, host, headers: Vec::new() },
+    HttpCheck {
+        target: HttpTarget { host, ..target },
         method: method.unwrap_or_default(),
         path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
         expect: expect.unwrap_or_default(),
-        body_contains: raw_request.body.as_ref().map(|body| body.value.clone()),
-    })
+        body_contains: raw.body.as_ref().map(|body| body.value.clone()),
+    }
 }
 
 fn tls(raw: &RawCluster, check: RawCheck, out: &mut Vec<Diagnostic>) -> Option<Tls> {
     let tls = &raw.tls;
-    let https = tls.https.is_some_and(|on| on.value);
-    let texts = [&tls.ca, &tls.cert, &tls.key, &tls.server_name];
-    let first = texts.into_iter().flatten().map(|text| text.span).next();
-    let first = first.or(tls.verify.map(|on| on.span));
-    let asks = matches!(check, RawCheck::Patroni | RawCheck::Http);
-    let wrong = if asks { first.filter(|_| !https) } else { first.or(tls.https.map(|on| on.span)) };
+    let spoken = tls.https.is_some_and(|on| on.value);
+    let named = raw.members.iter().map(|member| &member.server_name);
+    let texts = [&tls.ca, &tls.cert, &tls.key, &tls.server_name].into_iter().chain(named);
+    let first = texts.flatten().map(|text| text.span).next();
+    let first = first.or(tls.verify.or(tls.verify_name).map(|on| on.span));
+    let asks = check != RawCheck::None;
+    let wrong =
+        if asks { first.filter(|_| !spoken) } else { first.or(tls.https.map(|on| on.span)) };
     if let Some(span) = wrong {
-        let text = "it has no meaning without https";
-        let help = if asks { "add `https = true`" } else { "remove it: this check speaks no HTTP" };
+        let text = if asks { "it has no meaning without TLS" } else { "nobody is asked" };
+        let help = match check {
+            RawCheck::None => "remove it",
+            RawCheck::Patroni | RawCheck::Http => "add `https = true`",
+            RawCheck::Tcp | RawCheck::Postgres => "add `tls = true`",
+        };
         out.push(Diagnostic::error(span, text).help(help));
     }
     let trust = match (&tls.ca, tls.verify) {
@@ -277,16 +325,37 @@ fn tls(raw: &RawCluster, check: RawCheck, out: &mut Vec<Diagnostic>) -> Option<T
             out.push(Diagnostic::error(one.span, text));
             None
         }
-        (cert, key) => {
-            let pair = (path(cert.as_ref(), out), path(key.as_ref(), out));
-            let (Some(certificate), Some(key)) = pair else {
-                return https.then_some(Tls { trust, server_name: None, identity: None });
-            };
-            Some(ClientIdentity { certificate, key })
-        }
+        (cert, key) => path(cert.as_ref(), out)
+            .zip(path(key.as_ref(), out))
+            .map(|(certificate, key)| ClientIdentity { certificate, key }),
     };
+    for name in raw.members.iter().filter_map(|member| member.server_name.as_ref()) {
+        parsed(Some(name), out, str::parse::<Host>);
+    }
     let server_name = parsed(tls.server_name.as_ref(), out, str::parse::<Host>);
-    https.then_some(Tls { trust, server_name, identity })
+    let verify_name = tls.verify_name.is_none_or(|on| on.value);
+    spoken.then_some(Tls { trust, server_name, verify_name, identity })
+}
+
+/// TLS with one member. A name of its own is there to be verified.
+fn of_member(tls: Option<&Tls>, member: &RawMember) -> Option<Tls> {
+    let mut tls = tls?.clone();
+    if let Some(Ok(name)) = member.server_name.as_ref().map(|name| name.value.parse::<Host>()) {
+        (tls.server_name, tls.verify_name) = (Some(name), true);
+    }
+    Some(tls)
+}
+
+fn user(raw: &RawCluster, check: RawCheck, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let Spanned { value, span } = raw.user.as_ref()?;
+    if check != RawCheck::Postgres {
+        let error = Diagnostic::error(*span, "only a postgres check begins a session");
+        out.push(error.help("add `check = \"postgres\"`, or remove it"));
+    }
+    if value.is_empty() || value.contains('\0') || value.len() > LONGEST_USER {
+        out.push(Diagnostic::error(*span, format!("{} is no user of PostgreSQL", quoted(value))));
+    }
+    Some(value.clone())
 }
 
 fn path(raw: Option<&Spanned<String>>, out: &mut Vec<Diagnostic>) -> Option<PathBuf> {

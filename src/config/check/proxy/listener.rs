@@ -1,14 +1,15 @@
 //! Listeners: who is let in, and whom they get.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Limits;
-use super::cluster::member_name;
+use super::cluster::{by_status, member_name};
 use crate::config::checks::MaxLag;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::{
-    BindConfig, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig,
-    OnDown, ServerConfig,
+    BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol,
+    LivenessConfig, Members, OnDown, ServerConfig,
 };
 use crate::config::raw::{RawCheck, RawCluster, RawListener, RawLiveness, RawServer};
 use crate::pool::{Balance, Wants, Weight};
@@ -53,6 +54,7 @@ impl ListenerCheck<'_, '_> {
         let on_down = self.on_down(roles);
         let client = self.liveness(raw.client);
         let server = self.liveness(raw.server);
+        let by_status = self.by_status(cluster, fallback);
         Some(ListenerConfig {
             name: raw.name.value.clone(),
             binds,
@@ -78,6 +80,33 @@ impl ListenerCheck<'_, '_> {
             on_down,
             client,
             server,
+            by_status,
+        })
+    }
+
+    /// What counts where members turn out not to be Patroni.
+    fn by_status(&mut self, cluster: Option<usize>, fallback: bool) -> Option<ByStatus> {
+        let raw = self.raw;
+        let (check, primary) = (raw.status_check.as_ref(), raw.primary_status_check.as_ref());
+        let own = check.or(primary)?;
+        let (_, config) = self.clusters.get(cluster?)?;
+        let Members::Patroni(patroni) = &(*config)?.members else {
+            let error = Diagnostic::error(own.span, "it is for members that may be Patroni");
+            self.limits.out.push(error.help("remove it, or leave `check` of the cluster out"));
+            return None;
+        };
+        if check.is_none() {
+            let error = Diagnostic::error(own.span, "it needs a `status_check` beside it");
+            self.limits.out.push(error);
+        }
+        let name = config.map_or("", |config| config.name.as_str());
+        let by = |raw, limits: &mut Limits<'_>| by_status(raw, name, patroni, limits);
+        let primary = primary.filter(|_| fallback).and_then(|raw| by(raw, self.limits));
+        let on_down = check.and_then(|check| check.on_down);
+        Some(ByStatus {
+            own: Arc::new(by(check?, self.limits)?),
+            primary: primary.map(Arc::new),
+            on_down: on_down.map_or(OnDown::End, |on_down| on_down.value),
         })
     }
 
@@ -169,6 +198,7 @@ impl ListenerCheck<'_, '_> {
         }
         if let Some(balance) = self.raw.balance
             && balance.value == Balance::First
+            && self.raw.role.is_none_or(|role| reads(role.value))
             && servers.iter().all(|server| server.maxconn.is_none())
         {
             self.limits.out.push(
