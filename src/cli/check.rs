@@ -65,6 +65,9 @@ pub struct CheckArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
+    /// Whether files that checks read must be there, as on the machine that runs it
+    #[arg(skip = true)]
+    pub own: bool,
 }
 
 /// Checks the files and prints what was found to `out`, all of it in one run.
@@ -113,7 +116,7 @@ fn about(keyword: &str, args: &CheckArgs, out: &mut dyn Write) -> u8 {
 }
 
 fn one(args: &CheckArgs, reading: Reading, color: bool) -> (Findings, String) {
-    let sources = FileSystem { config_id: args.config_id.clone(), own: true };
+    let sources = FileSystem { config_id: args.config_id.clone(), own: args.own };
     let outcome = load_as(&sources, &args.files, reading);
     let here = nix::unistd::Uid::effective().is_root()
         && args.files.iter().all(|file| file.starts_with("/etc"));
@@ -211,7 +214,7 @@ fn text(found: &Found<'_>, color: bool) -> String {
         text.push_str(&format!("note: {note}\n"));
     }
     if !loaded.notes.is_empty() && found.statements.is_none() {
-        text.push_str("note: `vipd check --explain` says why\n\n");
+        text.push_str("  = help: `vipd check --explain` says why\n\n");
     }
     let Loaded { config, dropped, .. } = loaded;
     if !config.routers.is_empty() {

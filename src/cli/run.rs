@@ -154,6 +154,7 @@ fn test(args: &Args, report: &Path) -> u8 {
         config_id: args.config_id.clone(),
         lenient: args.lenient,
         vrrp: args.keepalived.vrrp,
+        own: true,
         ..CheckArgs::default()
     };
     if report == Path::new("-") {

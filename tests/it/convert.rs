@@ -469,7 +469,7 @@ fn the_text_goes_to_standard_output_and_warnings_to_standard_error() {
     let (status, out, err) = run("global_defs {\n reload_file /run/x\n}\n".to_owned() + GOOD);
     assert_eq!(status, exit::OK);
     assert!(out.contains("reload_file") && out.contains("[vrrp.VI_1]\n"), "{out}");
-    assert!(err.contains("warning: `reload_file`"), "{err}");
+    assert!(err.contains("1 setting has no effect here: `reload_file` (line 2)"), "{err}");
 }
 
 /// What keepalived would run of a broken file, and what it is not.

@@ -101,8 +101,8 @@ impl Edge {
             let answer = Answer { said, took: Duration::ZERO };
             let now = Now::from_start(self.now);
             self.engine.handle(now, Input::Answered { probe, answer });
+            self.act();
         }
-        self.act();
     }
 
     /// The checks under way end, well where they are among these.
@@ -115,8 +115,8 @@ impl Edge {
             let (detail, output, took) = (String::new(), String::new(), Duration::ZERO);
             let outcome = Outcome { verdict, detail, output, took };
             self.engine.handle(Now::from_start(self.now), Input::Probed { probe, outcome });
+            self.act();
         }
-        self.act();
     }
 
     /// Who may get new sessions of a listener.

@@ -443,7 +443,7 @@ impl Shell {
             let said = self.inbox.0.clone();
             match action {
                 Action::Probe { probe, check, timeout } => {
-                    self.probes.entry(probe).or_insert(2);
+                    self.probes.entry(probe).or_insert(1);
                     let mut running = Probe::new(&check, &self.tools);
                     tokio::spawn(async move {
                         let outcome = running.run(timeout).await;
@@ -505,8 +505,8 @@ fn vipd_takes_for_up_what_haproxy_does() {
         let tls = pem("server.pem");
         let tls = tls.parent().unwrap().display();
         let mut text = format!(
-            "global\n ca-base {tls}\ndefaults\n mode tcp\n timeout connect 500ms\n \
-             timeout client 1h\n timeout server 1h\n timeout check 500ms\n"
+            "global\n ca-base {tls}\ndefaults\n mode tcp\n timeout connect 3s\n \
+             timeout client 1h\n timeout server 1h\n timeout check 3s\n"
         );
         for (n, case) in CASES.iter().enumerate() {
             let port = start(case).await;
@@ -517,7 +517,7 @@ fn vipd_takes_for_up_what_haproxy_does() {
             writeln!(
                 text,
                 "listen case-{n:02}\n bind 127.0.0.1:{own}\n {lines}\n server s 127.0.0.1:{to} \
-                 check inter 300ms fall 1 rise 1 {server}"
+                 check inter 1500ms fall 1 rise 1 {server}"
             )
             .unwrap();
         }
