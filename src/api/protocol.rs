@@ -76,6 +76,9 @@ pub enum Response {
         /// What is different from before.
         #[serde(default)]
         changes: Changes,
+        /// Listeners that do not open, each with its reason; they are tried again.
+        #[serde(default)]
+        failures: Vec<String>,
     },
     /// To [`Request::PlanReload`]: could be used; nothing was changed.
     ReloadPlan {

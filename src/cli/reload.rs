@@ -46,12 +46,16 @@ pub(super) struct Json {
     warnings: String,
     /// What is, or would be, different; absent if it cannot be used.
     changes: Option<Changes>,
+    /// Listeners that do not open, each with its reason.
+    failures: Vec<String>,
 }
 
 pub(super) fn run(args: &Args) -> u8 {
     let request = if args.dry_run { Request::PlanReload } else { Request::Reload };
+    let mut failed = Vec::new();
     let (refused, warnings, changes) = match ask_within(&args.run_dir, &request, PATIENCE) {
-        Ok(Response::Reloaded { warnings, changes }) if !args.dry_run => {
+        Ok(Response::Reloaded { warnings, changes, failures }) if !args.dry_run => {
+            failed = failures;
             (None, warnings, Some(changes))
         }
         Ok(Response::ReloadPlan { warnings, changes }) if args.dry_run => {
@@ -61,15 +65,22 @@ pub(super) fn run(args: &Args) -> u8 {
         Ok(other) => return strange(&other),
         Err(error) => return unavailable(&error),
     };
-    let status = if refused.is_some() { exit::CONFIG } else { exit::OK };
+    let status = match (&refused, failed.is_empty()) {
+        (Some(_), _) => exit::CONFIG,
+        (None, false) => exit::OS_ERR,
+        (None, true) => exit::OK,
+    };
     if args.json {
         let reloaded = changes.is_some() && !args.dry_run;
-        let answer = Json { reloaded, dry_run: args.dry_run, refused, warnings, changes };
+        let failures = failed;
+        let answer = Json { reloaded, dry_run: args.dry_run, refused, warnings, changes, failures };
         return print(&json(&answer).unwrap_or_default()).max(status);
     }
     let _ = io::stderr().write_all(warnings.as_bytes());
     if let Some(changes) = changes {
-        return print(&text(&changes, args.dry_run, width().into()));
+        let printed = print(&text(&changes, args.dry_run, width().into()));
+        failed.iter().for_each(|failure| complain(&format!("listener {failure}")));
+        return printed.max(status);
     }
     let _ = writeln!(io::stderr(), "{}", refused.unwrap_or_default().trim_end());
     complain(if args.dry_run {

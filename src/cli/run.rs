@@ -10,7 +10,7 @@ use super::check::{self, CheckArgs};
 use super::sources::FileSystem;
 use super::{complain, exit, keepalived, run_dir, upgrade};
 use crate::config::diag::{Diagnostic, without_effect};
-use crate::config::{Failed, Format, Loaded, Process, Reading, load_as};
+use crate::config::{Config, Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError, Warning};
 use crate::log::{Log, LogFormat};
 use crate::status::words::missing;
@@ -60,6 +60,15 @@ pub(super) fn run(args: Args) -> u8 {
         Ok(loaded) => loaded,
         Err(failed) => return refuse(&failed, format, log),
     };
+    if let Err(why) = daemon::names::resolve(&loaded.config, &Config::default()) {
+        match format {
+            LogFormat::Text => drop(writeln!(io::stderr(), "{why}")),
+            LogFormat::Json => tracing::error!("{why}"),
+        }
+        if !args.lenient {
+            return exit::CONFIG;
+        }
+    }
     let warnings = warnings(&loaded);
     for Warning { line, text } in &warnings {
         match format {
@@ -214,7 +223,12 @@ fn warnings(loaded: &Loaded) -> Vec<Warning> {
         line: diagnostic.line(map),
         text: diagnostic.render(map, false),
     };
-    loaded.warnings.iter().map(warning).collect()
+    let note = |note: String| {
+        let line = format!("note: {note}");
+        Warning { text: format!("{line}\n"), line }
+    };
+    let notes = without_effect(&loaded.notes, map).into_iter().map(note);
+    loaded.warnings.iter().map(warning).chain(notes).collect()
 }
 
 /// A daemon with one dead thread would keep its addresses like a ghost. Release builds abort on a

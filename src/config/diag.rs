@@ -82,6 +82,8 @@ pub enum Reach {
     Everything,
     /// One router, by its name and the place of its header.
     Router(String, Span),
+    /// One section of a haproxy.cfg, likewise.
+    Section(String, Span),
     /// The one setting, which keepalived ignores as well, and the nodes still hear each other.
     Setting,
 }

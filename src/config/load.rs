@@ -250,7 +250,8 @@ fn finish(
     // In the order of the files; what has no place comes first. A global setting that is wrong for
     // every instance is wrong once, and so is a line that a loop repeats.
     out.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
-    let dropped = if lenient { pass_over(&mut out, &map) } else { Dropped::default() };
+    let dropped =
+        if lenient { pass_over(&mut out, &raw.sections, &map) } else { Dropped::default() };
     let mut said = BTreeSet::new();
     out.retain(|d| said.insert((d.span, d.message.clone())));
     let remarks = out.extract_if(.., |d| d.severity == Severity::Remark).collect();
@@ -267,7 +268,7 @@ fn finish(
         let nothing = if dropped.routers.is_empty() {
             nothing_to_do(&map, others)
         } else {
-            Diagnostic::general("nothing to do: no virtual router can be run")
+            Diagnostic::general("nothing to do: nothing of it can be run")
         };
         out.insert(0, nothing);
         failed = true;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use page::{RawPage, RawUser};
 pub use proxy::{
-    RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawServer,
+    RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawSection, RawServer,
     RawStatusCheck, RawTls,
 };
 
@@ -58,6 +58,8 @@ pub struct Raw {
     pub listeners: Vec<RawListener>,
     /// `[page.NAME]`, and the sections of a haproxy.cfg that only show statistics.
     pub pages: Vec<RawPage>,
+    /// The sections of a haproxy.cfg, for a reading that leaves some out.
+    pub sections: Vec<RawSection>,
 }
 
 /// Settings of the whole daemon.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::background::Notice;
 use super::startup;
 use super::upgrade::Legacy;
-use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET, Warning};
+use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET, Warning, names};
 use crate::api::protocol::{Request, Response, Subject};
 use crate::api::server::{Answer as Said, Ask};
 use crate::config::{Config, Dropped};
@@ -227,7 +227,8 @@ impl Control {
         }
         self.readers += 1;
         let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let result = reload().map(|read| Prepared::new(read, &in_use));
+            let named = |read: Reread| names::resolve(&read.config, &in_use).map(|()| read);
+            let result = reload().and_then(named).map(|read| Prepared::new(read, &in_use));
             let _ = outbox.send(Inbox::Reloaded { reading, result: Box::new(result) });
         });
         if let Err(error) = started {
@@ -289,7 +290,11 @@ impl Control {
                 };
                 tracing::info!("configuration reloaded: {}{count}", changes.summary());
                 self.log_warnings(&warnings);
-                Response::Reloaded { warnings: texts(&warnings), changes }
+                // Listeners open at once, or say why not.
+                let over = self.perform_actions();
+                debug_assert!(over.is_continue(), "a reload ends nothing");
+                let failures = self.effects.listeners.failures();
+                Response::Reloaded { warnings: texts(&warnings), changes, failures }
             }
             Err(why) => {
                 tracing::error!(
@@ -319,6 +324,12 @@ impl Control {
         let mut running = self.engine.names().map(|(_, name)| name);
         let ended =
             running.find(|name| dropped.routers.iter().any(|(out, _)| out == name) && !stays(name));
+        let ended = ended.map(str::to_owned).or_else(|| {
+            let listeners = &self.effects.config.listeners;
+            let mut names = listeners.iter().map(|listener| &listener.name);
+            let stays = |name: &String| config.listeners.iter().any(|l| l.name == *name);
+            names.find(|name| dropped.listeners.contains(name) && !stays(name)).cloned()
+        });
         match ended {
             Some(name) => Err(format!("{name} runs, and would be left out:\n{}", texts(warnings))),
             None => Ok(prepared),

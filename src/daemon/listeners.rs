@@ -214,6 +214,15 @@ impl Listeners {
         news
     }
 
+    /// Those that do not open, each with its reason.
+    pub(super) fn failures(&self) -> Vec<String> {
+        let failed = |wanted: &Wanted| {
+            let why = wanted.failure.as_ref()?;
+            Some(format!("{}: cannot {why}; trying again every second", wanted.config.name))
+        };
+        self.wanted.values().filter_map(failed).collect()
+    }
+
     /// What only the proxy knows.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
         let Some(proxy) = &self.proxy else { return };

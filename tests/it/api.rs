@@ -34,6 +34,7 @@ fn serve_as(host: Arc<dyn Host>, run_dir: &Path, alive: Arc<AtomicBool>) {
                             Request::Reload => Answer::from(Response::Reloaded {
                                 warnings: String::new(),
                                 changes: Changes::default(),
+                                failures: Vec::new(),
                             }),
                             _ => Answer::Status(Box::new(snapshot)),
                         });

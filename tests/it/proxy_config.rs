@@ -236,8 +236,11 @@ fn names_are_unique_over_all_files() {
 pub(crate) fn dump(config: &Config) -> String {
     let mut out = String::new();
     for cluster in &config.clusters {
-        let ClusterConfig { name, members, rhythm } = &**cluster;
+        let ClusterConfig { name, members, rhythm, resolve_at_start } = &**cluster;
         writeln!(out, "cluster {name}: {rhythm:?}").unwrap();
+        if *resolve_at_start {
+            writeln!(out, "  names must resolve").unwrap();
+        }
         match members {
             Members::Patroni(patroni) => {
                 let (silence, lease) = (patroni.silence, patroni.lease);

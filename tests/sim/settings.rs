@@ -92,6 +92,7 @@ pub fn usual() -> Config {
             rise: NonZeroU32::MIN,
             fall: NonZeroU32::MIN,
         },
+        resolve_at_start: false,
     };
     Config {
         clusters: vec![Arc::new(cluster)],
@@ -117,7 +118,12 @@ pub fn any(rng: &mut Rng, most: Duration) -> Config {
         false => Members::Plain(nodes.iter().map(|n| any_plain(rng, *n)).collect()),
     };
     let name = if rng.chance(80) { "main" } else { "other" };
-    let cluster = ClusterConfig { name: name.to_owned(), members, rhythm: any_rhythm(rng) };
+    let cluster = ClusterConfig {
+        name: name.to_owned(),
+        members,
+        rhythm: any_rhythm(rng),
+        resolve_at_start: false,
+    };
     let mut listeners = Vec::new();
     for (place, name) in ["writers", "readers", "any", "more"].into_iter().enumerate() {
         if rng.chance(85) {

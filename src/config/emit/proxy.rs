@@ -24,10 +24,13 @@ pub(super) fn cluster(
     raw: &RawCluster,
     map: &SourceMap,
 ) -> Result<String, Inexpressible> {
-    let ClusterConfig { name, members, rhythm } = own;
+    let ClusterConfig { name, members, rhythm, resolve_at_start } = own;
     let heading = format!("[cluster.{}]", key(name));
     let mut table = Table::new(heading, map, Some(raw.name.span));
     table.set("members", array("members", &members_of(members)));
+    if *resolve_at_start {
+        table.set("resolve_at_start", "true");
+    }
     let kind = kind(members);
     if kind != RawCheck::Patroni {
         table.set("check", text(vipd_toml::word_for(CHECKS, &kind).unwrap_or_default()));

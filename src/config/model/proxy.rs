@@ -18,6 +18,8 @@ pub struct ClusterConfig {
     pub members: Members,
     /// When.
     pub rhythm: ProbeRhythm,
+    /// Whether its names must lead somewhere before it is used.
+    pub resolve_at_start: bool,
 }
 
 impl ClusterConfig {

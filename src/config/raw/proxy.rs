@@ -16,6 +16,8 @@ pub struct RawCluster {
     pub members: Vec<RawMember>,
     /// Some could not, or the list is wrong: it is not missing.
     pub unreadable: bool,
+    /// Whether names must lead somewhere before it is used.
+    pub resolve_at_start: Option<Spanned<bool>>,
     /// How members are asked; Patroni's API if nothing is said.
     pub check: Option<Spanned<RawCheck>>,
     /// The port where, if not the check's own.
@@ -56,6 +58,7 @@ impl RawCluster {
             name,
             members: Vec::new(),
             unreadable: false,
+            resolve_at_start: None,
             check: None,
             probe_port: None,
             tls: RawTls::default(),
@@ -139,6 +142,18 @@ pub struct RawRequest {
     pub host: Option<Spanned<String>>,
     /// Further headers, name and value.
     pub headers: Vec<(Spanned<String>, Spanned<String>)>,
+}
+
+/// A section of a haproxy.cfg.
+#[derive(Clone, Debug)]
+pub struct RawSection {
+    /// `listen NAME`
+    pub name: String,
+    /// From its first word to its last.
+    pub span: Span,
+    /// The listeners and pages that are nothing without it, by name. None for `global`, whose
+    /// settings can be done without one by one.
+    pub needed_by: Option<Vec<String>>,
 }
 
 /// A request whose status alone decides, and its rhythm.

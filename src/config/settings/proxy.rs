@@ -20,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The clusters, one text each.
 pub(crate) fn clusters(all: &[Arc<ClusterConfig>]) -> Vec<String> {
     let text = |cluster: &Arc<ClusterConfig>| {
-        let ClusterConfig { name, members, rhythm } = &**cluster;
+        let ClusterConfig { name, members, rhythm, resolve_at_start } = &**cluster;
         let ProbeRhythm { interval, fast_interval, down_interval, timeout, rise, fall } = rhythm;
         let mut text = format!("{name}: {}", members_of(members));
         let (interval, timeout) = (human(*interval), human(*timeout));
@@ -35,6 +35,9 @@ pub(crate) fn clusters(all: &[Arc<ClusterConfig>]) -> Vec<String> {
                 let (fast, down) = (human(*fast_interval), human(*down_interval));
                 let _ = write!(text, ", fast_interval {fast}, down_interval {down}, fall {fall}");
             }
+        }
+        if *resolve_at_start {
+            text.push_str(", resolve_at_start");
         }
         text
     };

@@ -14,6 +14,7 @@ use crate::pool::{Balance, Wants};
 
 pub(super) const CLUSTER: &[&str] = &[
     "members",
+    "resolve_at_start",
     "check",
     "probe_port",
     "https",
@@ -156,6 +157,7 @@ impl Reader<'_> {
                     raw.members = list.iter().filter_map(|item| self.member(item)).collect();
                     raw.unreadable = raw.members.len() < list.len() || !value.get_ref().is_array();
                 }
+                "resolve_at_start" => raw.resolve_at_start = self.boolean(value),
                 "check" => raw.check = self.choice(value, CHECKS),
                 "probe_port" => raw.probe_port = self.number(value),
                 "https" | "tls" => raw.tls.https = self.boolean(value),

@@ -14,10 +14,10 @@ use super::role::{Asked, asked, asked_at, uri};
 use super::route::{Route, route};
 use super::sections::{Kind, Section};
 use super::server::{Server, ServerOptions};
-use crate::config::checks::Endpoint;
+use crate::config::checks::{Endpoint, Host};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::raw::{
-    Raw, RawCheck, RawCluster, RawMember, RawRequest, RawStatusCheck, RawTls,
+    Raw, RawCheck, RawCluster, RawMember, RawRequest, RawSection, RawStatusCheck, RawTls,
 };
 
 /// HAProxy's own rhythm.
@@ -44,6 +44,7 @@ pub(super) struct Edge<'a> {
 /// Lowers all sections of all files.
 pub(super) fn lower(sections: &[Section], raw: &mut Raw, said: &mut Said<'_>) {
     let (global, proxies) = proxies(sections, said);
+    raw.sections = parts(sections, &proxies);
     names(&proxies, said.out);
     let asked: Vec<Asked> = proxies.iter().map(|proxy| asked(proxy, &proxies)).collect();
     let mut fronts = Vec::new();
@@ -90,6 +91,58 @@ pub(super) fn lower(sections: &[Section], raw: &mut Raw, said: &mut Said<'_>) {
         let found = listener(front, &groups, &raw.clusters, &edge, said.out);
         raw.listeners.extend(found);
     }
+}
+
+/// The sections as parts that can be left out, each with what is nothing without it.
+fn parts(sections: &[Section], proxies: &[Proxy]) -> Vec<RawSection> {
+    let fronts = |at: usize| -> Vec<String> {
+        let Some(own) = proxies.get(at) else { return Vec::new() };
+        let leads = |front: &&Proxy| {
+            let default = front.settings.default_backend.iter().map(|name| name.value.as_str());
+            let mut named =
+                default.chain(front.rules.iter().map(|rule| rule.backend.text.as_str()));
+            let is_own = front.kind == own.kind && front.name.span == own.name.span;
+            is_own || own.kind != Kind::Frontend && named.any(|name| name == own.name.value)
+        };
+        proxies.iter().filter(leads).map(|front| front.name.value.clone()).collect()
+    };
+    // Which proxy a section is, and which defaults it builds on.
+    let mut places = Vec::new();
+    let (mut next, mut latest) = (0, None);
+    for (at, section) in sections.iter().enumerate() {
+        let named = section.from.as_ref().and_then(|from| {
+            let is_it = |other: &Section| {
+                let name = other.name.as_ref().map(|name| name.text.as_str());
+                other.kind == Kind::Defaults && name == Some(from.text.as_str())
+            };
+            sections.iter().position(is_it)
+        });
+        let base = named.or(latest);
+        if section.kind == Kind::Defaults {
+            latest = Some(at);
+        }
+        let own = section.is_proxy().then_some(next);
+        next += usize::from(section.is_proxy());
+        places.push((own, base));
+    }
+    let part = |(at, section): (usize, &Section)| {
+        let last = section.lines.last().unwrap_or(&section.head);
+        let word = section.head.keyword.text.as_str();
+        let name = section.name.as_ref().map_or(String::new(), |name| format!(" {}", name.text));
+        let built =
+            |(own, base): &(Option<usize>, Option<usize>)| own.filter(|_| *base == Some(at));
+        let needed_by = match section.kind {
+            Kind::Global => None,
+            Kind::Defaults => Some(places.iter().filter_map(built).flat_map(fronts).collect()),
+            _ => Some(places.get(at).and_then(|(own, _)| *own).map(fronts).unwrap_or_default()),
+        };
+        RawSection {
+            name: format!("{word}{name}"),
+            span: section.head.span().to(last.span()),
+            needed_by,
+        }
+    };
+    sections.iter().enumerate().map(part).collect()
 }
 
 fn no_bind(proxy: &Proxy) -> bool {
@@ -209,6 +262,10 @@ fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<
         group.backends.iter().filter_map(|at| edge.proxies.get(*at)).collect();
     let mut raw = RawCluster::new(group.name.clone());
     raw.unreadable = backends.iter().any(|proxy| proxy.unreadable);
+    let servers = || backends.iter().flat_map(|proxy| &proxy.servers);
+    let named = |server: &&Server| matches!(server.address.value.host, Host::Name(_));
+    let first = servers().find(named).filter(|_| servers().all(|s| !s.options.unresolved));
+    raw.resolve_at_start = first.map(|server| Spanned::new(true, server.address.span));
     let option = proxy.settings.check.method.map_or(proxy.name.span, |method| method.span);
     raw.check = Some(Spanned::new(
         match way {

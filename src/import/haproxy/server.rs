@@ -37,6 +37,8 @@ pub(super) struct ServerOptions {
     pub(super) tls: RawTls,
     /// `ca-file @system-ca`
     pub(super) system_ca: bool,
+    /// `init-addr` with `none` or an address: it may be unknown at first.
+    pub(super) unresolved: bool,
     /// `check-sni`
     pub(super) sni: Option<Spanned<String>>,
     /// `verifyhost`
@@ -198,6 +200,10 @@ fn setting(
         "crt" => {
             let file = file(value, tls.crt_base.as_deref());
             (options.tls.cert, options.tls.key) = (Some(file.clone()), Some(file));
+        }
+        "init-addr" => {
+            let known = ["last", "libc"];
+            options.unresolved = value.text.split(',').any(|word| !known.contains(&word));
         }
         "check-sni" => options.sni = Some(text(value)),
         "verifyhost" => options.verify_host = Some(text(value)),

@@ -597,7 +597,11 @@ pub(super) const SERVER: &[Keyword] = &[
     quiet("observe", 1, FAULTS),
     quiet("error-limit", 1, FAULTS),
     quiet("on-error", 1, FAULTS),
-    quiet("init-addr", 1, DNS),
+    yes(
+        "init-addr",
+        1,
+        "none or an address: its name need not lead anywhere at first; last and libc: it must",
+    ),
     quiet("resolvers", 1, DNS),
     quiet("resolve-prefer", 1, DNS),
     quiet("resolve-opts", 1, DNS),

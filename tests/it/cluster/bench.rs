@@ -75,6 +75,7 @@ pub fn patroni(count: usize) -> ClusterConfig {
             by_status: false,
         }),
         rhythm: rhythm(),
+        resolve_at_start: false,
     }
 }
 
@@ -90,6 +91,7 @@ pub fn plain(count: usize) -> ClusterConfig {
         name: "web".to_owned(),
         members: Members::Plain((1..=count).map(member).collect()),
         rhythm: ProbeRhythm { fast_interval: INTERVAL, ..rhythm() },
+        resolve_at_start: false,
     }
 }
 

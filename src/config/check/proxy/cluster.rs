@@ -90,7 +90,9 @@ pub(super) fn cluster(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<Clust
     let right =
         limits.out.iter().skip(before).all(|d| d.severity != crate::config::diag::Severity::Error);
     let complete = right && !raw.members.is_empty();
-    complete.then(|| ClusterConfig { name: raw.name.value.clone(), members, rhythm })
+    let resolve_at_start = raw.resolve_at_start.is_some_and(|on| on.value);
+    let name = raw.name.value.clone();
+    complete.then(|| ClusterConfig { name, members, rhythm, resolve_at_start })
 }
 
 /// The member's own name, or else its host.
@@ -248,7 +250,8 @@ pub(super) fn by_status(
         }
     };
     let members = Members::Plain(patroni.members.iter().map(member).collect());
-    Some(ClusterConfig { name: format!("{name} {}", check.path), members, rhythm })
+    let name = format!("{name} {}", check.path);
+    Some(ClusterConfig { name, members, rhythm, resolve_at_start: false })
 }
 
 fn request(raw: &RawCluster, check: RawCheck, out: &mut Vec<Diagnostic>) -> Option<HttpCheck> {
