@@ -514,3 +514,32 @@ fn the_guide_leads_from_keepalived_and_haproxy_to_vipd_and_back() {
     site.load.settle();
     assert_eq!(site.balancers.each_ref().map(Balancer::files), files);
 }
+
+/// What only vipd knows stands in comments: keepalived reads the file as if it were not there.
+#[test]
+fn keepalived_skips_what_is_meant_for_vipd_alone() {
+    let _turn = together();
+    let lab = lab();
+    let node = lab.node("lb-01").unwrap();
+    node.link("eth0", &["10.0.0.2/24"]).unwrap();
+    let text = "global_defs {\n    #vipd realtime off\n}\n\
+                #vipd check sql {\n#vipd     tcp 127.0.0.1:5432\n#vipd }\n\
+                vrrp_script chk {\n    script \"/bin/true\" root\n    #vipd on_timeout keep\n}\n\
+                vrrp_instance VI_1 {\n    interface eth0\n    virtual_router_id 51\n    \
+                !vipd track_listener { primary weight -20 }\n    \
+                #vipd while_master \"/bin/true\"\n    priority 101\n    \
+                virtual_ipaddress {\n        10.0.0.100/24\n    }\n    \
+                track_script {\n        chk\n        #vipd sql weight -5\n    }\n    nopreempt\n}\n";
+    let check = |text: &str| {
+        let file = node.write_file("keepalived.conf", text).unwrap();
+        let mut command = Command::new("keepalived");
+        command.arg("--config-test").arg("--use-file").arg(file);
+        let finished = node.output(command, SOON).unwrap();
+        format!("{}{}{}", finished.exit, finished.stdout, finished.stderr)
+    };
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with(['#', '!']));
+    let without: String = lines.map(|line| format!("{line}\n")).collect();
+    let said = check(text);
+    assert!(!said.contains("nknown"), "{said}");
+    assert_eq!(said, check(&without));
+}
