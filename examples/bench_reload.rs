@@ -156,8 +156,9 @@ fn status() -> Result<[Vec<Duration>; 2]> {
     };
     let quiet = take(&engine);
     for packet in hostile(255)? {
-        let heard = Heard::V4(&packet.packet()?);
-        engine.handle(now, Input::Packet { iface: IfIndex(2), datagram: heard });
+        let bytes = packet.packet()?;
+        let datagram = Heard::V4(&bytes);
+        engine.handle(now, Input::Packet { iface: IfIndex(2), datagram });
         perform(&mut engine, now);
     }
     let bytes = serde_json::to_string_pretty(&engine.snapshot(now))?.len();
