@@ -85,7 +85,7 @@ fn a_filter_that_begins_after_contact_is_said_on_both_nodes() {
     }
     await_state(&second, "master");
     logs(&second, "No advert from 10.0.0.2 for");
-    logs(&second, "its own packet filter drops what other nodes send");
+    says(&second, "its own packet filter drops what other nodes send");
     says(&first, "its own packet filter drops what other nodes send");
     logs(&first, &format!("10.0.0.3 (02:00:00:00:00:02) announced {VIP}"));
     says(&first, "it is master too, and IP protocol 112 is filtered between you");
