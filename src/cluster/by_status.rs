@@ -46,7 +46,7 @@ impl Patroni {
     }
 
     /// A member did not.
-    pub(super) fn is_stranger(&mut self, now: Now, name: &str, why: &NoAnswer) {
+    pub(super) fn is_not_patroni(&mut self, now: Now, name: &str, why: &NoAnswer) {
         let answered = why.cause == Cause::WrongAnswer;
         if self.speech == Speech::Unknown && self.cfg.by_status && answered {
             self.speech = Speech::Other;

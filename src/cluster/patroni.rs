@@ -348,7 +348,7 @@ impl Patroni {
                 let first = about.silence.is_none();
                 let (name, stranger) = (about.name().to_owned(), why.clone());
                 about.silent(why);
-                self.is_stranger(now, &name, &stranger);
+                self.is_not_patroni(now, &name, &stranger);
                 if first && self.writes(member) {
                     self.cadence.changed(now);
                 }

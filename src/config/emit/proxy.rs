@@ -379,7 +379,8 @@ fn status_check(
     let check = members.first().and_then(|member| member.check.as_deref());
     let Some(Check::Http(check)) = check else { return };
     let HttpCheck { target, method, path, expect, body_contains } = check;
-    let ProbeRhythm { interval, down_interval, timeout, rise, fall } = cluster.rhythm;
+    let ProbeRhythm { interval, fast_interval, down_interval, timeout, rise, fall } =
+        cluster.rhythm;
     let mut options = vec![
         format!("path = {}", text(path.as_str())),
         format!("method = {}", text(method.as_str())),
@@ -396,6 +397,7 @@ fn status_check(
     }
     for (key, time, standard) in [
         ("interval", interval, Duration::from_secs(2)),
+        ("fast_interval", fast_interval, interval),
         ("down_interval", down_interval, interval),
         ("timeout", timeout, interval),
     ] {

@@ -234,7 +234,8 @@ pub(super) fn by_status(
     limits: &mut Limits<'_>,
 ) -> Option<ClusterConfig> {
     let mut bare = RawCluster::new(Spanned::new(name.to_owned(), raw.span));
-    (bare.interval, bare.down_interval) = (raw.interval, raw.down_interval);
+    (bare.interval, bare.fast_interval) = (raw.interval, raw.fast_interval);
+    bare.down_interval = raw.down_interval;
     (bare.timeout, bare.rise, bare.fall) = (raw.timeout, raw.rise, raw.fall);
     let rhythm = rhythm(&bare, RawCheck::Http, limits);
     let headers = headers(&raw.request.headers, limits.out);
