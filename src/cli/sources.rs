@@ -71,7 +71,7 @@ impl Sources for FileSystem {
     fn directory_of_files(&self, path: &Path) -> Option<Vec<PathBuf>> {
         let entries = fs::read_dir(path).ok()?;
         let named = |path: &PathBuf| {
-            let name = path.file_name().map(|name| name.as_encoded_bytes()).unwrap_or_default();
+            let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes).unwrap_or_default();
             name.ends_with(b".cfg") && !name.starts_with(b".")
         };
         let entries = entries.flatten().map(|entry| entry.path());
