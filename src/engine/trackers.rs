@@ -166,13 +166,18 @@ impl Engine {
         let Some(outcome) = self.clusters.probed(now, id, outcome, ids, out) else { return };
         let Some(tracker) = self.trackers.by_id.get_mut(&id) else { return };
         let before = tracker.probe.last().map(|(_, outcome)| outcome.verdict);
+        let complaint = tracker.complaint();
         let turned = tracker.probe.answered(now, outcome);
         if !turned && let Some(message) = tracker.other_reason(now, before) {
             self.out.record(Level::Warn, None, message);
         }
+        let complains_anew =
+            tracker.probe.reading() == Reading::Down && tracker.complaint() != complaint;
         self.trackers.agenda.set(id, tracker.probe.deadline());
         if turned {
             self.turned(now, id);
+        } else if complains_anew {
+            self.felt(now, id);
         }
     }
 
@@ -187,9 +192,15 @@ impl Engine {
     /// A reading changed: it is said once, and felt by every router that tracks it.
     fn turned(&mut self, now: Now, id: ProbeId) {
         let Some(tracker) = self.trackers.by_id.get(&id) else { return };
-        let key = tracker.cfg.key.clone();
         let (level, message) = tracker.news();
         self.out.record(level, None, message);
+        self.felt(now, id);
+    }
+
+    /// Every router that tracks it looks again.
+    fn felt(&mut self, now: Now, id: ProbeId) {
+        let Some(tracker) = self.trackers.by_id.get(&id) else { return };
+        let key = tracker.cfg.key.clone();
         let tracks = |router: &Router| router.cfg.track.iter().any(|t| t.tracker == key);
         let concerned: Vec<RouterId> =
             self.routers.values().filter(|router| tracks(router)).map(|router| router.id).collect();

@@ -375,6 +375,23 @@ fn the_log_has_a_scripts_last_words_and_every_new_reason() {
     );
 }
 
+// The status says what the check says now, not what it said when the router went to FAULT.
+#[test]
+fn the_fault_follows_the_reason_of_a_failing_check() {
+    let mut bench = with_rhythm(150, &[("chk", 0)], |_| {});
+    let fault = |bench: &mut Bench, verdict| {
+        bench.run_when_due("chk");
+        assert!(bench.running.remove("chk"));
+        let probe = bench.probes["chk"];
+        bench.feed(Input::Probed { probe, outcome: outcome(verdict) });
+        bench.snapshot().routers[0].faults.clone()
+    };
+    assert_eq!(fault(&mut bench, FAIL), ["chk failed: exit 1"]);
+    bench.did();
+    assert_eq!(fault(&mut bench, Verdict::Failed(Cause::Exit(2))), ["chk failed: exit 2"]);
+    assert_eq!(bench.did(), ["run chk"], "nothing else happens");
+}
+
 #[test]
 fn routers_share_a_check_each_with_its_own_weight() {
     let mut second = tracking(100, &[("chk", -7)]);
