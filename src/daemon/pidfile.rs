@@ -94,8 +94,9 @@ fn read_pid(file: &File) -> String {
 
 fn is_keepalived(pid: &str) -> bool {
     let Ok(pid) = pid.parse::<u32>() else { return false };
-    let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("keepalived"))
+    // Its `exe` may be read only by those who have all its capabilities.
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.starts_with("keepalived")
 }
 
 #[cfg(test)]
