@@ -93,7 +93,6 @@ impl Router {
         advertised: Centis,
         out: &mut Outbox,
     ) {
-        self.send_last_advert(now, out);
         let master_interval = self.learned(advertised);
         let (theirs, ours) = (claim.wire_value(), self.effective);
         let message = if theirs == ours.get() {

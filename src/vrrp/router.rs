@@ -284,6 +284,7 @@ impl Router {
                 }
             }
             (Phase::Master { .. }, Standing::Higher | Standing::Equal(Ordering::Greater)) => {
+                self.send_last_advert(now, out);
                 self.yield_to(now, source, advert.claim, advert.interval, out);
             }
             (Phase::Master { .. }, Standing::Resigned) => {

@@ -183,6 +183,8 @@ impl Router {
             Some((source, claim, theirs)) if beats_us(self.standing(claim, source)) => {
                 if late > interval {
                     self.stall_cost(late, &format!("{source} has taken over"), out);
+                } else {
+                    self.send_last_advert(now, out);
                 }
                 self.yield_to(now, source, claim, theirs, out);
             }
