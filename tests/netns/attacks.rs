@@ -196,10 +196,11 @@ fn one_forged_interval_of_41_seconds_delays_a_takeover_by_at_most_11_seconds() {
     let wire = site.b.capture_only("eth0", |f| f.outgoing).unwrap();
     let machine = Machine::watch();
     let forged = frame_with_ttl(&site.client, "10.0.0.9", 255, v3(51, 254, 4095));
-    site.client.send_frame("eth0", &forged).unwrap();
     let silent = Stamp::now();
     master.kill9();
     site.a.unplug().unwrap();
+    // After the last advert of the master, which yields to it.
+    site.client.send_frame("eth0", &forged).unwrap();
     let told = eventually(SOON, "the backup to follow the forger", || {
         let router = status(&backup);
         if router["master"]["address"] == "10.0.0.9" { Ok(router) } else { Err(router) }

@@ -245,7 +245,7 @@ fn a_run_directory_that_cannot_be_used_is_named_with_the_reason() {
         ("mount -o remount,ro small &&", "Read-only file system"),
     ] {
         let script = format!(
-            "cd {} && mount -t tmpfs -o size=4k tmpfs small && {prepare} \
+            "cd {} && mount -t tmpfs -o size=4k,mode=755 tmpfs small && {prepare} \
              exec {} run --config {} --run-dir small",
             a.directory().unwrap().display(),
             binary().display(),

@@ -44,9 +44,10 @@ fn without_a_link_local_address_a_router_is_in_fault_until_there_is_one() {
 fn a_list_without_a_link_local_address_is_obeyed_and_counted() {
     let _turn = together();
     let mut pair = pair();
-    // As the captured packet has it: VRID 10, interval 1 s, one global address.
-    let config =
-        pair.instance(150).to_string().replace("virtual_router_id 51", "virtual_router_id 10");
+    // As the captured packet has it: VRID 10, interval 1 s, one global address, which is ours too.
+    let config = pair.instance(150).to_string();
+    let config = config.replace("virtual_router_id 51", "virtual_router_id 10");
+    let config = config.replace("2001:db8::100", "2001:db8::240");
     let packet = hex(include_str!("../../golden/packets/v3_ipv6_frr_nolinklocal.hex"));
     let from: IpAddr = ip("fe80::200:5eff:fe00:20a");
     let advert = Datagram::vrrp(from, ip("ff02::12"), packet[40..].to_vec());
@@ -73,6 +74,7 @@ fn a_list_without_a_link_local_address_is_obeyed_and_counted() {
     pair.client.send_datagram("eth0", &broken).unwrap();
     pair.a.until("the bad checksum to be counted", |r| r["counters"]["checksum_errors"] == 1);
     // It has not kept the dead master alive.
+    pair.vip = ip("2001:db8::240");
     pair.settled_on_a();
 }
 
