@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Family, IfName};
-pub use changes::{Change, Changes, RouterChange, SettingChange};
+pub use changes::{Change, Changes, ObjectChange, RouterChange, SettingChange};
 pub use clusters::{
     AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Phase,
     ServerStatus, Traffic,

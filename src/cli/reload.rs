@@ -108,6 +108,13 @@ pub fn text(changes: &Changes, dry_run: bool, width: usize) -> String {
             let _ = writeln!(text, "{}", setting(change, "  ", width));
         }
     }
+    for object in &changes.objects {
+        let what = format!("{}: {}", object.title(), object.change);
+        let _ = writeln!(text, "{}", fold(&what, width));
+        for change in &object.settings {
+            let _ = writeln!(text, "{}", setting(change, "  ", width));
+        }
+    }
     let summary = changes.summary();
     let last = match (dry_run, changes.is_empty()) {
         (false, _) => format!("reloaded: {summary}"),

@@ -43,7 +43,7 @@ pub(super) enum NoStatus {
     /// The daemon gave none.
     Unavailable(AskError),
     /// It gave something else.
-    Strange(Response),
+    Strange(Box<Response>),
     /// It has no router of that name, but these.
     Unknown(Vec<String>),
 }
@@ -75,7 +75,7 @@ impl Args {
     pub(super) fn ask(&self) -> Result<Snapshot, NoStatus> {
         match client::ask(&self.run_dir, &Request::Status) {
             Ok(Response::Status(snapshot)) => Ok(*snapshot),
-            Ok(other) => Err(NoStatus::Strange(other)),
+            Ok(other) => Err(NoStatus::Strange(Box::new(other))),
             Err(error) => Err(NoStatus::Unavailable(error)),
         }
     }

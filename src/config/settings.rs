@@ -3,26 +3,22 @@
 //!
 //! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
 
+mod objects;
 mod page;
 mod proxy;
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
-pub(crate) use page::pages;
-pub(crate) use proxy::{clusters, listeners};
+pub(crate) use objects::{Object, by_name, objects};
 
 use super::check::human;
 use super::checks::{Check, RunAs, ScriptCheck};
 use super::{
-    AnnounceConfig, Cast, EnsureConfig, FifoConfig, Globals, GroupConfig, InterfaceConfig,
-    LifeScript, MailConfig, NotifyConfig, PacingGroup, Peer, Preempt, Process, ReceiveBuffer,
-    Release, Rhythm, RouterConfig, RouterFlag, RouterKey, StaticAddress, Strict, TrackerConfig,
-    VirtualAddress, Weight,
+    AnnounceConfig, Cast, EnsureConfig, Globals, LifeScript, NotifyConfig, Peer, Preempt, Process,
+    ReceiveBuffer, Release, RouterConfig, RouterFlag, Strict, VirtualAddress, Weight,
 };
-use crate::types::{AuthV2, Dialect, IfName, V3Checksum};
+use crate::types::{AuthV2, Dialect, V3Checksum};
 
 /// A setting and its value.
 pub(crate) type Setting = (&'static str, String);
@@ -76,123 +72,6 @@ pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
         ("startup_script", life_script(startup)),
         ("shutdown_script", life_script(shutdown)),
     ]
-}
-
-/// The interfaces with delays, one text each.
-pub(crate) fn interfaces(all: &BTreeMap<IfName, InterfaceConfig>) -> Vec<String> {
-    let text = |(name, delays): (&IfName, &InterfaceConfig)| {
-        let InterfaceConfig { down_delay, up_delay } = delays;
-        format!("{name} down_delay {} up_delay {}", human(*down_delay), human(*up_delay))
-    };
-    all.iter().map(text).collect()
-}
-
-/// The addresses that do not follow any state, one text each.
-pub(crate) fn statics(all: &[Arc<StaticAddress>]) -> Vec<String> {
-    let text = |address: &Arc<StaticAddress>| {
-        let StaticAddress { iface, address, required_by } = &**address;
-        let mut text = format!("{} dev {iface}", written(address).replace(" excluded", ""));
-        if !required_by.is_empty() {
-            text = format!("{text} required_by {}", required_by.join(" "));
-        }
-        text
-    };
-    all.iter().map(text).collect()
-}
-
-/// The groups of interfaces that share a clock, one text each.
-pub(crate) fn pacing(all: &[PacingGroup]) -> Vec<String> {
-    let text = |group: &PacingGroup| {
-        let PacingGroup { interfaces, garp_interval, gna_interval } = group;
-        let interfaces: Vec<&str> = interfaces.iter().map(IfName::as_str).collect();
-        let pause = |pause: &Option<Duration>| pause.map_or_else(|| NONE.to_owned(), human);
-        let (garp, gna) = (pause(garp_interval), pause(gna_interval));
-        format!("{} garp_interval {garp} gna_interval {gna}", interfaces.join(" "))
-    };
-    all.iter().map(text).collect()
-}
-
-/// The trackers, one text each.
-pub(crate) fn trackers(all: &[Arc<TrackerConfig>]) -> Vec<String> {
-    let text = |tracker: &Arc<TrackerConfig>| {
-        let TrackerConfig { key, check, listeners: _, rhythm } = &**tracker;
-        let Rhythm {
-            watched,
-            interval,
-            timeout,
-            rise,
-            fall,
-            init_fail,
-            on_timeout,
-            rise_delay,
-            fall_delay,
-        } = rhythm;
-        let mut text = format!("{} {key}: {}", tracker.kind(), check.subject());
-        if *watched {
-            let (rise, fall) = (human(*rise_delay), human(*fall_delay));
-            let _ = write!(text, ", rise_delay {rise}, fall_delay {fall}");
-        } else {
-            let (interval, timeout) = (human(*interval), human(*timeout));
-            let _ =
-                write!(text, ", interval {interval}, timeout {timeout}, rise {rise}, fall {fall}");
-            let _ = write!(text, ", init_fail {init_fail}, on_timeout {on_timeout:?}");
-        }
-        text
-    };
-    all.iter().map(text).collect()
-}
-
-/// The groups of routers, one text each.
-pub(crate) fn groups(all: &[GroupConfig]) -> Vec<String> {
-    let text = |group: &GroupConfig| {
-        let GroupConfig { name, members, notify } = group;
-        let members: Vec<String> = members
-            .iter()
-            .map(|RouterKey { iface, family, vrid, unicast }| {
-                let cast = if *unicast { " unicast" } else { "" };
-                format!("{iface} {family} {vrid}{cast}")
-            })
-            .collect();
-        let told = told(notify);
-        let told = if told == NONE { String::new() } else { format!(" notify {told}") };
-        format!("{name}: {}{told}", members.join(", "))
-    };
-    all.iter().map(text).collect()
-}
-
-/// The FIFOs, one text each.
-pub(crate) fn fifos(all: &[FifoConfig]) -> Vec<String> {
-    let text = |fifo: &FifoConfig| {
-        let FifoConfig { path, user, group, reader, states_on_reload } = fifo;
-        let mut text = path.display().to_string();
-        for (key, value) in [("user", user), ("group", group)] {
-            if let Some(value) = value {
-                text = format!("{text} {key} {value}");
-            }
-        }
-        if let Some(reader) = reader {
-            text = format!("{text} reader {}", command(reader));
-        }
-        if *states_on_reload {
-            text.push_str(" states_on_reload");
-        }
-        text
-    };
-    all.iter().map(text).collect()
-}
-
-/// The mail, as a list of one text at most.
-pub(crate) fn mail(mail: Option<&MailConfig>) -> Vec<String> {
-    let text = |mail: &MailConfig| {
-        let MailConfig { to, from, server, helo, timeout, faults } = mail;
-        let (from, helo) = (optional(from.as_ref()), optional(helo.as_ref()));
-        format!(
-            "to {} from {from} server {server} helo {helo} timeout {} faults {faults}",
-            to.join(", "),
-            human(*timeout)
-        )
-    };
-    mail.iter().map(|mail| text(mail)).collect()
 }
 
 /// Who is told what, in one line.

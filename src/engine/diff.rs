@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::settings::{self, Setting};
-use crate::config::{Config, RouterConfig, RouterKey};
+use crate::config::settings::{self, Object, Setting};
+use crate::config::{Config, RouterConfig, RouterKey, TrackerConfig};
 use crate::engine::Engine;
-use crate::status::{Change, Changes, RouterChange, SettingChange, State};
+use crate::status::{Change, Changes, ObjectChange, RouterChange, SettingChange, State};
 use crate::types::IfName;
 use crate::vrrp::router::Router;
 
@@ -21,7 +21,11 @@ const LISTS: &str = "keepalived before 2.3.3 refuses adverts whose list is not i
 /// What turns `old` into `new`. States and effects are left for [`Engine::foresee`].
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> Changes {
-    let mut changes = Changes { globals: globals_between(old, new), ..Changes::default() };
+    let mut changes = Changes {
+        globals: globals_between(old, new),
+        objects: objects_between(old, new),
+        ..Changes::default()
+    };
     let by_key: BTreeMap<RouterKey, &RouterConfig> =
         old.routers.iter().map(|router| (router.key(), &**router)).collect();
     let by_name: BTreeMap<&str, &RouterConfig> =
@@ -55,34 +59,6 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
 }
 
 fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
-    let lists = |config: &Config| {
-        let Config {
-            globals: _,
-            interfaces,
-            pacing,
-            static_addresses,
-            routers: _,
-            trackers,
-            groups,
-            fifos,
-            mail,
-            clusters,
-            listeners,
-            pages,
-        } = config;
-        [
-            ("interface", settings::interfaces(interfaces)),
-            ("pacing", settings::pacing(pacing)),
-            ("static", settings::statics(static_addresses)),
-            ("track", settings::trackers(trackers)),
-            ("group", settings::groups(groups)),
-            ("fifo", settings::fifos(fifos)),
-            ("mail", settings::mail(mail.as_ref())),
-            ("cluster", settings::clusters(clusters)),
-            ("listener", settings::listeners(listeners, clusters)),
-            ("page", settings::pages(pages)),
-        ]
-    };
     let mut changes = compare(settings::globals(&old.globals), settings::globals(&new.globals));
     for change in &mut changes {
         let at_once = ["router_id", "log_unknown_vrids", "control_group"];
@@ -90,18 +66,92 @@ fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
             AT_START.clone_into(&mut change.note);
         }
     }
-    for ((setting, old), (_, new)) in lists(old).iter().zip(lists(new)) {
-        changes.extend(compare_lists(setting, old, &new));
-    }
-    if old.pages != new.pages && !changes.iter().any(|change| change.setting == "page") {
-        changes.push(SettingChange {
-            setting: "page".to_owned(),
-            from: Some("a password".to_owned()),
-            to: Some("another one".to_owned()),
-            note: String::new(),
-        });
-    }
     changes
+}
+
+/// Clusters, listeners and everything else with a name, in the order of the new configuration; then
+/// what is gone.
+fn objects_between(old: &Config, new: &Config) -> Vec<ObjectChange> {
+    let (before, after) = (settings::objects(old), settings::objects(new));
+    let (known, wanted) = (settings::by_name(&before), settings::by_name(&after));
+    let about = |object: &Object, change, settings| ObjectChange {
+        kind: object.kind.to_owned(),
+        name: object.name.clone(),
+        change,
+        settings,
+    };
+    let mut changes = Vec::new();
+    for object in &after {
+        match known.get(&(object.kind, object.name.as_str())) {
+            None => changes.push(about(object, Change::Added, Vec::new())),
+            Some(old) => {
+                let settings = parts_between(&old.settings, &object.settings);
+                if !settings.is_empty() {
+                    changes.push(about(object, Change::Changed, settings));
+                }
+            }
+        }
+    }
+    let gone = before.iter().filter(|o| !wanted.contains_key(&(o.kind, o.name.as_str())));
+    changes.extend(gone.map(|object| about(object, Change::Removed, Vec::new())));
+    let unshown = unshown_between(old, new, &changes);
+    changes.extend(unshown);
+    changes
+}
+
+/// What is compared, and not shown: a password, the particulars of a check.
+fn unshown_between(old: &Config, new: &Config, known: &[ObjectChange]) -> Vec<ObjectChange> {
+    let pages = new
+        .pages
+        .iter()
+        .filter(|page| old.pages.iter().any(|old| old.name == page.name && old != *page));
+    let pages = pages.map(|page| ("page", page.name.clone(), "password"));
+    let trackers = new
+        .trackers
+        .iter()
+        .filter(|tracker| old.trackers.iter().any(|old| old.key == tracker.key && old != *tracker));
+    let title = |tracker: &TrackerConfig| format!("{} {}", tracker.kind(), tracker.key);
+    let trackers = trackers.map(|tracker| ("track", title(tracker), "check"));
+    let clusters = new.clusters.iter().filter(|cluster| {
+        old.clusters.iter().any(|old| old.name == cluster.name && old != *cluster)
+    });
+    let clusters = clusters.map(|cluster| ("cluster", cluster.name.clone(), "check"));
+    let differ = pages.chain(trackers).chain(clusters);
+    let unsaid = |(kind, name, _): &(&str, String, &str)| {
+        !known.iter().any(|change| change.kind == *kind && change.name == *name)
+    };
+    differ
+        .filter(unsaid)
+        .map(|(kind, name, setting)| ObjectChange {
+            kind: kind.to_owned(),
+            name,
+            change: Change::Changed,
+            settings: vec![SettingChange {
+                setting: setting.to_owned(),
+                from: Some("set".to_owned()),
+                to: Some("set, another one".to_owned()),
+                note: String::new(),
+            }],
+        })
+        .collect()
+}
+
+/// Settings by name: what differs, what is gone, what comes.
+fn parts_between(old: &[(String, String)], new: &[(String, String)]) -> Vec<SettingChange> {
+    let value = |all: &[(String, String)], key: &str| {
+        all.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+    };
+    let gone = old.iter().filter(|(key, _)| value(new, key).is_none());
+    new.iter()
+        .chain(gone)
+        .map(|(key, _)| SettingChange {
+            setting: key.clone(),
+            from: value(old, key),
+            to: value(new, key),
+            note: String::new(),
+        })
+        .filter(|change| change.from != change.to)
+        .collect()
 }
 
 fn about(name: &str, change: Change) -> RouterChange {

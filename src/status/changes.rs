@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use crate::types::counted;
 
 /// The difference between the configuration in use and the one read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -15,8 +16,32 @@ pub struct Changes {
     /// Virtual routers that differ: those there will be in the order of the configuration, then
     /// those there will be no more.
     pub routers: Vec<RouterChange>,
+    /// What else has a name and differs: clusters, listeners, pages, trackers and their like.
+    #[serde(default)]
+    pub objects: Vec<ObjectChange>,
     /// How many virtual routers are the same, and notice nothing.
     pub unchanged: u64,
+}
+
+/// What becomes of something that is no virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct ObjectChange {
+    /// Its table in vipd.toml: `cluster`, `listener`, `page`, `track`, …
+    pub kind: String,
+    /// Its name; empty where there is only one.
+    pub name: String,
+    /// What happens to it.
+    pub change: Change,
+    /// The settings that differ; empty if it is added or removed.
+    pub settings: Vec<SettingChange>,
+}
+
+impl ObjectChange {
+    /// "listener write", "mail".
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.kind, self.name).trim_end().to_owned()
+    }
 }
 
 /// What becomes of one virtual router.
@@ -77,7 +102,7 @@ impl Changes {
     /// Nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.globals.is_empty() && self.routers.is_empty()
+        self.globals.is_empty() && self.routers.is_empty() && self.objects.is_empty()
     }
 
     /// "1 changed, 2 added, 247 unchanged".
@@ -94,12 +119,25 @@ impl Changes {
                 (count > 0).then(|| format!("{count} {kind}"))
             })
             .collect();
-        match self.globals.len() {
-            0 => {}
-            1 => parts.push("1 global setting".to_owned()),
-            n => parts.push(format!("{n} global settings")),
+        let mut of_kind: Vec<(&str, Change, usize)> = Vec::new();
+        for ObjectChange { kind, change, .. } in &self.objects {
+            match of_kind.iter_mut().find(|(k, c, _)| k == kind && c == change) {
+                Some((.., count)) => *count += 1,
+                None => of_kind.push((kind, *change, 1)),
+            }
         }
-        parts.push(format!("{} unchanged", self.unchanged));
+        parts.extend(
+            of_kind
+                .into_iter()
+                .map(|(kind, change, count)| format!("{} {change}", counted(count, kind))),
+        );
+        if !self.globals.is_empty() {
+            parts.push(counted(self.globals.len(), "global setting"));
+        }
+        // Where there are no routers, there are none that stay the same.
+        if !self.routers.is_empty() || self.unchanged > 0 {
+            parts.push(format!("{} unchanged", self.unchanged));
+        }
         parts.join(", ")
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use vipd::cli::check::{CheckArgs, check};
 use vipd::cli::schema::Printed;
-use vipd::status::{Change, Changes, RouterChange, SettingChange, Snapshot, State};
+use vipd::status::{Change, Changes, ObjectChange, RouterChange, SettingChange, Snapshot, State};
 
 use crate::cluster;
 use crate::engine::bench::Bench;
@@ -136,7 +136,14 @@ fn the_answer_to_a_reload_follows_its_published_schema() {
         effect: "stays master".into(),
         settings: settings.clone(),
     };
-    let changes = Changes { globals: settings, routers: vec![change], unchanged: 3 };
+    let object = ObjectChange {
+        kind: "listener".to_owned(),
+        name: "write".to_owned(),
+        change: Change::Changed,
+        settings: settings.clone(),
+    };
+    let changes =
+        Changes { globals: settings, routers: vec![change], objects: vec![object], unchanged: 3 };
     for (refused, changes) in [(None, Some(changes)), (Some("line 3: no"), None)] {
         let answer = serde_json::json!({
             "reloaded": changes.is_some(),
@@ -144,6 +151,7 @@ fn the_answer_to_a_reload_follows_its_published_schema() {
             "refused": refused,
             "warnings": "",
             "changes": changes,
+            "failures": [],
         });
         follows(&schema, &answer);
     }

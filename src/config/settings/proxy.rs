@@ -1,53 +1,47 @@
-//! Clusters, one text each, and listeners, one text for each and one for every setting that is not the
-//! standard.
+//! Clusters and listeners.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{human, listed};
+use super::objects::Object;
+use super::{NONE, human, listed};
 use crate::config::checks::{Check, HttpTarget, Tls, Trust};
 use crate::config::vipd_toml::{BALANCES, ON_DOWN, PROTOCOLS, ROLES, word_for};
 use crate::config::{
-    BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol,
-    LivenessConfig, Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
-    ServerConfig,
+    BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, LivenessConfig, Members,
+    PatroniCluster, PatroniMember, PlainMember, ProbeRhythm, ServerConfig,
 };
-use crate::pool::Balance;
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// The clusters, one text each.
-pub(crate) fn clusters(all: &[Arc<ClusterConfig>]) -> Vec<String> {
-    let text = |cluster: &Arc<ClusterConfig>| {
-        let ClusterConfig { name, members, rhythm, resolve_at_start } = &**cluster;
-        let ProbeRhythm { interval, fast_interval, down_interval, timeout, rise, fall } = rhythm;
-        let mut text = format!("{name}: {}", members_of(members));
-        let (interval, timeout) = (human(*interval), human(*timeout));
-        let _ = write!(text, ", interval {interval}, timeout {timeout}, rise {rise}");
-        match members {
-            Members::Patroni(PatroniCluster { members: _, silence, lease, by_status: _ }) => {
-                let (fast, silence) = (human(*fast_interval), human(*silence));
-                let lease = lease.map_or_else(|| "by Patroni's ttl".to_owned(), human);
-                let _ = write!(text, ", fast_interval {fast}, silence {silence}, lease {lease}");
-            }
-            Members::Plain(_) => {
-                let (fast, down) = (human(*fast_interval), human(*down_interval));
-                let _ = write!(text, ", fast_interval {fast}, down_interval {down}, fall {fall}");
-            }
+pub(super) fn cluster(cluster: &ClusterConfig) -> Object {
+    let ClusterConfig { name, members, rhythm, resolve_at_start } = cluster;
+    let ProbeRhythm { interval, fast_interval, down_interval, timeout, rise, fall } = rhythm;
+    let mut object = Object::new("cluster", name, []);
+    object.settings.extend(members_of(members));
+    let mut add = |key: &str, value: String| object.settings.push((key.to_owned(), value));
+    add("interval", human(*interval));
+    add("timeout", human(*timeout));
+    add("rise", rise.to_string());
+    add("fast_interval", human(*fast_interval));
+    add("resolve_at_start", resolve_at_start.to_string());
+    match members {
+        Members::Patroni(PatroniCluster { members: _, silence, lease, by_status: _ }) => {
+            add("silence", human(*silence));
+            add("lease", lease.map_or_else(|| "by Patroni's ttl".to_owned(), human));
         }
-        if *resolve_at_start {
-            text.push_str(", resolve_at_start");
+        Members::Plain(_) => {
+            add("down_interval", human(*down_interval));
+            add("fall", fall.to_string());
         }
-        text
-    };
-    all.iter().map(text).collect()
+    }
+    object
 }
 
-fn members_of(members: &Members) -> String {
+/// One setting for each member: where it is, and how it is asked.
+fn members_of(members: &Members) -> Vec<(String, String)> {
     let patroni = |member: &PatroniMember| {
         let PatroniMember { name, address, api } = member;
-        format!("{name} {address} by Patroni at {}", target(api))
+        (format!("member {name}"), format!("{address} by Patroni at {}", target(api)))
     };
     let plain = |member: &PlainMember| {
         let PlainMember { name, address, check } = member;
@@ -68,13 +62,12 @@ fn members_of(members: &Members) -> String {
                 format!("by {} {}{user}{spoken}", check.kind(), check.subject())
             }
         };
-        format!("{name} {address} {check}")
+        (format!("member {name}"), format!("{address} {check}"))
     };
-    let list: Vec<String> = match members {
+    match members {
         Members::Patroni(PatroniCluster { members, .. }) => members.iter().map(patroni).collect(),
         Members::Plain(members) => members.iter().map(plain).collect(),
-    };
-    list.join(", ")
+    }
 }
 
 fn target(target: &HttpTarget) -> String {
@@ -117,15 +110,8 @@ fn trusted(tls: &Tls) -> String {
     text
 }
 
-/// The listeners; `clusters` are those of their configuration.
-pub(crate) fn listeners(
-    all: &[Arc<ListenerConfig>],
-    clusters: &[Arc<ClusterConfig>],
-) -> Vec<String> {
-    all.iter().flat_map(|listener| listener_of(listener, clusters)).collect()
-}
-
-fn listener_of(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Vec<String> {
+/// `clusters` are those of its configuration.
+pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Object {
     let ListenerConfig {
         name,
         binds,
@@ -155,61 +141,52 @@ fn listener_of(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Ve
     let HoldConfig { unavailable, full, most, burst, per_second } = hold;
     let cluster = clusters.get(*cluster);
     let names = cluster.map(|cluster| cluster.names()).unwrap_or_default();
-    let servers: Vec<String> = servers.iter().map(|server| server_of(server, &names)).collect();
     let binds: Vec<String> = binds.iter().map(bind).collect();
     let tags: Vec<String> = tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let never = |time: &Option<Duration>| time.map_or_else(|| "never".to_owned(), human);
-    let maxconn = maxconn.map_or(0, std::num::NonZeroU32::get);
-    let standard = HoldConfig::default();
-    let alive = LivenessConfig::default();
+    let any =
+        |bytes: &Option<u64>| bytes.map_or_else(|| "any".to_owned(), |b| format!("{b} bytes"));
     let settings = [
-        ("fallback", *fallback, fallback.to_string()),
-        ("balance", *balance != Balance::RoundRobin, word(BALANCES, balance)),
-        ("all_backups", *all_backups, all_backups.to_string()),
-        ("end_backups", *end_backups, end_backups.to_string()),
-        ("max_lag", max_lag.bytes.is_some(), format!("{} bytes", max_lag.bytes.unwrap_or(0))),
-        ("max_lag_time", max_lag.time.is_some(), never(&max_lag.time)),
-        ("tags", !tags.is_empty(), listed(&tags)),
-        (
-            "replication_state",
-            replication_state.is_some(),
-            replication_state.clone().unwrap_or_else(|| "any".to_owned()),
-        ),
-        ("protocol", *protocol != ListenerProtocol::Postgres, word(PROTOCOLS, protocol)),
-        ("maxconn", maxconn > 0, maxconn.to_string()),
-        ("backlog", *backlog != 4096, backlog.to_string()),
-        ("connect_timeout", *connect_timeout != SECOND, human(*connect_timeout)),
-        ("first_message", *first_message != 60 * SECOND, human(*first_message)),
-        ("hold", *unavailable != standard.unavailable, human(*unavailable)),
-        ("hold_full", *full != standard.full, human(*full)),
-        ("hold_most", *most != standard.most, most.to_string()),
-        ("hold_burst", *burst != standard.burst, burst.to_string()),
-        ("hold_rate", *per_second != standard.per_second, per_second.to_string()),
-        ("idle_timeout", idle.is_some(), never(idle)),
-        ("half_closed", *half_closed != Some(30 * SECOND), never(half_closed)),
-        ("on_down", *on_down != OnDown::End, word(ON_DOWN, on_down)),
-        ("client", *client != alive, liveness(client)),
-        ("server", *server != alive, liveness(server)),
-        (
-            "status_check",
-            by_status.is_some(),
-            by_status.as_ref().map_or(String::new(), status_check),
-        ),
+        ("bind", listed(&binds)),
+        ("cluster", cluster.map(|cluster| cluster.name.clone()).unwrap_or_default()),
+        ("role", word(ROLES, wants)),
+        ("fallback", fallback.to_string()),
+        ("balance", word(BALANCES, balance)),
+        ("all_backups", all_backups.to_string()),
+        ("end_backups", end_backups.to_string()),
+        ("max_lag", any(&max_lag.bytes)),
+        ("max_lag_time", max_lag.time.map_or_else(|| "any".to_owned(), human)),
+        ("tags", listed(&tags)),
+        ("replication_state", replication_state.clone().unwrap_or_else(|| "any".to_owned())),
+        ("protocol", word(PROTOCOLS, protocol)),
+        ("maxconn", maxconn.map_or_else(|| "no limit".to_owned(), |most| most.to_string())),
+        ("backlog", backlog.to_string()),
+        ("connect_timeout", human(*connect_timeout)),
+        ("first_message", human(*first_message)),
+        ("hold", human(*unavailable)),
+        ("hold_full", human(*full)),
+        ("hold_most", most.to_string()),
+        ("hold_burst", burst.to_string()),
+        ("hold_rate", per_second.to_string()),
+        ("idle_timeout", never(idle)),
+        ("half_closed", never(half_closed)),
+        ("on_down", word(ON_DOWN, on_down)),
+        ("client", liveness(client)),
+        ("server", liveness(server)),
+        ("status_check", by_status.as_ref().map_or_else(|| NONE.to_owned(), status_check)),
     ];
-    let cluster_name = cluster.map(|cluster| cluster.name.as_str()).unwrap_or_default();
-    let role = word(ROLES, wants);
-    let (binds, servers) = (listed(&binds), listed(&servers));
-    let itself = format!("{name}: {role} of {cluster_name} at {binds}, servers {servers}");
-    let others = settings.into_iter().filter(|(_, differs, _)| *differs);
-    std::iter::once(itself)
-        .chain(others.map(|(key, _, value)| format!("{name} {key} {value}")))
-        .collect()
+    let mut object = Object::new("listener", name, settings);
+    object.settings.extend(servers.iter().map(|server| server_of(server, &names)));
+    object
 }
 
 /// How members are judged that are not Patroni.
 fn status_check(by_status: &ByStatus) -> String {
     let ByStatus { own, primary, on_down } = by_status;
-    let one = |cluster: &Arc<ClusterConfig>| clusters(std::slice::from_ref(cluster)).join("");
+    let one = |own: &Arc<ClusterConfig>| {
+        let settings = cluster(own).settings.into_iter();
+        settings.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
+    };
     let primary = primary.as_ref().map_or(String::new(), |own| format!("; primary {}", one(own)));
     format!("{}{primary}; on_down {}", one(own), word(ON_DOWN, on_down))
 }
@@ -225,9 +202,10 @@ pub(super) fn bind(bind: &BindConfig) -> String {
     format!("{address}{only}{interface}")
 }
 
-fn server_of(server: &ServerConfig, names: &[&str]) -> String {
+fn server_of(server: &ServerConfig, names: &[&str]) -> (String, String) {
     let ServerConfig { member, address, weight, maxconn, backup, disabled } = server;
-    let mut text = names.get(*member).copied().unwrap_or_default().to_owned();
+    let name = names.get(*member).copied().unwrap_or_default();
+    let mut text = String::new();
     if let Some(address) = address {
         let _ = write!(text, " at {address}");
     }
@@ -242,7 +220,8 @@ fn server_of(server: &ServerConfig, names: &[&str]) -> String {
             let _ = write!(text, " {word}");
         }
     }
-    text
+    let text = if text.is_empty() { "as its member" } else { text.trim_start() };
+    (format!("server {name}"), text.to_owned())
 }
 
 fn liveness(liveness: &LivenessConfig) -> String {
