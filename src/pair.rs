@@ -124,7 +124,7 @@ pub fn compare(first: Node<'_>, second: Node<'_>) -> Comparison {
     for &(own, other) in &couples {
         let mut couple = Couple { a: own, b: other, a_hears: true, b_hears: true, flaps: false };
         hearing::check(&mut couple, &mut diagnostics);
-        lists::check(&couple, &mut diagnostics);
+        lists::check(&mut couple, &mut diagnostics);
         roles::check(&couple, &mut diagnostics);
         weights::check(&couple, &mut diagnostics);
         both.push(couple);

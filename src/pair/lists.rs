@@ -4,12 +4,27 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Couple, Half, Place};
-use crate::config::VirtualAddress;
+use super::{Couple, Half, Place, Side};
 use crate::config::diag::Diagnostic;
+use crate::config::{Strict, VirtualAddress};
+
+/// V24: adverts without an address of its own are refused, unless a peer was named or RFC 3768 is
+/// followed to the letter and an owner sends them.
+fn takes_for_another_cluster(own: &Half<'_>, other: &Half<'_>) -> bool {
+    let listed = |half: &Half<'_>| half.router.advertised().collect::<BTreeSet<_>>();
+    let (ours, theirs) = (listed(own), listed(other));
+    let obeyed = own.router.strict == Some(Strict::Rfc3768) && other.router.priority.is_owner();
+    ours != theirs && ours.is_disjoint(&theirs) && !own.router.is_unicast() && !obeyed
+}
 
 /// Differences within one router.
-pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
+pub(super) fn check(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
+    for receiver in [Side::A, Side::B] {
+        if takes_for_another_cluster(couple.half(receiver), couple.half(receiver.other())) {
+            couple.deafen(receiver);
+        }
+    }
+    let couple = &*couple;
     let (a, b) = (&couple.a, &couple.b);
     let listed = |half: &Half<'_>| half.router.advertised().collect::<BTreeSet<_>>();
     let (ours, theirs) = (listed(a), listed(b));
