@@ -193,7 +193,7 @@ impl Member {
         let name = &self.cfg.name;
         let (level, message) = match self.standing().admission {
             Admission::Usable => (Level::Info, format!("{name} is usable")),
-            Admission::Held(why) => (Level::Info, format!("{name} is held back: {why}")),
+            Admission::Held(why) => (Level::Info, format!("{name} is not used: {why}")),
             Admission::Down(why) => (Level::Warn, format!("{name} is down: {why}")),
         };
         wishes.push_back(Wish::Tell { level, message });

@@ -59,7 +59,7 @@ pub fn explain(view: &PoolView) -> String {
         // Writing to a String cannot fail.
         let _ = match &server.admission {
             Admission::Down(why) => write!(text, "{name} is down ({why})"),
-            Admission::Held(why) => write!(text, "{name} is held back ({why})"),
+            Admission::Held(why) => write!(text, "{name} is not used ({why})"),
             Admission::Usable if !view.admits(server.role) => {
                 write!(text, "{name} is {}", server.role)
             }

@@ -183,7 +183,7 @@ fn a_client_without_a_server_is_told_about_each() {
     assert_eq!(
         explain(&writer),
         "no usable primary: pg-1 is down (no answer for 8 s), pg-2 is a synchronous standby, \
-         pg-3 is held back (not probed yet)"
+         pg-3 is not used (not probed yet)"
     );
     writer.servers.clear();
     assert_eq!(explain(&writer), "no usable primary: the pool has no servers");

@@ -394,10 +394,10 @@ fn reader(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
     let writer = writer_beside(back, edge.proxies, edge.asked);
     let primary = writer.map_or("PRIMARY", |proxy| proxy.name.value.as_str());
     let text = format!(
-        "{name} has a read outage while no standby can be used: nothing falls back to the primary"
+        "readers of {name} get no server while no standby is usable: nothing falls back to the primary"
     );
     let warning = Diagnostic::warning(own.name.span, text)
-        .note("it takes one standby that is down, lags or is promoted, if there is no other")
+        .note("readers are cut off when the last usable standby goes down, lags or is promoted")
         .help(format!("add `use_backend {primary} if {{ nbsrv({}) eq 0 }}`", back.name.value));
     out.push(if writer.is_none() {
         warning
