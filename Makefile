@@ -18,9 +18,9 @@ demo: rust ## two load balancers, a client and a floating address, live (no othe
 setup: rust ## install what the tests need (Debian packages; services stay off)
 	@tests/setup-debian.sh
 
+# Most kernel tests wait for their turn: tests/netns/turns.rs.
 test: setup ## everything: unit, integration, simulator, real kernel (needs root)
 	cargo test --lib --test it --test sim
-	# Most wait for their turn: tests/netns/turns.rs.
 	cargo test --test netns -- --test-threads=16
 
 check: rust ## formatting and lints
