@@ -379,8 +379,11 @@ fn a_flood_of_lower_priority_is_answered_ten_times_a_second() {
     assert_eq!(router["state"], "master");
     let counters = &router["counters"];
     assert!(counters["answers_limited"].as_u64() > Some(1000), "{counters:#}");
-    // Five for the takeover, five repeats and at most five per answer.
-    assert!(counters["announcements_sent"].as_u64() < Some(200), "{counters:#}");
+    // 13 for the takeover (five, three early repeats, five late ones), and per answer five and the
+    // one owed to rivals that were heard too soon to be answered.
+    let bound = 13 + 6 * counters["adv_sent"].as_u64().unwrap();
+    let announced = counters["announcements_sent"].as_u64().unwrap();
+    assert!(announced <= bound, "{counters:#}");
     assert!(router["hints"].to_string().contains("10.0.0.9 is master too"), "{router:#}");
     assert_quiet_log(&vipd, 10);
 }
