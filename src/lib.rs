@@ -29,8 +29,9 @@
 //! | [`cluster`] | what the servers of a cluster are | track, pool, config, status, types, engine::io |
 //! | [`engine`] | all routers, links, sockets and clusters together | the above |
 //! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
-//! | [`probe`] | one run of one check | sys, config::checks, track, types |
-//! | [`proxy`] | TCP connections to the servers of a pool | sys, pool, types |
+//! | [`pem`] | certificates and keys in files | sys, types |
+//! | [`probe`] | one run of one check | pem, sys, config::checks, track, types |
+//! | [`proxy`] | TCP connections to the servers of a pool | pem, sys, pool, types |
 //! | [`hook`] | commands, FIFOs and mail that tell people | probe, sys, notify, engine, config, status, track, types |
 //! | [`api`] | the status socket, and status pages | page, status, types |
 //! | [`daemon`] | the control loop and its helpers | all of the above |
@@ -58,6 +59,7 @@ pub mod log;
 pub mod notify;
 pub mod page;
 pub mod pair;
+pub mod pem;
 pub mod pool;
 pub mod probe;
 pub mod proxy;

@@ -1,6 +1,7 @@
 //! The vocabulary every module shares: each unit and range is a type that can only be built in
 //! range, so a centisecond can never be taken for a second (RFC 9568 section 5.2.7).
 
+mod identity;
 mod text;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use identity::Identity;
 pub use text::{plain, plain_line};
 
 /// "1 packet", "3 packets".

@@ -16,6 +16,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 use thiserror::Error;
 
+use crate::types::Identity;
+
 /// One thing to look at.
 ///
 /// [`Check::File`] and [`Check::Process`] are *watched* ([`Check::is_watched`]): asked once, they
@@ -241,7 +243,7 @@ pub struct Tls {
     /// asked for either.
     pub verify_name: bool,
     /// The client's certificate.
-    pub identity: Option<ClientIdentity>,
+    pub identity: Option<Identity>,
 }
 
 impl Default for Tls {
@@ -262,22 +264,13 @@ pub enum Trust {
     Anyone,
 }
 
-/// PEM files with which a client proves who it is. Read at every run, so a renewed one is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientIdentity {
-    /// Certificate chain, the client's own first.
-    pub certificate: PathBuf,
-    /// Private key.
-    pub key: PathBuf,
-}
-
-/// A file that checks over TLS read.
+/// A file that TLS needs.
 #[derive(Clone, Debug)]
 pub enum PemFile<'f> {
     /// The authorities that vouch for a server.
     Authorities(&'f Path),
-    /// Who the check is: a certificate and its key.
-    Identity(&'f ClientIdentity),
+    /// A certificate and its key.
+    Identity(&'f Identity),
 }
 
 /// The role of a Patroni node, decided from status code and JSON body together.

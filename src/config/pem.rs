@@ -1,11 +1,15 @@
-//! The files that checks over TLS read, before anything relies on them.
+//! The files that TLS needs, before anything relies on them.
 
 use std::path::Path;
 
-use super::checks::{ClientIdentity, PemFile};
+use super::checks::PemFile;
 use super::diag::{Diagnostic, Spanned};
 use super::load::Sources;
 use super::raw::Raw;
+use crate::types::Identity;
+
+/// A file as written.
+type File = Option<Spanned<String>>;
 
 /// Says which cannot be used. What is no absolute path is wrong already.
 pub(super) fn check(raw: &Raw, sources: &dyn Sources, out: &mut Vec<Diagnostic>) {
@@ -14,26 +18,48 @@ pub(super) fn check(raw: &Raw, sources: &dyn Sources, out: &mut Vec<Diagnostic>)
     let trackers = raw.trackers.iter().map(|tracker| &tracker.settings);
     let of_trackers = trackers.map(|own| (&own.ca, &own.cert, &own.key));
     for (ca, cert, key) in of_clusters.chain(of_trackers) {
-        if let Some(ca) = absolute(ca.as_ref()) {
-            refuse(ca, sources.usable(&PemFile::Authorities(Path::new(&ca.value))), out);
+        let without = "without it every check that needs it fails";
+        if let Some(ca) = absolute(ca) {
+            let usable = sources.usable(&PemFile::Authorities(Path::new(&ca.value)));
+            refuse(ca, usable, without, out);
         }
-        if let (Some(cert), Some(key)) = (absolute(cert.as_ref()), absolute(key.as_ref())) {
-            let (certificate, key) = (cert.value.clone().into(), key.value.clone().into());
-            let own = ClientIdentity { certificate, key };
-            refuse(cert, sources.usable(&PemFile::Identity(&own)), out);
-        }
+        identity(cert, key, sources, without, out);
+    }
+    for listener in &raw.listeners {
+        let without =
+            "without it clients that verify certificates do not learn why they are refused";
+        identity(&listener.cert, &listener.key, sources, without, out);
     }
 }
 
-fn absolute(path: Option<&Spanned<String>>) -> Option<&Spanned<String>> {
-    path.filter(|path| path.value.starts_with('/'))
+fn identity(
+    cert: &File,
+    key: &File,
+    sources: &dyn Sources,
+    without: &str,
+    out: &mut Vec<Diagnostic>,
+) {
+    if let (Some(cert), Some(key)) = (absolute(cert), absolute(key)) {
+        let (certificate, key) = (cert.value.clone().into(), key.value.clone().into());
+        let usable = sources.usable(&PemFile::Identity(&Identity { certificate, key }));
+        refuse(cert, usable, without, out);
+    }
 }
 
-fn refuse(path: &Spanned<String>, usable: Result<(), String>, out: &mut Vec<Diagnostic>) {
+fn absolute(path: &File) -> Option<&Spanned<String>> {
+    path.as_ref().filter(|path| path.value.starts_with('/'))
+}
+
+fn refuse(
+    path: &Spanned<String>,
+    usable: Result<(), String>,
+    without: &str,
+    out: &mut Vec<Diagnostic>,
+) {
     if let Err(why) = usable {
         out.push(
             Diagnostic::error(path.span, format!("this file cannot be used: {why}"))
-                .note("without it every check that needs it fails")
+                .note(without)
                 .help("a PEM file that the user vipd runs as may read"),
         );
     }

@@ -355,6 +355,7 @@ fn listener_of(config: &ListenerConfig) -> Listener {
         hold: Hold { unavailable, full, most, burst, per_second },
         idle: config.idle,
         half_closed: config.half_closed,
+        identity: config.identity.clone(),
         client: liveness_of(config.client),
         server: liveness_of(config.server),
     }

@@ -16,7 +16,6 @@ pub mod resolve;
 pub mod script;
 pub mod tls;
 mod verify;
-mod x509;
 
 use std::future::Future;
 use std::io;

@@ -5,12 +5,10 @@
 //! the distribution's updates do.
 
 use std::error::Error;
-use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -18,14 +16,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::{Resumption, WantsClientCert};
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
-use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, InconsistentKeys, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::sign::SingleCertAndKey;
+use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, RootCertStore};
 
-use super::verify::{Believed, Verifier, is_version_1};
+use super::verify::{Believed, Verifier};
 use super::{Deadline, Errand, Failure};
 use crate::config::checks::{Host, PemFile, Tls, Trust};
+use crate::pem;
 use crate::sys::cause;
 use crate::track::outcome::Cause;
 
@@ -84,7 +82,7 @@ struct Made {
     /// The system's authorities.
     system: Option<Arc<RootCertStore>>,
     /// Times of change and sizes of the files.
-    files: Vec<Option<(SystemTime, u64)>>,
+    files: Vec<pem::Version>,
 }
 
 impl Client {
@@ -154,17 +152,13 @@ impl Source {
         Ok(config)
     }
 
-    fn files(&self) -> Vec<Option<(SystemTime, u64)>> {
+    fn files(&self) -> Vec<pem::Version> {
         let authorities = match &self.tls.trust {
             Trust::File(path) => Some(path),
             Trust::System | Trust::Anyone => None,
         };
         let own = self.tls.identity.iter().flat_map(|own| [&own.certificate, &own.key]);
-        let changed = |path: &PathBuf| {
-            let found = fs::metadata(path).ok()?;
-            Some((found.modified().ok()?, found.len()))
-        };
-        authorities.into_iter().chain(own).map(changed).collect()
+        authorities.into_iter().chain(own).map(|path| pem::version(path)).collect()
     }
 
     fn read(&self) -> Result<ClientConfig, Failure> {
@@ -176,8 +170,9 @@ impl Source {
         let believed = match &self.tls.trust {
             Trust::System => Believed::Vouched { roots: self.roots.get(), own: Vec::new(), name },
             Trust::File(path) => {
-                let own = certificates(path)?;
-                Believed::Vouched { roots: Arc::new(authorities(path, &own)?), own, name }
+                let own = pem::certificates(path).map_err(cannot_run)?;
+                let roots = pem::authorities(path, &own).map_err(cannot_run)?;
+                Believed::Vouched { roots: Arc::new(roots), own, name }
             }
             Trust::Anyone => Believed::Anyone,
         };
@@ -194,34 +189,13 @@ impl Source {
         builder: ConfigBuilder<ClientConfig, WantsClientCert>,
     ) -> Result<ClientConfig, Failure> {
         let Some(own) = &self.tls.identity else { return Ok(builder.with_no_client_auth()) };
-        let chain = certificates(&own.certificate)?;
-        let key =
-            PrivateKeyDer::from_pem_file(&own.key).map_err(|error| unreadable(&own.key, &error))?;
-        let refused = |error: rustls::Error| {
-            let text = format!("{} and {}: {error}", own.certificate.display(), own.key.display());
-            Failure::new(Cause::CannotRun, text)
-        };
-        let key = ring::default_provider().key_provider.load_private_key(key).map_err(refused)?;
-        let old = chain.first().is_some_and(|own| is_version_1(own));
-        let identity = CertifiedKey::new(chain, key);
-        match identity.keys_match() {
-            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-            // webpki reads none of version 1; whether its key fits the server will say.
-            Err(_) if old => {}
-            Err(error) => return Err(refused(error)),
-        }
+        let identity = pem::identity(own).map_err(cannot_run)?;
         Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))))
     }
 }
 
-fn authorities(path: &Path, own: &[CertificateDer<'static>]) -> Result<RootCertStore, Failure> {
-    let mut store = RootCertStore::empty();
-    for certificate in own {
-        store.add(certificate.clone()).map_err(|error| {
-            Failure::new(Cause::CannotRun, format!("{}: {error}", path.display()))
-        })?;
-    }
-    Ok(store)
+fn cannot_run(why: String) -> Failure {
+    Failure::new(Cause::CannotRun, why)
 }
 
 /// Whether files of PEM can be used. Blocks.
@@ -229,40 +203,12 @@ fn authorities(path: &Path, own: &[CertificateDer<'static>]) -> Result<RootCertS
 /// # Errors
 /// Why not.
 pub fn usable(file: &PemFile<'_>) -> Result<(), String> {
-    let usable = match file {
+    match file {
         PemFile::Authorities(path) => {
-            certificates(path).and_then(|own| authorities(path, &own)).map(drop)
+            pem::certificates(path).and_then(|own| pem::authorities(path, &own)).map(drop)
         }
-        PemFile::Identity(own) => {
-            let source = Source {
-                tls: Tls { trust: Trust::Anyone, identity: Some((*own).clone()), ..Tls::default() },
-                roots: Roots::default(),
-                ready: Arc::default(),
-            };
-            source.read().map(drop)
-        }
-    };
-    usable.map_err(|failure| failure.detail)
-}
-
-/// At least one.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let all = all.map_err(|error| unreadable(path, &error))?;
-    if all.is_empty() {
-        let text = format!("{} has no certificate in it", path.display());
-        return Err(Failure::new(Cause::CannotRun, text));
+        PemFile::Identity(own) => pem::identity(own).map(drop),
     }
-    Ok(all)
-}
-
-fn unreadable(path: &Path, error: &rustls::pki_types::pem::Error) -> Failure {
-    let why = match error {
-        rustls::pki_types::pem::Error::Io(error) => cause(error),
-        rustls::pki_types::pem::Error::NoItemsFound => "nothing of the kind in it".to_owned(),
-        other => other.to_string(),
-    };
-    Failure::new(Cause::CannotRun, format!("{}: {why}", path.display()))
 }
 
 /// What rustls says about an error it caused, wherever that is wrapped.

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, RootCertStore, SignatureScheme,
 };
 
-use super::x509::Certificate;
+use crate::pem::x509::Certificate;
 
 /// Who is believed.
 #[derive(Debug)]
@@ -107,11 +107,6 @@ impl Verifier {
             Err(CertificateError::BadSignature.into())
         })
     }
-}
-
-/// Whether it is one that webpki does not read.
-pub(super) fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
-    Certificate::read(certificate).is_some_and(|read| read.version < 3)
 }
 
 fn valid(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), Error> {

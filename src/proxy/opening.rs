@@ -574,7 +574,8 @@ impl Worker {
         // The worker watches it no more: a descriptor that lives on would be reported for ever.
         self.poller.forget(&client.fd);
         let said = greeting.kept().to_vec();
-        let refusal = Refusal { client: client.fd, said, encrypted, reason };
+        let listener = gate.settings();
+        let refusal = Refusal { client: client.fd, listener, said, encrypted, reason };
         if let Err(refusal) = self.refuser.refuse(refusal) {
             tcp::reset(refusal.client);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sys::tcp::{Bind, Liveness};
+use crate::types::Identity;
 
 /// What is known of the bytes a listener carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Listener {
     pub binds: Vec<Bind>,
     /// What it carries.
     pub protocol: Protocol,
+    /// Who it is to clients that it refuses in TLS; `None`: a certificate made at start.
+    pub identity: Option<Identity>,
     /// Connections at most, of all workers; more wait in the kernel's queue.
     pub maxconn: Option<NonZeroU32>,
     /// Length of the kernel's queue, which caps it at net.core.somaxconn.
@@ -82,6 +85,7 @@ impl Listener {
             name: name.into(),
             binds,
             protocol,
+            identity: None,
             maxconn: None,
             backlog: 4096,
             connect_timeout: Duration::from_secs(1),

@@ -28,7 +28,7 @@ const SHELL: [&str; 14] = [
 ];
 
 /// Who may use whom; everything else is an arrow pointing upwards.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: [(&str, &[&str]); 22] = [
     ("types", &[]),
     ("wire", &["types"]),
     ("track", &["types", "config"]),
@@ -42,8 +42,9 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("pair", &["config", "vrrp", "track", "wire", "types"]),
     ("pool", &["types"]),
     ("sys", &["wire", "types", "engine", "config"]),
-    ("probe", &["sys", "config::checks", "track", "types"]),
-    ("proxy", &["sys", "pool", "types"]),
+    ("pem", &["sys", "types"]),
+    ("probe", &["pem", "sys", "config::checks", "track", "types"]),
+    ("proxy", &["pem", "sys", "pool", "types"]),
     ("hook", &["probe", "sys", "notify", "engine", "config", "status", "track", "types"]),
     ("page", &["status"]),
     ("api", &["page", "status", "types"]),

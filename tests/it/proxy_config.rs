@@ -276,6 +276,7 @@ pub(crate) fn dump(config: &Config) -> String {
             tags,
             replication_state,
             protocol,
+            identity,
             maxconn,
             backlog,
             connect_timeout,
@@ -298,6 +299,9 @@ pub(crate) fn dump(config: &Config) -> String {
         writeln!(out, "  maxconn {maxconn:?} backlog {backlog} {max_lag:?} tags {tags:?}").unwrap();
         writeln!(out, "  end_backups {end_backups} replication state {replication_state:?}")
             .unwrap();
+        if let Some(identity) = identity {
+            writeln!(out, "  {identity:?}").unwrap();
+        }
         writeln!(out, "  connect {connect_timeout:?} first message {first_message:?}").unwrap();
         writeln!(out, "  idle {idle:?} half closed {half_closed:?} {hold:?}").unwrap();
         writeln!(out, "  client {client:?}").unwrap();

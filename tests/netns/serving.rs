@@ -122,6 +122,44 @@ fn psql_shows_why_it_is_refused_with_and_without_tls() {
     }
 }
 
+/// Who verifies certificates believes the listener's own, which a reload cannot lose.
+#[test]
+fn psql_shows_why_it_is_refused_to_users_who_verify_certificates() {
+    let _turn = together();
+    let lab = lab();
+    let (edge, client) = (host(&lab, "lb-01", 2), host(&lab, "client", 9));
+    let pem = |name: &str| format!("{}/tests/golden/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (cert, key, authority) = (pem("server.pem"), pem("server.key"), pem("authority.pem"));
+    let serves = format!(
+        "[cluster.pg]\nmembers = [\"10.0.0.21\"]\n[listener.write]\nbind = \"*:5000\"\n\
+         role = \"writer\"\nhold = \"0s\"\ncert = {cert:?}\nkey = {key:?}\n"
+    );
+    let vipd = start(&edge, &serves);
+    eventually(SOON, "the port to be open", || edge_listens(&client)).unwrap();
+    let refused = |mode: &str| {
+        let mut command = Command::new("psql");
+        let to = format!(
+            "host=db.example.org hostaddr=10.0.0.2 port=5000 user=alice dbname=app \
+             sslmode={mode} sslrootcert={authority}"
+        );
+        command.args(["-X", "-c", "select 1"]).arg(to);
+        let said = client.output(command, SOON).unwrap().stderr;
+        let words = "FATAL:  no usable primary";
+        assert!(said.contains(words) && !said.contains("SSL error"), "{mode}: {said}");
+    };
+    for mode in ["require", "verify-ca", "verify-full"] {
+        refused(mode);
+    }
+    let absent = serves.replace("server.pem", "absent.pem");
+    vipd.reload(&absent).unwrap();
+    eventually(SOON, "the reload to be refused", || {
+        let error = snapshot(&vipd)["daemon"]["reload_error"].to_string();
+        if error.contains("absent.pem: No such file or directory") { Ok(()) } else { Err(error) }
+    })
+    .unwrap();
+    refused("verify-full");
+}
+
 fn edge_listens(client: &Node) -> Result<(), String> {
     let at = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 5000));
     let connects = client.inside("connect", move || TcpStream::connect_timeout(&at, SOON));

@@ -60,6 +60,7 @@ fn listener(name: &str, wants: Wants, port: u16) -> ListenerConfig {
         tags: Vec::new(),
         replication_state: None,
         protocol: ListenerProtocol::Postgres,
+        identity: None,
         maxconn: None,
         backlog: 128,
         connect_timeout: Duration::from_secs(1),

@@ -9,12 +9,13 @@ use http::{HeaderName, HeaderValue, Method};
 use super::commands;
 use super::trackers::TrackerCheck;
 use crate::config::checks::{
-    Check, ClientIdentity, Endpoint, FileCheck, HaproxyCheck, HaproxyPage, HaproxyStats, Host,
-    HttpCheck, HttpTarget, MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProcessCheck,
-    ProxySide, RunAs, ScriptCheck, Statuses, TcpCheck, Tls, Trust, Url,
+    Check, Endpoint, FileCheck, HaproxyCheck, HaproxyPage, HaproxyStats, Host, HttpCheck,
+    HttpTarget, MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProcessCheck, ProxySide, RunAs,
+    ScriptCheck, Statuses, TcpCheck, Tls, Trust, Url,
 };
 use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
 use crate::config::raw::CheckKind;
+use crate::types::Identity;
 
 /// Headers every request has already.
 const OWN_HEADERS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
@@ -244,7 +245,7 @@ impl TrackerCheck<'_> {
         };
         let identity = match (&settings.cert, &settings.key) {
             (Some(certificate), Some(key)) => match (self.path(certificate), self.path(key)) {
-                (Some(certificate), Some(key)) => Some(ClientIdentity { certificate, key }),
+                (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
                 _ => None,
             },
             (None, None) => None,

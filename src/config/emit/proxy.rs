@@ -18,6 +18,7 @@ use crate::config::model::{
 };
 use crate::config::raw::{Raw, RawCheck, RawCluster, RawListener};
 use crate::config::vipd_toml::{self, BALANCES, CHECKS, ON_DOWN, PROTOCOLS, ROLES};
+use crate::types::Identity;
 
 pub(super) fn cluster(
     own: &ClusterConfig,
@@ -203,9 +204,14 @@ fn tls(table: &mut Table<'_>, word: &str, tls: Option<&Tls>, shared: bool) {
     if !(shared && *verify_name) {
         table.set("verify_name", "false");
     }
-    if let Some(identity) = identity {
-        table.set("cert", text(&identity.certificate.display().to_string()));
-        table.set("key", text(&identity.key.display().to_string()));
+    show(table, identity.as_ref());
+}
+
+/// A certificate and its key.
+fn show(table: &mut Table<'_>, identity: Option<&Identity>) {
+    if let Some(Identity { certificate, key }) = identity {
+        table.set("cert", text(&certificate.display().to_string()));
+        table.set("key", text(&key.display().to_string()));
     }
 }
 
@@ -281,6 +287,7 @@ pub(super) fn listener(
         tags,
         replication_state,
         protocol,
+        identity,
         maxconn,
         backlog,
         connect_timeout,
@@ -330,6 +337,7 @@ pub(super) fn listener(
     if *protocol != standard.protocol {
         table.choice("protocol", PROTOCOLS, protocol, None);
     }
+    show(&mut table, identity.as_ref());
     if let Some(maxconn) = maxconn {
         table.translated("maxconn", maxconn.to_string(), raw.maxconn.map(|m| m.span));
     }

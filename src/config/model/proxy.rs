@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::checks::{Check, Endpoint, HttpTarget, MaxLag};
 use crate::pool::{Balance, Wants, Weight};
-use crate::types::IfName;
+use crate::types::{Identity, IfName};
 
 /// Servers that are probed together; one probe of each feeds every listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +146,8 @@ pub struct ListenerConfig {
     pub replication_state: Option<String>,
     /// What it carries.
     pub protocol: ListenerProtocol,
+    /// Who it is to refused clients that ask for TLS; `None`: a certificate made at start.
+    pub identity: Option<Identity>,
     /// Connections at most; more wait in the kernel's queue.
     pub maxconn: Option<NonZeroU32>,
     /// Length of that queue, 1..=65535; the kernel caps it at net.core.somaxconn.

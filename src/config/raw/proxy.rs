@@ -230,6 +230,10 @@ pub struct RawListener {
     pub replication_state: Option<Spanned<String>>,
     /// What it carries.
     pub protocol: Option<Spanned<ListenerProtocol>>,
+    /// File with the certificate that refused clients are shown.
+    pub cert: Option<Spanned<String>>,
+    /// File with its key.
+    pub key: Option<Spanned<String>>,
     /// Connections at most.
     pub maxconn: Option<Spanned<i64>>,
     /// Sessions per server at most, where the server says nothing itself.
@@ -288,6 +292,8 @@ impl RawListener {
             tags: Vec::new(),
             replication_state: None,
             protocol: None,
+            cert: None,
+            key: None,
             maxconn: None,
             server_maxconn: None,
             backlog: None,

@@ -1,6 +1,7 @@
 //! Clusters and listeners.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::config::{
     BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, LivenessConfig, Members,
     PatroniCluster, PatroniMember, PlainMember, ProbeRhythm, ServerConfig,
 };
+use crate::types::Identity;
 
 pub(super) fn cluster(cluster: &ClusterConfig) -> Object {
     let ClusterConfig { name, members, rhythm, resolve_at_start } = cluster;
@@ -126,6 +128,7 @@ pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>
         tags,
         replication_state,
         protocol,
+        identity,
         maxconn,
         backlog,
         connect_timeout,
@@ -146,6 +149,11 @@ pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>
     let never = |time: &Option<Duration>| time.map_or_else(|| "never".to_owned(), human);
     let any =
         |bytes: &Option<u64>| bytes.map_or_else(|| "any".to_owned(), |b| format!("{b} bytes"));
+    let file = |of: fn(&Identity) -> &PathBuf| {
+        identity
+            .as_ref()
+            .map_or_else(|| "made at start".to_owned(), |own| of(own).display().to_string())
+    };
     let settings = [
         ("bind", listed(&binds)),
         ("cluster", cluster.map(|cluster| cluster.name.clone()).unwrap_or_default()),
@@ -159,6 +167,8 @@ pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>
         ("tags", listed(&tags)),
         ("replication_state", replication_state.clone().unwrap_or_else(|| "any".to_owned())),
         ("protocol", word(PROTOCOLS, protocol)),
+        ("cert", file(|own| &own.certificate)),
+        ("key", file(|own| &own.key)),
         ("maxconn", maxconn.map_or_else(|| "no limit".to_owned(), |most| most.to_string())),
         ("backlog", backlog.to_string()),
         ("connect_timeout", human(*connect_timeout)),

@@ -124,6 +124,7 @@ pub fn listener(name: &str, wants: Wants, servers: usize) -> ListenerConfig {
         tags: Vec::new(),
         replication_state: None,
         protocol: ListenerProtocol::Postgres,
+        identity: None,
         maxconn: None,
         backlog: 128,
         connect_timeout: secs(1),

@@ -8,12 +8,13 @@ use http::{HeaderName, HeaderValue, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use vipd::config::checks::{
-    Check, ClientIdentity, Endpoint, HaproxyCheck, HaproxyPage, HaproxyStats, HttpCheck,
-    HttpTarget, MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProxySide, TcpCheck, Tls, Trust,
+    Check, Endpoint, HaproxyCheck, HaproxyPage, HaproxyStats, HttpCheck, HttpTarget, MaxLag,
+    PatroniCheck, PatroniRole, PostgresCheck, ProxySide, TcpCheck, Tls, Trust,
 };
 use vipd::probe::resolve::Resolver;
 use vipd::probe::{Probe, Tools};
 use vipd::track::outcome::{Cause, Outcome, Verdict};
+use vipd::types::Identity;
 
 use super::server::{Manner, Server, nobody, pem};
 use super::{SOON, run};
@@ -222,7 +223,7 @@ fn a_client_shows_its_certificate() {
         let ask = |tls: Tls| ask(Check::Http(http(target(server.endpoint(), Some(tls)))));
         failed(&ask(tls(trust())).await, Cause::Tls, "CertificateRequired");
         let identity = |certificate: &str, key: &str| {
-            Some(ClientIdentity { certificate: pem(certificate), key: pem(key) })
+            Some(Identity { certificate: pem(certificate), key: pem(key) })
         };
         let with = |identity| Tls { identity, ..tls(trust()) };
         let outcome = ask(with(identity("client.pem", "client.key"))).await;

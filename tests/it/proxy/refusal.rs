@@ -1,5 +1,6 @@
 //! Clients of PostgreSQL that ask for TLS, or begin it, and are refused.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -9,11 +10,13 @@ use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     self, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
 };
 use vipd::proxy::Protocol;
+use vipd::types::Identity;
 
 use super::bench::*;
 use super::postgres::{GSS_REQUEST, SSL_REQUEST, read_message, startup};
@@ -66,6 +69,12 @@ impl ServerCertVerifier for Trusting {
 
 /// Begin TLS, and say in it who wants in; the answer up to an orderly end.
 pub fn answer_in_tls(client: TcpStream) -> (String, Option<Vec<u8>>) {
+    let (stream, answer) = tls(client);
+    let alpn = stream.conn.alpn_protocol().map(<[u8]>::to_vec);
+    (String::from_utf8_lossy(&answer).into_owned(), alpn)
+}
+
+fn tls(client: TcpStream) -> (StreamOwned<ClientConnection, TcpStream>, Vec<u8>) {
     let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -79,8 +88,7 @@ pub fn answer_in_tls(client: TcpStream) -> (String, Option<Vec<u8>>) {
     stream.write_all(&startup("alice")).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let alpn = stream.conn.alpn_protocol().map(<[u8]>::to_vec);
-    (String::from_utf8_lossy(&answer).into_owned(), alpn)
+    (stream, answer)
 }
 
 fn ask_for(client: &mut TcpStream, request: [u8; 8], answer: &[u8]) {
@@ -119,6 +127,39 @@ fn a_client_that_begins_tls_at_once_learns_why_it_is_refused() {
     let (answer, alpn) = answer_in_tls(nobody().connect());
     assert!(answer.contains("\0C57P03\0"), "{answer:?}");
     assert_eq!(alpn.as_deref(), Some(b"postgresql".as_slice()));
+}
+
+/// A certificate that was renewed is shown from then on, one half of a new pair is not.
+#[test]
+fn a_client_that_is_refused_is_shown_the_certificate_of_the_listener() {
+    let pem = |name: &str| format!("{}/tests/golden/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    let renew = |of: &str, end: &str| {
+        // The time of change alone may be that of the last.
+        fs::remove_file(file(end)).ok();
+        fs::copy(pem(&format!("{of}.{end}")), file(end)).unwrap();
+    };
+    let mut settings = listener(Protocol::Postgres);
+    settings.hold.unavailable = Duration::ZERO;
+    settings.identity = Some(Identity { certificate: file("pem"), key: file("key") });
+    let bench = Bench::new(settings, COPY, &[]);
+    let shown = || {
+        let (stream, answer) = tls(bench.connect());
+        assert!(String::from_utf8_lossy(&answer).contains("\0C57P03\0"), "{answer:?}");
+        stream.conn.peer_certificates().unwrap()[0].clone().into_owned()
+    };
+    let known = |name: &str| CertificateDer::from_pem_file(pem(&format!("{name}.pem"))).unwrap();
+    // Nothing there yet: the reason is worth more than the certificate.
+    let made = shown();
+    renew("server", "pem");
+    renew("server", "key");
+    assert_ne!(made, known("server"));
+    assert_eq!(shown(), known("server"));
+    renew("own", "pem");
+    assert_eq!(shown(), known("server"));
+    renew("own", "key");
+    assert_eq!(shown(), known("own"));
 }
 
 #[test]

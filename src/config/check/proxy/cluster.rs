@@ -12,14 +12,14 @@ use http::{HeaderValue, Method};
 use super::Limits;
 use crate::config::check::checks::headers;
 use crate::config::checks::{
-    Check, ClientIdentity, Endpoint, Host, HttpCheck, HttpTarget, PostgresCheck, Statuses,
-    TcpCheck, Tls, Trust,
+    Check, Endpoint, Host, HttpCheck, HttpTarget, PostgresCheck, Statuses, TcpCheck, Tls, Trust,
 };
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::model::{
     ClusterConfig, Members, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
 };
 use crate::config::raw::{RawCheck, RawCluster, RawMember, RawRequest, RawStatusCheck};
+use crate::types::Identity;
 
 /// Patroni's REST API, unless it is told otherwise.
 const PATRONI_PORT: NonZeroU16 = NonZeroU16::new(8008).unwrap();
@@ -323,16 +323,7 @@ fn tls(raw: &RawCluster, check: RawCheck, out: &mut Vec<Diagnostic>) -> Option<T
         (None, Some(off)) if !off.value => Trust::Anyone,
         (ca, _) => path(ca.as_ref(), out).map_or(Trust::System, Trust::File),
     };
-    let identity = match (&tls.cert, &tls.key) {
-        (Some(one), None) | (None, Some(one)) => {
-            let text = "a client's certificate and its key belong together";
-            out.push(Diagnostic::error(one.span, text));
-            None
-        }
-        (cert, key) => path(cert.as_ref(), out)
-            .zip(path(key.as_ref(), out))
-            .map(|(certificate, key)| ClientIdentity { certificate, key }),
-    };
+    let identity = identity((&tls.cert, &tls.key), "a client's certificate", out);
     for name in raw.members.iter().filter_map(|member| member.server_name.as_ref()) {
         parsed(Some(name), out, str::parse::<Host>);
     }
@@ -360,6 +351,21 @@ fn user(raw: &RawCluster, check: RawCheck, out: &mut Vec<Diagnostic>) -> Option<
         out.push(Diagnostic::error(*span, format!("{} is no user of PostgreSQL", quoted(value))));
     }
     Some(value.clone())
+}
+
+/// A certificate and its key, both or neither.
+pub(super) fn identity(
+    (cert, key): (&Option<Spanned<String>>, &Option<Spanned<String>>),
+    certificate: &str,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Identity> {
+    if let (Some(one), None) | (None, Some(one)) = (cert, key) {
+        let text = format!("{certificate} and its key belong together");
+        out.push(Diagnostic::error(one.span, text));
+        return None;
+    }
+    let (certificate, key) = (path(cert.as_ref(), out), path(key.as_ref(), out));
+    certificate.zip(key).map(|(certificate, key)| Identity { certificate, key })
 }
 
 fn path(raw: Option<&Spanned<String>>, out: &mut Vec<Diagnostic>) -> Option<PathBuf> {

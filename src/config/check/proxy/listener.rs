@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Limits;
-use super::cluster::{by_status, member_name};
+use super::cluster::{by_status, identity, member_name};
 use crate::config::checks::MaxLag;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::{
@@ -13,6 +13,7 @@ use crate::config::model::{
 };
 use crate::config::raw::{RawCheck, RawCluster, RawListener, RawLiveness, RawServer};
 use crate::pool::{Balance, Wants, Weight};
+use crate::types::Identity;
 
 const SHORTEST: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,6 +44,7 @@ impl ListenerCheck<'_, '_> {
         let replication_state = raw.replication_state.as_ref().map(|state| state.value.clone());
         let balance = raw.balance.map_or(Balance::RoundRobin, |balance| balance.value);
         let protocol = raw.protocol.map_or_else(|| standard_protocol(members), |p| p.value);
+        let identity = self.identity(protocol);
         let maxconn = self.limits.maxconn(raw.maxconn);
         let backlog = self.limits.number("backlog", raw.backlog, 1, 65_535).unwrap_or(4096);
         let connect_timeout = self.limits.time("connect_timeout", raw.connect_timeout, SHORTEST);
@@ -69,6 +71,7 @@ impl ListenerCheck<'_, '_> {
             tags,
             replication_state,
             protocol,
+            identity,
             maxconn,
             backlog,
             connect_timeout: connect_timeout.unwrap_or(SECOND),
@@ -108,6 +111,19 @@ impl ListenerCheck<'_, '_> {
             primary: primary.map(Arc::new),
             on_down: on_down.map_or(OnDown::End, |on_down| on_down.value),
         })
+    }
+
+    /// Of a listener that answers clients itself.
+    fn identity(&mut self, protocol: ListenerProtocol) -> Option<Identity> {
+        let RawListener { cert, key, .. } = self.raw;
+        if let (ListenerProtocol::Tcp, Some(own)) = (protocol, cert.as_ref().or(key.as_ref())) {
+            let text = "only with `protocol = \"postgres\"` are clients told why they are refused";
+            let note =
+                "sessions pass TLS through to the servers, which have certificates of their own";
+            let error = Diagnostic::error(own.span, text).note(note);
+            self.limits.out.push(error.help("remove `cert` and `key`"));
+        }
+        identity((cert, key), "a certificate", self.limits.out)
     }
 
     fn missing(&mut self, setting: &str, example: &str) {

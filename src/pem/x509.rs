@@ -17,26 +17,26 @@ const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// A certificate, each field as it stands in it.
 #[derive(Debug)]
-pub(super) struct Certificate<'c> {
+pub(crate) struct Certificate<'c> {
     /// 1 or 3.
-    pub(super) version: u8,
+    pub(crate) version: u8,
     /// What is signed.
-    pub(super) signed: &'c [u8],
+    pub(crate) signed: &'c [u8],
     /// By which algorithm, without the header of its sequence.
-    pub(super) algorithm: &'c [u8],
-    pub(super) signature: &'c [u8],
-    pub(super) issuer: &'c [u8],
-    pub(super) subject: &'c [u8],
+    pub(crate) algorithm: &'c [u8],
+    pub(crate) signature: &'c [u8],
+    pub(crate) issuer: &'c [u8],
+    pub(crate) subject: &'c [u8],
     /// Both ends, in seconds since 1970.
     validity: (i64, i64),
     /// The key's algorithm, as above.
-    pub(super) key_algorithm: &'c [u8],
-    pub(super) key: &'c [u8],
+    pub(crate) key_algorithm: &'c [u8],
+    pub(crate) key: &'c [u8],
 }
 
 impl<'c> Certificate<'c> {
     /// `None` if it is none.
-    pub(super) fn read(der: &'c [u8]) -> Option<Certificate<'c>> {
+    pub(crate) fn read(der: &'c [u8]) -> Option<Certificate<'c>> {
         let mut whole = Der(Der(der).take(SEQUENCE)?.inner);
         let signed = whole.take(SEQUENCE)?;
         let algorithm = whole.take(SEQUENCE)?.inner;
@@ -67,7 +67,7 @@ impl<'c> Certificate<'c> {
     }
 
     /// Whether it is valid `now`, in seconds since 1970; else whether it has been.
-    pub(super) fn valid(&self, now: u64) -> Result<(), bool> {
+    pub(crate) fn valid(&self, now: u64) -> Result<(), bool> {
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let (from, to) = self.validity;
         if now > to {
@@ -77,7 +77,7 @@ impl<'c> Certificate<'c> {
     }
 
     /// Whether a common name of its subject is `name`, or a `*.` in the place of its first label.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    pub(crate) fn is_called(&self, name: &str) -> bool {
         let same = |known: &str| match known.strip_prefix("*.") {
             Some(domain) => {
                 name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(domain))
