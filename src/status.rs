@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Family, IfName};
 pub use changes::{Change, Changes, ObjectChange, RouterChange, SettingChange};
 pub use clusters::{
-    AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Phase,
-    ServerStatus, Traffic,
+    AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
+    MissingStatus, Phase, ServerStatus, Traffic,
 };
 pub(crate) use strangers::Strangers;
 pub use strangers::{MOST_PEERS, MOST_STRANGERS, StrangerStatus};

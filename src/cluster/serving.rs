@@ -313,6 +313,7 @@ impl Serving {
                 maxconn: server.maxconn.map(NonZeroU32::get),
                 unanswered: None,
                 mute: false,
+                missing: None,
             }
         };
         ListenerStatus {

@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Inbox;
+use super::misses::{self, Misses};
 use super::saturation::{Saturation, limits};
 use crate::config::{BindConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig};
 use crate::engine::Input;
@@ -61,6 +62,7 @@ struct Wanted {
     /// What the engine was told last.
     accepting: Option<bool>,
     saturation: Saturation,
+    misses: Misses,
 }
 
 /// What sessions have noticed since it was last taken, handed over without a lock: a worker that has
@@ -126,6 +128,7 @@ impl Listeners {
             failure: None,
             accepting: None,
             saturation: Saturation::default(),
+            misses: Misses::default(),
         });
         wanted.config = config;
         self.fit(id);
@@ -205,6 +208,9 @@ impl Listeners {
                 let limits = limits(&wanted.config, &state, full);
                 wanted.saturation.look(&wanted.config.name, now, limits);
             }
+            if let Some(view) = &wanted.view {
+                wanted.misses.look(&wanted.config.name, now, view, &loads);
+            }
             let open = wanted.open && wanted.failure.is_none();
             let accepting = open && proxy.accepts(*id);
             if wanted.accepting.replace(accepting) != Some(accepting) {
@@ -252,6 +258,7 @@ impl Listeners {
                 server.failures = Some(load.map_or(0, |load| load.failures));
                 server.unanswered = Some(load.map_or(0, |load| load.unanswered));
                 server.mute = load.is_some_and(|load| load.mute);
+                server.missing = load.and_then(|load| load.missing).map(misses::status);
                 if let Some(next) = &next {
                     server.takes = next.contains(&id);
                 }
@@ -348,6 +355,7 @@ fn listener_of(config: &ListenerConfig) -> Listener {
             ListenerProtocol::Postgres => Protocol::Postgres,
             ListenerProtocol::Tcp => Protocol::Tcp,
         },
+        identity: config.identity.clone(),
         maxconn: config.maxconn,
         backlog: config.backlog,
         connect_timeout: config.connect_timeout,
@@ -355,7 +363,6 @@ fn listener_of(config: &ListenerConfig) -> Listener {
         hold: Hold { unavailable, full, most, burst, per_second },
         idle: config.idle,
         half_closed: config.half_closed,
-        identity: config.identity.clone(),
         client: liveness_of(config.client),
         server: liveness_of(config.server),
     }

@@ -15,6 +15,7 @@ mod drains;
 mod effects;
 mod host;
 mod listeners;
+mod misses;
 pub mod names;
 mod options;
 mod pages;

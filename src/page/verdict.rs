@@ -1,7 +1,7 @@
 //! The line at the top: who serves, and where writers go.
 
 use crate::status::words::{goes_to, limit_words, state};
-use crate::status::{LimitStatus, ListenerStatus, RouterStatus, Snapshot, State};
+use crate::status::{LimitStatus, ListenerStatus, RouterStatus, ServerStatus, Snapshot, State};
 
 /// With more routers than this, only their number is said.
 const FEW: usize = 2;
@@ -42,6 +42,9 @@ pub fn verdict(snapshot: &Snapshot) -> Verdict {
         match (listener.serves, is_open(listener)) {
             (_, false) => parts.push(format!("{} is not open", listener.name)),
             (false, true) => parts.push(format!("clients of {} wait", listener.name)),
+            (true, true) if reaches_nobody(listener) => {
+                parts.push(format!("clients of {} go to {}", listener.name, goes_to(listener)));
+            }
             (true, true) => {}
         }
     }
@@ -50,7 +53,10 @@ pub fn verdict(snapshot: &Snapshot) -> Verdict {
         parts.extend(reached.map(|limit| format!("{}: {}", listener.name, limit_words(limit))));
     }
     let broken = |listener: &ListenerStatus| {
-        !listener.serves || !is_open(listener) || limits(listener).any(|limit| limit.reached)
+        !listener.serves
+            || !is_open(listener)
+            || limits(listener).any(|limit| limit.reached)
+            || reaches_nobody(listener)
     };
     bad |= snapshot.listeners.iter().any(broken);
     if parts.is_empty() {
@@ -68,6 +74,12 @@ pub fn verdict(snapshot: &Snapshot) -> Verdict {
 fn why<'s>(snapshot: &'s Snapshot, listener: &'s ListenerStatus) -> &'s str {
     let cluster = snapshot.clusters.iter().find(|cluster| cluster.name == listener.cluster);
     cluster.map_or(&listener.reason, |cluster| &cluster.summary)
+}
+
+/// The last connection to each server the next one may go to came to nothing.
+fn reaches_nobody(listener: &ListenerStatus) -> bool {
+    let mut takes = listener.servers.iter().filter(|server| server.takes).peekable();
+    takes.peek().is_some() && takes.all(ServerStatus::failed_lately)
 }
 
 /// Limits its clients run into.

@@ -3,14 +3,15 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::Missing;
 use super::counters::{Counters, Lane};
 use super::settings::Listener;
-use crate::pool::{ListenerId, PoolView, ServerId};
+use crate::pool::{Hint, ListenerId, PoolView, ServerId};
 use crate::sys::tcp_info::Backlog;
 
 /// A listener, as all workers see it.
@@ -147,7 +148,16 @@ pub(super) struct Load {
     mute: AtomicBool,
     /// Until then it is chosen only if there is no other; milliseconds since the workers started.
     shunned: AtomicU64,
+    /// Connections in a row that came to nothing.
+    misses: AtomicU32,
+    /// When the last of them did, in milliseconds since the workers started.
+    missed: AtomicU64,
+    /// How it did: a place in [`MISSES`].
+    how: AtomicU8,
 }
+
+/// Ways in which a connection comes to nothing before a server has said anything.
+const MISSES: [Hint; 3] = [Hint::Refused, Hint::Unreachable, Hint::GaveUp];
 
 impl Load {
     pub(super) fn new(id: ServerId) -> Load {
@@ -159,7 +169,32 @@ impl Load {
             unanswered: AtomicU64::new(0),
             mute: AtomicBool::new(false),
             shunned: AtomicU64::new(0),
+            misses: AtomicU32::new(0),
+            missed: AtomicU64::new(0),
+            how: AtomicU8::new(0),
         }
+    }
+
+    /// A connection failed.
+    pub(super) fn failed(&self, hint: Hint, now: u64) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        match MISSES.iter().position(|miss| *miss == hint).and_then(|how| u8::try_from(how).ok()) {
+            Some(how) => {
+                self.how.store(how, Ordering::Relaxed);
+                self.missed.store(now, Ordering::Relaxed);
+                self.misses.fetch_add(1, Ordering::Relaxed);
+            }
+            // It has spoken, or is [`Load::is_mute`].
+            None => self.misses.store(0, Ordering::Relaxed),
+        }
+    }
+
+    /// Connections in a row that came to nothing, as of `now`.
+    pub(super) fn missing(&self, now: u64) -> Option<Missing> {
+        let times = self.misses.load(Ordering::Relaxed);
+        let how = *MISSES.get(usize::from(self.how.load(Ordering::Relaxed)))?;
+        let ago = now.saturating_sub(self.missed.load(Ordering::Relaxed));
+        (times > 0).then(|| Missing { how, times, ago: Duration::from_millis(ago) })
     }
 
     /// It accepted a connection and said nothing.
@@ -181,10 +216,13 @@ impl Load {
         self.mute.load(Ordering::Relaxed)
     }
 
-    /// It has answered a client.
+    /// It has taken a client.
     pub(super) fn answered(&self) {
         if self.is_mute() {
             self.mute.store(false, Ordering::Relaxed);
+        }
+        if self.misses.load(Ordering::Relaxed) > 0 {
+            self.misses.store(0, Ordering::Relaxed);
         }
     }
 

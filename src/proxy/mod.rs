@@ -166,6 +166,19 @@ pub struct ServerState {
     pub unanswered: u64,
     /// It has answered none since the last of them.
     pub mute: bool,
+    /// Its latest connections have come to nothing.
+    pub missing: Option<Missing>,
+}
+
+/// Connections to a server in a row that came to nothing before it had said anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// How the last one did: [`Hint::Refused`], [`Hint::Unreachable`] or [`Hint::GaveUp`].
+    pub how: Hint,
+    /// How many.
+    pub times: u32,
+    /// Since the last one.
+    pub ago: Duration,
 }
 
 /// Sessions that end because their addresses go.
@@ -387,6 +400,7 @@ impl Proxy {
             unanswered: load.unanswered.load(Ordering::Relaxed),
             mute: load.is_mute(),
         })
+            missing: load.missing(now),
     }
 
     /// Ask for the connections there are, at most `most` of each worker. Every worker sends its

@@ -343,9 +343,6 @@ impl Worker {
                             Server::Disagreed => return over(End::Disagreed),
                             Server::Taken => {
                                 let heard = greeting.heard();
-                                if let Some(claim) = &session.claim {
-                                    claim.load().answered();
-                                }
                                 self.set_due(key, session, None);
                                 self.taken(session, heard);
                                 return ControlFlow::Continue(());
@@ -391,6 +388,9 @@ impl Worker {
     /// From now on everything is passed on.
     fn taken(&mut self, session: &mut Session, heard: Vec<u8>) {
         let lane = session.seat.gate().lane(self.number);
+        if let Some(claim) = &session.claim {
+            claim.load().answered();
+        }
         lane.sessions.one();
         lane.bytes_in.add(session.up.bytes);
         lane.bytes_out.add(session.down.bytes);
@@ -421,7 +421,7 @@ impl Worker {
         let Some(opening) = &mut session.opening else { return };
         opening.stage = Stage::Seeking;
         if let Some(claim) = &claim {
-            claim.load().failures.fetch_add(1, Ordering::Relaxed);
+            claim.load().failed(hint, self.millis());
             opening.tried.push(claim.server());
             opening.failure = Some(self.name_failure(&gate, claim, words));
         }

@@ -257,9 +257,44 @@ pub struct ServerStatus {
     /// It has answered none since the last of them; filled by the shell.
     #[serde(default)]
     pub mute: bool,
+    /// The latest connections to it came to nothing; filled by the shell.
+    #[serde(default)]
+    pub missing: Option<MissingStatus>,
 }
 
+/// Connections to a server in a row that came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct MissingStatus {
+    /// How the last one did.
+    pub how: Miss,
+    /// How many.
+    pub times: u32,
+    /// Since the last one.
+    pub ago_ms: u64,
+}
+
+/// How a connection to a server comes to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Miss {
+    /// The server refused it.
+    Refused,
+    /// Nobody answered in time, or there is no way to it.
+    Unreachable,
+    /// The server accepted it and closed it before it had said anything.
+    Closed,
+}
+
+/// So long after a connection that came to nothing the next one is expected to, too.
+const LATELY_MS: u64 = 60_000;
+
 impl ServerStatus {
+    /// Its last connection came to nothing a moment ago.
+    #[must_use]
+    pub fn failed_lately(&self) -> bool {
+        self.missing.is_some_and(|missing| missing.ago_ms < LATELY_MS)
+    }
+
     /// It has all the sessions it may have.
     #[must_use]
     pub fn is_full(&self) -> bool {

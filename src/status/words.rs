@@ -15,7 +15,8 @@ use super::{
 use crate::types::{counted, times};
 pub(crate) use clock::WallClock;
 pub(crate) use serving::{
-    bind, bytes, cluster_heading, cluster_notes, goes_to, is, limit_words, listener_notes, sessions,
+    bind, bytes, cluster_heading, cluster_notes, goes_to, is, limit_words, listener_notes,
+    missing_words, sessions,
 };
 pub(crate) use tracking::{everything, priority_line, tracked_lines};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AdmissionStatus, ClusterStatus, Daemon, Limit, LimitStatus, ListenerStatus, MemberStatus,
-    Phase, ServerStatus, Snapshot, Traffic,
+    AdmissionStatus, ClusterStatus, Daemon, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
+    MissingStatus, Phase, ServerStatus, Snapshot, Traffic,
 };
 
 pub(crate) fn member(name: &str, role: &str, timeline: u64) -> MemberStatus {
@@ -46,6 +46,7 @@ pub(crate) fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerSta
         maxconn: None,
         unanswered: Some(0),
         mute: false,
+        missing: None,
     }
 }
 
@@ -207,6 +208,9 @@ fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
     let mut servers = members.each_ref().map(|m| server(m, m.name != "pg-2", 100)).to_vec();
     (servers[0].weight, servers[2].backup) = (Some(3), true);
     (servers[1].maxconn, servers[1].mute, servers[1].unanswered) = (Some(100), true, Some(12));
+    let missing = |how, times, ago_ms| Some(MissingStatus { how, times, ago_ms });
+    servers[0].missing = missing(Miss::Refused, 3, 2100);
+    servers[2].missing = missing(Miss::Unreachable, 1, 61_000);
     let limit = |limit, most, reached, waiting, refused, raise: &str| LimitStatus {
         limit,
         most,
@@ -236,8 +240,8 @@ fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
     lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
 
     LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO
-    read      *:5001  replica        0     0  pg-1 (weight 3), pg-3 (weight 1,
-                                              backup)
+    read      *:5001  replica        0     0  pg-1 (weight 3, the last connection
+                                              failed), pg-3 (weight 1, backup)
     full      *:5002  replica      305     5  nobody: its servers are full
 
     read
@@ -247,12 +251,16 @@ fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
           LimitNOFILE of the service
       the accept queue (128) was full, 7 clients were refused: raise
           net.core.somaxconn
+      pg-1 at 10.0.1.11:5432 refused the last 3 connections, 2s ago
+      pg-3 at 10.0.1.13:5432 did not answer the last connection, 1m01s ago
       pg-2 accepts connections but does not answer: 12 clients waited in vain
       not pg-2: full, maxconn 100
 
     full
       all servers are full (maxconn), 5 clients wait, 2 clients were refused: raise
           maxconn of the servers
+      pg-1 at 10.0.1.11:5432 refused the last 3 connections, 2s ago
+      pg-3 at 10.0.1.13:5432 did not answer the last connection, 1m01s ago
       pg-2 accepts connections but does not answer: 12 clients waited in vain
       not pg-1: full, maxconn 100
       not pg-2: full, maxconn 100

@@ -1,7 +1,7 @@
 //! A whole daemon with a haproxy.cfg alone: no virtual router, no rights.
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -231,4 +231,61 @@ fn a_reload_of_a_file_that_blocks_is_given_up_and_the_next_one_works() {
     assert!(!done.status.success() && said.contains("FIFO"), "{said}");
     std::fs::remove_file(&file).unwrap();
     vipd.reload(good);
+}
+
+#[test]
+fn a_reload_whose_listener_does_not_open_fails_and_says_so_and_the_others_serve() {
+    let good = "listen pg\n bind HOST:5000\n server a 127.0.0.1:1\n";
+    let vipd = Vipd::start(good);
+    let listens = |port| TcpStream::connect(vipd.at(port)).ok().map(drop);
+    eventually(Duration::from_secs(20), "the port to be open", || listens(5000)).unwrap();
+    let other = TcpListener::bind(vipd.at(5001)).unwrap();
+    let taken = format!("{good}listen other\n bind HOST:5001\n server a 127.0.0.1:1\n");
+    let file = vipd.dir.path().join("haproxy.cfg");
+    std::fs::write(&file, taken.replace("HOST", &vipd.host)).unwrap();
+    let done = vipd.try_command(&["reload"]);
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(71), "{said}");
+    let why = format!("listen on {} for other: Address already in use", vipd.at(5001));
+    assert!(said.contains(&why), "{said}");
+    let done = vipd.try_command(&["reload", "--json"]);
+    assert_eq!(done.status.code(), Some(71));
+    let answer: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(answer["failures"][0].as_str().unwrap().contains(&why), "{answer}");
+    assert!(vipd.command(&["status"]).contains("Address already in use"));
+    listens(5000).unwrap();
+    drop(other);
+    let works = || vipd.try_command(&["reload"]).status.success().then(|| listens(5001)).flatten();
+    eventually(Duration::from_secs(20), "the listener to open", works).unwrap();
+}
+
+/// The check asks another port, as Patroni's does: with HAProxy, too, the server stays up.
+#[test]
+fn a_server_that_refuses_clients_although_its_check_passes_is_named_at_once() {
+    let checked = TcpListener::bind("127.0.0.1:0").unwrap();
+    let service = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let vipd = Vipd::start(&format!(
+        "listen pool\n bind HOST:5000\n timeout queue 200ms\n retries 0\n \
+         server bouncer {service} check port {}\n",
+        checked.local_addr().unwrap().port()
+    ));
+    let fine = |status: &str| status.contains("bouncer") && !status.contains("last connection");
+    let up = || {
+        let done = vipd.try_command(&["status"]);
+        fine(&String::from_utf8_lossy(&done.stdout)).then_some(())
+    };
+    eventually(Duration::from_secs(20), "it to be used", up).unwrap();
+    let connect = || TcpStream::connect(vipd.at(5000)).unwrap();
+    drop(connect());
+    let refused = format!("bouncer at {service} refused the last ");
+    let named = || {
+        let status = vipd.command(&["status"]);
+        let both = status.contains(&refused) && status.contains("(the last connection failed)");
+        both.then_some(()).ok_or(status)
+    };
+    eventually(Duration::from_secs(20), "it to be named", named).unwrap();
+    let _service = TcpListener::bind(service).unwrap();
+    let _client = connect();
+    let well = || fine(&vipd.command(&["status"])).then_some(());
+    eventually(Duration::from_secs(20), "it to be well again", well).unwrap();
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use super::super::{
-    AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Phase,
-    ServerStatus, Snapshot,
+    AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
+    MissingStatus, Phase, ServerStatus, Snapshot,
 };
 use super::age;
 
@@ -29,6 +29,21 @@ pub(crate) fn bind(address: &SocketAddr) -> String {
     }
 }
 
+/// "refused the last 3 connections, 2 s ago".
+pub(crate) fn missing_words(missing: &MissingStatus) -> String {
+    let MissingStatus { how, times, ago_ms } = missing;
+    let connections =
+        if *times == 1 { "connection".to_owned() } else { format!("{times} connections") };
+    let ago = age(*ago_ms);
+    match how {
+        Miss::Refused => format!("refused the last {connections}, {ago} ago"),
+        Miss::Unreachable => format!("did not answer the last {connections}, {ago} ago"),
+        Miss::Closed => {
+            format!("closed the last {connections} without a word, {ago} ago")
+        }
+    }
+}
+
 /// Who gets the next connection.
 pub(crate) fn goes_to(listener: &ListenerStatus) -> String {
     let takes = || listener.servers.iter().filter(|server| server.takes);
@@ -43,6 +58,7 @@ pub(crate) fn goes_to(listener: &ListenerStatus) -> String {
         if server.backup {
             remarks.push("backup".to_owned());
         }
+        remarks.extend(server.failed_lately().then(|| "the last connection failed".to_owned()));
         match remarks.is_empty() {
             true => server.name.clone(),
             false => format!("{} ({})", server.name, remarks.join(", ")),
@@ -97,6 +113,11 @@ pub(crate) fn listener_notes(snapshot: &Snapshot, listener: &ListenerStatus) -> 
     if let Some(traffic) = traffic {
         notes.extend(traffic.limits.iter().map(limit_words));
     }
+    let usable = listener.servers.iter().filter(|s| s.admission == AdmissionStatus::Usable);
+    let missing = usable.filter_map(|server| Some((server, server.missing.as_ref()?)));
+    notes.extend(missing.map(|(server, missing)| {
+        format!("{} at {} {}", server.name, server.address, missing_words(missing))
+    }));
     let mute = listener.servers.iter().filter(|server| server.mute);
     notes.extend(mute.map(|server| {
         let count = server.unanswered.unwrap_or_default();
@@ -124,7 +145,10 @@ pub(crate) fn listener_notes(snapshot: &Snapshot, listener: &ListenerStatus) -> 
         let amiss = listener.servers.iter().filter(amiss);
         notes.extend(amiss.map(|server| match server.falls {
             0 | 1 => format!("not {}: {}", server.name, server.reason),
-            falls => format!("not {}: {} (down {falls} times lately)", server.name, server.reason),
+            falls => format!(
+                "not {}: {} ({falls} times, each within 5 minutes of the last)",
+                server.name, server.reason
+            ),
         }));
     }
     notes
