@@ -1,17 +1,30 @@
 //! This host, for `vipd check --host`.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use nix::unistd::Group;
 
-use crate::config::checks::ScriptCheck;
-use crate::config::host::Host;
+use crate::config::checks::{Command, ScriptCheck};
+use crate::config::host::{Host, Pipe};
+use crate::config::sandbox::Sandbox;
 use crate::probe::script::inspect;
 
 /// A listening socket, in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
+
+/// Where units are, the first that has one counts.
+const UNITS: [&str; 4] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+/// What is longer is a program rather than a script.
+const LONGEST_SCRIPT: u64 = 64 << 10;
 
 pub(super) struct ThisHost;
 
@@ -26,6 +39,59 @@ impl Host for ThisHost {
 
     fn runs(&self, command: &ScriptCheck) -> Result<Option<String>, String> {
         inspect(command)
+    }
+
+    fn script(&self, command: &ScriptCheck) -> Option<(PathBuf, String)> {
+        let (program, words) = match &command.command {
+            Command::Argv { program, args } => (program.clone(), args.clone()),
+            Command::Shell(text) => {
+                let mut words = text.split_whitespace().map(str::to_owned);
+                (words.next()?, words.collect())
+            }
+        };
+        let words = std::iter::once(program).chain(words).filter(|word| word.starts_with('/'));
+        words.map(PathBuf::from).find_map(|path| Some((path.clone(), script(&path)?)))
+    }
+
+    fn is_closed(&self, file: &Path) -> bool {
+        let opens = |found: Metadata, bits: u32| {
+            let bits = match (found.uid(), found.gid()) {
+                (0, _) => bits << 6,
+                (_, 0) => bits << 3,
+                (_, _) => bits,
+            };
+            found.mode() & bits != 0
+        };
+        let Ok(found) = fs::metadata(file) else { return false };
+        let way = file.ancestors().skip(1);
+        let mut way = way.filter_map(|part| fs::metadata(part).ok());
+        !opens(found, 4) || !way.all(|part| opens(part, 1))
+    }
+
+    fn sandbox(&self) -> Sandbox {
+        let read =
+            |path: PathBuf| Some((path.display().to_string(), fs::read_to_string(&path).ok()?));
+        let unit = UNITS.iter().find_map(|at| read(Path::new(at).join("vipd.service")));
+        let mut drop_ins: Vec<PathBuf> = UNITS
+            .iter()
+            .rev()
+            .filter_map(|at| fs::read_dir(Path::new(at).join("vipd.service.d")).ok())
+            .flat_map(|found| found.flatten().map(|entry| entry.path()))
+            .filter(|path| path.extension().is_some_and(|end| end == "conf"))
+            .collect();
+        drop_ins.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+        let files: Vec<_> = unit.into_iter().chain(drop_ins.into_iter().filter_map(read)).collect();
+        Sandbox::of(&files)
+    }
+
+    fn pipe(&self, path: &Path) -> Pipe {
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_fifo() => Pipe::Other,
+            Ok(_) if processes().any(|process| reads(&process, path)) => Pipe::Read,
+            Ok(_) => Pipe::Unread,
+            Err(_) if path.parent().is_some_and(Path::is_dir) => Pipe::Unread,
+            Err(_) => Pipe::Nowhere,
+        }
     }
 
     fn listens(&self, at: SocketAddr) -> Option<String> {
@@ -73,22 +139,44 @@ fn meets(one: IpAddr, other: IpAddr) -> bool {
 /// The program that has a socket, unless it is vipd: it would be told to let go.
 fn holder(inode: &str) -> Option<String> {
     let link = format!("socket:[{inode}]");
-    for process in fs::read_dir("/proc").ok()?.flatten() {
-        let pid = process.file_name().to_string_lossy().into_owned();
-        if !pid.bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        let Ok(files) = fs::read_dir(process.path().join("fd")) else { continue };
-        let is_it = |file: fs::DirEntry| {
-            fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == link.as_str())
-        };
-        if files.flatten().any(is_it) {
-            let name = fs::read_to_string(process.path().join("comm")).ok()?;
-            let name = name.trim();
-            return (name != "vipd").then(|| format!("{name} (pid {pid})"));
-        }
+    let process = processes().find(|process| has_open(process, Path::new(&link)))?;
+    let name = name_of(&process)?;
+    let pid = process.file_name()?.to_string_lossy();
+    (name != "vipd").then(|| format!("{name} (pid {pid})"))
+}
+
+/// Their directories in /proc.
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let is_process = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.map(|entry| entry.path()).filter(is_process)
+}
+
+fn name_of(process: &Path) -> Option<String> {
+    Some(fs::read_to_string(process.join("comm")).ok()?.trim().to_owned())
+}
+
+fn has_open(process: &Path, target: &Path) -> bool {
+    let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    files.map(|file| fs::read_link(file.path())).any(|link| link.is_ok_and(|link| link == target))
+}
+
+/// Whether another program than one that only writes to it has a FIFO open.
+fn reads(process: &Path, fifo: &Path) -> bool {
+    let writer = |name: String| matches!(name.as_str(), "vipd" | "keepalived");
+    has_open(process, fifo) && !name_of(process).is_some_and(writer)
+}
+
+/// The text of a small script.
+fn script(path: &Path) -> Option<String> {
+    let found = fs::metadata(path).ok()?;
+    if !found.is_file() || found.len() > LONGEST_SCRIPT {
+        return None;
     }
-    None
+    fs::read_to_string(path).ok().filter(|text| text.starts_with("#!"))
 }
 
 #[cfg(test)]

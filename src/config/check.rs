@@ -5,7 +5,7 @@ mod buffer;
 mod cast;
 mod checks;
 mod clashes;
-mod commands;
+pub(super) mod commands;
 mod groups;
 mod interfaces;
 mod notify;

@@ -2,12 +2,15 @@
 //! [`Host`].
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
-use super::checks::{Check, ScriptCheck};
+use super::check::commands::{Use, remark_script};
+use super::checks::{Check, Command, RunAs, ScriptCheck};
 use super::diag::{Diagnostic, Span, Spanned};
 use super::model::{Config, RouterConfig};
 use super::notify::NotifyConfig;
-use super::raw::{Raw, RawNotify, RawRouter};
+use super::raw::{Raw, RawFifo, RawNotify, RawRouter};
+use super::sandbox::{Sandbox, written};
 
 /// The host a configuration is for.
 pub trait Host {
@@ -23,14 +26,39 @@ pub trait Host {
     /// Why it could not.
     fn runs(&self, command: &ScriptCheck) -> Result<Option<String>, String>;
 
+    /// A script in a file: its path and text. `None` if the command is none, or too long to be read.
+    fn script(&self, command: &ScriptCheck) -> Option<(PathBuf, String)>;
+
+    /// Whether root reads a file only because root reads everything.
+    fn is_closed(&self, file: &Path) -> bool;
+
+    /// What the unit vipd is started by keeps from its commands.
+    fn sandbox(&self) -> Sandbox;
+
+    /// What there is at the path of a FIFO.
+    fn pipe(&self, path: &Path) -> Pipe;
+
     /// Another program than vipd that listens where a listener would: its name and pid.
     fn listens(&self, at: SocketAddr) -> Option<String>;
+}
+
+/// What there is at the path of a FIFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pipe {
+    /// Nothing, nor a directory to make it in.
+    Nowhere,
+    /// Nothing yet, or a FIFO nobody reads.
+    Unread,
+    /// A FIFO some program reads.
+    Read,
+    /// Something else.
+    Other,
 }
 
 /// Everything the configuration needs and the host does not have, in no order.
 #[must_use]
 pub fn missing(config: &Config, raw: &Raw, host: &dyn Host) -> Vec<Diagnostic> {
-    let mut look = Look { host, out: Vec::new() };
+    let mut look = Look { host, sandbox: host.sandbox(), out: Vec::new() };
     if let (Some(group), Some(at)) = (&config.globals.control_group, &raw.globals.control_group)
         && !host.has_group(group)
     {
@@ -46,13 +74,26 @@ pub fn missing(config: &Config, raw: &Raw, host: &dyn Host) -> Vec<Diagnostic> {
         }
     }
     for tracker in config.trackers.iter().filter(|tracker| !tracker.listeners) {
-        let Check::Script(script) = &*tracker.check else { continue };
         let own = raw.trackers.iter().find(|raw| {
             raw.kind.namespace() == tracker.key.namespace && raw.name.value == tracker.key.name
         });
-        if let Some(at) = own.and_then(|raw| raw.settings.command.as_ref()) {
-            look.tracked(&tracker.key.name, script, at.span);
+        let settings = own.map(|raw| &raw.settings);
+        match &*tracker.check {
+            Check::Script(script) => {
+                if let Some(at) = settings.and_then(|own| own.command.as_ref()) {
+                    look.tracked(&tracker.key.name, script, at.span);
+                }
+            }
+            Check::File(file) => {
+                if let Some(at) = settings.and_then(|own| own.path.as_ref()) {
+                    look.kept_apart(&file.path, true, at.span);
+                }
+            }
+            _ => {}
         }
+    }
+    for (fifo, raw) in config.fifos.iter().zip(&raw.fifos) {
+        look.fifo(&fifo.path, fifo.reader.as_ref(), raw);
     }
     let globals = &raw.globals;
     for (script, raw) in
@@ -72,6 +113,7 @@ pub fn missing(config: &Config, raw: &Raw, host: &dyn Host) -> Vec<Diagnostic> {
 
 struct Look<'h> {
     host: &'h dyn Host,
+    sandbox: Sandbox,
     out: Vec<Diagnostic>,
 }
 
@@ -130,26 +172,117 @@ impl Look<'_> {
 
     /// A check that cannot run is no check: its router would never serve, or never hand over.
     fn tracked(&mut self, name: &str, script: &ScriptCheck, at: Span) {
-        match self.host.runs(script) {
-            Ok(None) => {}
-            Ok(Some(weakness)) => self.out.push(Diagnostic::warning(at, weakness)),
-            Err(why) => self.out.push(
-                Diagnostic::error(at, format!("{name} cannot be run on this host: {why}")).note(
-                    "the check would always fail: its bonus is lost for good, or (weight 0) the \
-                     router stays in FAULT",
-                ),
-            ),
-        }
+        let error = |why: String| {
+            Diagnostic::error(at, format!("{name} cannot be run on this host: {why}")).note(
+                "the check would always fail: its bonus is lost for good, or (weight 0) the \
+                 router stays in FAULT",
+            )
+        };
+        self.run(script, at, Use::Check, error);
     }
 
     fn command(&mut self, command: &ScriptCheck, at: Span) {
+        let warning = |why: String| {
+            Diagnostic::warning(at, format!("this command cannot be run on this host: {why}"))
+        };
+        self.run(command, at, Use::Notice, warning);
+    }
+
+    fn run(
+        &mut self,
+        command: &ScriptCheck,
+        at: Span,
+        used: Use,
+        cannot: impl FnOnce(String) -> Diagnostic,
+    ) {
         match self.host.runs(command) {
-            Ok(None) => {}
-            Ok(Some(weakness)) => self.out.push(Diagnostic::warning(at, weakness)),
-            Err(why) => {
-                let text = format!("this command cannot be run on this host: {why}");
-                self.out.push(Diagnostic::warning(at, text));
+            Ok(weakness) => {
+                self.out.extend(weakness.map(|weakness| Diagnostic::warning(at, weakness)));
             }
+            Err(why) => return self.out.push(cannot(why)),
+        }
+        let script = self.host.script(command);
+        if let Some((path, text)) = &script {
+            let path = path.display().to_string();
+            remark_script((&path, text), at, used, &mut self.out);
+            self.writes(&path, text, at);
+        }
+        let words: Vec<&str> = match &command.command {
+            Command::Argv { program, args } => {
+                std::iter::once(program).chain(args).map(String::as_str).collect()
+            }
+            Command::Shell(text) => text.split_whitespace().collect(),
+        };
+        for path in words.into_iter().filter(|word| word.starts_with('/')) {
+            self.kept_apart(Path::new(path), is_root(command), at);
+        }
+    }
+
+    /// A file that is not there for the unit's commands.
+    fn kept_apart(&mut self, path: &Path, by_root: bool, at: Span) {
+        let shown = path.display();
+        if let Some(setting) = self.sandbox.hides(path) {
+            let text = format!("{shown} is out of reach in the unit's sandbox");
+            self.warn(at, text, &format!("by {setting}"));
+        } else if let Some(setting) = self.sandbox.replaces(path) {
+            let text = format!("{shown} is another file in the unit's sandbox than outside");
+            self.warn(at, text, &format!("by {setting}"));
+        } else if by_root
+            && let Some(setting) = self.sandbox.binds_root()
+            && self.host.is_closed(path)
+        {
+            let text = format!("{shown} cannot be read in the unit's sandbox");
+            let note = format!("root itself may not, and CAP_DAC_OVERRIDE is taken by {setting}");
+            self.warn(at, text, &note);
+        }
+    }
+
+    /// The first file a script writes to in vain, for each reason.
+    fn writes(&mut self, script: &str, text: &str, at: Span) {
+        let mut said: Vec<String> = Vec::new();
+        for (line, target) in written(text) {
+            let path = Path::new(&target);
+            let place = format!("line {line} of {script} writes to {target}");
+            let (setting, text) = if let Some(setting) = self.sandbox.replaces(path) {
+                (setting, format!("{place}, another file in the unit's sandbox than outside"))
+            } else if let Some(setting) =
+                self.sandbox.hides(path).or_else(|| self.sandbox.closes(path))
+            {
+                (setting, format!("{place}, which the unit's sandbox forbids"))
+            } else {
+                continue;
+            };
+            if !said.contains(&setting) {
+                self.warn(at, text, &format!("by {setting}"));
+                said.push(setting);
+            }
+        }
+    }
+
+    fn fifo(&mut self, path: &Path, reader: Option<&ScriptCheck>, raw: &RawFifo) {
+        if let (Some(reader), Some(raw)) = (reader, &raw.reader) {
+            self.command(reader, raw.command.span);
+        }
+        let (at, shown) = (raw.path.span, path.display());
+        self.kept_apart(path, true, at);
+        match self.host.pipe(path) {
+            Pipe::Nowhere => self.warn(
+                at,
+                format!("there is no directory to make {shown} in"),
+                "nothing is written until there is; keepalived does not even try again",
+            ),
+            Pipe::Other => self.warn(
+                at,
+                format!("{shown} is no FIFO"),
+                "nothing is written until it is gone; keepalived writes into whatever it is",
+            ),
+            Pipe::Unread if reader.is_none() => self.warn(
+                at,
+                format!("no program reads {shown}"),
+                "64 kB of lines wait for one in the pipe, as with keepalived, and 1024 more in \
+                 vipd; then the oldest are lost",
+            ),
+            Pipe::Unread | Pipe::Read => {}
         }
     }
 
@@ -162,5 +295,12 @@ impl Look<'_> {
                     .help("stop it before vipd starts"),
             );
         }
+    }
+}
+
+fn is_root(command: &ScriptCheck) -> bool {
+    match &command.run_as {
+        RunAs::Default => true,
+        RunAs::User { user, .. } => user == "root" || user == "0",
     }
 }

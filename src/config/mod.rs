@@ -16,6 +16,7 @@ mod pem;
 pub mod process;
 pub mod raw;
 mod replaced;
+pub mod sandbox;
 pub(crate) mod settings;
 pub mod vipd_toml;
 

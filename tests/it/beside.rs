@@ -3,12 +3,13 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use vipd::config::checks::ScriptCheck;
+use vipd::config::checks::{Command, ScriptCheck};
 use vipd::config::diag::Diagnostic;
-use vipd::config::host::{Host, missing};
+use vipd::config::host::{Host, Pipe, missing};
 use vipd::config::load::{Failed, Loaded, load};
+use vipd::config::sandbox::Sandbox;
 
 use crate::config_keepalived::Memory;
 use crate::expected::{Below, expect};
@@ -93,14 +94,81 @@ impl Host for Bare {
         }
     }
 
+    fn script(&self, _: &ScriptCheck) -> Option<(PathBuf, String)> {
+        None
+    }
+
+    fn is_closed(&self, _: &Path) -> bool {
+        false
+    }
+
+    fn sandbox(&self) -> Sandbox {
+        Sandbox::default()
+    }
+
+    fn pipe(&self, path: &Path) -> Pipe {
+        if path.starts_with("/run/absent") { Pipe::Nowhere } else { Pipe::Other }
+    }
+
     fn listens(&self, at: SocketAddr) -> Option<String> {
         (at.port() == 5000).then(|| "haproxy (pid 812)".to_owned())
     }
 }
 
+/// It has everything, and a sandbox for vipd.
+struct Sandboxed;
+
+impl Host for Sandboxed {
+    fn has_interface(&self, _: &str) -> bool {
+        true
+    }
+
+    fn has_group(&self, _: &str) -> bool {
+        true
+    }
+
+    fn runs(&self, _: &ScriptCheck) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
+    fn script(&self, command: &ScriptCheck) -> Option<(PathBuf, String)> {
+        let Command::Argv { program, .. } = &command.command else { return None };
+        let text = match program.rsplit('/').next()? {
+            "gone.sh" => {
+                "#!/bin/sh\n# systemctl stop keepalived\npidof nginx ||\n  pkill keepalived\n"
+            }
+            "master.sh" => {
+                "#!/bin/sh\nLOG=/var/log/vrrp.log\necho $3 >$LOG\necho $3 > /run/vip\ndate >/tmp/at\n"
+            }
+            _ => "#!/bin/sh\nexit 0\n",
+        };
+        Some((program.into(), text.to_owned()))
+    }
+
+    fn is_closed(&self, file: &Path) -> bool {
+        file.ends_with("claim.sh")
+    }
+
+    fn sandbox(&self) -> Sandbox {
+        let text = include_str!("../../packaging/vipd-sandbox.conf");
+        Sandbox::of(&[("vipd.service.d/sandbox.conf".to_owned(), text.to_owned())])
+    }
+
+    fn pipe(&self, path: &Path) -> Pipe {
+        if path.ends_with("other") { Pipe::Read } else { Pipe::Unread }
+    }
+
+    fn listens(&self, _: SocketAddr) -> Option<String> {
+        None
+    }
+}
+
 const NEEDS: &str = r#"global_defs {
     #vipd control_group ops
-    startup_script "/etc/keepalived/start.sh"
+    startup_script "/root/start.sh"
+    notify_fifo /run/absent/fifo
+    vrrp_notify_fifo /tmp/other
+    vrrp_notify_fifo_script "/etc/keepalived/read.sh"
 }
 vrrp_script gone {
     script "/etc/keepalived/gone.sh"
@@ -131,8 +199,12 @@ vrrp_instance VI_1 {
 
 /// What a host lacks that has nothing.
 pub(crate) fn lacking() -> (Loaded, Vec<Diagnostic>) {
+    lacking_on(&Bare)
+}
+
+fn lacking_on(host: &dyn Host) -> (Loaded, Vec<Diagnostic>) {
     let loaded = with(&[("keepalived.conf", NEEDS), ("haproxy.cfg", PROXY)]).unwrap();
-    let mut found = missing(&loaded.config, &loaded.raw, &Bare);
+    let mut found = missing(&loaded.config, &loaded.raw, host);
     found.sort_by_key(|d| d.span.map(|span| (span.file, span.start, span.end)));
     (loaded, found)
 }
@@ -149,8 +221,10 @@ fn golden() {
         };
         writeln!(text, "==== {name}\n{said}").unwrap();
     }
-    let (loaded, found) = lacking();
-    let said: String = found.iter().map(|d| d.render(&loaded.map, false)).collect();
-    writeln!(text, "==== on a bare host\n{said}").unwrap();
+    for (name, host) in [("on a bare host", &Bare as &dyn Host), ("in a sandbox", &Sandboxed)] {
+        let (loaded, found) = lacking_on(host);
+        let said: String = found.iter().map(|d| d.render(&loaded.map, false)).collect();
+        writeln!(text, "==== {name}\n{said}").unwrap();
+    }
     expect(&Below::project("tests/golden").0.join("beside.expected"), &text);
 }

@@ -6,7 +6,7 @@ use crate::config::diag::{Diagnostic, Span, quoted};
 
 /// Who runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(in crate::config) enum Use {
     Check,
     Notice,
 }
@@ -29,12 +29,32 @@ pub(super) fn remark(command: &Command, span: Span, used: Use, out: &mut Vec<Dia
             std::iter::once(program).chain(args).cloned().collect::<Vec<_>>().join(" ")
         }
     };
-    if !ends_keepalived(&text) {
-        return;
+    if ends_keepalived(&text) {
+        out.push(ends("this command".to_owned(), span, used));
     }
-    let warning = Diagnostic::warning(span, "this command ends keepalived, and vipd stays")
+}
+
+/// The same of the text of a script, by its first line that ends keepalived.
+pub(in crate::config) fn remark_script(
+    (path, text): (&str, &str),
+    span: Span,
+    used: Use,
+    out: &mut Vec<Diagnostic>,
+) {
+    let says = |line: &str| {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        first.starts_with('#') || matches!(first, "echo" | "logger" | "printf")
+    };
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !says(line));
+    if let Some((at, _)) = lines.find(|(_, line)| ends_keepalived(line)) {
+        out.push(ends(format!("line {} of {path}", at + 1), span, used));
+    }
+}
+
+fn ends(what: String, span: Span, used: Use) -> Diagnostic {
+    let warning = Diagnostic::warning(span, format!("{what} ends keepalived, and vipd stays"))
         .note("with keepalived the end of the daemon moves the addresses");
-    out.push(match used {
+    match used {
         Use::Check => warning.help(
             "let the check fail instead, by `exit 1`: with weight 0 the router is in FAULT and the addresses \
              move, with another weight its priority falls; they come back once it passes",
@@ -42,7 +62,7 @@ pub(super) fn remark(command: &Command, span: Span, used: Use, out: &mut Vec<Dia
         Use::Notice => {
             warning.help("`vipd drain NAME` takes the router out of service until `vipd resume NAME`")
         }
-    });
+    }
 }
 
 fn base(path: &str) -> &str {
