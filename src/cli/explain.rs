@@ -220,7 +220,7 @@ fn aligned(rows: &[[String; 4]]) -> String {
 fn painted(row: String, column: usize, status: &str) -> String {
     let shade = match status {
         "refused" | "unknown" => AnsiColor::BrightRed,
-        "checked" | "not yet" => AnsiColor::Yellow,
+        "not supported" => AnsiColor::Yellow,
         _ => return row,
     };
     let head: String = row.chars().take(column).collect();

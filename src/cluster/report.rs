@@ -12,7 +12,7 @@ use crate::pool::{Admission, Role};
 use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, millis};
 use crate::track::outcome::Cause;
 use crate::track::patroni::{NodeAnswer, NodeRole};
-use crate::types::Now;
+use crate::types::{Now, counted};
 
 impl Cluster {
     /// What it looks like now. `nowhere` says of a place why no session can go there.
@@ -233,7 +233,8 @@ impl Plain {
         });
         let members: Vec<MemberStatus> = members.collect();
         let up = members.iter().filter(|m| m.admission == AdmissionStatus::Usable).count();
-        let summary = format!("{up} of {} servers are usable", members.len());
+        let are = if up == 1 { "is" } else { "are" };
+        let summary = format!("{up} of {} {are} usable", counted(members.len(), "server"));
         ClusterStatus { members, ..blank(name, (Phase::Plain, &summary)) }
     }
 }

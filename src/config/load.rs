@@ -51,7 +51,7 @@ pub trait Sources {
     /// The node's host name.
     fn host_name(&self) -> Option<String>;
 
-    /// Whether a file that checks over TLS read can be used.
+    /// Whether a file that TLS needs can be used.
     ///
     /// # Errors
     /// Why not.
@@ -259,7 +259,8 @@ fn finish(
     let mut failed = out.iter().any(|d| d.severity == Severity::Error);
     if let Some(rest) = out.len().checked_sub(MOST_SHOWN).filter(|rest| *rest > 0) {
         out.truncate(MOST_SHOWN);
-        let message = format!("{rest} more remarks are not shown");
+        let are = if rest == 1 { "is" } else { "are" };
+        let message = format!("{} {are} not shown", counted(rest, "more remark"));
         let general = Diagnostic::general(message).help("see to those before it first");
         let severity = if failed { Severity::Error } else { Severity::Warning };
         out.push(Diagnostic { severity, ..general });

@@ -19,6 +19,7 @@ use crate::api::server::{Answer as Said, Ask};
 use crate::config::{Config, Dropped};
 use crate::engine::{Command, Input, RouterId, diff};
 use crate::status::{Changes, Daemon, Snapshot};
+use crate::types::counted;
 
 /// Between two looks whether nothing is on its way any more, and how many.
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
@@ -357,7 +358,7 @@ impl Control {
             tracing::warn!("{line}");
         }
         if new.len() > MOST_LOGGED {
-            tracing::warn!("and {} more new warnings", new.len() - MOST_LOGGED);
+            tracing::warn!("and {}", counted(new.len() - MOST_LOGGED, "more new warning"));
         }
     }
 

@@ -16,8 +16,7 @@ use crate::api::page::{Page, Seats, Source, serve, site};
 use crate::config::{BindConfig, PageConfig};
 use crate::page::Look;
 use crate::status::PageStatus;
-use crate::sys::cause;
-use crate::sys::tcp::{Bind, Liveness, listen_alone};
+use crate::sys::tcp::{Bind, Liveness, listen_alone, why_not};
 
 /// How often what is not open is tried again.
 const TRY_EVERY: Duration = Duration::from_secs(1);
@@ -144,7 +143,7 @@ impl Place {
         let listening = listen_alone(&bind, BACKLOG, Liveness::default())
             .and_then(|socket| TcpListener::from_std(socket.into()));
         listening.map_err(|error| {
-            format!("listen on {address} for page {}: {}", self.page.name, cause(&error))
+            format!("listen on {address} for page {}: {}", self.page.name, why_not(address, &error))
         })
     }
 

@@ -305,6 +305,10 @@ fn make(config: &FifoConfig) -> io::Result<bool> {
         && let Err(error) = chown(&config.path, user, group)
     {
         let _ = fs::remove_file(&config.path);
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            let why = format!("{}: another owner takes CAP_CHOWN", cause(&error));
+            return Err(io::Error::other(why));
+        }
         return Err(error);
     }
     Ok(true)

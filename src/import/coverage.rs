@@ -9,7 +9,7 @@ pub struct CoverageRow {
     pub block: String,
     /// The keyword.
     pub keyword: &'static str,
-    /// `yes`, `no effect`, `not yet` or `refused`.
+    /// `yes`, `no effect`, `not supported` or `refused`.
     pub status: &'static str,
     /// What vipd does with it.
     pub text: String,

@@ -65,7 +65,7 @@ const STARVED: Duration = Duration::from_secs(2);
 
 /// A listener could not be opened.
 #[derive(Debug, Error)]
-#[error("listen on {address} for {listener}: {}", crate::sys::cause(source))]
+#[error("listen on {address} for {listener}: {}", tcp::why_not(*address, source))]
 pub struct OpenError {
     /// Where.
     pub address: SocketAddr,
@@ -392,15 +392,16 @@ impl Proxy {
 
     /// The servers now, in the order of their numbers.
     pub fn servers(&self) -> impl Iterator<Item = ServerState> {
-        self.loads.values().map(|load| ServerState {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.loads.values().map(move |load| ServerState {
             id: load.id,
             sessions: load.sessions(),
             connected: load.connected.load(Ordering::Relaxed),
             failures: load.failures.load(Ordering::Relaxed),
             unanswered: load.unanswered.load(Ordering::Relaxed),
             mute: load.is_mute(),
-        })
             missing: load.missing(now),
+        })
     }
 
     /// Ask for the connections there are, at most `most` of each worker. Every worker sends its

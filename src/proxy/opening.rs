@@ -20,6 +20,7 @@ use super::worker::{Timer, Token, Worker, millis};
 use crate::pool::{Choice, Hint, ListenerId, Server as Candidate, candidates, explain};
 use crate::sys::epoll::Ready;
 use crate::sys::{cause, tcp};
+use crate::types::counted;
 
 /// How long a server may take over its first answer before the client is given to another. PostgreSQL
 /// gives it before it does anything that takes time; pgjdbc waits 5 s for it.
@@ -387,10 +388,10 @@ impl Worker {
 
     /// From now on everything is passed on.
     fn taken(&mut self, session: &mut Session, heard: Vec<u8>) {
-        let lane = session.seat.gate().lane(self.number);
         if let Some(claim) = &session.claim {
             claim.load().answered();
         }
+        let lane = session.seat.gate().lane(self.number);
         lane.sessions.one();
         lane.bytes_in.add(session.up.bytes);
         lane.bytes_out.add(session.down.bytes);
@@ -592,7 +593,8 @@ impl Worker {
             }
             (End::Overflow, _) => {
                 let most = gate.settings().hold.most;
-                (TOO_MANY, format!("{most} clients wait for a server already"))
+                let wait = if most == 1 { "waits" } else { "wait" };
+                (TOO_MANY, format!("{} {wait} for a server already", counted(most, "client")))
             }
             (_, Lack::Full) => {
                 (TOO_MANY, format!("all servers are full (waited {waited:.1} s for a place)"))

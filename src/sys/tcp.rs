@@ -13,6 +13,7 @@ use rustix::net::{
     shutdown, socket_with,
 };
 
+use super::cause;
 use crate::types::IfName;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
@@ -83,6 +84,19 @@ pub fn listen_alone(to: &Bind, backlog: u32, liveness: Liveness) -> io::Result<O
     tune(&socket, liveness)?;
     open(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket)
+}
+
+/// Why a port cannot be listened on, and what right is missing.
+#[must_use]
+pub fn why_not(address: SocketAddr, error: &io::Error) -> String {
+    let why = cause(error);
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::ACCESS) if address.port() < 1024 => {
+            format!("{why}: a port below 1024 takes CAP_NET_BIND_SERVICE")
+        }
+        Some(Errno::PERM) => format!("{why}: an interface of its own takes CAP_NET_RAW"),
+        _ => why,
+    }
 }
 
 /// Treat connections accepted from now on so.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::Preempt;
 use crate::status::State;
-use crate::types::{Dialect, Family, Now, times};
+use crate::types::{Dialect, Family, Now, counted, times};
 use crate::vrrp::hear::list;
 use crate::vrrp::ledger::Peer;
 use crate::vrrp::refusal::{Refusal, some};
@@ -100,9 +100,9 @@ impl Router {
         let mut discussed = 0;
         for (at, (address, peer)) in peers.iter().enumerate() {
             if discussed == MOST_DISCUSSED {
-                let more = peers.len() - at;
+                let more = counted(peers.len() - at, "more node");
                 hints.push(format!(
-                    "{more} more nodes send with VRID {}: `vipd status --json` has them under \
+                    "VRID {} is in packets of {more}: `vipd status --json` has them under \
                      `strangers`",
                     self.cfg.vrid
                 ));

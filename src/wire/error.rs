@@ -104,7 +104,7 @@ pub enum Malformed {
     #[error("VRRPv3 advertisement without an address")]
     NoAddress,
     /// The address count and the length of the message disagree.
-    #[error("VRRP message of {found} bytes, {count} addresses make {expected}")]
+    #[error("VRRP message of {found} bytes, its address count {count} makes {expected}")]
     Length {
         /// The address count of the message.
         count: u8,

@@ -189,7 +189,7 @@ fn no_keyword_of_the_table_is_unknown() {
     }
 }
 
-/// Nothing that is refused loads, and nothing that is "not yet" loads without a word.
+/// Nothing that is refused loads, and nothing that is "not supported" loads without a word.
 #[test]
 fn classes_are_what_they_say() {
     for row in coverage() {
@@ -210,7 +210,7 @@ fn classes_are_what_they_say() {
         match row.status {
             "refused" => assert!(loaded.is_err(), "{row:?}"),
             "no effect" => assert!(loaded.unwrap().warnings.is_empty(), "{row:?}"),
-            "not yet" => assert_eq!(loaded.unwrap().notes.len(), 1, "{row:?}"),
+            "not supported" => assert_eq!(loaded.unwrap().notes.len(), 1, "{row:?}"),
             _ => {}
         }
     }

@@ -119,7 +119,7 @@ impl Class {
         match self {
             Class::Honoured => "yes",
             Class::Quiet => "no effect",
-            Class::Warned => "not yet",
+            Class::Warned => "not supported",
             Class::Refused(_) => "refused",
         }
     }

@@ -99,7 +99,7 @@ pub(super) const SECTIONS: &[Keyword] = &[
     keyword("frontend", (1, 3), Class::Honoured, "a listener; its servers are those of a backend"),
     keyword("backend", (1, 3), Class::Honoured, "servers for the sections that name it"),
     quiet("resolvers", 1, DNS),
-    warned("userlist", 1, "not supported"),
+    warned("userlist", 1, "it is for users of HTTP; those of a page are named by stats auth"),
     warned("peers", 1, "vipd shares no tables of clients"),
     warned("mailers", 1, "mail is configured in vipd.toml, [mail]"),
     warned("ring", 1, LOGS),

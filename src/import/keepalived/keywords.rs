@@ -181,7 +181,7 @@ impl Class {
         match self {
             Class::Honoured => "yes",
             Class::Quiet => "no effect",
-            Class::Warned(_) => "not yet",
+            Class::Warned(_) => "not supported",
             Class::Refused(..) | Class::Apart(..) => "refused",
         }
     }

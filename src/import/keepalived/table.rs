@@ -47,7 +47,7 @@ const fn quiet(name: &'static str, text: &'static str) -> Keyword {
 }
 
 /// Without effect, with a warning.
-const fn not_yet(name: &'static str, warning: &'static str) -> Keyword {
+const fn unsupported(name: &'static str, warning: &'static str) -> Keyword {
     keyword(name, (0, MANY), Body::Any, Class::Warned(warning), "")
 }
 
@@ -322,7 +322,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
         "enable_script_security",
         "a script run as root that others could have changed is not run, and has failed",
     ),
-    not_yet("set_supplementary_groups", "scripts have the one group that is named for them"),
+    unsupported("set_supplementary_groups", "scripts have the one group that is named for them"),
     quiet("use_symlink_paths", "a script is started by the path that is written"),
     told(
         "notify_fifo",
@@ -413,9 +413,9 @@ pub(super) const GLOBALS: &[Keyword] = &[
     quiet("process_monitor_rcv_bufs", BUFFERS),
     quiet("process_monitor_rcv_bufs_force", BUFFERS),
     quiet("reload_check_config", RELOAD),
-    not_yet("reload_time_file", RELOAD),
-    not_yet("reload_repeat", RELOAD),
-    not_yet("reload_file", RELOAD),
+    unsupported("reload_time_file", RELOAD),
+    unsupported("reload_repeat", RELOAD),
+    unsupported("reload_file", RELOAD),
     quiet("config_save_dir", DUMPS),
     quiet("tmp_config_directory", "each file is read once, into memory"),
     quiet("data_use_instance", DUMPS),
@@ -443,7 +443,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
         Class::Honoured,
         "makes patterns without a match errors: match, wildcard_match, brace_match, with + or -; a file that cannot be read is one always",
     ),
-    not_yet("lvs_sync_daemon", SYNC_DAEMON),
+    unsupported("lvs_sync_daemon", SYNC_DAEMON),
     quiet("lvs_timeouts", LVS),
     quiet("lvs_flush", LVS),
     quiet("lvs_flush_on_stop", LVS),
@@ -797,7 +797,7 @@ pub(super) const TRACK_FILE: &[Keyword] = &[
         "-254 to 254, optionally reverse: times the number; 0: any number but 0 means FAULT; 1 if \
          absent",
     ),
-    not_yet("init_file", "the file is not created; a missing one counts as 0"),
+    unsupported("init_file", "the file is not created; a missing one counts as 0"),
 ];
 
 pub(super) const TRACK_PROCESS: &[Keyword] = &[

@@ -93,12 +93,12 @@ fn one_without_an_address_is_not_called_usable() {
     let mut bench = Bench::start(config(vec![cluster], vec![listener("web", Wants::Any, 1)]));
     bench.run_for(INTERVAL);
     let snapshot = bench.engine.snapshot(bench.now);
-    assert_eq!(snapshot.clusters[0].summary, "0 of 1 servers are usable");
+    assert_eq!(snapshot.clusters[0].summary, "0 of 1 server are usable");
     let why = "the name web1.example has no address yet";
     assert_eq!(snapshot.clusters[0].members[0].reason, why);
     assert_eq!(snapshot.listeners[0].reason, format!("no usable server: web-1: {why}"));
     let address = "10.0.1.1".parse().unwrap();
     bench.input(vipd::engine::Input::Resolved { name, address });
-    assert_eq!(bench.cluster().summary, "1 of 1 servers are usable");
+    assert_eq!(bench.cluster().summary, "1 of 1 server is usable");
     assert_eq!(bench.usable("web"), ["web-1"]);
 }
