@@ -30,7 +30,7 @@ pub(super) fn remark(command: &Command, span: Span, used: Use, out: &mut Vec<Dia
         }
     };
     if ends_keepalived(&text) {
-        out.push(ends("this command".to_owned(), span, used));
+        out.push(ends("this command", span, used));
     }
 }
 
@@ -47,11 +47,11 @@ pub(in crate::config) fn remark_script(
     };
     let mut lines = text.lines().enumerate().filter(|(_, line)| !says(line));
     if let Some((at, _)) = lines.find(|(_, line)| ends_keepalived(line)) {
-        out.push(ends(format!("line {} of {path}", at + 1), span, used));
+        out.push(ends(&format!("line {} of {path}", at + 1), span, used));
     }
 }
 
-fn ends(what: String, span: Span, used: Use) -> Diagnostic {
+fn ends(what: &str, span: Span, used: Use) -> Diagnostic {
     let warning = Diagnostic::warning(span, format!("{what} ends keepalived, and vipd stays"))
         .note("with keepalived the end of the daemon moves the addresses");
     match used {
