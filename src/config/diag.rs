@@ -393,11 +393,29 @@ mod tests {
             "users = [{ name = \"a\", password = \"hunter2\" }]",
             "  stats  auth admin:hunter2",
             "stats auht admin:hunter2",
+            "http-check send meth GET uri / hdr Authorization \"Basic hunter2\"",
+            "option httpchk GET / HTTP/1.0\\r\\nAuthorization:\\ Basic\\ hunter2",
+            "headers = { \"Authorization\" = \"Bearer hunter2\" }",
+            "url = \"https://monitor:hunter2@10.0.0.1:8008/\"",
+            "option httpchk GET http://hunter2@10.0.0.1/",
         ] {
             let (map, id) = one_file(line);
             let text = Diagnostic::warning(Span::new(id, 0..8), "m").render(&map, false);
             assert!(!text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_message_quotes_a_url_without_its_user_and_password() {
+        let (map, id) = one_file("x");
+        let url = "https://monitor:hunter2@10.0.0.1/ and http://hunter2@b";
+        let text = Diagnostic::error(Span::new(id, 0..1), format!("cannot use {url}"))
+            .label(url)
+            .help(url)
+            .note(url)
+            .render(&map, false);
+        assert!(text.contains("cannot use https://***@10.0.0.1/ and http://***@b"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use vipd::api::client::{AskError, ask};
 use vipd::api::protocol::{Request, Response};
 use vipd::api::server::{self, Answer, Ask, Client, Host, MOST_CLIENTS};
@@ -199,6 +200,29 @@ fn a_missing_a_dead_and_a_hanging_daemon_are_told_apart() {
     let asked = Instant::now();
     let silent = ask(dir.path(), &Request::Status).unwrap_err();
     assert!(matches!(silent, AskError::Silent { .. }) && named(&silent), "{silent}");
+    assert!(asked.elapsed() < client::PATIENCE * 5);
+}
+
+/// A daemon that is frozen accepts nobody, and once its queue is full no client gets as far as to ask.
+#[test]
+fn a_full_accept_queue_does_not_hold_up_a_client_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(SOCKET_NAME);
+    let frozen = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    frozen.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    frozen.listen(1).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        client.set_nonblocking(true).unwrap();
+        match client.connect(&SockAddr::unix(&path).unwrap()) {
+            Ok(()) => waiting.push(client),
+            Err(error) => break assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+    }
+    let asked = Instant::now();
+    let silent = ask(dir.path(), &Request::Status).unwrap_err();
+    assert!(matches!(silent, AskError::Silent { .. }), "{silent}");
     assert!(asked.elapsed() < client::PATIENCE * 5);
 }
 

@@ -127,6 +127,65 @@ fn zombies_of(parent: i32) -> Vec<String> {
     stats.filter(|stat| stat.contains(&mark)).collect()
 }
 
+/// The children of a process, with their names.
+fn children(parent: i32) -> Vec<(i32, String)> {
+    let child = |entry: std::io::Result<fs::DirEntry>| {
+        let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        let (start, rest) = stat.rsplit_once(") ")?;
+        let (pid, name) = start.split_once(" (")?;
+        let is_child = rest.split(' ').nth(1) == Some(&parent.to_string());
+        is_child.then(|| (pid.parse().unwrap(), name.to_owned()))
+    };
+    fs::read_dir("/proc").unwrap().filter_map(child).collect()
+}
+
+/// As the first process of a container it is the parent of everybody who has lost theirs.
+#[test]
+fn as_the_first_process_it_reaps_every_orphan_and_its_guard_has_a_name() {
+    let _turn = together();
+    let lab = lab();
+    let node = lab.node("lb-01").unwrap();
+    node.link("eth0", &["10.0.0.2/24"]).unwrap();
+    let directory = node.directory().unwrap();
+    let noted = directory.join("orphan");
+    // It leaves the script's process group, says its number there, and ends a moment later.
+    let script = directory.join("leave.sh");
+    let text = format!(
+        "[ -s {0} ] || setsid -f sh -c 'echo $$ >{0}; exec sleep 0.2'\nuntil [ -s {0} ]; do :; done\n",
+        noted.display()
+    );
+    fs::write(&script, text).unwrap();
+    let config = format!(
+        "{}[track.script.leave]\ncommand = [\"sh\", \"{}\"]\ninterval = \"1s\"\n",
+        web(100, "track = [{ name = \"leave\", weight = -1 }]"),
+        script.display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).arg(binary()).arg("run");
+    command.arg("--config").arg(node.write_file("vipd.toml", &config).unwrap());
+    command.arg("--run-dir").arg(directory.join("run"));
+    let unshare = node.spawn(command).unwrap();
+
+    let orphan = eventually(SOON, "an orphan", || {
+        let number = fs::read_to_string(&noted).unwrap_or_default();
+        number.trim().parse::<i32>().map_err(|_| unshare.output())
+    })
+    .unwrap();
+    let (vipd, _) = children(unshare.pid().as_raw()).pop().unwrap();
+    let guards = children(vipd).into_iter().filter(|(_, name)| name == "vipd-guard").count();
+    assert_eq!(guards, 1, "{:?}", children(vipd));
+    eventually(SOON, "the end of the orphan, not as a zombie", || {
+        let left = children(vipd).into_iter().find(|(pid, _)| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            numbers.and_then(|n| n.split_whitespace().last()) == Some(&orphan.to_string())
+        });
+        left.map_or(Ok(()), |left| Err(format!("{left:?}")))
+    })
+    .unwrap();
+    assert!(zombies_of(vipd).is_empty(), "{:?}", zombies_of(vipd));
+}
+
 /// Two hundred scripts a second, every other one hanging until it is killed, beside a master that
 /// advertises ten times a second.
 #[test]
