@@ -36,8 +36,26 @@ struct Flight {
 
 #[derive(Clone)]
 pub enum Load {
-    Advert { source: IpAddr, destination: IpAddr, bytes: Vec<u8> },
-    Announcement { vip: IpAddr, mac: Mac },
+    Advert {
+        source: IpAddr,
+        destination: IpAddr,
+        bytes: Vec<u8>,
+    },
+    Announcement {
+        vip: IpAddr,
+        mac: Mac,
+    },
+    /// Who has an address?
+    Question {
+        target: IpAddr,
+        asking: usize,
+    },
+    /// I do. Of a kernel, whatever has become of its daemon.
+    Answer {
+        target: IpAddr,
+        mac: Mac,
+        asking: usize,
+    },
 }
 
 impl Network {
@@ -71,7 +89,16 @@ impl World {
     pub fn deliver(&mut self) {
         let Some((_, Flight { lan, to, load })) = self.network.wire.pop_first() else { return };
         let node = &mut self.nodes[to];
-        if node.engine.is_none() || !node.kernel.links[lan].works() {
+        let link = &node.kernel.links[lan];
+        if let Load::Question { target, asking } = load {
+            let held = node.kernel.held.get(&target).is_some_and(|(on, _)| *on == lan);
+            if held && node.asleep.is_none() {
+                let mac = link.view().mac.unwrap();
+                self.broadcast(to, lan, &Load::Answer { target, mac, asking });
+            }
+            return;
+        }
+        if node.engine.is_none() || !link.works() {
             return;
         }
         if node.frozen {
@@ -89,6 +116,10 @@ impl World {
             Load::Announcement { vip, mac } => {
                 self.feed(n, Input::Announced { iface, vip: *vip, mac: *mac });
             }
+            Load::Answer { target, mac, .. } => {
+                self.feed(n, Input::Located { iface, address: *target, mac: *mac });
+            }
+            Load::Question { .. } => unreachable!("its kernel has answered"),
             Load::Advert { source, destination, bytes } => {
                 let datagram = match (*source, *destination) {
                     (IpAddr::V6(source), IpAddr::V6(destination)) => {
@@ -118,7 +149,8 @@ impl World {
                     destination.is_multicast()
                         || self.nodes[to].kernel.links[lan].own.address() == *destination
                 }
-                Load::Announcement { .. } => true,
+                Load::Announcement { .. } | Load::Question { .. } => true,
+                Load::Answer { asking, .. } => to == *asking,
             };
             let network = &self.network;
             let reachable = to != from

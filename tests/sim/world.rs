@@ -231,6 +231,10 @@ impl World {
                 };
                 self.broadcast(n, lan, &Load::Announcement { vip: *vip, mac: *mac });
             }
+            Action::Solicit { iface, target, .. } => {
+                let lan = node.kernel.links.iter().position(|link| link.index == *iface).unwrap();
+                self.broadcast(n, lan, &Load::Question { target: *target, asking: n });
+            }
             Action::Address { want, address, .. } => {
                 let member = &node.members[node.router_of(address.cidr.address())];
                 assert!(
@@ -257,7 +261,6 @@ impl World {
             Action::Record(_)
             | Action::Overhear { .. }
             | Action::PromoteSecondaries { .. }
-            | Action::Solicit { .. }
             | Action::NotDrained { .. } => {}
             Action::Ask { .. }
             | Action::Resolve { .. }
