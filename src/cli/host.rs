@@ -5,12 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use nix::unistd::Group;
 
 use crate::config::checks::{Command, ScriptCheck};
 use crate::config::host::{Host, Pipe};
 use crate::config::sandbox::Sandbox;
 use crate::probe::script::inspect;
+use crate::types::Cidr;
 
 /// A listening socket, in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
@@ -31,6 +34,13 @@ pub(super) struct ThisHost;
 impl Host for ThisHost {
     fn has_interface(&self, name: &str) -> bool {
         Path::new("/sys/class/net").join(name).exists()
+    }
+
+    fn addresses(&self, interface: &str) -> Vec<Cidr> {
+        let all = getifaddrs().into_iter().flatten();
+        all.filter(|found| found.interface_name == interface)
+            .filter_map(|found| network(found.address?, found.netmask?))
+            .collect()
     }
 
     fn has_group(&self, name: &str) -> bool {
@@ -101,6 +111,18 @@ impl Host for ThisHost {
             texts.flat_map(|text| listening(&text, at).collect::<Vec<_>>()).collect();
         inodes.iter().find_map(|inode| holder(inode))
     }
+}
+
+fn network(address: SockaddrStorage, mask: SockaddrStorage) -> Option<Cidr> {
+    let ip = |storage: SockaddrStorage| {
+        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| Some(IpAddr::V6(storage.as_sockaddr_in6()?.ip())))
+    };
+    let bits = match ip(mask)? {
+        IpAddr::V4(mask) => mask.to_bits().count_ones(),
+        IpAddr::V6(mask) => mask.to_bits().count_ones(),
+    };
+    Cidr::new(ip(address)?, u8::try_from(bits).ok()?).ok()
 }
 
 /// The sockets of a table that listen at an address, by their inodes.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use addresses::most_addresses;
+pub(crate) use cast::{ANY_TTL, HOW_FAR};
 pub(crate) use page::{REFRESH, page_path};
 pub(super) use proxy::UNITS;
 

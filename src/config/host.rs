@@ -5,17 +5,22 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::check::commands::{Use, remark_script};
+use super::check::{ANY_TTL, HOW_FAR};
 use super::checks::{Check, Command, RunAs, ScriptCheck};
 use super::diag::{Diagnostic, Span, Spanned};
-use super::model::{Config, RouterConfig};
+use super::model::{Cast, Config, RouterConfig};
 use super::notify::NotifyConfig;
 use super::raw::{Raw, RawFifo, RawNotify, RawRouter};
 use super::sandbox::{Sandbox, written};
+use crate::types::Cidr;
 
 /// The host a configuration is for.
 pub trait Host {
     /// Whether it has an interface of this name.
     fn has_interface(&self, name: &str) -> bool;
+
+    /// The addresses of an interface, with their networks.
+    fn addresses(&self, interface: &str) -> Vec<Cidr>;
 
     /// Whether it has a group of this name.
     fn has_group(&self, name: &str) -> bool;
@@ -66,6 +71,7 @@ pub fn missing(config: &Config, raw: &Raw, host: &dyn Host) -> Vec<Diagnostic> {
     }
     for (router, raw) in config.routers.iter().zip(&raw.routers) {
         look.interfaces(router, raw);
+        look.peers(router, raw);
         look.told(&router.notify, &raw.notify);
     }
     for group in &config.groups {
@@ -149,6 +155,36 @@ impl Look<'_> {
             let at = at.map_or(raw.name.span, |raw| raw.cidr.span);
             let name = Spanned::new(name.to_owned(), at);
             self.interface(&name, "the address cannot be put in place until there is");
+        }
+    }
+
+    /// Peers in none of the networks the adverts could come from. An address without a network says nothing.
+    fn peers(&mut self, router: &RouterConfig, raw: &RawRouter) {
+        let Cast::Unicast { peers, .. } = &router.cast else { return };
+        let family = router.dialect.family();
+        let virtual_networks = || router.addresses.iter().map(|address| address.cidr);
+        let here: Vec<Cidr> = self
+            .host
+            .addresses(router.iface.as_str())
+            .into_iter()
+            .filter(|own| own.family() == family && own.prefix() < family.bits())
+            .filter(|own| virtual_networks().all(|vip| vip.address() != own.address()))
+            .filter(|own| router.source.is_none_or(|source| own.address() == source))
+            .collect();
+        let Some(first) = here.first() else { return };
+        // Known without looking at the host.
+        if router.source.is_some_and(|source| virtual_networks().any(|vip| vip.contains(source))) {
+            return;
+        }
+        let written = raw.peers.iter().flat_map(|peers| &peers.list);
+        for peer in written.filter(|peer| peer.min_ttl.is_none()) {
+            let Spanned { value, span } = peer.address;
+            let listed = peers.iter().any(|known| known.address == value);
+            if listed && here.iter().all(|own| !own.contains(value)) {
+                let iface = &router.iface;
+                let text = format!("the peer {value} is in no network of {iface}, as {first} is");
+                self.out.push(Diagnostic::warning(span, text).note(ANY_TTL).help(HOW_FAR));
+            }
         }
     }
 

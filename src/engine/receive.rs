@@ -95,7 +95,8 @@ impl Engine {
                 router.overheard(now, carrier.source, &parsed.advert);
             }
             Ok(parsed) => {
-                router.heard(now, carrier.source, &parsed, &mut self.out);
+                let (source, hop_limit) = (carrier.source, carrier.hop_limit);
+                router.heard(now, source, hop_limit, &parsed, &mut self.out);
                 if router.meets_rival(now) {
                     self.rival_of_group_heard(now, id);
                 }

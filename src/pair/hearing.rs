@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Couple, Half, Place, Side, rough};
+use crate::config::check::{ANY_TTL, HOW_FAR};
 use crate::config::diag::{Diagnostic, Severity};
-use crate::config::{Cast, Strict};
+use crate::config::{Cast, Peer, Strict};
 use crate::types::{AuthV2, Centis, Dialect, V3Checksum};
 use crate::vrrp::timing;
 use crate::wire::vrrp::HOP_LIMIT;
@@ -23,7 +24,11 @@ pub(super) fn check(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
         interval_v2(couple, &mut found);
     }
     cast(couple, &mut found);
-    if !found.is_empty() {
+    if found.is_empty() {
+        for (own, other) in [(&couple.a, &couple.b), (&couple.b, &couple.a)] {
+            out.extend(behind_a_router(couple, own, other));
+        }
+    } else {
         couple.deafen(Side::A);
         couple.deafen(Side::B);
     }
@@ -275,17 +280,51 @@ fn unlisted(couple: &Couple<'_>, own: &Half<'_>, other: &Half<'_>) -> Option<Dia
     )
 }
 
+fn only_peer<'a>(half: &Half<'a>) -> Option<&'a Peer> {
+    match &half.router.cast {
+        Cast::Unicast { peers, .. } => match peers.as_slice() {
+            [peer] => Some(peer),
+            _ => None,
+        },
+        Cast::Multicast { .. } => None,
+    }
+}
+
+/// What `own` alone does not say, but the peers of `other` do: where it sends from, and that its only peer is in
+/// no network of the virtual addresses that is there.
+fn behind_a_router(couple: &Couple<'_>, own: &Half<'_>, other: &Half<'_>) -> Option<Diagnostic> {
+    let peer = only_peer(own).filter(|peer| *peer.accepted_ttl.start() == 1)?;
+    let here = match own.router.source {
+        None => only_peer(other)?.address,
+        // Said of its own file.
+        Some(_) => return None,
+    };
+    let address = peer.address;
+    let networks = own.router.addresses.iter().chain(&other.router.addresses);
+    let mut networks =
+        networks.map(|vip| vip.cidr).filter(|network| network.contains(here)).peekable();
+    networks.peek()?;
+    if here == address || networks.any(|network| network.contains(address)) {
+        return None;
+    }
+    let name = own.node;
+    let place = |half: &Half<'_>, label| {
+        let span = half.raw.peers.as_ref().map_or(half.raw.name.span, |peers| peers.span);
+        (span, label)
+    };
+    let from = place(other, format!("{}: this is {name}", other.node));
+    let text = format!("the peer {address} of {name} is not in the network of {here}");
+    Some(
+        couple
+            .warning(&text, place(own, format!("{name}: {address}")), from)
+            .note(ANY_TTL)
+            .help(HOW_FAR),
+    )
+}
+
 /// The same list with one address on both nodes: it can be one of them only.
 fn one_peer_for_both(couple: &Couple<'_>) -> Option<Diagnostic> {
-    let only = |half: &Half<'_>| -> Option<IpAddr> {
-        match &half.router.cast {
-            Cast::Unicast { peers, .. } => match peers.as_slice() {
-                [peer] => Some(peer.address),
-                _ => None,
-            },
-            Cast::Multicast { .. } => None,
-        }
-    };
+    let only = |half: &Half<'_>| only_peer(half).map(|peer| peer.address);
     let address = only(&couple.a).filter(|address| only(&couple.b) == Some(*address))?;
     let place = |half: &Half<'_>| {
         let span = half.raw.peers.as_ref().map_or(half.raw.name.span, |peers| peers.span);

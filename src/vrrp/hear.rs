@@ -13,11 +13,18 @@ use crate::wire::vrrp::{Advert, Claim, Parsed};
 
 impl Router {
     /// An advert that passed every check.
-    pub(crate) fn heard(&mut self, now: Now, source: IpAddr, parsed: &Parsed, out: &mut Outbox) {
+    pub(crate) fn heard(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        hop_limit: Option<u8>,
+        parsed: &Parsed,
+        out: &mut Outbox,
+    ) {
         let advert = &parsed.advert;
         let followed_already = self.followed.is_some_and(|f| f.address == source);
         self.remark_contact(now, source, advert, out);
-        self.ledger.accepted(now, source, advert.claim, parsed.checksum);
+        self.ledger.accepted(now, source, hop_limit, advert.claim, parsed.checksum);
         self.remark_interval(now, source, advert, out);
         self.remark_family(now, source, advert, out);
         self.remark_owner(now, source, advert, out);

@@ -4,14 +4,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::Preempt;
+use crate::config::{Cast, Preempt};
 use crate::status::State;
 use crate::types::{Dialect, Family, Now, counted, times};
 use crate::vrrp::hear::list;
 use crate::vrrp::ledger::Peer;
 use crate::vrrp::refusal::{Refusal, some};
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
-use crate::wire::vrrp::Claim;
+use crate::wire::vrrp::{Claim, HOP_LIMIT};
 
 /// A stray packet older than this no longer explains the present.
 const RECENT: Duration = Duration::from_secs(60);
@@ -112,6 +112,7 @@ impl Router {
             hints.extend(self.refusal_hint(now, **address, peer));
             hints.extend(self.list_hint(now, **address, peer));
             hints.extend(self.rival_hint(now, **address, peer));
+            hints.extend(self.distance_hint(now, **address, peer));
             discussed += usize::from(hints.len() > before);
         }
         hints
@@ -235,6 +236,21 @@ impl Router {
             )
         };
         Some(format!("{address} is master too, with priority {theirs}: {cause}"))
+    }
+
+    /// A listed peer whose adverts come from farther than the LAN, with nothing said about how far they may.
+    fn distance_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
+        let Cast::Unicast { peers, .. } = &self.cfg.cast else { return None };
+        let listed = peers.iter().find(|listed| listed.address == address)?;
+        let hop_limit = peer.hop_limit.filter(|found| *found < HOP_LIMIT)?;
+        let lately = self.last_advert_age(now, peer)? <= DISAGREEMENT;
+        (lately && *listed.accepted_ttl.start() == 1).then(|| {
+            format!(
+                "adverts of {address} arrive with TTL {hop_limit}, not {HOP_LIMIT}: a router is between you, or it sends \
+                 them so. Others beyond that router can forge its address: `min_ttl` {hop_limit} for this peer \
+                 refuses what comes from farther away"
+            )
+        })
     }
 
     /// Two others that advertise in turns: each of them was heard between two adverts of the other.

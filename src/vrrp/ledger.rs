@@ -52,6 +52,8 @@ pub(crate) struct Peer {
     refused: BTreeMap<&'static str, u64>,
     pub(crate) last_refusal: Option<(Now, Refusal)>,
     pub(crate) checksum: Option<V3Checksum>,
+    /// The TTL or hop limit of the last one accepted.
+    pub(crate) hop_limit: Option<u8>,
     /// The address list of its last advert, if it differs from ours.
     pub(crate) other_list: Option<Arc<[IpAddr]>>,
 }
@@ -153,6 +155,7 @@ impl Ledger {
         &mut self,
         now: Now,
         source: IpAddr,
+        hop_limit: Option<u8>,
         claim: Claim,
         checksum: Option<V3Checksum>,
     ) {
@@ -172,6 +175,7 @@ impl Ledger {
         peer.claim = Some(claim);
         peer.accepted_before = peer.last_accepted.replace(now);
         peer.checksum = checksum;
+        peer.hop_limit = hop_limit;
     }
 
     /// Whether an advert from `source` was ever accepted.
@@ -309,6 +313,7 @@ impl Ledger {
             refused: BTreeMap::new(),
             last_refusal: None,
             checksum: None,
+            hop_limit: None,
             other_list: None,
         });
         peer.last_seen = now;

@@ -10,6 +10,7 @@ use vipd::config::diag::Diagnostic;
 use vipd::config::host::{Host, Pipe, missing};
 use vipd::config::load::{Failed, Loaded, load};
 use vipd::config::sandbox::Sandbox;
+use vipd::types::Cidr;
 
 use crate::config_keepalived::Memory;
 use crate::expected::{Below, expect};
@@ -74,12 +75,18 @@ pub(crate) fn outcomes() -> Vec<(&'static str, Result<Loaded, Failed>)> {
     ]
 }
 
-/// It has nothing.
+/// It has nothing but eth7.
 struct Bare;
 
 impl Host for Bare {
-    fn has_interface(&self, _: &str) -> bool {
-        false
+    fn has_interface(&self, name: &str) -> bool {
+        name == "eth7"
+    }
+
+    fn addresses(&self, interface: &str) -> Vec<Cidr> {
+        let own = ["192.0.2.2/24", "203.0.113.2/32", "2001:db8::2/64"];
+        let own = own.iter().filter(|_| interface == "eth7");
+        own.map(|own| own.parse().unwrap()).collect()
     }
 
     fn has_group(&self, _: &str) -> bool {
@@ -121,6 +128,10 @@ struct Sandboxed;
 impl Host for Sandboxed {
     fn has_interface(&self, _: &str) -> bool {
         true
+    }
+
+    fn addresses(&self, _: &str) -> Vec<Cidr> {
+        Vec::new()
     }
 
     fn has_group(&self, _: &str) -> bool {
@@ -195,6 +206,16 @@ vrrp_instance VI_1 {
     notify_backup "/etc/keepalived/weak.sh"
     #vipd while_master "/etc/keepalived/claim.sh"
 }
+vrrp_instance VI_2 {
+    interface eth7
+    virtual_router_id 52
+    unicast_peer {
+        198.51.100.3
+    }
+    virtual_ipaddress {
+        10.0.2.10/32
+    }
+}
 "#;
 
 /// What a host lacks that has nothing.
@@ -227,4 +248,31 @@ fn golden() {
         writeln!(text, "==== {name}\n{said}").unwrap();
     }
     expect(&Below::project("tests/golden").0.join("beside.expected"), &text);
+}
+
+#[test]
+fn a_peer_in_no_network_of_the_interface_is_said_unless_min_ttl_says_how_far_it_is() {
+    let found = |interface: &str, more: &str, peer: &str| -> Vec<String> {
+        let text = format!(
+            "vrrp_instance VI_1 {{\n interface {interface}\n virtual_router_id 51\n {more}\n \
+             unicast_peer {{\n {peer}\n }}\n virtual_ipaddress {{\n 10.0.0.10/32\n }}\n}}\n"
+        );
+        let loaded = with(&[("keepalived.conf", &text)]).unwrap();
+        let found = missing(&loaded.config, &loaded.raw, &Bare);
+        found.iter().map(|d| d.message.clone()).filter(|text| text.contains("peer")).collect()
+    };
+    let said = ["the peer 198.51.100.3 is in no network of eth7, as 192.0.2.2/24 is"];
+    assert_eq!(found("eth7", "", "198.51.100.3"), said);
+    assert_eq!(found("eth7", "unicast_src_ip 192.0.2.2", "198.51.100.3"), said);
+    let none: [&str; 0] = [];
+    for (interface, more, peer) in [
+        ("eth7", "", "192.0.2.3"),
+        ("eth7", "", "198.51.100.3 min_ttl 254"),
+        // Nothing is known of the network there.
+        ("eth7", "unicast_src_ip 203.0.113.2", "198.51.100.3"),
+        ("eth7", "unicast_src_ip 198.51.100.2", "198.51.100.3"),
+        ("eth8", "", "198.51.100.3"),
+    ] {
+        assert_eq!(found(interface, more, peer), none, "{interface} {more} {peer}");
+    }
 }

@@ -86,6 +86,11 @@ const CASES: &[Case] = &[
     ),
     ("peers-copied", &[("advert_int 1", "unicast_peer {\n        10.0.0.3\n    }")], &[]),
     (
+        "peer-behind-a-router",
+        &[("advert_int 1", "unicast_peer {\n        10.1.0.3\n    }")],
+        &[("        10.1.0.3\n", "        10.0.0.2\n")],
+    ),
+    (
         "peer-itself",
         &[("advert_int 1", "unicast_src_ip 10.0.0.2\n    unicast_peer {\n        10.0.0.3\n    }")],
         &[("src_ip 10.0.0.2", "src_ip 10.0.0.3")],

@@ -192,11 +192,8 @@ impl RouterCheck<'_> {
         self.push(
             Diagnostic::warning(span, text)
                 .also(source.span, "adverts come from here")
-                .note(
-                    "adverts of a peer are accepted whatever their TTL, as in keepalived: from behind a router, \
-                     others can forge its address",
-                )
-                .help("say how many routers are between the nodes: `min_ttl` 254 for one, 253 for two"),
+                .note(ANY_TTL)
+                .help(HOW_FAR),
         );
     }
 
@@ -208,6 +205,14 @@ impl RouterCheck<'_> {
         ttl
     }
 }
+
+/// What it means that a peer is behind a router.
+pub(crate) const ANY_TTL: &str = "adverts of a peer are accepted whatever their TTL, as in keepalived: from behind a \
+                                  router, others can forge its address";
+
+/// What to do about it.
+pub(crate) const HOW_FAR: &str =
+    "say how many routers are between the nodes: `min_ttl` 254 for one, 253 for two";
 
 /// fe80::/10; link-local IPv4 addresses are routed like any other.
 fn is_link_local(address: IpAddr) -> bool {

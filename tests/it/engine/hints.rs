@@ -360,3 +360,17 @@ fn only_a_worse_master_that_is_about_to_be_preempted_cannot_stop_it() {
     assert!(bench.status().preempts);
     says(&hint(&bench), &["about to be preempted"]);
 }
+
+#[test]
+fn adverts_of_a_listed_peer_from_behind_a_router_are_said_until_min_ttl_says_how_far_it_is() {
+    let from = |accepted: std::ops::RangeInclusive<u8>| {
+        let peer = Peer { address: ip(HIGH), accepted_ttl: accepted };
+        let cast = Cast::Unicast { peers: vec![peer], ttl: 255 };
+        let mut bench = Bench::settled(router(|r| r.cast = cast.clone()));
+        bench.hear(&advert(HIGH, 150).to(OWN).hop_limit(Some(254)));
+        assert_eq!(bench.status().counters.adv_rcvd, 1);
+        bench.status().hints.join("\n")
+    };
+    says(&from(1..=255), &[HIGH, "TTL 254, not 255", "a router is between you", "`min_ttl` 254"]);
+    assert!(!from(254..=255).contains("TTL"));
+}
