@@ -128,6 +128,9 @@ pub struct Daemon {
     /// Routers whose addresses were still in place when this daemon started.
     #[serde(default)]
     pub adopted: u64,
+    /// Virtual addresses without vipd's mark that were on this host when this daemon started, and where.
+    #[serde(default)]
+    pub removed_at_start: Vec<String>,
     /// The version that replaced itself with this one, if this daemon began as an upgrade.
     #[serde(default)]
     pub upgraded_from: Option<String>,
@@ -271,6 +274,9 @@ pub struct TrackedStatus {
     pub fault: bool,
     /// What it says.
     pub standing: Standing,
+    /// What is wrong with an interface: "does not exist", "is down or has no carrier".
+    #[serde(default)]
+    pub wrong: String,
 }
 
 /// One tracker.

@@ -519,12 +519,8 @@ impl Engine {
                     env.faults.insert(Fault::NoInterface(name.clone()));
                 }
                 Some(link) => {
-                    if tracked && !self.debounce.is_running(name, link.running) {
-                        env.faults.insert(if link.running {
-                            Fault::LinkUnsettled(name.clone())
-                        } else {
-                            Fault::LinkDown(name.clone())
-                        });
+                    if tracked {
+                        env.faults.extend(self.link_fault(name));
                     }
                     let port = Port {
                         index: link.index,

@@ -7,17 +7,15 @@ use std::time::Duration;
 use super::agenda::Agenda;
 use super::clusters::ProbeIds;
 use crate::config::checks::Check;
-use crate::config::{
-    Namespace, RouterConfig, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
-};
+use crate::config::{Namespace, RouterConfig, TrackRef, TrackerConfig, TrackerKey};
 use crate::engine::Engine;
 use crate::engine::io::{Action, Level, ProbeId, RouterId};
 use crate::status::{Standing, State, TrackedStatus, TrackerStatus, millis};
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::probe::Probe;
 use crate::track::weight::{Effect, Reading};
-use crate::types::Now;
-use crate::vrrp::environment::{Environment, Fault};
+use crate::types::{IfName, Now};
+use crate::vrrp::environment::{Environment, Fault, LINK_DOWN, LINK_UNSETTLED, NO_INTERFACE};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::Router;
 
@@ -30,9 +28,10 @@ pub(super) struct Trackers {
     count: u32,
 }
 
-/// What one tracker says, and does to one router; `None`: it is not there.
+/// What one tracker says, and does to one router, and what is wrong if it has no more to say; `None`: it
+/// is not there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tracked(Option<(&'static str, Effect, Reading)>);
+pub(super) struct Tracked(Option<(&'static str, Effect, Reading, &'static str)>);
 
 impl Tracked {
     /// The parts of the priority of a router with this configuration.
@@ -41,7 +40,7 @@ impl Tracked {
         let interfaces = cfg.track_interfaces.iter().map(|t| (t.iface.to_string(), t.weight));
         let parts =
             checks.chain(interfaces).zip(tracked).filter_map(|((name, weight), tracked)| {
-                let Tracked(Some((kind, effect, reading))) = *tracked else { return None };
+                let Tracked(Some((kind, effect, reading, wrong))) = *tracked else { return None };
                 Some(TrackedStatus {
                     name,
                     kind: kind.to_owned(),
@@ -52,6 +51,7 @@ impl Tracked {
                     },
                     fault: effect == Effect::Fault,
                     standing: standing(reading),
+                    wrong: wrong.to_owned(),
                 })
             });
         parts.collect()
@@ -233,15 +233,12 @@ impl Engine {
             }
         }
         for tracked in &router.cfg.track_interfaces {
-            let reading = self.interface_reading(tracked);
-            match (tracked.weight.effect(reading), reading) {
-                (Effect::Adds(points), _) => env.tracked += points,
-                (Effect::Fault, Reading::Up) => {
-                    let text = format!("interface {} is up", tracked.iface);
-                    env.faults.insert(Fault::Tracker(text));
-                }
-                (Effect::Fault, _) => {
-                    env.faults.insert(Fault::LinkDown(tracked.iface.clone()));
+            let fault = self.link_fault(&tracked.iface);
+            match tracked.weight.effect(interface_reading(fault.as_ref())) {
+                Effect::Adds(points) => env.tracked += points,
+                Effect::Fault => {
+                    let is_up = || Fault::Tracker(format!("interface {} is up", tracked.iface));
+                    env.faults.insert(fault.unwrap_or_else(is_up));
                 }
             }
         }
@@ -251,15 +248,22 @@ impl Engine {
     pub(super) fn tracked_by(&self, router: &Router) -> Vec<Tracked> {
         let checks = router.cfg.track.iter().map(|tracked| {
             if let Some(reading) = self.listener_reading(router, tracked) {
-                return Some(("listener", tracked.weight.effect(reading), reading));
+                return Some(("listener", tracked.weight.effect(reading), reading, ""));
             }
             let tracker = self.trackers.get(&tracked.tracker)?;
             let kind = tracker.cfg.kind();
-            Some((kind, tracker.effect(tracked), tracker.probe.reading()))
+            Some((kind, tracker.effect(tracked), tracker.probe.reading(), ""))
         });
         let interfaces = router.cfg.track_interfaces.iter().map(|tracked| {
-            let reading = self.interface_reading(tracked);
-            Some(("interface", tracked.weight.effect(reading), reading))
+            let fault = self.link_fault(&tracked.iface);
+            let reading = interface_reading(fault.as_ref());
+            let wrong = match fault {
+                Some(Fault::NoInterface(_)) => NO_INTERFACE,
+                Some(Fault::LinkUnsettled(_)) => LINK_UNSETTLED,
+                Some(_) => LINK_DOWN,
+                None => "",
+            };
+            Some(("interface", tracked.weight.effect(reading), reading, wrong))
         });
         checks.chain(interfaces).map(Tracked).collect()
     }
@@ -288,12 +292,19 @@ impl Engine {
         is_listener.then(|| self.clusters.reading(&tracked.tracker.name, master))
     }
 
-    fn interface_reading(&self, tracked: &TrackedInterface) -> Reading {
-        let name = &tracked.iface;
-        let link = self.links.by_name(name);
-        let up = link.is_some_and(|link| self.debounce.is_running(name, link.running));
-        if up { Reading::Up } else { Reading::Down }
+    /// What is wrong with an interface that has to be up.
+    pub(super) fn link_fault(&self, name: &IfName) -> Option<Fault> {
+        match self.links.by_name(name) {
+            None => Some(Fault::NoInterface(name.clone())),
+            Some(link) if self.debounce.is_running(name, link.running) => None,
+            Some(link) if link.running => Some(Fault::LinkUnsettled(name.clone())),
+            Some(_) => Some(Fault::LinkDown(name.clone())),
+        }
     }
+}
+
+fn interface_reading(fault: Option<&Fault>) -> Reading {
+    if fault.is_none() { Reading::Up } else { Reading::Down }
 }
 
 impl Tracker {

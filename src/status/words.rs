@@ -69,6 +69,13 @@ pub(crate) fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
         notes.push(format!("the log is too slow: {lines} lost"));
     }
     notes.extend(stalled(daemon));
+    if !daemon.removed_at_start.is_empty() && daemon.uptime_ms <= RECENT_MS {
+        notes.push(format!(
+            "removed at the start, because nobody here was master yet: {}. If it was this host's own \
+             address, the virtual router needs another one, or priority 255",
+            daemon.removed_at_start.join(", ")
+        ));
+    }
     let trouble = |a: &&AddressStatus| !a.held || a.error.is_some() || a.readded > 0;
     for address in snapshot.static_addresses.iter().filter(trouble) {
         notes.push(format!("static address {}", whereabouts(address, "")));

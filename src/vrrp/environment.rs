@@ -61,6 +61,11 @@ pub(crate) struct Port {
     pub(crate) announces: bool,
 }
 
+/// What is wrong with an interface.
+pub(crate) const NO_INTERFACE: &str = "does not exist";
+pub(crate) const LINK_DOWN: &str = "is down or has no carrier";
+pub(crate) const LINK_UNSETTLED: &str = "is up again, but not yet for as long as it has to";
+
 /// What keeps a router from serving.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -104,11 +109,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Starting => write!(f, "the sockets are being opened"),
-            Fault::NoInterface(name) => write!(f, "interface {name} does not exist"),
-            Fault::LinkDown(name) => write!(f, "interface {name} is down or has no carrier"),
-            Fault::LinkUnsettled(name) => {
-                write!(f, "interface {name} is up again, but not yet for as long as it has to")
-            }
+            Fault::NoInterface(name) => write!(f, "interface {name} {NO_INTERFACE}"),
+            Fault::LinkDown(name) => write!(f, "interface {name} {LINK_DOWN}"),
+            Fault::LinkUnsettled(name) => write!(f, "interface {name} {LINK_UNSETTLED}"),
             Fault::NoSource(name, Family::Ipv4) => {
                 write!(f, "interface {name} has no IPv4 address to send adverts from")
             }

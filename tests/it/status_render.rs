@@ -209,7 +209,7 @@ fn the_overview_fits_80_columns_and_shows_what_is_wrong() {
 
 fn tracked(name: &str, kind: &str, weight: &str, adds: i32, standing: Standing) -> TrackedStatus {
     let (name, kind, weight) = (name.into(), kind.into(), weight.into());
-    TrackedStatus { name, kind, weight, adds, fault: false, standing }
+    TrackedStatus { name, kind, weight, adds, fault: false, standing, wrong: String::new() }
 }
 
 fn tracker(
@@ -291,6 +291,18 @@ fn the_overview_does_the_sum_of_a_priority_and_says_what_follows() {
     let text = render::overview(&tracking(), 80);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn an_interface_that_does_not_exist_is_not_called_down() {
+    let mut snapshot = tracking();
+    let missing = tracked("eth9", "interface", "-9", -9, Standing::Down);
+    snapshot.routers[0].tracking =
+        vec![TrackedStatus { wrong: "does not exist".into(), ..missing }];
+    let overview = render::overview(&snapshot, 200);
+    assert!(overview.contains("-9 eth9 (does not exist) = 91"), "{overview}");
+    let page = render::router(&snapshot, "VI_1", 200).unwrap();
+    assert!(page.contains("eth9 (interface): -9 (weight -9); does not exist"), "{page}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(crate) fn priority_note(snapshot: &Snapshot, router: &RouterStatus) -> Optio
 /// One line for each thing tracked.
 pub(crate) fn tracked_lines(snapshot: &Snapshot, router: &RouterStatus) -> Vec<String> {
     let lines = router.tracking.iter().map(|tracked| {
-        let TrackedStatus { name, kind, weight, adds, fault, standing } = tracked;
+        let TrackedStatus { name, kind, weight, adds, fault, .. } = tracked;
         let effect = match (fault, weight.as_str()) {
             (true, _) => "FAULT".to_owned(),
             (false, weight) if weight.starts_with('0') => "no fault".to_owned(),
@@ -56,7 +56,7 @@ pub(crate) fn tracked_lines(snapshot: &Snapshot, router: &RouterStatus) -> Vec<S
         };
         let says = match find(snapshot, tracked) {
             Some(tracker) => everything(tracker),
-            None => word(*standing),
+            None => untracked(tracked),
         };
         format!("{name} ({kind}): {effect}; {says}")
     });
@@ -70,7 +70,7 @@ fn find<'a>(snapshot: &'a Snapshot, tracked: &TrackedStatus) -> Option<&'a Track
 /// Why it counts as it does, if that is not simply success.
 fn why(snapshot: &Snapshot, tracked: &TrackedStatus) -> Option<String> {
     let Some(tracker) = find(snapshot, tracked) else {
-        return (tracked.standing != Standing::Up).then(|| word(tracked.standing));
+        return (tracked.standing != Standing::Up).then(|| untracked(tracked));
     };
     let ago = age(tracker.standing_age_ms);
     match tracker.standing {
@@ -94,6 +94,14 @@ fn particulars(tracker: &TrackerStatus) -> String {
         ("", "") => String::new(),
         ("", printed) => format!(", \"{printed}\""),
         (detail, _) => format!(" ({detail})"),
+    }
+}
+
+/// What has no check of its own: interfaces and listeners.
+fn untracked(tracked: &TrackedStatus) -> String {
+    match tracked.wrong.as_str() {
+        "" => word(tracked.standing),
+        wrong => wrong.to_owned(),
     }
 }
 

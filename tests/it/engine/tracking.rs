@@ -239,20 +239,25 @@ fn a_master_we_fell_below_is_followed_from_its_last_advert() {
 #[test]
 fn interfaces_move_the_priority_and_stop_the_router() {
     let interface = |value| TrackedInterface { iface: name("eth1"), weight: points(value) };
+    let wrong = |bench: &Bench| bench.status().tracking.last().unwrap().wrong.clone();
     for (value, up, down) in [(-30, 100, 70), (30, 130, 100)] {
         let cfg = router(|r| r.track_interfaces = vec![interface(value)]);
         let mut bench = Bench::settled(cfg);
         assert_eq!(bench.status().priority, up);
         bench.link_running(ETH1, false);
         assert_eq!(bench.status().priority, down);
+        assert_eq!(wrong(&bench), "is down or has no carrier");
         bench.link_gone(ETH1);
         assert_eq!(bench.status().priority, down);
+        assert_eq!(wrong(&bench), "does not exist");
     }
     let mut bench = Bench::settled(router(|r| r.track_interfaces = vec![interface(0)]));
     bench.link_running(ETH1, false);
     assert_eq!(bench.status().faults, ["interface eth1 is down or has no carrier"]);
     bench.link_running(ETH1, true);
     assert_eq!(bench.state(), State::Backup);
+    bench.link_gone(ETH1);
+    assert_eq!(bench.status().faults, ["interface eth1 does not exist"]);
 }
 
 #[test]
