@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{complain, exit, print, run_dir};
 use crate::api::client::{AskError, ask};
 use crate::api::protocol::Request;
+use crate::daemon::holder_of_address;
 use crate::engine::OpError;
 use crate::sys::netlink::Netlink;
 
@@ -44,7 +45,7 @@ pub(super) fn run(args: &Args) -> u8 {
             return exit::OS_ERR;
         }
     };
-    match runtime.block_on(sweep(args.dry_run)) {
+    match runtime.block_on(sweep(args)) {
         Ok((text, complete)) => match print(&text) {
             exit::OK if !complete => exit::OS_ERR,
             status => status,
@@ -57,7 +58,7 @@ pub(super) fn run(args: &Args) -> u8 {
 }
 
 /// What was done, line by line, and whether everything could be.
-async fn sweep(dry_run: bool) -> Result<(String, bool), OpError> {
+async fn sweep(args: &Args) -> Result<(String, bool), OpError> {
     let mut netlink = Netlink::connect().map_err(|error| OpError {
         operation: "open a netlink socket".to_owned(),
         cause: crate::sys::cause(&error),
@@ -67,7 +68,12 @@ async fn sweep(dry_run: bool) -> Result<(String, bool), OpError> {
     for (link, addresses) in netlink.dump().await? {
         for address in addresses.iter().filter(|address| address.ours) {
             let (cidr, name) = (address.cidr, &link.name);
-            if dry_run {
+            let holder = holder_of_address(name, cidr.address()).filter(|_| !args.force);
+            if let Some(holder) = holder {
+                let _ = writeln!(text, "{cidr} on {name} stays: it belongs to {holder}");
+                continue;
+            }
+            if args.dry_run {
                 let _ = writeln!(text, "would remove {cidr} from {name}");
                 continue;
             }

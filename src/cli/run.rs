@@ -183,6 +183,7 @@ fn exit_status(error: &StartError) -> u8 {
         StartError::Permission { .. } => exit::NO_PERM,
         StartError::Busy { .. }
         | StartError::Taken { .. }
+        | StartError::Held(_)
         | StartError::Create { .. }
         | StartError::RunDir { .. } => exit::CANT_CREATE,
         StartError::Kernel { source, .. } | StartError::Namespace { source, .. }

@@ -13,7 +13,7 @@ use std::thread;
 
 use sd_notify::NotifyState;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::host::DaemonHost;
 use super::pages;
@@ -47,7 +47,7 @@ pub(super) struct Background {
     pub(super) effects: Handle,
     host: Arc<DaemonHost>,
     notices: blocking::SyncSender<Notice>,
-    pages: watch::Sender<Vec<PageConfig>>,
+    pages: mpsc::UnboundedSender<Vec<PageConfig>>,
 }
 
 impl Background {
@@ -62,7 +62,7 @@ impl Background {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let effects = runtime.handle().clone();
         let served = Arc::clone(&host);
-        let (pages, wanted) = watch::channel(Vec::new());
+        let (pages, wanted) = mpsc::unbounded_channel();
         let source = Source::new(control.clone(), host.clone());
         let states = host.pages.clone();
         thread::Builder::new().name("effects".to_owned()).spawn(move || {
@@ -100,13 +100,7 @@ impl Background {
 
     /// From here on these pages are shown.
     pub(super) fn pages(&self, wanted: &[PageConfig]) {
-        self.pages.send_if_modified(|pages| {
-            let differ = *pages != wanted;
-            if differ {
-                *pages = wanted.to_vec();
-            }
-            differ
-        });
+        let _ = self.pages.send(wanted.to_vec());
     }
 
     /// A router that was to be drained serves on: a restart must not drain it.

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::sync::oneshot;
 
 use super::background::Notice;
+use super::locks::{Conflict, Locks};
 use super::startup;
 use super::upgrade::Legacy;
 use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET, Warning, names};
@@ -18,7 +19,8 @@ use crate::api::protocol::{Request, Response, Subject};
 use crate::api::server::{Answer as Said, Ask};
 use crate::config::{Config, Dropped};
 use crate::engine::{Command, Input, RouterId, diff};
-use crate::status::{Changes, Daemon, Snapshot};
+use crate::hook::Key;
+use crate::status::{Changes, Daemon, Snapshot, State};
 use crate::types::counted;
 
 /// Between two looks whether nothing is on its way any more, and how many.
@@ -48,6 +50,17 @@ pub(super) struct Successor {
     version: String,
     answer: Answer,
     looks: u32,
+    telling: Option<Telling>,
+}
+
+/// How those who are told stand: found out by the thread that tells them, which must not be waited for.
+#[derive(Debug)]
+struct Telling {
+    idle: bool,
+    told: Vec<(Key, State)>,
+    fifos: Vec<PathBuf>,
+    /// Orders they had been given by then.
+    orders: u64,
 }
 
 /// A configuration read again, compared with the one in use: on a thread of its own.
@@ -57,13 +70,23 @@ pub(super) struct Prepared {
     dropped: Dropped,
     warnings: Vec<Warning>,
     changes: Changes,
+    /// What it needs for itself and the one in use does not.
+    locks: Locks,
 }
 
 impl Prepared {
-    fn new(read: Reread, in_use: &Config) -> Prepared {
+    fn new(
+        read: Reread,
+        in_use: &Config,
+        take: impl FnOnce(&Config) -> (Locks, Option<Conflict>),
+    ) -> Result<Prepared, String> {
         let Reread { config, dropped, warnings } = read;
+        let (locks, conflict) = take(&config);
+        if let Some(conflict) = conflict {
+            return Err(format!("error: {conflict}"));
+        }
         let changes = diff(in_use, &config);
-        Prepared { config: Arc::new(config), dropped, warnings, changes }
+        Ok(Prepared { config: Arc::new(config), dropped, warnings, changes, locks })
     }
 }
 
@@ -227,9 +250,11 @@ impl Control {
             return self.finish_reload(Err(readers_stuck()));
         }
         self.readers += 1;
+        let take = self.locks_of();
         let started = thread::Builder::new().name("reload".to_owned()).spawn(move || {
             let named = |read: Reread| names::resolve(&read.config, &in_use).map(|()| read);
-            let result = reload().and_then(named).map(|read| Prepared::new(read, &in_use));
+            let result = reload().and_then(named);
+            let result = result.and_then(|read| Prepared::new(read, &in_use, take));
             let _ = outbox.send(Inbox::Reloaded { reading, result: Box::new(result) });
         });
         if let Err(error) = started {
@@ -242,6 +267,13 @@ impl Control {
             tokio::time::sleep(READ_WITHIN).await;
             let _ = outbox.send(Inbox::ReadingLate(reading));
         });
+    }
+
+    /// Takes what a configuration needs for itself. For another thread: it may take its time.
+    fn locks_of(&self) -> impl FnOnce(&Config) -> (Locks, Option<Conflict>) + use<> {
+        let (runtime, held) = (self.background.effects.clone(), self.locks.names());
+        let run_dir = self.options.run_dir.clone();
+        move |config| Locks::take(&runtime, &run_dir, config, &held)
     }
 
     /// A thread has come to its end; whether anybody still waits for it is another matter.
@@ -270,7 +302,8 @@ impl Control {
         let again = std::mem::replace(&mut self.reload, Reloading::Idle) == Reloading::Again;
         let response = match result.and_then(|read| self.keeping_all(read)) {
             _ if self.stopping => return,
-            Ok(Prepared { config, dropped, mut warnings, mut changes }) => {
+            Ok(Prepared { config, dropped, mut warnings, mut changes, locks }) => {
+                self.locks.change(&config, locks);
                 warnings.extend(self.needs_restart(&config));
                 let group = &config.globals.control_group;
                 if *group != self.effects.config.globals.control_group {
@@ -372,8 +405,9 @@ impl Control {
         self.readers += 1;
         let (outbox, reload) = (self.outbox.clone(), Arc::clone(&self.options.reload));
         let in_use = Arc::clone(&self.effects.config);
+        let take = self.locks_of();
         let started = thread::Builder::new().name("plan".to_owned()).spawn(move || {
-            let result = reload().map(|read| Prepared::new(read, &in_use));
+            let result = reload().and_then(|read| Prepared::new(read, &in_use, take));
             let _ = outbox.send(Inbox::Planned(Plan { in_use, result, answer }));
         });
         if let Err(error) = started {
@@ -416,7 +450,9 @@ impl Control {
         let (outbox, verify) = (self.outbox.clone(), Arc::clone(&self.options.verify));
         let started = thread::Builder::new().name("verify".to_owned()).spawn(move || {
             let _ = outbox.send(match verify(&binary) {
-                Ok(version) => Inbox::Upgrade(Successor { binary, version, answer, looks: 0 }),
+                Ok(version) => {
+                    Inbox::Upgrade(Successor { binary, version, answer, looks: 0, telling: None })
+                }
                 Err(why) => Inbox::NoUpgrade { why, answer },
             });
         });
@@ -438,9 +474,20 @@ impl Control {
         if self.stopping {
             return self.refuse_upgrade("the daemon is shutting down", successor.answer);
         }
+        let Some(telling) = successor.telling.take() else {
+            let (hooks, outbox) = (self.hooks.clone(), self.outbox.clone());
+            self.background.effects.spawn(async move {
+                let orders = hooks.orders();
+                let (idle, told, fifos) = (hooks.is_idle(), hooks.told(), hooks.made_fifos());
+                let telling = Some(Telling { idle, told, fifos, orders });
+                let _ = outbox.send(Inbox::Upgrade(Successor { telling, ..successor }));
+            });
+            return;
+        };
         // A command that takes its time is run again by the successor.
-        let telling = !self.hooks.is_idle() && successor.looks < SETTLE_LOOKS;
-        if telling || !self.engine.is_settled() || self.reload != Reloading::Idle {
+        let busy = !telling.idle && successor.looks < SETTLE_LOOKS;
+        let outdated = telling.orders != self.hooks.orders();
+        if busy || outdated || !self.engine.is_settled() || self.reload != Reloading::Idle {
             successor.looks += 1;
             if successor.looks > SETTLE_LOOKS {
                 let why = "a hand-over, an address or a reload does not come to its end";
@@ -459,8 +506,8 @@ impl Control {
             version: self.daemon.version.clone(),
             held: self.engine.held().map(|(iface, cidr)| (iface.0, cidr.address())).collect(),
             handed_over: self.engine.handed_over().map(str::to_owned).collect(),
-            told: self.hooks.told(),
-            fifos: self.hooks.made_fifos(),
+            told: telling.told,
+            fifos: telling.fifos,
         };
         let Err(why) = legacy.pass_on(&self.options.run_dir, &binary);
         self.refuse_upgrade(&why, answer);

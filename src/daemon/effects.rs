@@ -34,7 +34,7 @@ use crate::engine::{
 };
 use crate::hook::{Hooks, LAST_WORDS, run_to_its_end};
 use crate::proxy::Left;
-use crate::status::{Snapshot, State, millis};
+use crate::status::{RouterStatus, Snapshot, State, millis};
 use crate::sys::echo;
 use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
@@ -46,8 +46,11 @@ use crate::wire::{arp, ndisc};
 /// How long a reading of the forwarding sysctl is believed.
 const FORWARDING_FRESH: Duration = Duration::from_secs(5);
 
-/// At most one warning about failing sends per interface and this time.
-const SEND_WARNING_PAUSE: Duration = Duration::from_secs(60);
+/// At most one warning about failing sends or about a deaf host per interface and this time.
+const WARNING_PAUSE: Duration = Duration::from_secs(60);
+
+/// At most one test of the host's hearing per interface and this time: a filter may have come since.
+const HEARING_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long an address waits for the end of the sessions that came in by it: their clients can be
 /// told only while it is there, and a proxy that is stuck must not keep it.
@@ -63,7 +66,7 @@ pub(super) struct Effects {
     /// Questions to the LAN who has an address.
     pub(super) solicited: u64,
     /// Where the host's own packet filter refuses adverts: since the start, and the last time.
-    refused: BTreeMap<IfIndex, (u64, Now)>,
+    refused: BTreeMap<(IfIndex, Family), (u64, Now)>,
     frames: Frames,
     addresses: UnboundedSender<AddressOp>,
     /// A batch of renewals is in the queue.
@@ -74,8 +77,10 @@ pub(super) struct Effects {
     hooks: Hooks,
     probes: Probes,
     forwarding: BTreeMap<IfIndex, (Now, bool)>,
-    send_warnings: BTreeMap<IfIndex, Now>,
-    hearing_checked: BTreeMap<IfIndex, Now>,
+    /// By interface, family and the system's error.
+    send_warnings: BTreeMap<(IfIndex, Family, i32), Now>,
+    hearing_checked: BTreeMap<(IfIndex, Family), Now>,
+    hearing_warnings: BTreeMap<(IfIndex, Family), Now>,
     states: BTreeMap<String, State>,
 }
 
@@ -110,15 +115,17 @@ enum AddressOp {
 }
 
 /// Where the host's own filter refused adverts, how often, and how many milliseconds ago.
-pub(super) struct RefusedSends(Vec<(IfName, u64, u64)>);
+pub(super) struct RefusedSends(Vec<(IfName, Family, u64, u64)>);
 
 impl RefusedSends {
     /// Says so with the routers concerned.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
-        for (name, count, ago) in &self.0 {
-            for router in snapshot.routers.iter_mut().filter(|router| router.interface == *name) {
+        for (name, family, count, ago) in &self.0 {
+            let concerned =
+                |router: &&mut RouterStatus| router.interface == *name && router.family == *family;
+            for router in snapshot.routers.iter_mut().filter(concerned) {
                 if *ago <= (router.interval_ms * 3).max(3000) {
-                    let out = allow_vrrp_out(router.family);
+                    let out = allow_vrrp_out(*family);
                     router.hints.insert(
                         0,
                         format!(
@@ -168,6 +175,7 @@ impl Effects {
             forwarding: BTreeMap::new(),
             send_warnings: BTreeMap::new(),
             hearing_checked: BTreeMap::new(),
+            hearing_warnings: BTreeMap::new(),
             states: BTreeMap::new(),
         })
     }
@@ -205,7 +213,7 @@ impl Effects {
         match action {
             Action::Transmit { iface, source, destination, hop_limit, bytes } => {
                 let sent = self.sockets.send(iface, (source, destination), hop_limit, &bytes);
-                self.note_send(now, iface, "adverts", sent);
+                self.note_send(now, (iface, Family::of(source)), "adverts", sent);
             }
             Action::Announce { iface, mac, vip, router_flag } => {
                 let sent = match vip {
@@ -217,7 +225,7 @@ impl Effects {
                         self.frames.send(iface, &ndisc::unsolicited_na(mac, vip, router))
                     }
                 };
-                self.note_send(now, iface, "announcements", sent);
+                self.note_send(now, (iface, Family::of(vip)), "announcements", sent);
             }
             Action::Solicit { iface, mac, source, target } => {
                 let sent = match (source, target) {
@@ -228,7 +236,7 @@ impl Effects {
                     (IpAddr::V4(_), IpAddr::V6(_)) => Ok(()),
                 };
                 self.solicited += 1;
-                self.note_send(now, iface, "solicitations", sent);
+                self.note_send(now, (iface, Family::of(target)), "solicitations", sent);
             }
             Action::Address { op, iface, address, want } => {
                 let left = match want {
@@ -301,23 +309,28 @@ impl Effects {
     }
 
     /// A full queue is counted only; anything else is also said, now and then.
-    fn note_send(&mut self, now: Now, iface: IfIndex, what: &str, sent: io::Result<()>) {
+    fn note_send(
+        &mut self,
+        now: Now,
+        (iface, family): (IfIndex, Family),
+        what: &str,
+        sent: io::Result<()>,
+    ) {
         let Err(error) = sent else { return };
         self.send_drops += 1;
         let filtered = error.raw_os_error() == Some(libc::EPERM);
         if filtered {
-            let (count, last) = self.refused.entry(iface).or_insert((0, now));
+            let (count, last) = self.refused.entry((iface, family)).or_insert((0, now));
             *count += 1;
             *last = now;
         }
         let full = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS));
-        let said = self.send_warnings.get(&iface);
-        if full || said.is_some_and(|&at| now.since(at) < SEND_WARNING_PAUSE) {
+        let reason = (iface, family, error.raw_os_error().unwrap_or_default());
+        if full || !is_due(&mut self.send_warnings, reason, now, WARNING_PAUSE) {
             return;
         }
-        self.send_warnings.insert(iface, now);
         if filtered {
-            let out = allow_vrrp_out(Family::Ipv4);
+            let out = allow_vrrp_out(family);
             tracing::warn!(
                 "the host's own packet filter refuses {what} on {} (EPERM): no other node hears this \
                  one. {out} lets VRRP out",
@@ -330,9 +343,9 @@ impl Effects {
 
     /// What the host itself drops of our adverts.
     pub(super) fn refused(&self, now: Now) -> RefusedSends {
-        let named = self.refused.iter().filter_map(|(iface, (count, last))| {
+        let named = self.refused.iter().filter_map(|((iface, family), (count, last))| {
             let (name, _) = self.links.get(iface)?;
-            Some((name.clone(), *count, millis(now.since(*last))))
+            Some((name.clone(), *family, *count, millis(now.since(*last))))
         });
         RefusedSends(named.collect())
     }
@@ -345,16 +358,24 @@ impl Effects {
         let Cast::Multicast { group } = router.cast else { return };
         let iface = self.links.iter().find(|(_, (name, _))| *name == router.iface);
         let Some((&iface, _)) = iface else { return };
-        if self.hearing_checked.get(&iface).is_some_and(|&at| now.since(at) < SEND_WARNING_PAUSE) {
+        if !is_due(&mut self.hearing_checked, (iface, Family::of(group)), now, HEARING_PAUSE) {
             return;
         }
-        self.hearing_checked.insert(iface, now);
-        let interface = router.iface.clone();
+        let inbox = self.inbox.clone();
         self.background.effects.spawn_blocking(move || {
             if !echo::deaf(&[(iface, group)], ECHO_WITHIN).is_empty() {
-                tracing::warn!("{}", deaf(&interface, group));
+                let _ = inbox.send(Inbox::Deaf { iface, group });
             }
         });
+    }
+
+    /// The host does not hear itself.
+    pub(super) fn is_deaf(&mut self, now: Now, iface: IfIndex, group: IpAddr) {
+        let place = (iface, Family::of(group));
+        let Some((name, _)) = self.links.get(&iface) else { return };
+        if is_due(&mut self.hearing_warnings, place, now, WARNING_PAUSE) {
+            tracing::warn!("{}", deaf(name, group));
+        }
     }
 
     fn is_router(&mut self, now: Now, iface: IfIndex, flag: RouterFlag) -> bool {
@@ -398,6 +419,15 @@ impl Effects {
             told.name
         )));
     }
+}
+
+/// Whether it was not done within the last `pause`; it is done now.
+fn is_due<K: Ord>(done: &mut BTreeMap<K, Now>, what: K, now: Now, pause: Duration) -> bool {
+    let due = done.get(&what).is_none_or(|&at| now.since(at) >= pause);
+    if due {
+        done.insert(what, now);
+    }
+    due
 }
 
 fn address_thread(

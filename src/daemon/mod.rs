@@ -14,7 +14,9 @@ mod deadline;
 mod drains;
 mod effects;
 mod host;
+mod inbox;
 mod listeners;
+mod locks;
 mod misses;
 pub mod names;
 mod options;
@@ -33,7 +35,6 @@ mod upgrade;
 mod watchdog;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,10 +47,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
 use crate::config::Process;
-use crate::config::checks::HostName;
-use crate::engine::{
-    Applied, Engine, Input, KernelView, LinkChange, OpError, OpId, ProbeId, is_adoptable,
-};
+use crate::engine::{Engine, Input, KernelView, LinkChange, is_adoptable};
 use crate::hook::{Hooks, Inherited, run_to_its_end};
 use crate::log::Log;
 use crate::status::Daemon;
@@ -57,18 +55,19 @@ use crate::sys::clock::{self, Clock};
 use crate::sys::monitor::{Monitor, Reported};
 use crate::sys::netlink::Netlink;
 use crate::sys::packet::FrameSender;
+use crate::sys::process::allow_more_descriptors;
 use crate::sys::rawsock::Batch;
 use crate::sys::realtime;
 use crate::sys::timer::Timer;
-use crate::track::outcome::Outcome;
-use crate::track::patroni::Answer as PatroniAnswer;
-use crate::types::{Cidr, IfIndex, Now};
+use crate::types::Now;
 use background::{Background, Notice};
-use commands::{Answer, Plan, Prepared, Successor};
+use commands::Answer;
 use deadline::Deadline;
 use drains::Drains;
 use effects::Effects;
 use host::{Access, DaemonHost, Ears};
+use inbox::Inbox;
+use locks::Locks;
 use pages::PageStates;
 use pidfile::PidFile;
 use probes::Probes;
@@ -79,6 +78,7 @@ use startup::RunDir;
 use upgrade::Legacy;
 use watchdog::Watchdog;
 
+pub use locks::{Holder, holder_of_address};
 pub use options::{Options, Reload, Reread, StartError, Verify, Warning};
 
 /// Reports and answers handled before the sockets are looked at again.
@@ -127,9 +127,18 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(kernel("start the control runtime"))?;
+    allow_more_descriptors().map_err(kernel("raise the limit of descriptors"))?;
+    let (locks, conflict) =
+        Locks::take(&background.effects, &options.run_dir, &options.config, &BTreeSet::new());
+    match conflict {
+        // An upgrade ends nobody's service.
+        Some(conflict) if legacy.is_some() => tracing::error!("{conflict}"),
+        Some(conflict) => return Err(StartError::Held(conflict.to_string())),
+        None => {}
+    }
     let outcome = runtime.block_on(async {
         let mut control =
-            Control::start(options, frames, asks, background, legacy, drained).await?;
+            Control::start(options, frames, asks, background, locks, legacy, drained).await?;
         control.run(&asked_to_stop).await;
         Ok(())
     });
@@ -137,43 +146,6 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
     // run, nor would anything else on this processor.
     let _ = realtime::treat_this_thread_as_any_other();
     outcome
-}
-
-/// What tasks and threads tell the loop.
-#[derive(Debug)]
-enum Inbox {
-    /// An action is done.
-    Done { op: OpId, result: Result<Applied, OpError> },
-    /// The kernel would not lengthen a lease.
-    NotRenewed { iface: IfIndex, cidr: Cidr },
-    /// A check has answered.
-    Probed { probe: ProbeId, outcome: Outcome },
-    /// A Patroni node was asked.
-    Answered { probe: ProbeId, answer: PatroniAnswer },
-    /// A host name leads somewhere else.
-    Resolved { name: HostName, address: IpAddr },
-    /// Sessions have noticed something about their servers.
-    Hints,
-    /// It is time to.
-    LookAfterListeners,
-    /// The kernel changed something.
-    Kernel(Reported),
-    /// A signal.
-    Signal(i32),
-    /// The reload thread is through.
-    Reloaded { reading: u64, result: Box<Result<Prepared, String>> },
-    /// It has had its time.
-    ReadingLate(u64),
-    /// So is the one that only looks.
-    Planned(Plan),
-    /// Of a status that waited for the LAN.
-    Status(Answer),
-    /// A binary is good enough to continue as.
-    Upgrade(Successor),
-    /// It is not.
-    NoUpgrade { why: String, answer: Answer },
-    /// [`SHUTDOWN_BUDGET`] is over.
-    GiveUp,
 }
 
 struct Control {
@@ -192,6 +164,7 @@ struct Control {
     outbox: UnboundedSender<Inbox>,
     asks: mpsc::Receiver<Ask>,
     background: Background,
+    locks: Locks,
     options: OptionsLeft,
     daemon: Daemon,
     stalls: Stalls,
@@ -243,6 +216,7 @@ impl Control {
         frames: Option<FrameSender>,
         asks: mpsc::Receiver<Ask>,
         background: Background,
+        locks: Locks,
         legacy: Option<Legacy>,
         drained: Vec<String>,
     ) -> Result<Control, StartError> {
@@ -266,7 +240,7 @@ impl Control {
             legacy.vouch(&mut table);
         }
         let in_place = config.routers.iter().filter(|router| is_adoptable(router, &table)).count();
-        startup::remove_leftovers(&mut netlink, &config, &mut table).await;
+        let removed_at_start = startup::remove_leftovers(&mut netlink, &config, &mut table).await;
 
         signals::watch(outbox.clone()).map_err(kernel("catch signals"))?;
         tokio::spawn(watch_kernel(monitor, outbox.clone()));
@@ -309,6 +283,7 @@ impl Control {
             settings_dropped: options.dropped.settings,
             scheduling: realtime::of_this_thread(),
             adopted: u64::try_from(in_place).unwrap_or(u64::MAX),
+            removed_at_start,
             upgraded_from: legacy.as_ref().map(|legacy| legacy.version.clone()),
             ..Daemon::default()
         };
@@ -336,6 +311,7 @@ impl Control {
             outbox,
             asks,
             background,
+            locks,
             options: OptionsLeft {
                 reload: options.reload,
                 verify: options.verify,
@@ -500,6 +476,7 @@ impl Control {
             Inbox::NotRenewed { iface, cidr } => {
                 self.engine.handle(now, Input::NotRenewed { iface, cidr });
             }
+            Inbox::Deaf { iface, group } => self.effects.is_deaf(now, iface, group),
             Inbox::Probed { probe, outcome } => {
                 self.engine.handle(now, Input::Probed { probe, outcome });
             }

@@ -78,6 +78,9 @@ pub enum StartError {
         /// The other's process id, as its pid file says.
         pid: String,
     },
+    /// Another daemon has one of the routers or addresses; whose, and what to do, for people.
+    #[error("{0}")]
+    Held(String),
     /// The network namespace the configuration names.
     #[error("cannot enter the network namespace {name}")]
     Namespace {

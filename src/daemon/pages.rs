@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -54,7 +54,7 @@ struct Open {
 
 /// Does what is wanted until nobody can want anything any more.
 pub(super) async fn keep(
-    mut wanted: watch::Receiver<Vec<PageConfig>>,
+    mut wanted: mpsc::UnboundedReceiver<Vec<PageConfig>>,
     source: Source,
     states: PageStates,
 ) {
@@ -64,11 +64,8 @@ pub(super) async fn keep(
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! { biased;
-            changed = wanted.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                let pages = wanted.borrow_and_update().clone();
+            pages = wanted.recv() => {
+                let Some(pages) = pages else { return };
                 fit(&mut places, &pages, &source).await;
             }
             // Nothing needs looking after where there is nothing.

@@ -22,7 +22,6 @@ use crate::engine::ProbeId;
 use crate::probe::resolve::Resolver;
 use crate::probe::script::Scripts;
 use crate::probe::{Interview, Probe, Tools};
-use crate::sys::process::allow_more_descriptors;
 use crate::track::patroni::Question;
 
 /// Always this program, even when another has been installed in its place.
@@ -51,7 +50,6 @@ impl Probes {
         inbox: UnboundedSender<Inbox>,
         successor: bool,
     ) -> io::Result<Probes> {
-        allow_more_descriptors()?;
         let scripts = {
             let _of_that_thread = runtime.enter();
             Scripts::guarded(PathBuf::from(OWN_PROGRAM), successor)?

@@ -17,6 +17,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 
 use super::StartError;
+use super::locks::holder_of_address;
 use crate::api::SOCKET_NAME;
 use crate::config::checks::Check;
 use crate::config::{Config, Process, TrackerConfig};
@@ -312,17 +313,28 @@ pub(super) fn leftovers(config: &Config, table: &[(Link, Vec<LinkAddress>)]) -> 
     found
 }
 
-/// Remove leftovers from the kernel and from `table`. One that cannot be removed is said and kept:
-/// starting with a stale address is better than not starting.
+/// Remove leftovers from the kernel and from `table`; returns those that may be the host's own. One that
+/// cannot be removed is said and kept: starting with a stale address is better than not starting.
 pub(super) async fn remove_leftovers(
     netlink: &mut Netlink,
     config: &Config,
     table: &mut [(Link, Vec<LinkAddress>)],
-) {
+) -> Vec<String> {
+    let mut unmarked = Vec::new();
     for Leftover { iface, name, cidr, ours } in leftovers(config, table) {
+        if let Some(holder) = holder_of_address(&name, cidr.address()) {
+            tracing::info!("{cidr} on {name} stays: it belongs to {holder}");
+            continue;
+        }
         match netlink.set_absent(iface, cidr).await {
             Ok(_) => {
-                let origin = if ours { "left by an earlier run" } else { "configured elsewhere" };
+                let origin = if ours {
+                    "left by an earlier run"
+                } else {
+                    unmarked.push(format!("{cidr} on {name}"));
+                    "configured elsewhere. If it is this host's own, the virtual router needs another \
+                     one, or priority 255"
+                };
                 tracing::warn!("removed {cidr} from {name}: a virtual address {origin}");
                 if let Some((_, addresses)) = table.iter_mut().find(|(l, _)| l.index == iface) {
                     addresses.retain(|address| address.cidr != cidr);
@@ -331,6 +343,7 @@ pub(super) async fn remove_leftovers(
             Err(error) => tracing::warn!("{error}"),
         }
     }
+    unmarked
 }
 
 #[cfg(test)]

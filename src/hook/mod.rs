@@ -42,6 +42,8 @@ pub struct Hooks {
     orders: mpsc::UnboundedSender<Order>,
     /// Orders the task has not dealt with yet.
     waiting: Arc<AtomicUsize>,
+    /// Orders so far.
+    given: Arc<AtomicU64>,
     teller: Arc<Mutex<Teller>>,
     lost: Arc<AtomicU64>,
 }
@@ -82,7 +84,7 @@ impl Hooks {
         let waiting = Arc::<AtomicUsize>::default();
         let teller = Arc::new(Mutex::new(Teller::new(scripts, config, node, inherited, ended)));
         runtime.spawn(serve(inbox, Arc::clone(&waiting), ends, Arc::clone(&teller)));
-        Hooks { orders, waiting, teller, lost: Arc::default() }
+        Hooks { orders, waiting, given: Arc::default(), teller, lost: Arc::default() }
     }
 
     /// Tells whoever wants to know, without waiting.
@@ -102,6 +104,7 @@ impl Hooks {
 
     fn order(&self, order: Order) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.given.fetch_add(1, Ordering::Relaxed);
         // An error means that the runtime is shutting down.
         let _ = self.orders.send(order);
     }
@@ -118,6 +121,13 @@ impl Hooks {
             tracing::warn!("not everyone was told of the stop within {limit} s");
         }
         self.teller().close();
+    }
+
+    /// How many orders were given so far. Never waits, unlike what follows: those share a lock with the
+    /// task.
+    #[must_use]
+    pub fn orders(&self) -> u64 {
+        self.given.load(Ordering::Relaxed)
     }
 
     /// Whether no command runs and none waits.

@@ -85,6 +85,8 @@ fn a_filter_that_begins_after_contact_is_said_on_both_nodes() {
     }
     await_state(&second, "master");
     logs(&second, "No advert from 10.0.0.2 for");
+    // It has been master before, a moment ago, when there was no filter.
+    logs(&second, "its own packet filter drops what other nodes send");
     says(&second, "its own packet filter drops what other nodes send");
     says(&first, "its own packet filter drops what other nodes send");
     logs(&first, &format!("10.0.0.3 (02:00:00:00:00:02) announced {VIP}"));
@@ -95,9 +97,17 @@ fn a_filter_that_begins_after_contact_is_said_on_both_nodes() {
 fn a_filter_of_what_is_sent_is_proved_by_what_the_kernel_says() {
     let _turn = together();
     let Site { a, lab: _lab, .. } = site();
-    let first = start(&a, &web(200, ""));
+    let ipv6 = web(200, "addresses = [\"fe80::100/64\"]").replace("[vrrp.web]", "[vrrp.web6]");
+    let first = start(&a, &(web(200, "") + &ipv6));
     await_state(&first, "master");
     filter(&a, "output");
     says(&first, "the host's own packet filter refuses adverts on eth0 (EPERM");
-    logs(&first, "the host's own packet filter refuses adverts on eth0 (EPERM)");
+    for command in ["`iptables -I OUTPUT", "`ip6tables -I OUTPUT"] {
+        let refused = "the host's own packet filter refuses adverts on eth0 (EPERM)";
+        eventually(SOON, command, || {
+            let told = |line: &str| line.contains(refused) && line.contains(command);
+            if first.log().lines().any(told) { Ok(()) } else { Err(first.log()) }
+        })
+        .unwrap();
+    }
 }

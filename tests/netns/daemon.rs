@@ -102,6 +102,11 @@ fn a_virtual_address_configured_elsewhere_is_removed_and_said() {
     let vipd = start(&a, &config(150).replace("advert_int 0.1", "advert_int 40"));
     assert!(!has_vip(&a));
     assert!(vipd.log().contains("configured elsewhere"), "{}", vipd.log());
+    let status = run(&a, &["status", "--run-dir", run_dir(&vipd)]).stdout;
+    let words = status.split_whitespace().collect::<Vec<_>>().join(" ");
+    let removed =
+        "removed at the start, because nobody here was master yet: 10.0.0.10/24 on eth0. If";
+    assert!(words.contains(removed), "{status}");
 }
 
 #[test]

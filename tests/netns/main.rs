@@ -20,6 +20,7 @@ mod interop;
 mod lab_selftest;
 mod leases;
 mod links;
+mod locks;
 mod managers;
 mod many;
 mod migration;
