@@ -55,9 +55,13 @@ impl Patroni {
         let role = standing.role;
         if self.writes(member.id) {
             if self.is_kept(now, member) {
-                return Standing::held(role, "its Patroni does not answer, but it still leads");
+                let why = match self.asks_again_until(now) {
+                    Some(_) => "it is asked again, because vipd did not run",
+                    None => "its Patroni does not answer, but it still leads",
+                };
+                return Standing::held(role, why);
             }
-        } else if member.is_silent() && now >= member.last_word() + self.cfg.silence {
+        } else if member.is_silent() && now >= self.silent_since(member) + self.cfg.silence {
             let why = member.silence.as_ref().map(|why| format!("no answer: {}", why.cause));
             return match (why, member.port.is_alive(now)) {
                 (Some(_), Some(_)) if member.heard.is_some() => {

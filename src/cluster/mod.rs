@@ -177,6 +177,14 @@ impl Cluster {
         }
     }
 
+    /// This process did not run.
+    pub fn stalled(&mut self, now: Now, gap: Duration) {
+        match self {
+            Cluster::Patroni(cluster) => cluster.stalled(now, gap),
+            Cluster::Plain(_) => {}
+        }
+    }
+
     /// A [`Wish::Ask`] came to its end.
     pub fn answered(&mut self, now: Now, member: MemberId, topic: Topic, answer: Answer) {
         match self {

@@ -61,6 +61,8 @@ pub struct Patroni {
     /// Whom to ask for the settings next.
     settings_turn: usize,
     pub(super) switchover: Option<String>,
+    /// When this process ran again after it had not.
+    woken: Option<Now>,
     /// Those that claimed to take writes when that was last looked at, and what did not belong
     /// together.
     told_rivals: Vec<MemberId>,
@@ -91,6 +93,7 @@ impl Patroni {
             settings_asked: None,
             settings_turn: 0,
             switchover: None,
+            woken: None,
             told_rivals: Vec::new(),
             told_mixture: Vec::new(),
             speech: Speech::default(),
@@ -197,7 +200,7 @@ impl Patroni {
         if !member.is_silent() || down {
             return None;
         }
-        let end = member.last_word() + self.cfg.silence;
+        let end = self.silent_since(member) + self.cfg.silence;
         if now < end { Some(end) } else { member.port.is_alive(now) }
     }
 
@@ -331,6 +334,19 @@ impl Patroni {
             member.forgotten(now);
         }
         self.review(now);
+    }
+
+    /// This process did not run: nobody was asked, and what was answered lies there unread. Members
+    /// have the time of one more question before it counts against their sessions.
+    pub(super) fn stalled(&mut self, now: Now, gap: Duration) {
+        if gap >= self.rhythm.interval {
+            self.woken = Some(now);
+        }
+    }
+
+    /// From when on a member is silent that is: not while nobody listened.
+    pub(super) fn silent_since(&self, member: &Member) -> Now {
+        self.woken.map_or(member.last_word(), |woken| woken.max(member.last_word()))
     }
 
     pub(super) fn answered(&mut self, now: Now, member: MemberId, topic: Topic, answer: Answer) {
@@ -568,14 +584,26 @@ impl Patroni {
         member.silence.is_some() && member.claim.as_ref().is_some_and(denied)
     }
 
-    /// Until when a primary whose lease is over keeps its sessions on a second opinion.
+    /// Until when a primary whose lease is over keeps its sessions: on a second opinion, or because
+    /// it could not be asked.
     fn kept_until(&self, now: Now, member: &Member) -> Option<Now> {
         let (confirmed, _) = member.claim.as_ref()?;
         let end = *confirmed + self.lease.most();
-        let opinion = &self.systems.get(self.system_of(member))?.opinion;
-        let supported = opinion.supports(now, member.id)?.min(member.port.is_alive(now)?);
-        let writes = self.writes(member.id) && member.silence.is_some();
-        (writes && now < end).then(|| supported.min(end))
+        if now >= end || !self.writes(member.id) {
+            return None;
+        }
+        let supported = || {
+            let opinion = &self.systems.get(self.system_of(member))?.opinion;
+            let alive = member.port.is_alive(now).filter(|_| member.silence.is_some())?;
+            Some(opinion.supports(now, member.id)?.min(alive))
+        };
+        Some(supported().max(self.asks_again_until(now))?.min(end))
+    }
+
+    /// Until when those are waited for who could not be asked while this process did not run.
+    pub(super) fn asks_again_until(&self, now: Now) -> Option<Now> {
+        let until = self.woken? + self.rhythm.timeout + self.rhythm.interval;
+        (now < until).then_some(until)
     }
 
     /// The primary is used beyond its lease.

@@ -82,6 +82,10 @@ impl Patroni {
 
     fn phase_with(&self, now: Now, writer: &Member) -> (Phase, String) {
         let name = writer.name();
+        if self.is_kept(now, writer) && self.asks_again_until(now).is_some() {
+            let text = format!("{name}, the primary, is asked again, because vipd did not run");
+            return (Phase::ApiSilent, text);
+        }
         if self.is_kept(now, writer) {
             let text = format!(
                 "the Patroni of {name}, the primary, does not answer; the cluster's store still \

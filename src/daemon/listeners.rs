@@ -47,6 +47,9 @@ pub(super) struct Listeners {
     inbox: UnboundedSender<Inbox>,
     effects: Handle,
     looking: Option<AbortHandle>,
+    /// When that was done last, and when it was late last: the whole process did not run then.
+    looked: Option<Instant>,
+    woken: Option<Instant>,
     /// What the engine was told last.
     turns: Option<bool>,
 }
@@ -115,6 +118,8 @@ impl Listeners {
             inbox,
             effects,
             looking: None,
+            looked: None,
+            woken: None,
             turns: None,
         }
     }
@@ -182,6 +187,11 @@ impl Listeners {
 
     /// Try again what failed, forget what is over, and say what has changed.
     pub(super) fn look_after(&mut self) -> Vec<Input<'static>> {
+        let now = Instant::now();
+        let late = |before| now.duration_since(before) >= LOOK_EVERY * 2;
+        if self.looked.replace(now).is_some_and(late) {
+            self.woken = Some(now);
+        }
         let failed = |(id, wanted): (&ListenerId, &Wanted)| wanted.failure.is_some().then_some(*id);
         for id in self.wanted.iter().filter_map(failed).collect::<Vec<_>>() {
             self.fit(id);
@@ -193,7 +203,8 @@ impl Listeners {
         self.ending = ending;
         Vec::into_iter(over).for_each(|id| proxy.close(id, Remaining::End));
 
-        let turns = proxy.latest_turn() < STUCK;
+        let awake = self.woken.is_none_or(|woken| now.duration_since(woken) >= STUCK);
+        let turns = proxy.latest_turn() < STUCK || !awake;
         if self.turns.replace(turns) != Some(turns) {
             if !turns {
                 tracing::error!("the proxy does not turn: its threads are stuck, or starved");
@@ -201,7 +212,6 @@ impl Listeners {
             news.push(Input::ProxyTurns(turns));
         }
         let loads = loads(proxy);
-        let now = Instant::now();
         for (id, wanted) in &mut self.wanted {
             if let Some(state) = proxy.listener(*id) {
                 let full = wanted.view.as_deref().is_some_and(|view| is_full(view, &loads));

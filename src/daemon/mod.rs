@@ -87,6 +87,9 @@ const INBOX_PER_ROUND: usize = 256;
 /// How long the engine may take to resign and remove every address.
 const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
 
+/// A deadline this late means that the process did not run, for the clusters behind the listeners.
+const STALLED: Duration = Duration::from_secs(1);
+
 /// Run until told to stop.
 ///
 /// # Errors
@@ -419,6 +422,11 @@ impl Control {
             if self.perform_actions().is_break() {
                 return (ControlFlow::Break(()), false);
             }
+        }
+        let now = self.clock.now();
+        let late = self.engine.poll_deadline().map(|deadline| now.since(deadline));
+        if let Some(gap) = late.filter(|late| *late >= STALLED) {
+            self.engine.handle(now, Input::Stalled { gap });
         }
         let mut item = first.or_else(|| self.inbox.try_recv().ok());
         for _ in 0..INBOX_PER_ROUND {

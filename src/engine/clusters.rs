@@ -240,6 +240,10 @@ impl Clusters {
         self.refresh(now, None, out);
     }
 
+    pub(super) fn stalled(&mut self, now: Now, gap: Duration) {
+        self.running.values_mut().for_each(|running| running.cluster.stalled(now, gap));
+    }
+
     pub(super) fn answered(
         &mut self,
         now: Now,

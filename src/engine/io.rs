@@ -127,6 +127,11 @@ pub enum Input<'a> {
         /// How long.
         gap: Duration,
     },
+    /// This process did not run (rule R36): the earliest deadline is this late.
+    Stalled {
+        /// How late.
+        gap: Duration,
+    },
     /// The operator wants something.
     Command(Command),
 }

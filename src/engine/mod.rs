@@ -190,6 +190,7 @@ impl Engine {
                 self.rearm_all();
                 self.clusters.suspended(now, gap, &mut self.probe_ids, &mut self.out);
             }
+            Input::Stalled { gap } => self.clusters.stalled(now, gap),
             Input::Command(command) => self.command(now, &command),
         }
         self.listeners_turned(now);

@@ -43,7 +43,15 @@ impl Router {
         }
         if self.state() == State::Master && now.since(self.since) > self.patience() {
             let priority = advert.claim.wire_value();
+            let stalled = matches!(&self.phase, Phase::Master { next_advert, .. }
+                if now.since(*next_advert) > self.cfg.interval.as_duration());
             let message = || {
+                if stalled {
+                    let took_over = "took over while vipd did not run";
+                    return format!(
+                        "{source} {took_over}: it is master too, with priority {priority}"
+                    );
+                }
                 format!(
                     "{source} is master too, with priority {priority}: it was last heard {silence:.1} \
                      s ago, and has not heard this node meanwhile"

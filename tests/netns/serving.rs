@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use vipd::lab::deadline::eventually;
 use vipd::lab::stand_in::{Face, StandIn};
 use vipd::lab::{Lab, Node, Stamp, Vipd};
@@ -238,6 +239,57 @@ fn the_address_follows_the_edge_that_can_serve_and_stays_where_nobody_can() {
     });
     assert_eq!(moved, Ok(()));
     drop(client);
+}
+
+/// One message of PostgreSQL's protocol, and everything up to the server's readiness for the next.
+fn exchange(stream: &mut TcpStream, message: &[u8]) -> std::io::Result<()> {
+    stream.write_all(message)?;
+    loop {
+        let mut head = [0; 5];
+        stream.read_exact(&mut head)?;
+        let [kind, length @ ..] = head;
+        let length = u32::from_be_bytes(length) - 4;
+        std::io::copy(&mut stream.take(length.into()), &mut std::io::sink())?;
+        if kind == b'Z' {
+            return Ok(());
+        }
+    }
+}
+
+/// A process that was stopped has asked nobody: that is no failure of the servers, nor of the proxy.
+#[test]
+fn a_session_outlives_a_stop_of_the_process_and_no_check_fails_by_it() {
+    let _turn = together();
+    let lab = lab();
+    let (edge, pg) = (host(&lab, "lb-01", 2), host(&lab, "pg-01", 21));
+    let client = host(&lab, "client", 9);
+    let database = StandIn::start(&pg, Ipv4Addr::new(10, 0, 0, 21)).unwrap();
+    database.become_a(Face::Primary(1)).unwrap();
+    let serves = PATRONI.replace("[listener]", "lease = \"2s\"\n[listener]");
+    let vipd = start(&edge, &config(150, "track = [{ listener = \"write\" }]", &serves));
+    await_state(&vipd, "master");
+    let at = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 5000));
+    let connect = move || TcpStream::connect_timeout(&at, SOON);
+    let mut session = client.inside("connect", connect).unwrap();
+    session.set_read_timeout(Some(SOON)).unwrap();
+    exchange(&mut session, b"\0\0\0\x10\0\x03\0\0user\0x\0\0").unwrap();
+    let query = b"Q\0\0\0\x0dselect 1\0";
+    exchange(&mut session, query).unwrap();
+
+    // Longer than the lease, and than the proxy may stand still.
+    let before = snapshot(&vipd)["routers"][0]["transitions"].as_array().unwrap().len();
+    vipd.process().signal(Signal::SIGSTOP);
+    pass(Duration::from_millis(5500));
+    vipd.process().signal(Signal::SIGCONT);
+    exchange(&mut session, query).unwrap_or_else(|error| panic!("{error}\n{}", vipd.log()));
+    let amiss = vipd::lab::deadline::never(Duration::from_millis(1500), || {
+        let error = exchange(&mut session, query).err().map(|error| error.to_string());
+        let priority = snapshot(&vipd)["routers"][0]["priority"].clone();
+        (error.is_some() || priority != 150).then(|| (error, priority, vipd.log()))
+    });
+    assert_eq!(amiss, Ok(()));
+    let changes = snapshot(&vipd)["routers"][0]["transitions"].as_array().unwrap().len();
+    assert!(changes > before, "the lease of its address has ended");
 }
 
 #[test]

@@ -451,13 +451,15 @@ impl Proxy {
 
     /// The host sleeps, or only the daemon does not run.
     fn sleep(&mut self, host: bool) {
-        let gap = 100 + self.rng.below(if host { 60_000 } else { 5000 });
+        let gap = 100 + self.rng.below(if host { 60_000 } else { 20_000 });
         for _ in 0..gap / TICK {
             self.world.step(TICK);
             self.flap();
         }
         if host {
             self.input(Input::Suspended { gap: Duration::from_millis(gap) });
+        } else {
+            self.input(Input::Stalled { gap: Duration::from_millis(gap) });
         }
         // Answers have waited for longer than anything sessions notice now.
         self.land_all();

@@ -10,6 +10,7 @@ mod phases;
 mod plain;
 mod reload;
 mod roles;
+mod stalls;
 mod systems;
 mod tracked;
 mod truth;
