@@ -217,10 +217,9 @@ fn text(found: &Found<'_>, color: bool) -> String {
         text.push_str("  = help: `vipd check --explain` says why\n\n");
     }
     let Loaded { config, dropped, .. } = loaded;
-    if !config.routers.is_empty() {
-        text.push_str(&table(config));
-    }
-    text.push_str(&listeners::table(config));
+    let routers = (!config.routers.is_empty()).then(|| table(config));
+    let tables: Vec<String> = routers.into_iter().chain(listeners::tables(config)).collect();
+    text.push_str(&tables.join("\n"));
     for tracker in config.trackers.iter().filter_map(|tracker| tracker.answered()) {
         text.push_str(&format!("note: {tracker}\n"));
     }

@@ -8,17 +8,12 @@ use crate::config::diag::printable;
 use crate::config::vipd_toml::role_word;
 use crate::config::{BindConfig, Config, ListenerConfig, PageConfig};
 use crate::status::millis;
+use crate::status::words::bind;
 
-/// One aligned line per listener, then per page, under headings; nothing if there are none.
-pub(super) fn table(config: &Config) -> String {
-    let mut text = String::new();
-    if !config.listeners.is_empty() {
-        text.push_str(&listeners(config));
-    }
-    if !config.pages.is_empty() {
-        text.push_str(&pages(config));
-    }
-    text
+/// One aligned line per listener, and one per page, under headings: no table where there are none.
+pub(super) fn tables(config: &Config) -> impl Iterator<Item = String> {
+    let listeners = (!config.listeners.is_empty()).then(|| listeners(config));
+    listeners.into_iter().chain((!config.pages.is_empty()).then(|| pages(config)))
 }
 
 fn pages(config: &Config) -> String {
@@ -27,7 +22,7 @@ fn pages(config: &Config) -> String {
         let users = names(page).join(", ");
         [
             printable(&page.name),
-            binds(&page.binds).join(", "),
+            shown(&page.binds),
             page.path.clone(),
             if users.is_empty() { "everybody".to_owned() } else { printable(&users) },
         ]
@@ -50,9 +45,9 @@ fn row(config: &Config, listener: &ListenerConfig) -> [String; 6] {
     let (cluster, servers) = place(config, listener);
     [
         printable(&listener.name),
-        binds(&listener.binds).join(", "),
+        shown(&listener.binds),
         role(config, listener).unwrap_or("none").to_owned(),
-        if listener.fallback { "primary" } else { "hold" }.to_owned(),
+        if listener.fallback { "primary" } else { "wait" }.to_owned(),
         printable(&cluster),
         printable(&servers.join(", ")),
     ]
@@ -70,6 +65,11 @@ fn place(config: &Config, listener: &ListenerConfig) -> (String, Vec<String>) {
 fn role(config: &Config, listener: &ListenerConfig) -> Option<&'static str> {
     let cluster = config.clusters.get(listener.cluster)?;
     cluster.has_roles().then(|| role_word(listener.wants))
+}
+
+/// As the status shows them.
+fn shown(binds: &[BindConfig]) -> String {
+    binds.iter().map(|each| bind(&each.address)).collect::<Vec<_>>().join(", ")
 }
 
 fn binds(all: &[BindConfig]) -> Vec<String> {

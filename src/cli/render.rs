@@ -181,7 +181,7 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
         line("operator", &drained);
     }
     line("reason", &router.reason);
-    for fault in &router.faults {
+    for fault in router.faults.iter().filter(|fault| **fault != router.reason) {
         line("fault", fault);
     }
     if let Some(group) = &router.group {

@@ -38,13 +38,13 @@ struct Episode {
 impl Saturation {
     /// Take note of where a listener's limits stand.
     pub(super) fn look(&mut self, name: &str, now: Instant, limits: Vec<LimitStatus>) {
-        for found in limits {
+        for mut found in limits {
             let before = self.refused.insert(found.limit, found.refused).unwrap_or_default();
-            let active = found.reached || found.refused > before;
+            found.reached |= found.refused > before;
             let limit = found.limit;
             if let Some(episode) = self.episodes.get_mut(&limit) {
-                episode.go_on(name, now, found, active);
-            } else if active {
+                episode.go_on(name, now, found);
+            } else if found.reached {
                 self.episodes.insert(limit, Episode::begin(name, now, found, before));
             }
         }
@@ -63,10 +63,10 @@ impl Episode {
         Episode { began: now, last: now, told: now, before, status }
     }
 
-    fn go_on(&mut self, name: &str, now: Instant, mut status: LimitStatus, active: bool) {
+    fn go_on(&mut self, name: &str, now: Instant, mut status: LimitStatus) {
         status.refused = status.refused.saturating_sub(self.before);
         self.status = status;
-        if active {
+        if self.status.reached {
             self.last = now;
             if now.duration_since(self.told) >= AGAIN {
                 self.told = now;
@@ -122,7 +122,7 @@ pub(super) fn limits(
             waiting >= queue && waiting > 0,
             waiting,
             counters.overflowed,
-            "hold_most",
+            "hold_most in vipd.toml",
         ),
         limit(
             Limit::Descriptors,
@@ -141,4 +141,73 @@ pub(super) fn limits(
             raise_backlog,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn queue(reached: bool, waiting: u32, refused: u64) -> Vec<LimitStatus> {
+        let raise = "hold_most in vipd.toml".to_owned();
+        let most = Some(100);
+        vec![LimitStatus { limit: Limit::Queue, most, reached, waiting, refused, raise }]
+    }
+
+    #[test]
+    fn the_log_has_the_beginning_a_line_a_minute_with_counts_and_the_end() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .with_target(false)
+            .without_time()
+            .finish();
+        let said = || String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut saturation = Saturation::default();
+            let began = Instant::now();
+            let mut look = |second: u64, limits| {
+                saturation.look("read", began + Duration::from_secs(second), limits);
+                (said(), saturation.status().len())
+            };
+            assert_eq!(look(0, queue(false, 9, 0)), (String::new(), 0));
+            let full = "the queue (100) is full, 100 clients wait";
+            let raise = "raise hold_most in vipd.toml";
+            let line = format!(" WARN read: {full}, 1 client was refused: {raise}\n");
+            assert_eq!(look(1, queue(true, 100, 1)), (line, 1));
+            for second in 2..61 {
+                assert_eq!(look(second, queue(true, 100, second)), (String::new(), 1));
+            }
+            let line = format!(" WARN read: {full}, 61 clients were refused: {raise}\n");
+            assert_eq!(look(61, queue(true, 100, 61)), (line, 1));
+            // Refusals between two looks count as much as a queue that is full just then.
+            let again = "the queue (100) is full, 62 clients were refused";
+            assert_eq!(look(90, queue(false, 9, 62)), (String::new(), 1));
+            assert_eq!(look(149, queue(false, 0, 62)), (String::new(), 1));
+            let was = again.replace(" is ", " was ");
+            let line = format!(" INFO read: {was}: {raise}; it lasted 89 s\n");
+            assert_eq!(look(150, queue(false, 0, 62)), (line, 0));
+            // The next time is counted from its own beginning.
+            let line = format!(" WARN read: {again}: {raise}\n")
+                .replace("62 clients were", "1 client was");
+            assert_eq!(look(151, queue(false, 0, 63)), (line, 1));
+        });
+    }
 }

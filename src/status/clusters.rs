@@ -193,7 +193,8 @@ pub struct LimitStatus {
     pub reached: bool,
     /// Clients that wait because of it now.
     pub waiting: u32,
-    /// Clients turned away because of it since it was first reached.
+    /// Clients turned away because of it since it was first reached; with the accept queue,
+    /// attempts to connect that the kernel dropped, which a client repeats.
     pub refused: u64,
     /// What raises it.
     pub raise: String,

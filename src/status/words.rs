@@ -332,8 +332,8 @@ pub(crate) fn next_failure(router: &RouterStatus) -> Option<String> {
             }
             format!(
                 "if this node dies and {address} is alive, it serves after {death} ({resignation} if \
-                 this node stops); it was last heard {heard} ago, with priority {priority}, and as a \
-                 backup is silent, whether it is alive is unknown"
+                 this node stops); it was last heard {heard} ago, with priority {priority}; backups \
+                 are silent, so whether it is alive is unknown"
             )
         }
         None => {

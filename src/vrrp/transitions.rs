@@ -336,7 +336,7 @@ impl Router {
     /// Nobody took over what the operator wanted to be handed over. Those who follow this router were
     /// told nothing yet.
     pub(super) fn serve_on(&mut self, now: Now, out: &mut Outbox) {
-        let reason = "nobody took over when it was to be handed over: it serves on".to_owned();
+        let reason = "nobody took over, so it serves on".to_owned();
         self.reign(now, out);
         self.since = now;
         self.ledger.remember(now, Some(State::Master), State::Master, &reason);

@@ -30,6 +30,7 @@ mod reload_text;
 mod schema;
 mod serving_render;
 mod status_render;
+mod terminal;
 mod unicast;
 mod unprivileged;
 mod wire_emit;

@@ -71,7 +71,8 @@ fn named_after<'t>(text: &'t str, mark: &'t str) -> impl Iterator<Item = &'t str
         let word = |c: char| c.is_alphanumeric() || c == '-';
         let before = text.get(..at)?.chars().next_back();
         let rest = text.get(at + mark.len()..)?;
-        let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !c.is_ascii_lowercase() && !"-_".contains(c)).unwrap_or(rest.len());
         let name = rest.get(..end)?;
         (!before.is_some_and(word) && name.starts_with(|c: char| c.is_ascii_lowercase()))
             .then_some(name)

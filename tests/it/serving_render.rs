@@ -223,7 +223,7 @@ fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
     read.traffic = Some(Traffic {
         limits: vec![
             limit(Limit::Maxconn, Some(300), true, 1, 0, "maxconn"),
-            limit(Limit::Queue, Some(2000), false, 0, 31, "hold_most"),
+            limit(Limit::Queue, Some(2000), false, 0, 31, "hold_most in vipd.toml"),
             limit(Limit::Descriptors, Some(1024), true, 40, 0, "LimitNOFILE of the service"),
             limit(Limit::Backlog, Some(128), false, 0, 7, "net.core.somaxconn"),
         ],
@@ -246,10 +246,11 @@ fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
 
     read
       maxconn (300) is reached, 1 client waits: raise maxconn
-      the queue (2000) was full, 31 clients were refused: raise hold_most
+      the queue (2000) was full, 31 clients were refused: raise hold_most in
+          vipd.toml
       the limit of file descriptors (1024) is reached, 40 clients wait: raise
           LimitNOFILE of the service
-      the accept queue (128) was full, 7 clients were refused: raise
+      the accept queue (128) was full, 7 attempts to connect were dropped: raise
           net.core.somaxconn
       pg-1 at 10.0.1.11:5432 refused the last 3 connections, 2s ago
       pg-3 at 10.0.1.13:5432 did not answer the last connection, 1m01s ago

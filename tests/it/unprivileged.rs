@@ -2,11 +2,20 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use vipd::lab::deadline::eventually;
+
+/// The haproxy.cfg published with Patroni, at the loopback address.
+pub(crate) fn published() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("tests/golden/config/published/patroni-3node.cfg");
+    let text = std::fs::read_to_string(path).unwrap();
+    text.replace("bind *:", "bind HOST:").replace("10.0.1.1", "127.0.0.1")
+}
 
 /// A vipd of a haproxy.cfg, at a loopback address of its own.
 pub(crate) struct Vipd {
@@ -46,10 +55,15 @@ impl Vipd {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
-    fn try_command(&self, args: &[&str]) -> Output {
-        let run_dir = self.dir.path().join("run");
+    /// A `vipd` command about this daemon.
+    pub(crate) fn asks(&self, args: &[&str]) -> Command {
         let mut vipd = Command::new(env!("CARGO_BIN_EXE_vipd"));
-        vipd.args(args).arg("--run-dir").arg(run_dir).output().unwrap()
+        vipd.args(args).arg("--run-dir").arg(self.dir.path().join("run"));
+        vipd
+    }
+
+    fn try_command(&self, args: &[&str]) -> Output {
+        self.asks(args).output().unwrap()
     }
 
     /// Output of a `vipd` command about this daemon.

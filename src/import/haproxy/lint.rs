@@ -149,8 +149,10 @@ fn global(edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
     let Some(most) = edge.global.maxconn.filter(|most| (1..FEW).contains(&most.value)) else {
         return;
     };
-    let text =
-        format!("each listener takes {} sessions, and further clients wait unseen", most.value);
+    let text = format!(
+        "each listener takes {} sessions, and further clients wait in the kernel's queue",
+        most.value
+    );
     out.push(
         Diagnostic::warning(most.span, text)
             .note("HAProxy lets all of them together have so many; a pool or two of an application fill that")

@@ -91,7 +91,11 @@ pub(crate) fn limit_words(status: &LimitStatus) -> String {
         let (clients, wait) = if *waiting == 1 { ("client", "waits") } else { ("clients", "wait") };
         let _ = write!(text, ", {waiting} {clients} {wait}");
     }
-    if *refused > 0 {
+    if *limit == Limit::Backlog {
+        let (attempts, were) =
+            if *refused == 1 { ("attempt", "was") } else { ("attempts", "were") };
+        let _ = write!(text, ", {refused} {attempts} to connect {were} dropped");
+    } else if *refused > 0 {
         let (client, was) = if *refused == 1 { ("client", "was") } else { ("clients", "were") };
         let _ = write!(text, ", {refused} {client} {was} refused");
     }
@@ -196,9 +200,8 @@ pub(crate) fn is(member: &MemberStatus) -> String {
             let articles = ["the ", "an ", "a "];
             articles.iter().find_map(|a| role.strip_prefix(a)).unwrap_or(role).to_owned()
         }
-        AdmissionStatus::Held | AdmissionStatus::Down => {
-            format!("{}: {}", member.admission, member.reason)
-        }
+        AdmissionStatus::Held => format!("not used: {}", member.reason),
+        AdmissionStatus::Down => format!("down: {}", member.reason),
     };
     for note in &member.notes {
         let _ = write!(text, ", {note}");

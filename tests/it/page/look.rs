@@ -15,7 +15,7 @@ fn look() -> Look {
 }
 
 /// Routers, trackers, listeners and a cluster with all that can be wrong with them.
-fn everything() -> Snapshot {
+pub(crate) fn everything() -> Snapshot {
     let mut lagging = member("pg-3", "an asynchronous standby", 5);
     (lagging.admission, lagging.reason) = (AdmissionStatus::Held, "lags by 20 MB".into());
     (lagging.lag_bytes, lagging.lag_ms) = (Some(20 << 20), Some(90_000));

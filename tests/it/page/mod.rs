@@ -1,4 +1,5 @@
 //! Status pages: what is on them, and how they are served.
 
-mod look;
+mod limits;
+pub(crate) mod look;
 mod served;

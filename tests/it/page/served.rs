@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,14 +16,14 @@ use vipd::lab::deadline::eventually;
 use vipd::page::Look;
 use vipd::status::Snapshot;
 
-use crate::unprivileged::Vipd;
+use crate::unprivileged::{Vipd, published};
 
 /// Generous: compilers may run beside.
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 impl Vipd {
     /// The answer to GET, once there is one with this status.
-    fn get(&self, port: u16, path: &str, status: u16) -> Answer {
+    pub(super) fn get(&self, port: u16, path: &str, status: u16) -> Answer {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         let what = format!("{status} of {path} at port {port}");
         let look = || match ask(self.at(port), &request) {
@@ -36,13 +35,13 @@ impl Vipd {
 }
 
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     status: u16,
     head: String,
-    body: String,
+    pub(super) body: String,
 }
 
-fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
+pub(super) fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&to, SOON)?;
     stream.set_read_timeout(Some(SOON))?;
     stream.set_write_timeout(Some(SOON))?;
@@ -64,14 +63,6 @@ fn ask(to: SocketAddr, request: &str) -> std::io::Result<Answer> {
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or(ErrorKind::InvalidData)?;
     Ok(Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
-}
-
-/// The haproxy.cfg published with Patroni, at the loopback address.
-fn published() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = root.join("tests/golden/config/published/patroni-3node.cfg");
-    let text = std::fs::read_to_string(path).unwrap();
-    text.replace("bind *:", "bind HOST:").replace("10.0.1.1", "127.0.0.1")
 }
 
 /// A listener and a page with these lines.
