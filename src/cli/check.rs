@@ -9,12 +9,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::explain::{self, Explained, JsonSetting, JsonStatement};
+use super::explain::{self, Explained, JsonBlock, JsonSetting, JsonStatement};
 use super::host::ThisHost;
 use super::listeners::{self, JsonListener, JsonPage};
 use super::sources::FileSystem;
 use super::{complain, exit, pair, write};
-use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable, without_effect};
+use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, Span, printable, without_effect};
 use crate::config::explain::{Setting, Statement, globals, router as settings_of};
 use crate::config::host::missing as missing_here;
 use crate::config::load::{Failed, Loaded, Reading, load_as};
@@ -213,14 +213,17 @@ fn text(found: &Found<'_>, color: bool) -> String {
     for note in without_effect(&loaded.notes, map) {
         text.push_str(&format!("note: {note}\n"));
     }
-    if !loaded.notes.is_empty() && found.statements.is_none() {
-        text.push_str("  = help: `vipd check --explain` says why\n\n");
+    match found.statements {
+        Some(statements) => text.push_str(&reasons(&loaded.notes, statements, map)),
+        None if loaded.notes.is_empty() => {}
+        None => text.push_str("  = help: `vipd check --explain` says why\n\n"),
     }
     let Loaded { config, dropped, .. } = loaded;
     let routers = (!config.routers.is_empty()).then(|| table(config));
     let tables: Vec<String> = routers.into_iter().chain(listeners::tables(config)).collect();
-    text.push_str(&tables.join("\n"));
-    for tracker in config.trackers.iter().filter_map(|tracker| tracker.answered()) {
+    text.push_str(&tables.join("
+"));
+    for tracker in answered(found.usable) {
         text.push_str(&format!("note: {tracker}\n"));
     }
     let has_password = |r: &Arc<RouterConfig>| matches!(r.dialect, Dialect::V2(AuthV2::Pass(_)));
@@ -246,6 +249,26 @@ fn text(found: &Found<'_>, color: bool) -> String {
         format!("usable: {contents}, {}\n", counted(warnings, "warning"))
     };
     text.push_str(&summary);
+    text
+}
+
+/// The checks of HAProxy that vipd's listeners answer.
+fn answered(usable: Option<&Loaded>) -> Vec<String> {
+    let trackers = usable.into_iter().flat_map(|loaded| &loaded.config.trackers);
+    trackers.filter_map(|tracker| tracker.answered()).collect()
+}
+
+/// Why settings have no effect that a statement of their own does not explain.
+fn reasons(notes: &[Diagnostic], statements: &[Statement], map: &SourceMap) -> String {
+    let told = |span: &Span| {
+        statements.iter().any(|s| s.status == "no effect" && s.places.contains(span))
+    };
+    let mut text = String::new();
+    for note in notes {
+        if let Some(span) = note.span.filter(|span| !told(span)) {
+            text.push_str(&format!("note: {}: {}\n", map.place(span), printable(&note.message)));
+        }
+    }
     text
 }
 
@@ -314,12 +337,17 @@ pub(super) struct Json<'a> {
     /// What `--lenient` did without.
     settings_dropped: &'a [String],
     routers_left_out: Vec<String>,
+    /// Checks of HAProxy that vipd's listeners answer.
+    answered_by_listeners: Vec<String>,
     /// What becomes of each statement of a keepalived.conf, under `--explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     statements: Option<Vec<JsonStatement<'a>>>,
     /// The daemon's settings in force, under `--explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Vec<JsonSetting>>,
+    /// Those of clusters, listeners, pages, trackers and every other table, under `--explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocks: Option<Vec<JsonBlock>>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -348,7 +376,9 @@ fn json(found: &Found<'_>) -> String {
     };
     let routers = found.usable.iter().flat_map(|loaded| {
         loaded.config.routers.iter().zip(&loaded.raw.routers).map(|(router, raw)| JsonRouter {
-            settings: found.statements.map(|_| explained(settings_of(router, raw))),
+            settings: found.statements.map(|_| {
+                explained(settings_of(router, raw, &loaded.raw.groups))
+            }),
             ..json_router(router)
         })
     });
@@ -367,8 +397,10 @@ fn json(found: &Found<'_>) -> String {
         pages: found.usable.map_or_else(Vec::new, |loaded| listeners::json_pages(&loaded.config)),
         settings_dropped: found.usable.map_or(&[], |loaded| &loaded.dropped.settings),
         routers_left_out: found.usable.map_or_else(Vec::new, |loaded| loaded.dropped.left_out()),
+        answered_by_listeners: answered(found.usable),
         statements,
         settings: daemon.map(|l| explained(globals(&l.config.globals, &l.raw.globals))),
+        blocks: daemon.map(JsonBlock::all),
     };
     serde_json::to_string_pretty(&json).map_or_else(|e| format!("{e}\n"), |text| text + "\n")
 }

@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::fold::fold_under;
 use crate::config::diag::{SourceMap, Span, nearest, printable, quoted};
-use crate::config::explain::{Setting, Statement, globals, router as settings_of};
+use crate::config::explain::{
+    Block, Setting, Statement, globals, objects, others, router as settings_of,
+};
 use crate::config::load::Loaded;
 use crate::import::coverage::CoverageRow;
 use crate::import::{haproxy, keepalived};
@@ -18,25 +20,57 @@ use crate::import::{haproxy, keepalived};
 /// A statement wider than this has its explanation on the next line.
 const WIDEST: usize = 44;
 
-/// A setting in force and the router it belongs to; without one it is the daemon's.
+/// Whose a setting is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Owner<'a> {
+    Daemon,
+    Router(&'a str),
+    /// As `listener write`.
+    Block(String),
+}
+
+/// A setting in force.
 struct InForce<'a> {
-    router: Option<&'a str>,
+    owner: Owner<'a>,
     setting: Setting,
 }
 
 impl InForce<'_> {
     fn of(loaded: &Loaded) -> Vec<InForce<'_>> {
-        let Loaded { config, raw, .. } = loaded;
+        let Loaded { config, raw, map, .. } = loaded;
         let daemon = globals(&config.globals, &raw.globals).into_iter();
-        let daemon = daemon.map(|setting| InForce { router: None, setting });
-        let routers = config.routers.iter().zip(&raw.routers).flat_map(|(router, raw)| {
-            let name = Some(router.name.as_str());
+        let daemon = daemon.map(|setting| InForce { owner: Owner::Daemon, setting });
+        let routers = config.routers.iter().zip(&raw.routers).flat_map(|(router, own)| {
+            let owner = Owner::Router(router.name.as_str());
             // The header of the block says the name already.
-            let settings = settings_of(router, raw).into_iter().filter(|s| s.name != "name");
-            settings.map(move |setting| InForce { router: name, setting })
+            let settings = settings_of(router, own, &raw.groups).into_iter();
+            let settings = settings.filter(|s| s.name != "name");
+            settings.map(move |setting| InForce { owner: owner.clone(), setting })
         });
-        daemon.chain(routers).collect()
+        let mut all: Vec<InForce<'_>> = daemon.chain(routers).collect();
+        let known: Vec<Span> = all.iter().filter_map(|known| known.setting.origin).collect();
+        all.extend(blocks(loaded, known, map).into_iter().flat_map(|Block { title, settings }| {
+            let owner = match title.as_str() {
+                "global" => Owner::Daemon,
+                _ => Owner::Block(title),
+            };
+            settings.into_iter().map(move |setting| InForce { owner: owner.clone(), setting })
+        }));
+        all
     }
+}
+
+/// Everything but the daemon's and the routers' settings, whose places are known.
+fn blocks(loaded: &Loaded, mut known: Vec<Span>, map: &SourceMap) -> Vec<Block> {
+    let mut blocks = objects(&loaded.config, &loaded.raw);
+    known.extend(blocks.iter().flat_map(|block| &block.settings).filter_map(|s| s.origin));
+    for block in others(&loaded.raw, &known, map) {
+        match blocks.iter_mut().find(|known| known.title == block.title) {
+            Some(known) => known.settings.extend(block.settings),
+            None => blocks.push(block),
+        }
+    }
+    blocks
 }
 
 /// Whether a setting that names a place of the statement is from it: what a loop repeats is all in one
@@ -46,7 +80,7 @@ fn is_from(setting: &Setting, statement: &Statement) -> bool {
         let word = text.split(['/', ' ']).next().unwrap_or_default();
         word.parse::<IpAddr>().ok()
     };
-    !matches!(setting.name, "addresses" | "excluded")
+    !matches!(setting.name.as_str(), "addresses" | "excluded")
         || address(&setting.value) == address(&statement.text)
 }
 
@@ -133,10 +167,16 @@ impl<'a> Explained<'a> {
         let places: BTreeSet<Span> = statement.places.iter().copied().collect();
         let made = places.iter().filter_map(|place| self.made_by.get(place)).flatten();
         let made = made.filter_map(|at| self.in_force.get(*at));
-        for InForce { router, setting } in made.filter(|made| is_from(&made.setting, statement)) {
+        for InForce { owner, setting } in made.filter(|made| is_from(&made.setting, statement)) {
+            let router = match owner {
+                Owner::Daemon => None,
+                Owner::Router(name) => Some(*name),
+                // What becomes of it is said in the words of the statement.
+                Owner::Block(_) => continue,
+            };
             match settings.iter_mut().find(|(known, _)| *known == setting) {
                 Some((_, routers)) => routers.extend(router),
-                None => settings.push((setting, router.iter().copied().collect())),
+                None => settings.push((setting, router.into_iter().collect())),
             }
         }
         let text = |(setting, routers): &(&Setting, Vec<&str>)| {
@@ -161,23 +201,23 @@ impl<'a> Explained<'a> {
 
     /// One line per setting: name, value, routers, origin; what was written first.
     fn settings_text(&self) -> String {
-        let mut rows: Vec<(&Setting, Vec<Option<&str>>)> = Vec::new();
+        let mut rows: Vec<(&Setting, Vec<&Owner<'_>>)> = Vec::new();
         let told: BTreeSet<Span> =
             self.statements.iter().flat_map(|s| &s.places).copied().collect();
-        for InForce { router, setting } in &self.in_force {
+        for InForce { owner, setting } in &self.in_force {
             if setting.origin.is_some_and(|origin| told.contains(&origin)) {
                 continue;
             }
             match rows.iter_mut().find(|(known, _)| *known == setting) {
-                Some((_, routers)) => routers.push(*router),
-                None => rows.push((setting, vec![*router])),
+                Some((_, owners)) => owners.push(owner),
+                None => rows.push((setting, vec![owner])),
             }
         }
         // Defaults that differ from router to router stand together.
         let mut names: Vec<&str> = Vec::new();
         for (setting, _) in &rows {
-            if !names.contains(&setting.name) {
-                names.push(setting.name);
+            if !names.contains(&setting.name.as_str()) {
+                names.push(&setting.name);
             }
         }
         let rank = |setting: &Setting| names.iter().position(|name| *name == setting.name);
@@ -185,20 +225,30 @@ impl<'a> Explained<'a> {
             Some(origin) => (0, Some((origin.file, origin.start)), None),
             None => (1, None, rank(setting)),
         });
-        let cells = rows.iter().map(|(setting, routers)| {
-            let owners = match routers.as_slice() {
-                [None, ..] => "the daemon".to_owned(),
-                all if all.len() == self.routers.len() && all.len() > 1 => "all routers".to_owned(),
-                some => some.iter().flatten().copied().collect::<Vec<_>>().join(", "),
-            };
+        let cells = rows.iter().map(|(setting, owners)| {
+            let routers = owners.iter().filter(|owner| matches!(owner, Owner::Router(_))).count();
+            let all_routers = routers == self.routers.len() && routers > 1;
+            let mut named: Vec<String> = Vec::new();
+            for owner in owners {
+                match owner {
+                    Owner::Daemon => named.push("the daemon".to_owned()),
+                    Owner::Router(_) if all_routers => {
+                        if !named.iter().any(|name| name == "all routers") {
+                            named.push("all routers".to_owned());
+                        }
+                    }
+                    Owner::Router(name) => named.push((*name).to_owned()),
+                    Owner::Block(title) => named.push(title.clone()),
+                }
+            }
             let origin = setting.origin.map_or_else(|| "default".to_owned(), |o| self.map.place(o));
-            [setting.name.to_owned(), setting.value.clone(), origin, owners]
+            [setting.name.clone(), setting.value.clone(), origin, named.join(", ")]
         });
         let cells: Vec<_> = cells.collect();
         if cells.is_empty() {
             return String::new();
         }
-        let heading = ["SETTING", "VALUE", "FROM", "FOR"].map(str::to_owned);
+        let heading = ["SETTING", "VALUE", "FROM", "OF"].map(str::to_owned);
         aligned(&[vec![heading], cells].concat()) + "\n"
     }
 }
@@ -296,7 +346,7 @@ impl JsonStatement<'_> {
 /// A setting for programs.
 #[derive(JsonSchema, Serialize)]
 pub(super) struct JsonSetting {
-    setting: &'static str,
+    setting: String,
     value: String,
     /// Absent for a default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -307,5 +357,29 @@ impl JsonSetting {
     pub(super) fn of(setting: Setting, map: &SourceMap) -> JsonSetting {
         let Setting { name, value, origin } = setting;
         JsonSetting { setting: name, value, place: origin.and_then(|o| JsonPlace::of(o, map)) }
+    }
+}
+
+/// The settings of one table of vipd.toml, for programs.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct JsonBlock {
+    /// As `listener write`, `track script chk`, `mail`.
+    name: String,
+    settings: Vec<JsonSetting>,
+}
+
+impl JsonBlock {
+    /// Everything that is not shown with the daemon or a router.
+    pub(super) fn all(loaded: &Loaded) -> Vec<JsonBlock> {
+        let map = &loaded.map;
+        let shown = InForce::of(loaded).into_iter().filter_map(|known| match known.owner {
+            Owner::Block(_) => None,
+            Owner::Daemon | Owner::Router(_) => known.setting.origin,
+        });
+        let json = |Block { title, settings }: Block| JsonBlock {
+            name: title,
+            settings: settings.into_iter().map(|setting| JsonSetting::of(setting, map)).collect(),
+        };
+        blocks(loaded, shown.collect(), map).into_iter().map(json).collect()
     }
 }

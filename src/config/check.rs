@@ -412,17 +412,15 @@ impl RouterCheck<'_> {
             Some(Spanned { value: false, span }) => {
                 if priority.is_some_and(Priority::is_owner) {
                     // C56: an owner always preempts (RFC 9568 section 6.1).
-                    let text = format!("{} has no effect with priority 255", raw.words.no_preempt);
-                    self.push(
-                        Diagnostic::warning(span, text)
-                            .note("the owner of the addresses always takes them back"),
-                    );
+                    let why = "priority 255 is the owner of the addresses, who always takes them back";
+                    self.push(Diagnostic::no_effect(span, raw.words.no_preempt, why));
                     return Preempt::After(Duration::ZERO);
                 }
                 if let Some(at) = raw.preempt_delay {
-                    let text = format!("preempt_delay has no effect with {}", raw.words.no_preempt);
+                    let why = format!("`{}` switches preemption off", raw.words.no_preempt);
                     self.push(
-                        Diagnostic::warning(at.span, text).also(span, "preemption is off here"),
+                        Diagnostic::no_effect(at.span, "preempt_delay", &why)
+                            .also(span, "preemption is off here"),
                     );
                 }
                 Preempt::Never
@@ -439,11 +437,11 @@ impl RouterCheck<'_> {
         if priority.is_none_or(Priority::is_owner) {
             self.error(span, format!("{word} must be 1 to 254, not {value}"));
         } else if preempt != Preempt::Never {
-            let text = format!("{word} has no effect without `{}`", words.no_preempt);
-            self.push(
-                Diagnostic::warning(span, text)
-                    .note("a master that may preempt takes its addresses back after a stall"),
+            let why = format!(
+                "without `{}` a master takes its addresses back after a stall in any case",
+                words.no_preempt
             );
+            self.push(Diagnostic::no_effect(span, word, &why));
         }
         priority
     }

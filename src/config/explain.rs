@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::diag::{Span, Spanned};
-use super::model::{Globals, RouterConfig};
-use super::raw::{RawGlobals, RawRouter};
+mod origins;
+
+use super::diag::{SourceMap, Span};
+use super::model::{Config, Globals, RouterConfig};
+use super::raw::{Raw, RawGlobals, RawGroup, RawRouter, Written};
 use super::settings;
+use origins::at;
 
 /// What becomes of one statement of a keepalived.conf or haproxy.cfg.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,24 +33,42 @@ pub struct Statement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Its name in vipd.toml.
-    pub name: &'static str,
+    pub name: String,
     /// Its value, a password hidden.
     pub value: String,
     /// Where it was written; `None`: the default, or it follows from others.
     pub origin: Option<Span>,
 }
 
-/// The settings of a router, its addresses last.
+/// What has a name of its own beside routers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// As `listener write`.
+    pub title: String,
+    /// Its settings.
+    pub settings: Vec<Setting>,
+}
+
+/// The settings of a router, its addresses last. What it tracks, its group may say.
 #[must_use]
-pub fn router(router: &RouterConfig, raw: &RawRouter) -> Vec<Setting> {
+pub fn router(router: &RouterConfig, raw: &RawRouter, groups: &[RawGroup]) -> Vec<Setting> {
+    let group =
+        groups.iter().find(|group| group.members.iter().any(|name| name.value == raw.name.value));
     let own = settings::of(router).into_iter().map(|(name, value)| {
-        let origin = if name == "name" { Some(raw.name.span) } else { origin(raw, name) };
-        Setting { name, value, origin }
+        let origin = match name {
+            "name" => Some(raw.name.span),
+            "track" => at(raw.track.first().map(|t| &t.name))
+                .or_else(|| at(group?.track.first().map(|t| &t.name))),
+            "track_interfaces" => at(raw.track_interfaces.first().map(|t| &t.name))
+                .or_else(|| at(group?.track_interfaces.first().map(|t| &t.name))),
+            name => origin(raw, name),
+        };
+        Setting { name: name.to_owned(), value, origin }
     });
     let addresses = router.addresses.iter().map(|address| {
         let name = if address.advertised { "addresses" } else { "excluded" };
         let value = settings::written(address).replace(" excluded", "");
-        Setting { name, value, origin: place_of(raw, address.cidr.address()) }
+        Setting { name: name.to_owned(), value, origin: place_of(raw, address.cidr.address()) }
     });
     own.chain(addresses).collect()
 }
@@ -72,11 +93,62 @@ pub fn globals(globals: &Globals, raw: &RawGlobals) -> Vec<Setting> {
             "realtime" => at(process.realtime.as_ref()),
             "realtime_priority" => at(process.realtime_priority.as_ref()),
             "lock_memory" => at(process.lock_memory.as_ref()),
+            "startup_script" => raw.startup.command.as_ref().map(|script| script.command.span),
+            "shutdown_script" => raw.shutdown.command.as_ref().map(|script| script.command.span),
             _ => None,
         }
     };
     let all = settings::globals(globals).into_iter();
-    all.map(|(name, value)| Setting { name, value, origin: origin(name) }).collect()
+    all.map(|(name, value)| Setting { origin: origin(name), name: name.to_owned(), value }).collect()
+}
+
+/// The settings of clusters, listeners, pages, trackers and their like.
+#[must_use]
+pub fn objects(config: &Config, raw: &Raw) -> Vec<Block> {
+    let objects = settings::objects(config);
+    let of = |object: &settings::Object| {
+        let settings = object.settings.iter().map(|(name, value)| Setting {
+            name: name.clone(),
+            value: value.clone(),
+            origin: origins::origin(raw, object, name),
+        });
+        let title = format!("{} {}", object.kind, object.name);
+        Block { title: title.trim_end().to_owned(), settings: settings.collect() }
+    };
+    objects.iter().map(of).collect()
+}
+
+/// What a vipd.toml says and none of these places shows, in its own words.
+#[must_use]
+pub fn others(raw: &Raw, known: &[Span], map: &SourceMap) -> Vec<Block> {
+    let shown = |written: &Written| {
+        let within = |at: &Span| {
+            at.file == written.span.file
+                && (written.span.start..=written.span.end).contains(&at.start)
+        };
+        known.iter().any(within)
+    };
+    let mut blocks: Vec<Block> = Vec::new();
+    for written in raw.written.iter().filter(|written| !shown(written)) {
+        let Written { block, key, span } = written;
+        let setting = Setting { name: key.clone(), value: source(key, *span, map), origin: Some(*span) };
+        match blocks.iter_mut().find(|known| known.title == *block) {
+            Some(known) => known.settings.push(setting),
+            None => blocks.push(Block { title: block.clone(), settings: vec![setting] }),
+        }
+    }
+    blocks
+}
+
+/// A value as it is written, in one line; a secret only that there is one.
+fn source(key: &str, span: Span, map: &SourceMap) -> String {
+    let secret = ["pass", "user", "header"].iter().any(|word| key.contains(word))
+        && !["user", "script_user"].contains(&key);
+    if secret {
+        return "set".to_owned();
+    }
+    let text = map.file(span.file).and_then(|file| file.text.get(span.start..span.end));
+    text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn origin(raw: &RawRouter, name: &str) -> Option<Span> {
@@ -111,6 +183,7 @@ fn origin(raw: &RawRouter, name: &str) -> Option<Span> {
         "receive_buffer" => at(raw.receive_buffer.as_ref()),
         "router_flag" => at(raw.router_flag.as_ref()),
         "strict" => at(raw.strict.as_ref()),
+        "notify" => origins::notify(&raw.notify),
         "announce.repeat" => at(announce.repeat.as_ref()),
         "announce.delay" => at(announce.delay.as_ref()),
         "announce.refresh" => at(announce.refresh.as_ref()),
@@ -122,10 +195,6 @@ fn origin(raw: &RawRouter, name: &str) -> Option<Span> {
         "announce.gna_interval" => at(announce.gna_interval.as_ref()),
         _ => None,
     }
-}
-
-fn at<T>(raw: Option<&Spanned<T>>) -> Option<Span> {
-    raw.map(|raw| raw.span)
 }
 
 fn place_of(raw: &RawRouter, address: IpAddr) -> Option<Span> {

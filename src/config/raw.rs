@@ -60,6 +60,19 @@ pub struct Raw {
     pub pages: Vec<RawPage>,
     /// The sections of a haproxy.cfg, for a reading that leaves some out.
     pub sections: Vec<RawSection>,
+    /// Every setting of a vipd.toml.
+    pub written: Vec<Written>,
+}
+
+/// Where a setting stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its table, as `listener write`.
+    pub block: String,
+    /// Its name there, as `announce.repeat`.
+    pub key: String,
+    /// The place of its value.
+    pub span: Span,
 }
 
 /// Settings of the whole daemon.

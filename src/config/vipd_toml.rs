@@ -4,6 +4,7 @@
 //! stops at the first mistake, and an operator wants to see all of them.
 
 mod host;
+mod leaves;
 mod notify;
 mod page;
 mod proxy;
@@ -258,6 +259,7 @@ pub(crate) fn lower(file: FileId, text: &Text, raw: &mut Raw, out: &mut Vec<Diag
         }));
         return;
     }
+    raw.written.extend(leaves::leaves(file, table.get_ref()));
     Reader { file, out }.top(table.get_ref(), raw);
 }
 

@@ -105,3 +105,63 @@ fn a_keyword_is_looked_up_in_the_coverage_table() {
     };
     assert_eq!(explain(&both).0, exit::code(exit::USAGE));
 }
+
+/// Whatever a vipd.toml says has a place in the explanation: no setting that was written is a default.
+#[test]
+fn every_setting_of_a_file_has_an_origin() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let golden = crate::config_keepalived::golden_files("tests/golden/config").into_iter();
+    let golden = golden.map(|name| root.join("tests/golden/config").join(name));
+    let examples = std::fs::read_dir(root.join("examples")).unwrap().map(|e| e.unwrap().path());
+    let mut files = 0;
+    for path in golden.chain(examples).filter(|path| path.extension().is_some_and(|e| e == "toml")) {
+        let args = CheckArgs { json: true, ..of_file(&path) };
+        let json: serde_json::Value = serde_json::from_str(&explain(&args).1).unwrap();
+        if json["usable"] != true {
+            continue;
+        }
+        files += 1;
+        let mut lines = BTreeSet::new();
+        places(&json, &mut lines);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let keys = keys(&text);
+        for (n, (line, key)) in keys.iter().enumerate() {
+            let next = keys.get(n + 1).map_or(u64::MAX, |(line, _)| *line);
+            let shown = lines.range(*line..next.max(line + 1)).next().is_some();
+            assert!(shown, "{}:{line}: {key} has no origin", path.display());
+        }
+    }
+    assert!(files > 8, "{files}");
+}
+
+/// Every line that `--explain` gives as a place of a setting.
+fn places(value: &serde_json::Value, lines: &mut BTreeSet<u64>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            if fields.contains_key("setting") {
+                lines.extend(value["place"]["line"].as_u64());
+            }
+            fields.values().for_each(|value| places(value, lines));
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| places(value, lines)),
+        _ => {}
+    }
+}
+
+/// The settings of a file that stand at the beginning of a line, with their lines.
+fn keys(text: &str) -> Vec<(u64, String)> {
+    let mut depth = 0;
+    let mut keys = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap().trim();
+        if depth == 0
+            && !line.starts_with('[')
+            && let Some((key, _)) = line.split_once('=')
+        {
+            keys.push((u64::try_from(n).unwrap() + 1, key.trim().to_owned()));
+        }
+        let count = |of: &[char]| i64::try_from(line.matches(of).count()).unwrap();
+        depth += count(&['[', '{']) - count(&[']', '}']);
+    }
+    keys
+}

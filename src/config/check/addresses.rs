@@ -153,13 +153,12 @@ pub(super) fn address(
         out.push(Diagnostic::error(peer.span, text));
     }
     for (flag, word) in [
-        (raw.dad, "duplicate address detection"),
+        (raw.dad, "dad"),
         (raw.home, "home"),
         (raw.mngtmpaddr, "mngtmpaddr"),
     ] {
         if let (false, Some(span)) = (v6, flag) {
-            let text = format!("{word} has no effect on an IPv4 address");
-            out.push(Diagnostic::warning(span, text));
+            out.push(Diagnostic::no_effect(span, word, "it is for IPv6 addresses"));
         }
     }
     // A host address of IPv6 must not become the source of the node's own connections.

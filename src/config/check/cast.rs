@@ -31,11 +31,8 @@ impl RouterCheck<'_> {
         let Some(Spanned { value: true, span }) = self.raw.track_source else { return false };
         if self.raw.source.is_none() {
             let word = self.raw.words.track_source;
-            let text = format!("`{word}` has no effect without a source address");
-            self.push(
-                Diagnostic::warning(span, text)
-                    .note("an interface without any address is a fault in any case"),
-            );
+            let why = "no source address is set; an interface without any address is a fault in any case";
+            self.push(Diagnostic::no_effect(span, word, why));
         }
         true
     }
@@ -47,8 +44,8 @@ impl RouterCheck<'_> {
                 self.error(ttl.span, text).help.push("remove it, or add unicast peers".into());
             }
             if let Some(Spanned { value: true, span }) = self.raw.fault_without_peers {
-                let text = "fault_without_peers has no effect without a list of peers";
-                self.push(Diagnostic::warning(span, text).help("add `peers = []` until there are"));
+                let why = "there is no list of peers; add `peers = []` until there are some";
+                self.push(Diagnostic::no_effect(span, "fault_without_peers", why));
             }
             return Cast::Multicast { group: self.group(family) };
         };

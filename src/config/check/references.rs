@@ -158,8 +158,7 @@ pub(super) fn resolve<'t>(
 }
 
 fn again(name: &Spanned<String>, how: &str) -> Diagnostic {
-    let text = format!("{} is tracked {how}", name.value);
-    Diagnostic::warning(name.span, text).note("this entry has no effect")
+    Diagnostic::no_effect(name.span, &name.value, &format!("it is tracked {how}"))
 }
 
 fn undefined(reference: &RawTrackRef, trackers: &Trackers<'_>) -> Diagnostic {

@@ -88,9 +88,7 @@ pub(crate) fn finish(
         // As in keepalived, it waits for peers.
         raw.ttl = None;
     } else if let Some(group) = raw.group.take() {
-        out.push(
-            Diagnostic::warning(group.span, "mcast_dst_ip has no effect with unicast_peer")
-                .help("remove it"),
-        );
+        let why = "with `unicast_peer` adverts go to the peers";
+        out.push(Diagnostic::no_effect(group.span, "mcast_dst_ip", why));
     }
 }
