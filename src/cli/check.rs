@@ -14,7 +14,9 @@ use super::host::ThisHost;
 use super::listeners::{self, JsonListener, JsonPage};
 use super::sources::FileSystem;
 use super::{complain, exit, pair, write};
-use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, Span, printable, without_effect};
+use crate::config::diag::{
+    Diagnostic, Report, Severity, SourceMap, Span, printable, without_effect,
+};
 use crate::config::explain::{Setting, Statement, globals, router as settings_of};
 use crate::config::host::missing as missing_here;
 use crate::config::load::{Failed, Loaded, Reading, load_as};
@@ -260,9 +262,8 @@ fn answered(usable: Option<&Loaded>) -> Vec<String> {
 
 /// Why settings have no effect that a statement of their own does not explain.
 fn reasons(notes: &[Diagnostic], statements: &[Statement], map: &SourceMap) -> String {
-    let told = |span: &Span| {
-        statements.iter().any(|s| s.status == "no effect" && s.places.contains(span))
-    };
+    let told =
+        |span: &Span| statements.iter().any(|s| s.status == "no effect" && s.places.contains(span));
     let mut text = String::new();
     for note in notes {
         if let Some(span) = note.span.filter(|span| !told(span)) {
@@ -376,9 +377,9 @@ fn json(found: &Found<'_>) -> String {
     };
     let routers = found.usable.iter().flat_map(|loaded| {
         loaded.config.routers.iter().zip(&loaded.raw.routers).map(|(router, raw)| JsonRouter {
-            settings: found.statements.map(|_| {
-                explained(settings_of(router, raw, &loaded.raw.groups))
-            }),
+            settings: found
+                .statements
+                .map(|_| explained(settings_of(router, raw, &loaded.raw.groups))),
             ..json_router(router)
         })
     });

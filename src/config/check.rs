@@ -23,9 +23,10 @@ pub(crate) use cast::{ANY_TTL, HOW_FAR};
 pub(crate) use page::{REFRESH, page_path};
 pub(super) use proxy::UNITS;
 
+use super::announce::{AnnounceConfig, RawAnnounce};
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
-use super::model::{AnnounceConfig, Config, Globals, Preempt, RouterConfig, Strict};
-use super::raw::{Raw, RawAnnounce, RawGlobals, RawRouter};
+use super::model::{Config, Globals, Preempt, RouterConfig, Strict};
+use super::raw::{Raw, RawGlobals, RawRouter};
 use crate::types::{
     AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
 };
@@ -34,7 +35,7 @@ use references::{References, resolve};
 use trackers::Trackers;
 
 /// The longest time any setting takes: one day. Longer is a slip of the unit.
-const LONGEST: Duration = Duration::from_secs(86_400);
+pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Checks everything and explains all that is wrong; a configuration comes out only if that can be
 /// done without.
@@ -412,7 +413,8 @@ impl RouterCheck<'_> {
             Some(Spanned { value: false, span }) => {
                 if priority.is_some_and(Priority::is_owner) {
                     // C56: an owner always preempts (RFC 9568 section 6.1).
-                    let why = "priority 255 is the owner of the addresses, who always takes them back";
+                    let why =
+                        "priority 255 is the owner of the addresses, who always takes them back";
                     self.push(Diagnostic::no_effect(span, raw.words.no_preempt, why));
                     return Preempt::After(Duration::ZERO);
                 }
@@ -532,41 +534,15 @@ impl RouterCheck<'_> {
     }
 }
 
+/// RFC 9568 and its predecessors answer a lower priority with an advert alone.
 fn announce(out: &mut Vec<Diagnostic>, raw: &RawAnnounce, strict: bool) -> AnnounceConfig {
+    let standard = AnnounceConfig::default();
     let standard = if strict {
-        AnnounceConfig { lower_repeat: 0, lower_delay: Duration::ZERO, ..AnnounceConfig::default() }
+        AnnounceConfig { lower_repeat: 0, lower_delay: Duration::ZERO, ..standard }
     } else {
-        AnnounceConfig::default()
+        standard
     };
-    AnnounceConfig {
-        repeat: count(out, raw.repeat, 1).unwrap_or(standard.repeat),
-        delay: duration(out, raw.delay, "the delay", LONGEST).unwrap_or(standard.delay),
-        refresh: duration(out, raw.refresh, "the refresh period", LONGEST)
-            .unwrap_or(standard.refresh),
-        refresh_repeat: count(out, raw.refresh_repeat, 1).unwrap_or(standard.refresh_repeat),
-        lower_repeat: count(out, raw.lower_repeat, 0).unwrap_or(standard.lower_repeat),
-        lower_delay: duration(out, raw.lower_delay, "the delay", LONGEST)
-            .unwrap_or(standard.lower_delay),
-        refresh_elsewhere: duration(out, raw.refresh_elsewhere, "the refresh period", LONGEST)
-            .unwrap_or(standard.refresh_elsewhere),
-        garp_interval: pause(out, raw.garp_interval).unwrap_or(standard.garp_interval),
-        gna_interval: pause(out, raw.gna_interval).unwrap_or(standard.gna_interval),
-    }
-}
-
-/// Between two announcements.
-fn pause(out: &mut Vec<Diagnostic>, raw: Option<Spanned<Duration>>) -> Option<Duration> {
-    duration(out, raw, "the pause", Duration::from_secs(60))
-}
-
-fn count(out: &mut Vec<Diagnostic>, raw: Option<Spanned<i64>>, least: u8) -> Option<u8> {
-    let Spanned { value, span } = raw?;
-    let count = u8::try_from(value).ok().filter(|n| *n >= least);
-    if count.is_none() {
-        let text = format!("the number of frames must be {least} to 255, not {value}");
-        push(out, Diagnostic::error(span, text));
-    }
-    count
+    raw.over(standard, out)
 }
 
 fn duration(

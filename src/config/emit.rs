@@ -23,6 +23,7 @@ use super::raw::{Raw, RawAddress, RawStatic};
 use super::vipd_toml;
 use crate::types::{AuthV2, Dialect};
 use values::key;
+pub(super) use values::length;
 
 /// What vipd.toml has no words for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 mod origins;
 
+use super::announce::AnnounceConfig;
 use super::diag::{SourceMap, Span};
 use super::model::{Config, Globals, RouterConfig};
 use super::raw::{Raw, RawGlobals, RawGroup, RawRouter, Written};
@@ -99,7 +100,8 @@ pub fn globals(globals: &Globals, raw: &RawGlobals) -> Vec<Setting> {
         }
     };
     let all = settings::globals(globals).into_iter();
-    all.map(|(name, value)| Setting { origin: origin(name), name: name.to_owned(), value }).collect()
+    all.map(|(name, value)| Setting { origin: origin(name), name: name.to_owned(), value })
+        .collect()
 }
 
 /// The settings of clusters, listeners, pages, trackers and their like.
@@ -131,7 +133,8 @@ pub fn others(raw: &Raw, known: &[Span], map: &SourceMap) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for written in raw.written.iter().filter(|written| !shown(written)) {
         let Written { block, key, span } = written;
-        let setting = Setting { name: key.clone(), value: source(key, *span, map), origin: Some(*span) };
+        let setting =
+            Setting { name: key.clone(), value: source(key, *span, map), origin: Some(*span) };
         match blocks.iter_mut().find(|known| known.title == *block) {
             Some(known) => known.settings.push(setting),
             None => blocks.push(Block { title: block.clone(), settings: vec![setting] }),
@@ -152,7 +155,6 @@ fn source(key: &str, span: Span, map: &SourceMap) -> String {
 }
 
 fn origin(raw: &RawRouter, name: &str) -> Option<Span> {
-    let announce = &raw.announce;
     match name {
         "interface" => at(raw.interface.as_ref()),
         "vrid" => at(raw.vrid.as_ref()),
@@ -184,16 +186,10 @@ fn origin(raw: &RawRouter, name: &str) -> Option<Span> {
         "router_flag" => at(raw.router_flag.as_ref()),
         "strict" => at(raw.strict.as_ref()),
         "notify" => origins::notify(&raw.notify),
-        "announce.repeat" => at(announce.repeat.as_ref()),
-        "announce.delay" => at(announce.delay.as_ref()),
-        "announce.refresh" => at(announce.refresh.as_ref()),
-        "announce.refresh_repeat" => at(announce.refresh_repeat.as_ref()),
-        "announce.refresh_elsewhere" => at(announce.refresh_elsewhere.as_ref()),
-        "announce.lower_repeat" => at(announce.lower_repeat.as_ref()),
-        "announce.lower_delay" => at(announce.lower_delay.as_ref()),
-        "announce.garp_interval" => at(announce.garp_interval.as_ref()),
-        "announce.gna_interval" => at(announce.gna_interval.as_ref()),
-        _ => None,
+        _ => {
+            let key = AnnounceConfig::KEYS.iter().find(|key| key.path == name)?;
+            (key.origin)(&raw.announce)
+        }
     }
 }
 

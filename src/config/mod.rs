@@ -1,6 +1,7 @@
 //! Text to [`Config`]: raw (as written, with spans) to checked (valid by construction).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod announce;
 pub mod check;
 pub mod checks;
 pub mod diag;
@@ -8,6 +9,7 @@ pub mod emit;
 pub mod explain;
 pub mod format;
 pub mod host;
+pub mod key;
 pub mod lenient;
 pub mod load;
 pub mod model;
@@ -20,15 +22,16 @@ pub mod sandbox;
 pub(crate) mod settings;
 pub mod vipd_toml;
 
+pub use announce::AnnounceConfig;
 pub use format::Format;
 pub use lenient::Dropped;
 pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
-    AnnounceConfig, BindConfig, ByStatus, Cast, ClusterConfig, Config, Globals, GroupConfig,
-    HoldConfig, InterfaceConfig, ListenerConfig, ListenerProtocol, LivenessConfig, MOST_LEASE,
-    Members, Namespace, OnDown, OnTimeout, PacingGroup, PageConfig, PageUser, PatroniCluster,
-    PatroniMember, Peer, PlainMember, Preempt, ProbeRhythm, RECEIVE_BUFFER, ReceiveBuffer, Release,
-    Rhythm, RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress, Strict, TrackRef,
+    BindConfig, ByStatus, Cast, ClusterConfig, Config, Globals, GroupConfig, HoldConfig,
+    InterfaceConfig, ListenerConfig, ListenerProtocol, LivenessConfig, MOST_LEASE, Members,
+    Namespace, OnDown, OnTimeout, PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember,
+    Peer, PlainMember, Preempt, ProbeRhythm, RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm,
+    RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress, Strict, TrackRef,
     TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
 pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};

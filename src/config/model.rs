@@ -409,58 +409,6 @@ pub struct StaticAddress {
     pub required_by: Vec<String>,
 }
 
-/// Gratuitous ARP (IPv4) and unsolicited neighbour advertisement (IPv6) while master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnnounceConfig {
-    /// Frames per address right after taking over, at least 1.
-    pub repeat: u8,
-    /// Delay until the second batch; zero: no second batch.
-    pub delay: Duration,
-    /// Period of refresh announcements while master; zero: none.
-    pub refresh: Duration,
-    /// Frames per address in a refresh, at least 1.
-    pub refresh_repeat: u8,
-    /// Frames per address after a lower-priority advert; zero: none.
-    pub lower_repeat: u8,
-    /// Delay until the second batch after a lower-priority advert; zero: none.
-    pub lower_delay: Duration,
-    /// Period of announcements, one per address, on other interfaces than the router's own, whose
-    /// adverts keep no switch informed there; zero: none (`garp_extra_if all`).
-    pub refresh_elsewhere: Duration,
-    /// Pause between two gratuitous ARPs on one interface, whichever router's.
-    pub garp_interval: Duration,
-    /// Pause between two unsolicited NAs on one interface, whichever router's.
-    pub gna_interval: Duration,
-}
-
-impl AnnounceConfig {
-    /// The pause after an announcement of this family.
-    #[must_use]
-    pub fn pause(&self, family: Family) -> Duration {
-        match family {
-            Family::Ipv4 => self.garp_interval,
-            Family::Ipv6 => self.gna_interval,
-        }
-    }
-}
-
-impl Default for AnnounceConfig {
-    /// keepalived's defaults: 5 at once, 5 more after 5 s, no refresh, no pause.
-    fn default() -> Self {
-        AnnounceConfig {
-            repeat: 5,
-            delay: Duration::from_secs(5),
-            refresh: Duration::ZERO,
-            refresh_repeat: 1,
-            lower_repeat: 5,
-            lower_delay: Duration::from_secs(5),
-            refresh_elsewhere: Duration::ZERO,
-            garp_interval: Duration::ZERO,
-            gna_interval: Duration::ZERO,
-        }
-    }
-}
-
 /// The R flag of unsolicited neighbour advertisements (rule W36).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RouterFlag {

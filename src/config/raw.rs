@@ -20,6 +20,7 @@ pub use proxy::{
     RawStatusCheck, RawTls,
 };
 
+use super::announce::RawAnnounce;
 use super::diag::{Span, Spanned};
 use super::model::{Release, RouterFlag, Strict};
 use super::process::RawProcess;
@@ -28,7 +29,7 @@ use crate::types::{Cidr, V3Checksum};
 pub use notify::{RawCommand, RawFifo, RawLifeScript, RawMail, RawNotify};
 pub use track::{
     CheckKind, GroupWords, RawGroup, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker,
-    RawWeight, Slot, TrackerWords, keys,
+    RawWeight, TrackerWords, keys,
 };
 
 /// Everything all files say together.
@@ -370,29 +371,6 @@ pub fn broadcast_of(cidr: Cidr, set: bool) -> Option<Ipv4Addr> {
     let host_bits = u32::MAX.checked_shr(cidr.prefix().into()).unwrap_or(0);
     let bits = own.to_bits();
     Some(Ipv4Addr::from_bits(if set { bits | host_bits } else { bits & !host_bits }))
-}
-
-/// Gratuitous ARP and unsolicited NA.
-#[derive(Clone, Debug, Default)]
-pub struct RawAnnounce {
-    /// Frames right after taking over.
-    pub repeat: Option<Spanned<i64>>,
-    /// Delay of the second batch.
-    pub delay: Option<Spanned<Duration>>,
-    /// Period of refreshes.
-    pub refresh: Option<Spanned<Duration>>,
-    /// Frames per refresh.
-    pub refresh_repeat: Option<Spanned<i64>>,
-    /// Frames after a lower-priority advert.
-    pub lower_repeat: Option<Spanned<i64>>,
-    /// Delay of the second batch after a lower-priority advert.
-    pub lower_delay: Option<Spanned<Duration>>,
-    /// Period of announcements on other interfaces.
-    pub refresh_elsewhere: Option<Spanned<Duration>>,
-    /// Pause between two gratuitous ARPs.
-    pub garp_interval: Option<Spanned<Duration>>,
-    /// Pause between two unsolicited NAs.
-    pub gna_interval: Option<Spanned<Duration>>,
 }
 
 /// How a dialect names the settings the checks talk about.

@@ -222,33 +222,8 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         ("strict", strict.to_owned()),
         ("notify", told(notify)),
     ];
-    settings.extend(announcements(announce));
+    settings.extend(AnnounceConfig::KEYS.iter().map(|key| (key.path, (key.show)(announce))));
     settings
-}
-
-fn announcements(announce: &AnnounceConfig) -> [Setting; 9] {
-    let AnnounceConfig {
-        repeat,
-        delay,
-        refresh,
-        refresh_repeat,
-        refresh_elsewhere,
-        lower_repeat,
-        lower_delay,
-        garp_interval,
-        gna_interval,
-    } = announce;
-    [
-        ("announce.repeat", repeat.to_string()),
-        ("announce.delay", human(*delay)),
-        ("announce.refresh", human(*refresh)),
-        ("announce.refresh_repeat", refresh_repeat.to_string()),
-        ("announce.refresh_elsewhere", human(*refresh_elsewhere)),
-        ("announce.lower_repeat", lower_repeat.to_string()),
-        ("announce.lower_delay", human(*lower_delay)),
-        ("announce.garp_interval", human(*garp_interval)),
-        ("announce.gna_interval", human(*gna_interval)),
-    ]
 }
 
 /// An address with every option that is not at its default.

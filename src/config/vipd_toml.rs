@@ -21,10 +21,12 @@ use toml::de::{DeTable, DeValue};
 
 use host::{INTERFACE, PACING, STATIC};
 
+use super::announce::AnnounceConfig;
 use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
+use super::key::{Key, Slot};
 use super::load::Text;
 use super::model::{Release, RouterFlag, Strict};
-use super::raw::{Raw, RawAddress, RawAnnounce, RawPeer, RawPeers, RawRouter, Secret, Words, keys};
+use super::raw::{Raw, RawAddress, RawPeer, RawPeers, RawRouter, Secret, Words, keys};
 use crate::pool::Wants;
 use crate::types::V3Checksum;
 
@@ -37,7 +39,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("pacing.NAME", PACING),
     ("static", STATIC),
     ("vrrp.NAME", ROUTER),
-    ("announce", ANNOUNCE),
+    ("announce", AnnounceConfig::NAMES),
     ("vrrp.NAME.notify", notify::NOTIFY),
     ("command", notify::COMMAND),
     ("fifo", notify::FIFO),
@@ -143,18 +145,6 @@ const ROUTER: &[&str] = &[
     "lease",
     "release",
     "receive_buffer",
-];
-
-const ANNOUNCE: &[&str] = &[
-    "repeat",
-    "delay",
-    "refresh",
-    "refresh_repeat",
-    "lower_repeat",
-    "lower_delay",
-    "refresh_elsewhere",
-    "garp_interval",
-    "gna_interval",
 ];
 
 const ADDRESS: &[&str] = &[
@@ -369,7 +359,7 @@ impl Reader<'_> {
                 "peers" => raw.peers = self.peers(value),
                 "fault_without_peers" => raw.fault_without_peers = self.boolean(value),
                 "ttl" => raw.ttl = self.number(value),
-                "announce" => raw.announce = self.announce(value),
+                "announce" => raw.announce = self.settings(value, AnnounceConfig::KEYS, "announce"),
                 "track" => raw.track = self.references(value),
                 "track_interfaces" => raw.track_interfaces = self.tracked_interfaces(value),
                 "answer_lower" => raw.answer_lower = self.boolean(value),
@@ -407,24 +397,30 @@ impl Reader<'_> {
         Some(raw)
     }
 
-    fn announce(&mut self, value: &Value<'_>) -> RawAnnounce {
-        let mut raw = RawAnnounce::default();
-        let Some(table) = self.table(value) else { return raw };
-        for (key, span, value) in entries(table) {
-            match key {
-                "repeat" => raw.repeat = self.number(value),
-                "delay" => raw.delay = self.duration(value),
-                "refresh" => raw.refresh = self.duration(value),
-                "refresh_repeat" => raw.refresh_repeat = self.number(value),
-                "lower_repeat" => raw.lower_repeat = self.number(value),
-                "lower_delay" => raw.lower_delay = self.duration(value),
-                "refresh_elsewhere" => raw.refresh_elsewhere = self.duration(value),
-                "garp_interval" => raw.garp_interval = self.duration(value),
-                "gna_interval" => raw.gna_interval = self.duration(value),
-                _ => self.unknown(key, span, ANNOUNCE, "announce"),
+    /// A block, which is called `place`.
+    fn settings<D: Default, C>(&mut self, value: &Value<'_>, keys: &[Key<D, C>], place: &str) -> D {
+        let mut draft = D::default();
+        let Some(table) = self.table(value) else { return draft };
+        for (name, span, value) in entries(table) {
+            match keys.iter().find(|key| key.name == name) {
+                Some(key) => self.slot((key.slot)(&mut draft), value),
+                None => {
+                    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+                    self.unknown(name, span, &names, place);
+                }
             }
         }
-        raw
+        draft
+    }
+
+    fn slot(&mut self, slot: Slot<'_>, value: &Value<'_>) {
+        match slot {
+            Slot::Text(at) => *at = self.text(value),
+            Slot::Number(at) => *at = self.number(value),
+            Slot::Time(at) => *at = self.duration(value),
+            Slot::Flag(at) => *at = self.boolean(value),
+            Slot::Pairs(at) => *at = self.pairs(value),
+        }
     }
 
     fn peers(&mut self, value: &Value<'_>) -> Option<RawPeers> {

@@ -114,7 +114,8 @@ fn every_setting_of_a_file_has_an_origin() {
     let golden = golden.map(|name| root.join("tests/golden/config").join(name));
     let examples = std::fs::read_dir(root.join("examples")).unwrap().map(|e| e.unwrap().path());
     let mut files = 0;
-    for path in golden.chain(examples).filter(|path| path.extension().is_some_and(|e| e == "toml")) {
+    for path in golden.chain(examples).filter(|path| path.extension().is_some_and(|e| e == "toml"))
+    {
         let args = CheckArgs { json: true, ..of_file(&path) };
         let json: serde_json::Value = serde_json::from_str(&explain(&args).1).unwrap();
         if json["usable"] != true {

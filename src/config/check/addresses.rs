@@ -152,11 +152,7 @@ pub(super) fn address(
         let text = format!("the peer of an {0} address must be {0}", cidr.family());
         out.push(Diagnostic::error(peer.span, text));
     }
-    for (flag, word) in [
-        (raw.dad, "dad"),
-        (raw.home, "home"),
-        (raw.mngtmpaddr, "mngtmpaddr"),
-    ] {
+    for (flag, word) in [(raw.dad, "dad"), (raw.home, "home"), (raw.mngtmpaddr, "mngtmpaddr")] {
         if let (false, Some(span)) = (v6, flag) {
             out.push(Diagnostic::no_effect(span, word, "it is for IPv6 addresses"));
         }

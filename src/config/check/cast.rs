@@ -31,7 +31,8 @@ impl RouterCheck<'_> {
         let Some(Spanned { value: true, span }) = self.raw.track_source else { return false };
         if self.raw.source.is_none() {
             let word = self.raw.words.track_source;
-            let why = "no source address is set; an interface without any address is a fault in any case";
+            let why =
+                "no source address is set; an interface without any address is a fault in any case";
             self.push(Diagnostic::no_effect(span, word, why));
         }
         true

@@ -1,17 +1,17 @@
 //! One router.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Inexpressible;
 use super::table::Table;
 use super::track;
 use super::values::{address, array, key, length, peer, text};
+use crate::config::announce::{AnnounceConfig, RawAnnounce};
 use crate::config::check::{check, version_of};
 use crate::config::diag::{Span, Spanned};
 use crate::config::load::Loaded;
-use crate::config::model::{AnnounceConfig, Cast, Peer, Preempt, ReceiveBuffer, RouterConfig};
-use crate::config::raw::{Raw, RawAddress, RawAnnounce, RawPeer, RawPeers, RawRouter};
+use crate::config::model::{Cast, Peer, Preempt, ReceiveBuffer, RouterConfig};
+use crate::config::raw::{Raw, RawAddress, RawPeer, RawPeers, RawRouter};
 use crate::config::vipd_toml;
 use crate::types::{AuthV2, Centis, Dialect};
 use crate::wire::vrrp::HOP_LIMIT;
@@ -176,39 +176,8 @@ fn announcements(
     standard: &AnnounceConfig,
     raw: &RawAnnounce,
 ) {
-    let AnnounceConfig {
-        repeat,
-        delay,
-        refresh,
-        refresh_repeat,
-        refresh_elsewhere,
-        lower_repeat,
-        lower_delay,
-        garp_interval,
-        gna_interval,
-    } = own;
-    let count = |own: &u8, standard: u8| (*own != standard).then(|| own.to_string());
-    let time = |own: &Duration, standard| (*own != standard).then(|| length(*own));
-    let at = |raw: Option<Spanned<i64>>| raw.map(|raw| raw.span);
-    let since = |raw: Option<Spanned<Duration>>| raw.map(|raw| raw.span);
-    for (key, value, span) in [
-        ("repeat", count(repeat, standard.repeat), at(raw.repeat)),
-        ("delay", time(delay, standard.delay), since(raw.delay)),
-        ("refresh", time(refresh, standard.refresh), since(raw.refresh)),
-        ("refresh_repeat", count(refresh_repeat, standard.refresh_repeat), at(raw.refresh_repeat)),
-        (
-            "refresh_elsewhere",
-            time(refresh_elsewhere, standard.refresh_elsewhere),
-            since(raw.refresh_elsewhere),
-        ),
-        ("lower_repeat", count(lower_repeat, standard.lower_repeat), at(raw.lower_repeat)),
-        ("lower_delay", time(lower_delay, standard.lower_delay), since(raw.lower_delay)),
-        ("garp_interval", time(garp_interval, standard.garp_interval), since(raw.garp_interval)),
-        ("gna_interval", time(gna_interval, standard.gna_interval), since(raw.gna_interval)),
-    ] {
-        if let Some(value) = value {
-            table.translated(&format!("announce.{key}"), value, span);
-        }
+    for key in AnnounceConfig::KEYS.iter().filter(|key| !(key.same)(own, standard)) {
+        table.translated(key.path, (key.toml)(own), (key.origin)(raw));
     }
 }
 

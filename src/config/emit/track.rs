@@ -10,10 +10,11 @@ use super::values::{array, key, length, text};
 use crate::config::check::check;
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::diag::{Severity, SourceMap, Spanned};
+use crate::config::key::Slot;
 use crate::config::load::Loaded;
 use crate::config::model::{Namespace, TrackerKey};
 use crate::config::raw::{
-    CheckKind, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight, Slot,
+    CheckKind, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight,
 };
 use crate::config::vipd_toml::{MATCHES, word_for};
 use crate::import::keepalived::command;

@@ -2,7 +2,7 @@
 
 use crate::config::diag::{Span, Spanned};
 use crate::config::raw::{
-    Raw, RawCluster, RawListener, RawLiveness, RawNotify, RawPage, RawTracker, Slot,
+    Raw, RawCluster, RawListener, RawLiveness, RawNotify, RawPage, RawTracker,
 };
 use crate::config::settings::Object;
 
@@ -86,19 +86,9 @@ fn tracker(own: &RawTracker, key: &str) -> Option<Span> {
     if key == "check" || key == "command" {
         let command = at(settings.command.as_ref()).or_else(|| at(settings.processes.as_ref()));
         let others = ["url", "connect", "socket", "path"];
-        return command.or_else(|| others.iter().find_map(|key| slot(settings.slot(key)?)));
+        return command.or_else(|| others.iter().find_map(|key| settings.slot(key)?.origin()));
     }
-    slot(settings.slot(key)?)
-}
-
-fn slot(slot: Slot<'_>) -> Option<Span> {
-    match slot {
-        Slot::Text(text) => at(text.as_ref()),
-        Slot::Number(number) => at(number.as_ref()),
-        Slot::Time(time) => at(time.as_ref()),
-        Slot::Flag(flag) => at(flag.as_ref()),
-        Slot::Pairs(pairs) => pairs.first().map(|(name, _)| name.span),
-    }
+    settings.slot(key)?.origin()
 }
 
 fn cluster(own: &RawCluster, key: &str) -> Option<Span> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::checks::{Command, ProcessPattern};
 use crate::config::diag::Spanned;
+use crate::config::key::Slot;
 use crate::config::model::Namespace;
 use crate::config::raw::RawNotify;
 
@@ -259,21 +260,6 @@ pub struct RawSettings {
     pub min_servers: Option<Spanned<i64>>,
     /// vipd's listeners answer, and nothing is run.
     pub listeners: Option<Spanned<bool>>,
-}
-
-/// Where a setting goes, and what shape it has.
-#[derive(Debug)]
-pub enum Slot<'a> {
-    /// A text.
-    Text(&'a mut Option<Spanned<String>>),
-    /// A whole number.
-    Number(&'a mut Option<Spanned<i64>>),
-    /// A length of time.
-    Time(&'a mut Option<Spanned<Duration>>),
-    /// True or false.
-    Flag(&'a mut Option<Spanned<bool>>),
-    /// Names with values.
-    Pairs(&'a mut Vec<(Spanned<String>, Spanned<String>)>),
 }
 
 impl RawSettings {

@@ -6,7 +6,7 @@ use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
 use crate::config::model::Namespace;
 use crate::config::raw::{
     CheckKind, GroupWords, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight,
-    Slot, TrackerWords,
+    TrackerWords,
 };
 use crate::import::keepalived::command;
 
@@ -96,11 +96,7 @@ impl Reader<'_> {
                 }
                 _ if !keys.contains(&key) => self.unknown(key, span, &keys, &place),
                 _ => match raw.settings.slot(key) {
-                    Some(Slot::Text(slot)) => *slot = self.text(value),
-                    Some(Slot::Number(slot)) => *slot = self.number(value),
-                    Some(Slot::Time(slot)) => *slot = self.duration(value),
-                    Some(Slot::Flag(slot)) => *slot = self.boolean(value),
-                    Some(Slot::Pairs(slot)) => *slot = self.pairs(value),
+                    Some(slot) => self.slot(slot, value),
                     None => debug_assert!(false, "{key} has no slot"),
                 },
             }

@@ -16,9 +16,10 @@ use super::statics::{self, TrackGroups};
 use super::tracking::{self, text};
 use super::tree::Node;
 use super::values::{boolean, ip, number_in, seconds};
+use crate::config::announce::RawAnnounce;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::process::RawProcess;
-use crate::config::raw::{Raw, RawAnnounce, RawInterface, RawPacing};
+use crate::config::raw::{Raw, RawInterface, RawPacing};
 
 /// Lowers all statements of all files.
 pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
@@ -433,18 +434,17 @@ impl GlobalDefs {
         let never = min.map(|span| Spanned::new(Duration::ZERO, span));
         let repeat = global.repeat.or(frames(1));
         let delay = global.delay.or(never);
-        RawAnnounce {
-            repeat: own.repeat.or(repeat),
-            delay: own.delay.or(delay),
-            refresh: own.refresh.or(global.refresh).or(never),
-            refresh_repeat: own.refresh_repeat.or(global.refresh_repeat).or(frames(1)),
-            // keepalived: the global values, not the instance's, are the default here.
-            lower_repeat: own.lower_repeat.or(global.lower_repeat).or(repeat),
-            lower_delay: own.lower_delay.or(global.lower_delay).or(delay),
-            refresh_elsewhere: own.refresh_elsewhere.or(global.refresh_elsewhere),
-            garp_interval: own.garp_interval.or(global.garp_interval),
-            gna_interval: own.gna_interval.or(global.gna_interval),
-        }
+        // keepalived: the global values, not the instance's, are the default here.
+        let last = RawAnnounce {
+            repeat,
+            delay,
+            refresh: never,
+            refresh_repeat: frames(1),
+            lower_repeat: repeat,
+            lower_delay: delay,
+            ..RawAnnounce::default()
+        };
+        own.or(global).or(&last)
     }
 }
 

@@ -10,10 +10,10 @@ use super::tree::Node;
 use super::values::{boolean, number, seconds};
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::key::Slot;
 use crate::config::model::Namespace;
 use crate::config::raw::{
-    CheckKind, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight, Slot,
-    TrackerWords,
+    CheckKind, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight, TrackerWords,
 };
 
 const INSTEAD: &str = "ask it: `#vipd check NAME { tcp HOST:PORT }`, or haproxy, http, postgres";
