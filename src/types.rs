@@ -102,6 +102,8 @@ pub struct Centis(u16);
 impl Centis {
     /// One second, the default of every VRRP version.
     pub const SECOND: Centis = Centis(100);
+    /// The shortest.
+    pub const MIN: Centis = Centis(1);
     /// The largest interval the 12-bit field of VRRPv3 can carry: 40.95 s.
     pub const MAX_V3: Centis = Centis(4095);
 

@@ -25,8 +25,10 @@ pub(super) use proxy::UNITS;
 
 use super::announce::{AnnounceConfig, RawAnnounce};
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
+use super::key::Row;
 use super::model::{Config, Globals, Preempt, RouterConfig, Strict};
-use super::raw::{Raw, RawGlobals, RawRouter};
+use super::raw::{Raw, RawGlobals};
+use super::router::{RawRouter, RouterOptions};
 use crate::types::{
     AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
 };
@@ -169,19 +171,16 @@ impl RouterCheck<'_> {
         let receive_buffer = self.receive_buffer(dialect.as_ref(), advertised);
         let highest_peer_priority = self.highest_peer_priority(preempt);
         let source = self.source(family);
-        let track_source = self.track_source();
+        self.track_source();
         let cast = self.cast(family);
         let announce = announce(self.out, &raw.announce, strict.is_some());
-        let down_timer_adverts = self.down_timer_adverts();
-        let answer_lower = self.answer_lower();
-        let owner_listens = self.owner_listens();
         let track_iface = raw.track_interface.is_none_or(|v| v.value);
         let own = raw.interface.as_ref().filter(|_| track_iface).map(|own| own.value.as_str());
         let mut tracked =
             References::new(&raw.track, &raw.track_interfaces, own, self.trackers, self.out);
         self.groups.join(raw, &mut tracked, self.out);
+        let options = self.options(interval.unwrap_or(Centis::SECOND));
         let interval = interval?;
-        let max_learned_interval = self.max_learned_interval(interval);
         let router = RouterConfig {
             name: name?,
             iface: iface?,
@@ -191,26 +190,13 @@ impl RouterCheck<'_> {
             interval,
             preempt,
             highest_peer_priority,
-            down_timer_adverts,
             strict,
             source,
-            track_source,
             cast,
             receive_buffer,
             addresses,
             announce,
-            answer_lower,
-            // D21
-            advert_before_yield: raw.advert_before_yield.map_or(strict.is_none(), |v| v.value),
-            owner_listens,
-            check_addresses: raw.check_addresses.is_none_or(|v| v.value),
-            max_learned_interval,
-            expect_owner: raw.expect_owner.is_none_or(|v| v.value),
-            track_iface,
-            promote_secondaries: raw.promote_secondaries.is_some_and(|v| v.value),
-            router_flag: raw.router_flag.map(|f| f.value).unwrap_or_default(),
-            release: raw.release.map(|r| r.value).unwrap_or_default(),
-            lease: raw.lease.is_none_or(|v| v.value),
+            options,
             notify: notify::notify(&raw.notify, self.globals, self.out),
             track: tracked.track.clone(),
             track_interfaces: tracked.interfaces.clone(),
@@ -456,77 +442,47 @@ impl RouterCheck<'_> {
         );
     }
 
-    fn down_timer_adverts(&mut self) -> u8 {
-        const RFC: u8 = 3;
-        let Some(Spanned { value, span }) = self.raw.down_timer_adverts else { return RFC };
-        match u8::try_from(value) {
-            Ok(n @ 1..=100) => {
-                if let Some(strict) = self.raw.strict
-                    && n != RFC
-                {
-                    self.contradicts(strict.span, span, "down_timer_adverts");
-                }
-                n
-            }
-            _ => {
-                self.error(span, format!("down_timer_adverts must be 1 to 100, not {value}"));
-                RFC
-            }
-        }
-    }
-
-    /// RFC 9568 section 6.4.3 answers a lower priority, its predecessors keep silent (R19, D4).
-    fn answer_lower(&mut self) -> bool {
-        let rule = match self.raw.strict.map(|s| s.value) {
-            Some(Strict::Rfc3768 | Strict::Rfc5798) => false,
-            Some(Strict::Rfc9568) | None => true,
-        };
-        if let (Some(strict), Some(at)) = (self.raw.strict, self.raw.answer_lower)
-            && at.value != rule
-        {
-            self.contradicts(strict.span, at.span, "answer_lower");
-        }
-        self.raw.answer_lower.map_or(rule, |v| v.value)
-    }
-
-    /// R21: RFC 9568 lets an owner hear others, its predecessors do not.
-    fn owner_listens(&mut self) -> bool {
-        let rule =
-            !matches!(self.raw.strict.map(|s| s.value), Some(Strict::Rfc3768 | Strict::Rfc5798));
-        if let (Some(strict), Some(at)) = (self.raw.strict, self.raw.owner_listens)
-            && at.value != rule
-        {
-            self.contradicts(strict.span, at.span, "owner_listens");
-        }
-        self.raw.owner_listens.map_or(rule, |v| v.value)
-    }
-
-    /// Deviation D25: three own intervals, at least 3 s, unless asked otherwise.
-    fn max_learned_interval(&mut self, own: Centis) -> Centis {
-        let standard = if self.raw.strict.is_some() {
-            Centis::MAX_V3
-        } else {
-            let triple = own.get().saturating_mul(3).clamp(300, Centis::MAX_V3.get());
-            Centis::try_from(triple).unwrap_or(Centis::MAX_V3)
-        };
-        let Some(Spanned { value, span }) = self.raw.max_learned_interval else { return standard };
-        let centis = u16::try_from(value.as_millis() / 10).ok();
-        match centis.and_then(|c| Centis::try_from(c).ok()).filter(|c| *c <= Centis::MAX_V3) {
-            Some(most) if most < own => {
-                let text = "max_learned_interval is shorter than the router's own interval";
-                self.error(span, text).help.push(format!("use {own} or more"));
-                standard
-            }
-            Some(most) => most,
+    /// What one RFC says where it is followed to the letter, and vipd's own defaults.
+    fn options(&mut self, interval: Centis) -> RouterOptions {
+        let standard = match self.raw.strict.map(|strict| strict.value) {
             None => {
-                let text = format!(
-                    "max_learned_interval must be 0.01 to 40.95 seconds, not {}",
-                    human(value)
-                );
-                self.error(span, text);
-                standard
+                // Deviation D25: three own intervals, at least 3 s.
+                let triple = interval.get().saturating_mul(3).clamp(300, Centis::MAX_V3.get());
+                let longest = Centis::try_from(triple).unwrap_or(Centis::MAX_V3);
+                RouterOptions { max_learned_interval: longest, ..RouterOptions::default() }
+            }
+            Some(strict) => {
+                // RFC 9568 answers a lower priority and lets an owner hear others, its predecessors do
+                // not (R19, R21, D4). D21 is nobody's rule.
+                let latest = strict == Strict::Rfc9568;
+                RouterOptions {
+                    answer_lower: latest,
+                    owner_listens: latest,
+                    advert_before_yield: false,
+                    ..RouterOptions::default()
+                }
+            }
+        };
+        let mut options = self.raw.over(&standard, self.out);
+        if let Some(strict) = self.raw.strict {
+            for Row { key, show } in RouterOptions::ROWS {
+                let fixed = ["down_timer_adverts", "answer_lower", "owner_listens"];
+                if let Some(at) = (key.origin)(self.raw)
+                    && fixed.contains(&key.name)
+                    && show(&options) != show(&standard)
+                {
+                    self.contradicts(strict.span, at, key.name);
+                }
             }
         }
+        if let Some(Spanned { span, .. }) = self.raw.max_learned_interval
+            && options.max_learned_interval < interval
+        {
+            let text = "max_learned_interval is shorter than the router's own interval";
+            self.error(span, text).help.push(format!("use {interval} or more"));
+            options.max_learned_interval = standard.max_learned_interval;
+        }
+        options
     }
 
     fn ranged<T>(&mut self, parsed: Spanned<Result<T, OutOfRange>>) -> Option<T> {
@@ -542,7 +498,7 @@ fn announce(out: &mut Vec<Diagnostic>, raw: &RawAnnounce, strict: bool) -> Annou
     } else {
         standard
     };
-    raw.over(standard, out)
+    raw.over(&standard, out)
 }
 
 fn duration(

@@ -19,11 +19,10 @@ use super::format::{Format, recognise};
 use super::lenient::Dropped;
 use super::load::{Loaded, Text};
 use super::model::{Config, RouterConfig};
-use super::raw::{Raw, RawAddress, RawStatic};
+use super::raw::{Raw, RawAddress, RawInterface, RawStatic};
 use super::vipd_toml;
 use crate::types::{AuthV2, Dialect};
 use values::key;
-pub(super) use values::length;
 
 /// What vipd.toml has no words for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,26 +47,16 @@ pub enum Inexpressible {
 /// [`Inexpressible`]; no text is better than one that means something else.
 pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     let Loaded { config, raw, warnings, notes, remarks, dropped, map, .. } = loaded;
-    let Config {
-        globals,
-        routers,
-        interfaces,
-        pacing,
-        static_addresses,
-        trackers: _,
-        groups: _,
-        fifos: _,
-        mail: _,
-        clusters,
-        listeners,
-        pages,
-    } = config;
+    let Config { routers, static_addresses, clusters, listeners, pages, .. } = config;
     let mut tables = Vec::new();
-    tables.extend(globals::globals(globals, &raw.globals, map));
-    for (name, interface) in interfaces {
-        tables.push(globals::interface(name, interface, map));
-    }
-    for (number, group) in (1..).zip(pacing) {
+    tables.extend(globals::globals(&raw.globals, map));
+    // One that is listed twice: the last one counts.
+    let last = |at: usize, own: &RawInterface| {
+        raw.interfaces.iter().skip(at + 1).all(|other| other.name.value != own.name.value)
+    };
+    let interfaces = raw.interfaces.iter().enumerate().filter(|(at, own)| last(*at, own));
+    tables.extend(interfaces.map(|(_, own)| globals::interface(own, map)));
+    for (number, group) in (1..).zip(&raw.pacing) {
         tables.push(globals::pacing(number, group, map));
     }
     for own in static_addresses {
@@ -78,7 +67,7 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
             cidr.value == own.address.cidr && dev == Some(own.iface.as_str())
         };
         if let Some(raw) = raw.static_addresses.iter().find(is_own) {
-            tables.push(globals::static_address(own, raw.address.cidr.span, map));
+            tables.push(globals::static_address(own, &raw.address, map));
         }
     }
     tables.extend(track::trackers(raw, map));

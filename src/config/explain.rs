@@ -4,10 +4,13 @@ use std::net::IpAddr;
 
 mod origins;
 
-use super::announce::AnnounceConfig;
+use super::announce::RawAnnounce;
 use super::diag::{SourceMap, Span};
+use super::key::Key;
 use super::model::{Config, Globals, RouterConfig};
-use super::raw::{Raw, RawGlobals, RawGroup, RawRouter, Written};
+use super::process::RawProcess;
+use super::raw::{Raw, RawGlobals, RawGroup, Written};
+use super::router::RawRouter;
 use super::settings;
 use origins::at;
 
@@ -77,27 +80,12 @@ pub fn router(router: &RouterConfig, raw: &RawRouter, groups: &[RawGroup]) -> Ve
 /// The settings of the daemon.
 #[must_use]
 pub fn globals(globals: &Globals, raw: &RawGlobals) -> Vec<Setting> {
-    let origin = |name: &str| {
-        let process = &raw.process;
-        match name {
-            "router_id" => at(raw.router_id.as_ref()),
-            "startup_delay" => at(raw.startup_delay.as_ref()),
-            "delay_after_boot" => at(raw.delay_after_boot.as_ref()),
-            "log_unknown_vrids" => at(raw.log_unknown_vrids.as_ref()),
-            "control_group" => at(raw.control_group.as_ref()),
-            "net_namespace" => at(process.net_namespace.as_ref()),
-            "instance" => at(process.instance.as_ref()),
-            "process_name" => at(process.name.as_ref()),
-            "umask" => at(process.umask.as_ref()),
-            "nice" => at(process.nice.as_ref()),
-            "cpus" => at(process.cpus.first()),
-            "realtime" => at(process.realtime.as_ref()),
-            "realtime_priority" => at(process.realtime_priority.as_ref()),
-            "lock_memory" => at(process.lock_memory.as_ref()),
-            "startup_script" => raw.startup.command.as_ref().map(|script| script.command.span),
-            "shutdown_script" => raw.shutdown.command.as_ref().map(|script| script.command.span),
-            _ => None,
-        }
+    let origin = |name: &str| match name {
+        "cpus" => at(raw.process.cpus.first()),
+        "startup_script" => raw.startup.command.as_ref().map(|script| script.command.span),
+        "shutdown_script" => raw.shutdown.command.as_ref().map(|script| script.command.span),
+        _ => place(raw, name, RawGlobals::KEYS)
+            .or_else(|| place(&raw.process, name, RawProcess::KEYS)),
     };
     let all = settings::globals(globals).into_iter();
     all.map(|(name, value)| Setting { origin: origin(name), name: name.to_owned(), value })
@@ -156,41 +144,17 @@ fn source(key: &str, span: Span, map: &SourceMap) -> String {
 
 fn origin(raw: &RawRouter, name: &str) -> Option<Span> {
     match name {
-        "interface" => at(raw.interface.as_ref()),
-        "vrid" => at(raw.vrid.as_ref()),
-        "version" => at(raw.version.as_ref()),
-        "priority" => at(raw.priority.as_ref()),
-        "interval" => at(raw.interval.as_ref()),
-        "preempt" => at(raw.preempt.as_ref()),
-        "preempt_delay" => at(raw.preempt_delay.as_ref()),
-        "highest_peer_priority" => at(raw.highest_peer_priority.as_ref()),
-        "down_timer_adverts" => at(raw.down_timer_adverts.as_ref()),
-        "answer_lower" => at(raw.answer_lower.as_ref()),
-        "advert_before_yield" => at(raw.advert_before_yield.as_ref()),
-        "max_learned_interval" => at(raw.max_learned_interval.as_ref()),
-        "expect_owner" => at(raw.expect_owner.as_ref()),
-        "owner_listens" => at(raw.owner_listens.as_ref()),
-        "track_interface" => at(raw.track_interface.as_ref()),
-        "track_source" => at(raw.track_source.as_ref()),
-        "promote_secondaries" => at(raw.promote_secondaries.as_ref()),
-        "lease" => at(raw.lease.as_ref()),
-        "release" => at(raw.release.as_ref()),
         "auth_pass" => at(raw.auth_pass.as_ref()),
-        "source" => at(raw.source.as_ref()),
-        "group" => at(raw.group.as_ref()),
         "peers" => raw.peers.as_ref().map(|peers| peers.span),
-        "ttl" => at(raw.ttl.as_ref()),
-        "checksum" => at(raw.checksum.as_ref()),
-        "check_addresses" => at(raw.check_addresses.as_ref()),
         "receive_buffer" => at(raw.receive_buffer.as_ref()),
-        "router_flag" => at(raw.router_flag.as_ref()),
-        "strict" => at(raw.strict.as_ref()),
         "notify" => origins::notify(&raw.notify),
-        _ => {
-            let key = AnnounceConfig::KEYS.iter().find(|key| key.path == name)?;
-            (key.origin)(&raw.announce)
-        }
+        _ => place(raw, name, RawRouter::KEYS)
+            .or_else(|| place(&raw.announce, name, RawAnnounce::KEYS)),
     }
+}
+
+fn place<D>(block: &D, path: &str, keys: &[Key<D>]) -> Option<Span> {
+    keys.iter().find(|key| key.path == path).and_then(|key| (key.origin)(block))
 }
 
 fn place_of(raw: &RawRouter, address: IpAddr) -> Option<Span> {

@@ -19,6 +19,7 @@ pub mod process;
 pub mod raw;
 mod replaced;
 pub mod sandbox;
+pub mod router;
 pub(crate) mod settings;
 pub mod vipd_toml;
 
@@ -36,3 +37,4 @@ pub use model::{
 };
 pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};
 pub use process::Process;
+pub use router::RouterOptions;

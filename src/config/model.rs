@@ -185,16 +185,11 @@ pub struct RouterConfig {
     /// The best priority another node has: with `preempt = Never` it says after which stall that one
     /// has surely taken over (keepalived's `timer_expired_backup`). `None`: not known.
     pub highest_peer_priority: Option<Priority>,
-    /// Adverts missed before taking over, 1..=100; the RFCs say 3.
-    pub down_timer_adverts: u8,
     /// Follow one RFC to the letter where the default differs.
     pub strict: Option<Strict>,
     /// Source of the adverts. `None` with multicast: the interface's primary (IPv4) or link-local
     /// (IPv6) address; with unicast: the address of the interface that is closest to the peers.
     pub source: Option<IpAddr>,
-    /// Go to Fault when no interface of this host has `source` (`track_src_ip`). With unicast that is
-    /// always so: nobody could answer.
-    pub track_source: bool,
     /// Where adverts go and come from.
     pub cast: Cast,
     /// Its share of the buffer of the socket its adverts come in through. `None`: vipd's own size.
@@ -204,35 +199,12 @@ pub struct RouterConfig {
     pub addresses: Vec<Arc<VirtualAddress>>,
     /// Gratuitous ARP and unsolicited NA after taking over.
     pub announce: AnnounceConfig,
-    /// Answer a lower-priority advert at once (RFC 9568 section 6.4.3). False is keepalived's
-    /// `lower_prio_no_advert`.
-    pub answer_lower: bool,
-    /// Send one more advert before yielding to a higher priority (`higher_prio_send_advert`).
-    pub advert_before_yield: bool,
-    /// With priority 255: hear the adverts of others, so that one of two owners gives way. False is
-    /// keepalived's `owner_ignore_adverts`.
-    pub owner_listens: bool,
-    /// Compare a peer's address list with ours (`skip_check_adv_addr` turns it off for a master we
-    /// already follow).
-    pub check_addresses: bool,
-    /// The longest interval learnt from a VRRPv3 master (deviation D25).
-    pub max_learned_interval: Centis,
-    /// Whether some router on this LAN may claim priority 255 (validation V25).
-    pub expect_owner: bool,
-    /// Go to Fault when `iface` is down (`dont_track_primary` turns it off).
-    pub track_iface: bool,
-    /// Have the kernel keep the other IPv4 addresses of a network on `iface` when its first one goes.
-    pub promote_secondaries: bool,
+    /// The rest.
+    pub options: RouterOptions,
     /// Checks that move its priority or stop it, those of its group included; each once.
     pub track: Vec<TrackRef>,
     /// Interfaces that do; each once, `iface` not among them.
     pub track_interfaces: Vec<TrackedInterface>,
-    /// The R flag of unsolicited neighbour advertisements.
-    pub router_flag: RouterFlag,
-    /// When the addresses go at a planned hand-over.
-    pub release: Release,
-    /// Install the addresses with a lease the kernel ends by itself.
-    pub lease: bool,
     /// Who is told what happens to it.
     pub notify: NotifyConfig,
 }

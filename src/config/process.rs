@@ -2,6 +2,7 @@
 //! time.
 
 use super::diag::{Diagnostic, Spanned, quoted};
+use super::key::settings;
 
 /// The process, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,45 +67,34 @@ impl Process {
     }
 }
 
-/// The process as written.
-#[derive(Clone, Debug, Default)]
-pub struct RawProcess {
-    /// Name of a network namespace.
-    pub net_namespace: Option<Spanned<String>>,
-    /// Name of this daemon among several.
-    pub instance: Option<Spanned<String>>,
-    /// Name in the list of processes.
-    pub name: Option<Spanned<String>>,
-    /// Permissions taken from new files.
-    pub umask: Option<Spanned<i64>>,
-    /// Niceness.
-    pub nice: Option<Spanned<i64>>,
-    /// Numbers of processors.
-    pub cpus: Vec<Spanned<i64>>,
-    /// Run what decides before ordinary processes.
-    pub realtime: Option<Spanned<bool>>,
-    /// How much before.
-    pub realtime_priority: Option<Spanned<i64>>,
-    /// Keep the daemon's memory from being swapped out.
-    pub lock_memory: Option<Spanned<bool>>,
+settings! {
+    /// The process as written.
+    pub struct RawProcess, ""
+    written {
+        /// Name of a network namespace.
+        net_namespace: String;
+        /// Name of this daemon among several.
+        instance: String;
+        /// Name in the list of processes.
+        process_name: String;
+        /// Permissions taken from new files.
+        umask: i64;
+        /// Niceness.
+        nice: i64;
+        /// Run what decides before ordinary processes.
+        realtime: bool;
+        /// How much before.
+        realtime_priority: i64;
+        /// Keep the daemon's memory from being swapped out.
+        lock_memory: bool;
+    }
+    beside {
+        /// Numbers of processors.
+        cpus: Vec<Spanned<i64>>;
+    }
 }
 
 impl RawProcess {
-    /// Whatever `self` does not say comes from `other`.
-    pub(crate) fn or(self, other: RawProcess) -> RawProcess {
-        RawProcess {
-            net_namespace: self.net_namespace.or(other.net_namespace),
-            instance: self.instance.or(other.instance),
-            name: self.name.or(other.name),
-            umask: self.umask.or(other.umask),
-            nice: self.nice.or(other.nice),
-            cpus: if self.cpus.is_empty() { other.cpus } else { self.cpus },
-            realtime: self.realtime.or(other.realtime),
-            realtime_priority: self.realtime_priority.or(other.realtime_priority),
-            lock_memory: self.lock_memory.or(other.lock_memory),
-        }
-    }
-
     pub(super) fn check(&self, out: &mut Vec<Diagnostic>) -> Process {
         // As many as the kernel's set of processors has by default.
         let cpus = self.cpus.iter().filter_map(|cpu| ranged(out, Some(*cpu), "a CPU", (0, 1023)));
@@ -121,7 +111,7 @@ impl RawProcess {
         Process {
             net_namespace: file_name(out, self.net_namespace.as_ref(), "a network namespace"),
             instance: file_name(out, self.instance.as_ref(), "an instance"),
-            name: process_name(out, self.name.as_ref()),
+            name: process_name(out, self.process_name.as_ref()),
             umask: umask(out, self.umask),
             nice: ranged(out, self.nice, "the niceness", (-20, 19)),
             cpus,

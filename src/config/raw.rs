@@ -9,7 +9,6 @@ mod page;
 mod proxy;
 mod track;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -20,11 +19,12 @@ pub use proxy::{
     RawStatusCheck, RawTls,
 };
 
-use super::announce::RawAnnounce;
+pub use super::announce::RawAnnounce;
 use super::diag::{Span, Spanned};
-use super::model::{Release, RouterFlag, Strict};
+use super::key::settings;
 use super::process::RawProcess;
-use crate::types::{Cidr, V3Checksum};
+pub use super::router::RawRouter;
+use crate::types::Cidr;
 
 pub use notify::{RawCommand, RawFifo, RawLifeScript, RawMail, RawNotify};
 pub use track::{
@@ -76,188 +76,68 @@ pub struct Written {
     pub span: Span,
 }
 
-/// Settings of the whole daemon.
-#[derive(Clone, Debug, Default)]
-pub struct RawGlobals {
-    /// The node's name in messages.
-    pub router_id: Option<Spanned<String>>,
-    /// Listen only for this long after the start.
-    pub startup_delay: Option<Spanned<Duration>>,
-    /// And for this long after the system was booted.
-    pub delay_after_boot: Option<Spanned<Duration>>,
-    /// Log adverts for a VRID nobody here has.
-    pub log_unknown_vrids: Option<Spanned<bool>>,
-    /// Who besides root may command the daemon.
-    pub control_group: Option<Spanned<String>>,
-    /// The process itself.
-    pub process: RawProcess,
-    /// As whom scripts run that do not say it themselves: user and group.
-    pub script_user: Option<Spanned<String>>,
-    /// The group, if it is not the user's own.
-    pub script_group: Option<Spanned<String>>,
-    /// Refuse scripts run as root that others could have changed.
-    pub script_security: Option<Spanned<bool>>,
-    /// Run before anything else.
-    pub startup: RawLifeScript,
-    /// Run after everything else.
-    pub shutdown: RawLifeScript,
+settings! {
+    /// Settings of the whole daemon.
+    pub struct RawGlobals, ""
+    written {
+        /// The node's name in messages.
+        router_id: String;
+        /// Listen only for this long after the start.
+        startup_delay: Duration;
+        /// And for this long after the system was booted.
+        delay_after_boot: Duration;
+        /// Log adverts for a VRID nobody here has.
+        log_unknown_vrids: bool;
+        /// Who besides root may command the daemon.
+        control_group: String;
+        /// As whom scripts run that do not say it themselves.
+        script_user: String;
+        /// The group, if it is not the user's own.
+        script_group: String;
+        /// Refuse scripts run as root that others could have changed.
+        script_security: bool;
+    }
+    beside {
+        /// The process itself.
+        process: RawProcess;
+        /// Run before anything else.
+        startup: RawLifeScript;
+        /// Run after everything else.
+        shutdown: RawLifeScript;
+    }
 }
 
-/// How changes of one interface are taken.
-#[derive(Clone, Debug)]
-pub struct RawInterface {
-    /// The interface.
-    pub name: Spanned<String>,
-    /// Until it counts as down.
-    pub down_delay: Option<Spanned<Duration>>,
-    /// Until it counts as up.
-    pub up_delay: Option<Spanned<Duration>>,
+settings! {
+    /// How changes of one interface are taken.
+    pub struct RawInterface, ""
+    given {
+        /// The interface.
+        name: Spanned<String>;
+    }
+    written {
+        /// Until it counts as down.
+        down_delay: Duration;
+        /// Until it counts as up.
+        up_delay: Duration;
+    }
 }
 
-/// Interfaces whose announcements share one clock.
-#[derive(Clone, Debug)]
-pub struct RawPacing {
-    /// The place of the block.
-    pub span: Span,
-    /// The interfaces.
-    pub interfaces: Vec<Spanned<String>>,
-    /// Pause between two gratuitous ARPs.
-    pub garp_interval: Option<Spanned<Duration>>,
-    /// Pause between two unsolicited NAs.
-    pub gna_interval: Option<Spanned<Duration>>,
-}
-
-/// One virtual router.
-#[derive(Clone, Debug)]
-pub struct RawRouter {
-    /// Its name, at the place of the block's header.
-    pub name: Spanned<String>,
-    /// How the dialect names the settings, for messages.
-    pub words: &'static Words,
-    /// The settings that are there at all: one that cannot be read is wrong, not missing.
-    pub written: BTreeSet<String>,
-    /// The interface that carries the adverts.
-    pub interface: Option<Spanned<String>>,
-    /// The virtual router identifier.
-    pub vrid: Option<Spanned<i64>>,
-    /// The priority before tracking.
-    pub priority: Option<Spanned<i64>>,
-    /// 2 or 3.
-    pub version: Option<Spanned<i64>>,
-    /// The advertisement interval.
-    pub interval: Option<Spanned<Duration>>,
-    /// The VRRPv2 password.
-    pub auth_pass: Option<Spanned<Secret>>,
-    /// Whether a better backup takes over.
-    pub preempt: Option<Spanned<bool>>,
-    /// How long it waits before.
-    pub preempt_delay: Option<Spanned<Duration>>,
-    /// The best priority another node has.
-    pub highest_peer_priority: Option<Spanned<i64>>,
-    /// Missed adverts before taking over.
-    pub down_timer_adverts: Option<Spanned<i64>>,
-    /// One RFC to the letter.
-    pub strict: Option<Spanned<Strict>>,
-    /// Source address of the adverts.
-    pub source: Option<Spanned<IpAddr>>,
-    /// Go to Fault when that address is not here.
-    pub track_source: Option<Spanned<bool>>,
-    /// Multicast group of the adverts.
-    pub group: Option<Spanned<IpAddr>>,
-    /// Unicast peers, if adverts go to them.
-    pub peers: Option<RawPeers>,
-    /// Wait in Fault while that list is empty.
-    pub fault_without_peers: Option<Spanned<bool>>,
-    /// How much the kernel keeps while nobody reads.
-    pub receive_buffer: Option<Spanned<RawReceiveBuffer>>,
-    /// TTL or hop limit of adverts to them.
-    pub ttl: Option<Spanned<i64>>,
-    /// Addresses in the advert.
-    pub addresses: Vec<RawAddress>,
-    /// Addresses that are not.
-    pub excluded: Vec<RawAddress>,
-    /// Set if having no address in the advert is meant.
-    pub no_addresses: Option<Span>,
-    /// Gratuitous ARP and unsolicited NA.
-    pub announce: RawAnnounce,
-    /// VRRPv3 checksum over IPv4.
-    pub checksum: Option<Spanned<V3Checksum>>,
-    /// Answer a lower-priority advert at once.
-    pub answer_lower: Option<Spanned<bool>>,
-    /// One more advert before yielding.
-    pub advert_before_yield: Option<Spanned<bool>>,
-    /// Hear adverts with priority 255.
-    pub owner_listens: Option<Spanned<bool>>,
-    /// Compare a peer's address list with ours.
-    pub check_addresses: Option<Spanned<bool>>,
-    /// The longest interval learnt from a master.
-    pub max_learned_interval: Option<Spanned<Duration>>,
-    /// Whether an address owner lives on this LAN.
-    pub expect_owner: Option<Spanned<bool>>,
-    /// Go to Fault when the interface is down.
-    pub track_interface: Option<Spanned<bool>>,
-    /// Keep the other addresses of a network when its first one goes.
-    pub promote_secondaries: Option<Spanned<bool>>,
-    /// Trackers that move its priority.
-    pub track: Vec<RawTrackRef>,
-    /// Further interfaces that do.
-    pub track_interfaces: Vec<RawTrackedInterface>,
-    /// The R flag of neighbour advertisements.
-    pub router_flag: Option<Spanned<RouterFlag>>,
-    /// When the addresses go at a planned hand-over.
-    pub release: Option<Spanned<Release>>,
-    /// Whether the kernel ends an address nobody renews.
-    pub lease: Option<Spanned<bool>>,
-    /// Who is told what.
-    pub notify: RawNotify,
-}
-
-impl RawRouter {
-    /// A router about which nothing but its name is known.
-    #[must_use]
-    pub fn new(name: Spanned<String>, words: &'static Words) -> RawRouter {
-        RawRouter {
-            name,
-            words,
-            written: BTreeSet::new(),
-            interface: None,
-            vrid: None,
-            priority: None,
-            version: None,
-            interval: None,
-            auth_pass: None,
-            preempt: None,
-            preempt_delay: None,
-            highest_peer_priority: None,
-            down_timer_adverts: None,
-            strict: None,
-            source: None,
-            track_source: None,
-            group: None,
-            peers: None,
-            fault_without_peers: None,
-            receive_buffer: None,
-            ttl: None,
-            addresses: Vec::new(),
-            excluded: Vec::new(),
-            no_addresses: None,
-            announce: RawAnnounce::default(),
-            checksum: None,
-            answer_lower: None,
-            advert_before_yield: None,
-            owner_listens: None,
-            check_addresses: None,
-            max_learned_interval: None,
-            expect_owner: None,
-            track_interface: None,
-            promote_secondaries: None,
-            track: Vec::new(),
-            track_interfaces: Vec::new(),
-            router_flag: None,
-            release: None,
-            lease: None,
-            notify: RawNotify::default(),
-        }
+settings! {
+    /// Interfaces whose announcements share one clock.
+    pub struct RawPacing, ""
+    given {
+        /// The place of the block.
+        span: Span;
+    }
+    written {
+        /// Pause between two gratuitous ARPs.
+        garp_interval: Duration;
+        /// Pause between two unsolicited NAs.
+        gna_interval: Duration;
+    }
+    beside {
+        /// The interfaces.
+        interfaces: Vec<Spanned<String>>;
     }
 }
 

@@ -14,9 +14,10 @@ pub(crate) use objects::{Object, by_name, objects};
 
 use super::check::human;
 use super::checks::{Check, RunAs, ScriptCheck};
+use super::key::{Row, Words};
 use super::{
     AnnounceConfig, Cast, EnsureConfig, Globals, LifeScript, NotifyConfig, Peer, Preempt, Process,
-    ReceiveBuffer, Release, RouterConfig, RouterFlag, Strict, VirtualAddress, Weight,
+    ReceiveBuffer, RouterConfig, RouterOptions, VirtualAddress, Weight,
 };
 use crate::types::{AuthV2, Dialect, V3Checksum};
 
@@ -119,25 +120,13 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         priority,
         interval,
         preempt,
-        down_timer_adverts,
         strict,
         source,
         cast,
         addresses: _,
         announce,
-        answer_lower,
-        advert_before_yield,
-        check_addresses,
-        max_learned_interval,
-        expect_owner,
-        track_iface,
-        router_flag,
-        release,
-        lease,
+        options,
         highest_peer_priority,
-        track_source,
-        owner_listens,
-        promote_secondaries,
         receive_buffer,
         track,
         track_interfaces,
@@ -166,21 +155,7 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
             (NONE.to_owned(), listed(&peers), ttl.to_string())
         }
     };
-    let release = match release {
-        Release::AfterSuccessor => "after-successor",
-        Release::Now => "now",
-    };
-    let router_flag = match router_flag {
-        RouterFlag::Forwarding => "forwarding",
-        RouterFlag::Set => "set",
-        RouterFlag::Clear => "clear",
-    };
-    let strict = match strict {
-        None => NONE,
-        Some(Strict::Rfc3768) => "rfc3768",
-        Some(Strict::Rfc5798) => "rfc5798",
-        Some(Strict::Rfc9568) => "rfc9568",
-    };
+    let strict = strict.map_or(NONE, Words::word);
     let receive_buffer = match receive_buffer {
         None => NONE.to_owned(),
         Some(ReceiveBuffer::Bytes(bytes)) => format!("{bytes} bytes"),
@@ -197,33 +172,25 @@ pub(crate) fn of(cfg: &RouterConfig) -> Vec<Setting> {
         ("preempt", preempts.to_string()),
         ("preempt_delay", human(delay)),
         ("highest_peer_priority", optional(highest_peer_priority.as_ref())),
-        ("down_timer_adverts", down_timer_adverts.to_string()),
-        ("answer_lower", answer_lower.to_string()),
-        ("advert_before_yield", advert_before_yield.to_string()),
-        ("max_learned_interval", max_learned_interval.to_string()),
-        ("expect_owner", expect_owner.to_string()),
-        ("owner_listens", owner_listens.to_string()),
-        ("track_interface", track_iface.to_string()),
         ("track", listed(&track)),
         ("track_interfaces", listed(&track_interfaces)),
-        ("track_source", track_source.to_string()),
-        ("promote_secondaries", promote_secondaries.to_string()),
-        ("lease", lease.to_string()),
-        ("release", release.to_owned()),
         ("auth_pass", auth_pass.to_owned()),
         ("source", optional(source.as_ref())),
         ("group", group),
         ("peers", peers),
         ("ttl", ttl),
         ("checksum", checksum.to_owned()),
-        ("check_addresses", check_addresses.to_string()),
         ("receive_buffer", receive_buffer),
-        ("router_flag", router_flag.to_owned()),
         ("strict", strict.to_owned()),
         ("notify", told(notify)),
     ];
-    settings.extend(AnnounceConfig::KEYS.iter().map(|key| (key.path, (key.show)(announce))));
+    settings.extend(rows(RouterOptions::ROWS, options));
+    settings.extend(rows(AnnounceConfig::ROWS, announce));
     settings
+}
+
+fn rows<D, C>(rows: &[Row<D, C>], block: &C) -> impl Iterator<Item = Setting> {
+    rows.iter().map(move |row| (row.key.path, (row.show)(block)))
 }
 
 /// An address with every option that is not at its default.

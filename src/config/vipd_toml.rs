@@ -19,31 +19,41 @@ use std::ops::Range;
 use toml::Spanned as TomlSpanned;
 use toml::de::{DeTable, DeValue};
 
-use host::{INTERFACE, PACING, STATIC};
+use host::{PACING, STATIC};
 
-use super::announce::AnnounceConfig;
+use super::announce::RawAnnounce;
 use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::key::{Key, Slot};
 use super::load::Text;
-use super::model::{Release, RouterFlag, Strict};
-use super::raw::{Raw, RawAddress, RawPeer, RawPeers, RawRouter, Secret, Words, keys};
+use super::process::RawProcess;
+use super::raw::{
+    Raw, RawAddress, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail, RawNotify, RawPacing,
+    RawPage, RawPeer, RawPeers, Secret, Words, keys,
+};
+use super::router::RawRouter;
 use crate::pool::Wants;
-use crate::types::V3Checksum;
 
 /// The tables of vipd.toml and their keys: what "did you mean" offers and what vipd.toml(5) must
 /// explain.
 pub const KEYS: &[(&str, &[&str])] = &[
     ("", TOP),
     ("global", GLOBAL),
-    ("interface.NAME", INTERFACE),
+    ("global", RawGlobals::NAMES),
+    ("global", RawProcess::NAMES),
+    ("interface.NAME", RawInterface::NAMES),
     ("pacing.NAME", PACING),
+    ("pacing.NAME", RawPacing::NAMES),
     ("static", STATIC),
     ("vrrp.NAME", ROUTER),
-    ("announce", AnnounceConfig::NAMES),
+    ("vrrp.NAME", RawRouter::NAMES),
+    ("announce", RawAnnounce::NAMES),
     ("vrrp.NAME.notify", notify::NOTIFY),
+    ("vrrp.NAME.notify", RawNotify::NAMES),
     ("command", notify::COMMAND),
     ("fifo", notify::FIFO),
+    ("fifo", RawFifo::NAMES),
     ("mail", notify::MAIL),
+    ("mail", RawMail::NAMES),
     ("address", ADDRESS),
     ("peer", PEER),
     ("track.KIND.NAME", keys::WEIGHT),
@@ -58,6 +68,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("track.haproxy.NAME", keys::HAPROXY),
     ("an entry", track::REFERENCE),
     ("group.NAME", track::GROUP),
+    ("group.NAME", RawGroup::NAMES),
     ("cluster.NAME", proxy::CLUSTER),
     ("a member", proxy::MEMBER),
     ("listener.NAME", proxy::LISTENER),
@@ -66,6 +77,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("client", proxy::LIVENESS),
     ("status_check", proxy::STATUS_CHECK),
     ("page.NAME", page::PAGE),
+    ("page.NAME", RawPage::NAMES),
     ("a user", page::USER),
 ];
 
@@ -84,67 +96,26 @@ const TOP: &[&str] = &[
     "page",
 ];
 
+/// What has a shape of its own.
 const GLOBAL: &[&str] = &[
-    "router_id",
-    "startup_delay",
-    "delay_after_boot",
-    "log_unknown_vrids",
-    "control_group",
-    "net_namespace",
-    "instance",
-    "process_name",
-    "umask",
-    "nice",
     "cpus",
-    "realtime",
-    "realtime_priority",
-    "lock_memory",
-    "script_user",
-    "script_group",
-    "script_security",
     "startup_script",
     "startup_script_timeout",
     "shutdown_script",
     "shutdown_script_timeout",
 ];
 
+/// What has a shape of its own.
 const ROUTER: &[&str] = &[
-    "interface",
-    "vrid",
     "addresses",
     "excluded",
-    "priority",
-    "version",
-    "interval",
-    "preempt",
-    "preempt_delay",
     "auth_pass",
     "announce",
-    "source",
-    "track_source",
-    "group",
     "peers",
-    "fault_without_peers",
-    "ttl",
-    "checksum",
-    "strict",
-    "highest_peer_priority",
-    "down_timer_adverts",
-    "max_learned_interval",
-    "answer_lower",
-    "advert_before_yield",
-    "owner_listens",
-    "check_addresses",
-    "expect_owner",
-    "track_interface",
-    "promote_secondaries",
-    "track_interfaces",
-    "track",
-    "router_flag",
-    "notify",
-    "lease",
-    "release",
     "receive_buffer",
+    "track",
+    "track_interfaces",
+    "notify",
 ];
 
 const ADDRESS: &[&str] = &[
@@ -164,28 +135,6 @@ const ADDRESS: &[&str] = &[
 ];
 
 const PEER: &[&str] = &["address", "min_ttl", "max_ttl"];
-
-/// The words for `strict`.
-pub(super) const STRICT: &[(&str, Strict)] =
-    &[("rfc3768", Strict::Rfc3768), ("rfc5798", Strict::Rfc5798), ("rfc9568", Strict::Rfc9568)];
-
-/// The words for `checksum`.
-pub(super) const CHECKSUMS: &[(&str, V3Checksum)] = &[
-    ("pseudo-header", V3Checksum::PseudoHeader),
-    ("message-only", V3Checksum::MessageOnly),
-    ("old-unicast", V3Checksum::OldUnicast),
-];
-
-/// The words for `release`.
-pub(super) const RELEASES: &[(&str, Release)] =
-    &[("after-successor", Release::AfterSuccessor), ("now", Release::Now)];
-
-/// The words for `router_flag`.
-pub(super) const ROUTER_FLAGS: &[(&str, RouterFlag)] = &[
-    ("forwarding", RouterFlag::Forwarding),
-    ("set", RouterFlag::Set),
-    ("clear", RouterFlag::Clear),
-];
 
 /// The words for an address's `scope`.
 pub(super) const SCOPES: &[(&str, u8)] =
@@ -289,30 +238,20 @@ impl Reader<'_> {
         for (key, span, value) in entries(table) {
             let globals = &mut raw.globals;
             match key {
-                "router_id" => globals.router_id = self.text(value),
-                "startup_delay" => globals.startup_delay = self.duration(value),
-                "delay_after_boot" => globals.delay_after_boot = self.duration(value),
-                "log_unknown_vrids" => globals.log_unknown_vrids = self.boolean(value),
-                "control_group" => globals.control_group = self.text(value),
-                "net_namespace" => globals.process.net_namespace = self.text(value),
-                "instance" => globals.process.instance = self.text(value),
-                "process_name" => globals.process.name = self.text(value),
-                "umask" => globals.process.umask = self.number(value),
-                "nice" => globals.process.nice = self.number(value),
                 "cpus" => globals.process.cpus = self.numbers(value),
-                "realtime" => globals.process.realtime = self.boolean(value),
-                "realtime_priority" => {
-                    globals.process.realtime_priority = self.number(value);
-                }
-                "lock_memory" => globals.process.lock_memory = self.boolean(value),
-                "script_user" => globals.script_user = self.text(value),
-                "script_group" => globals.script_group = self.text(value),
-                "script_security" => globals.script_security = self.boolean(value),
                 "startup_script" => globals.startup.command = self.telling(value),
                 "startup_script_timeout" => globals.startup.timeout = self.duration(value),
                 "shutdown_script" => globals.shutdown.command = self.telling(value),
                 "shutdown_script_timeout" => globals.shutdown.timeout = self.duration(value),
-                _ => self.unknown(key, span, GLOBAL, "[global]"),
+                key if RawProcess::NAMES.contains(&key) => {
+                    let entry = (key, span, value);
+                    self.setting(&mut globals.process, RawProcess::KEYS, entry, &[], "[global]");
+                }
+                _ => {
+                    let entry = (key, span, value);
+                    let others = [GLOBAL, RawProcess::NAMES].concat();
+                    self.setting(globals, RawGlobals::KEYS, entry, &others, "[global]");
+                }
             }
         }
     }
@@ -344,32 +283,10 @@ impl Reader<'_> {
         raw.written = written.map(|(key, _, _)| key.to_owned()).collect();
         for (key, span, value) in entries(table) {
             match key {
-                "interface" => raw.interface = self.text(value),
-                "vrid" => raw.vrid = self.number(value),
-                "priority" => raw.priority = self.number(value),
-                "version" => raw.version = self.number(value),
-                "interval" => raw.interval = self.duration(value),
-                "preempt" => raw.preempt = self.boolean(value),
-                "preempt_delay" => raw.preempt_delay = self.duration(value),
-                "highest_peer_priority" => raw.highest_peer_priority = self.number(value),
-                "down_timer_adverts" => raw.down_timer_adverts = self.number(value),
-                "source" => raw.source = self.ip(value),
-                "track_source" => raw.track_source = self.boolean(value),
-                "group" => raw.group = self.ip(value),
                 "peers" => raw.peers = self.peers(value),
-                "fault_without_peers" => raw.fault_without_peers = self.boolean(value),
-                "ttl" => raw.ttl = self.number(value),
-                "announce" => raw.announce = self.settings(value, AnnounceConfig::KEYS, "announce"),
+                "announce" => raw.announce = self.settings(value, RawAnnounce::KEYS, "announce"),
                 "track" => raw.track = self.references(value),
                 "track_interfaces" => raw.track_interfaces = self.tracked_interfaces(value),
-                "answer_lower" => raw.answer_lower = self.boolean(value),
-                "advert_before_yield" => raw.advert_before_yield = self.boolean(value),
-                "owner_listens" => raw.owner_listens = self.boolean(value),
-                "check_addresses" => raw.check_addresses = self.boolean(value),
-                "max_learned_interval" => raw.max_learned_interval = self.duration(value),
-                "expect_owner" => raw.expect_owner = self.boolean(value),
-                "track_interface" => raw.track_interface = self.boolean(value),
-                "promote_secondaries" => raw.promote_secondaries = self.boolean(value),
                 "auth_pass" => {
                     let at = self.span(span);
                     raw.auth_pass =
@@ -382,35 +299,44 @@ impl Reader<'_> {
                     }
                 }
                 "excluded" => raw.excluded = self.addresses(value),
-                "strict" => raw.strict = self.choice(value, STRICT),
-                "checksum" => raw.checksum = self.choice(value, CHECKSUMS),
                 "notify" => {
                     raw.notify = self.notify(value, &format!("[vrrp.{}.notify]", raw.name.value));
                 }
-                "lease" => raw.lease = self.boolean(value),
-                "release" => raw.release = self.choice(value, RELEASES),
                 "receive_buffer" => raw.receive_buffer = self.receive_buffer(value),
-                "router_flag" => raw.router_flag = self.choice(value, ROUTER_FLAGS),
-                _ => self.unknown(key, span, ROUTER, &place),
+                _ => self.setting(&mut raw, RawRouter::KEYS, (key, span, value), ROUTER, &place),
             }
         }
         Some(raw)
     }
 
     /// A block, which is called `place`.
-    fn settings<D: Default, C>(&mut self, value: &Value<'_>, keys: &[Key<D, C>], place: &str) -> D {
+    fn settings<D: Default>(&mut self, value: &Value<'_>, keys: &[Key<D>], place: &str) -> D {
         let mut draft = D::default();
-        let Some(table) = self.table(value) else { return draft };
-        for (name, span, value) in entries(table) {
-            match keys.iter().find(|key| key.name == name) {
-                Some(key) => self.slot((key.slot)(&mut draft), value),
-                None => {
-                    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-                    self.unknown(name, span, &names, place);
-                }
+        if let Some(table) = self.table(value) {
+            for entry in entries(table) {
+                self.setting(&mut draft, keys, entry, &[], place);
             }
         }
         draft
+    }
+
+    /// One setting of a block, which has the settings `others` beside its keys.
+    fn setting<D>(
+        &mut self,
+        draft: &mut D,
+        keys: &[Key<D>],
+        (name, span, value): Entry<'_, '_>,
+        others: &[&'static str],
+        place: &str,
+    ) {
+        match keys.iter().find(|key| key.name == name) {
+            Some(key) => self.slot((key.slot)(draft), value),
+            None => {
+                let names = keys.iter().map(|key| key.name);
+                let names: Vec<&str> = names.chain(others.iter().copied()).collect();
+                self.unknown(name, span, &names, place);
+            }
+        }
     }
 
     fn slot(&mut self, slot: Slot<'_>, value: &Value<'_>) {
@@ -419,6 +345,8 @@ impl Reader<'_> {
             Slot::Number(at) => *at = self.number(value),
             Slot::Time(at) => *at = self.duration(value),
             Slot::Flag(at) => *at = self.boolean(value),
+            Slot::Address(at) => *at = self.ip(value),
+            Slot::Word(at) => self.word(at, value),
             Slot::Pairs(at) => *at = self.pairs(value),
         }
     }
@@ -535,8 +463,11 @@ impl Reader<'_> {
     }
 }
 
+/// A key, its place, and what it has.
+type Entry<'t, 'i> = (&'t str, Range<usize>, &'t Value<'i>);
+
 /// The entries of a table in the order of the file.
-fn entries<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t str, Range<usize>, &'t Value<'i>)> {
+fn entries<'t, 'i>(table: &'t DeTable<'i>) -> Vec<Entry<'t, 'i>> {
     let mut entries: Vec<_> =
         table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
     entries.sort_by_key(|(_, span, _)| span.start);

@@ -511,10 +511,10 @@ impl Engine {
         let cfg = &router.cfg;
         let mut env = Environment::default();
         self.trackers_of(router, &mut env);
-        for (name, tracked) in std::iter::once((&cfg.iface, cfg.track_iface))
+        for (name, tracked) in std::iter::once((&cfg.iface, cfg.options.track_interface))
             .chain(cfg.addresses.iter().map(|a| (cfg.iface_of(a), a.track)))
         {
-            let tracked = tracked && (*name != cfg.iface || cfg.track_iface);
+            let tracked = tracked && (*name != cfg.iface || cfg.options.track_interface);
             match self.links.by_name(name) {
                 None => {
                     env.faults.insert(Fault::NoInterface(name.clone()));
@@ -564,7 +564,8 @@ impl Engine {
             }
             // A multicast advert may come from anywhere; one to a peer is answered to this address.
             Some(source)
-                if (cfg.is_unicast() || cfg.track_source) && !self.links.is_ours(source) =>
+                if (cfg.is_unicast() || cfg.options.track_source)
+                    && !self.links.is_ours(source) =>
             {
                 env.faults.insert(Fault::SourceNotHere(source));
             }
@@ -655,7 +656,7 @@ impl Engine {
 
     /// A link that is created again begins with the system's default.
     fn promote_secondaries(&mut self) {
-        let asking = self.config.routers.iter().filter(|cfg| cfg.promote_secondaries);
+        let asking = self.config.routers.iter().filter(|cfg| cfg.options.promote_secondaries);
         let links = asking.filter_map(|cfg| self.links.by_name(&cfg.iface));
         let wanted: BTreeSet<IfIndex> = links.map(|link| link.index).collect();
         for &iface in wanted.difference(&self.promoted) {

@@ -189,11 +189,11 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
     if cfg.strict.is_some() && first_is_not_link_local(advert) {
         return Err(Refusal::FirstAddressNotLinkLocal);
     }
-    if cfg.priority.is_owner() && !cfg.owner_listens {
+    if cfg.priority.is_owner() && !cfg.options.owner_listens {
         return Err(Refusal::OwnerHearsNobody);
     }
     let owner = matches!(advert.claim, Claim::Priority(p) if p.is_owner());
-    if owner && !cfg.expect_owner {
+    if owner && !cfg.options.expect_owner {
         return Err(Refusal::UnexpectedOwner);
     }
     let strict_list = cfg.strict == Some(Strict::Rfc3768) && !owner;

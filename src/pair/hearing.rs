@@ -139,7 +139,9 @@ fn intervals(couple: &Couple<'_>, severity: Severity) -> Diagnostic {
 pub(super) fn learned(half: &Half<'_>, advertised: Centis) -> Centis {
     match half.router.dialect {
         Dialect::V2(_) => half.router.interval,
-        Dialect::V3Ipv4(_) | Dialect::V3Ipv6 => advertised.min(half.router.max_learned_interval),
+        Dialect::V3Ipv4(_) | Dialect::V3Ipv6 => {
+            advertised.min(half.router.options.max_learned_interval)
+        }
     }
 }
 
@@ -149,7 +151,7 @@ pub(super) fn patience(half: &Half<'_>, advertised: Centis) -> Duration {
         &half.router.dialect,
         half.priority(),
         learned(half, advertised),
-        half.router.down_timer_adverts,
+        half.router.options.down_timer_adverts,
     )
 }
 
@@ -165,7 +167,7 @@ fn interval_v3(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
     let theirs = slow.router.interval;
     let wait = patience(quick, theirs);
     if wait <= theirs.as_duration() {
-        let limit = quick.router.max_learned_interval;
+        let limit = quick.router.options.max_learned_interval;
         let text = format!(
             "{name} believes an interval of at most {limit} and waits {} for {other}, which speaks \
              every {theirs}",
@@ -444,7 +446,7 @@ fn refused_by(couple: &mut Couple<'_>, receiver: Side, out: &mut Vec<Diagnostic>
             refuse("refuses adverts with other addresses than its own", at);
         }
     }
-    if other.router.priority.is_owner() && !own.router.expect_owner {
+    if other.router.priority.is_owner() && !own.router.options.expect_owner {
         let theirs = other.at(other.raw.priority.as_ref(), "priority 255");
         let ours = own.at(own.raw.expect_owner.as_ref(), "expects no owner");
         let text = format!("{name} expects no owner, and {from} claims to be one");

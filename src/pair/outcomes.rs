@@ -103,7 +103,7 @@ pub(super) fn of(couple: &Couple<'_>, company: &[&Couple<'_>]) -> Vec<Outcome> {
         let mut links = BTreeMap::new();
         for other in company {
             let router = other.half(side).router;
-            if router.track_iface && router.iface != *own {
+            if router.options.track_interface && router.iface != *own {
                 // Its adverts end without a word, and the others resign.
                 let ends = Some(after_silence(other, side));
                 let after = slowest([ends, resigned].into_iter());

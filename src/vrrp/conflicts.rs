@@ -120,7 +120,7 @@ impl Router {
         };
         rival.defended = true;
         self.conflicts.defended = Some(now);
-        let (iface, mac, router_flag) = (*index, *own, self.cfg.router_flag);
+        let (iface, mac, router_flag) = (*index, *own, self.cfg.options.router_flag);
         out.push(Action::Announce { iface, mac, vip, router_flag });
         self.ledger.announced(vip);
     }

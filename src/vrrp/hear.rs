@@ -29,7 +29,7 @@ impl Router {
         self.remark_family(now, source, advert, out);
         self.remark_owner(now, source, advert, out);
         self.remark_checksum(now, source, parsed, out);
-        if self.cfg.check_addresses || !followed_already {
+        if self.cfg.options.check_addresses || !followed_already {
             self.remark_addresses(now, source, advert, out);
         }
         self.advert_received(now, source, advert, out);
@@ -96,7 +96,7 @@ impl Router {
         }
         self.ledger.count("interval_errors");
         let theirs = advert.interval;
-        let limit = self.cfg.max_learned_interval;
+        let limit = self.cfg.options.max_learned_interval;
         let message = || {
             let cut = if theirs > limit {
                 format!(", of which at most {limit} is believed (max_learned_interval)")

@@ -66,7 +66,12 @@ impl Router {
         };
         let interval = self.cfg.interval;
         let wait = |priority| {
-            timing::master_down(&self.cfg.dialect, priority, interval, self.cfg.down_timer_adverts)
+            timing::master_down(
+                &self.cfg.dialect,
+                priority,
+                interval,
+                self.cfg.options.down_timer_adverts,
+            )
         };
         let skew = |priority| timing::skew(&self.cfg.dialect, priority, interval);
         let release = self.holding.lease().map(|lease| {

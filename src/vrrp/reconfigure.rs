@@ -28,7 +28,7 @@ impl Router {
         let other_version = self.cfg.dialect.version() != old.dialect.version();
         if let Phase::Backup { master_down, master_interval, .. } = &mut self.phase
             && (other_version
-                || self.cfg.down_timer_adverts != old.down_timer_adverts
+                || self.cfg.options.down_timer_adverts != old.options.down_timer_adverts
                 || (own != old.interval && self.cfg.dialect.version() == 2))
         {
             // From the last accepted advert: the old deadline less the old wait.
@@ -36,7 +36,7 @@ impl Router {
                 &old.dialect,
                 self.effective,
                 *master_interval,
-                old.down_timer_adverts,
+                old.options.down_timer_adverts,
             ));
             if other_version || self.cfg.dialect.version() == 2 {
                 *master_interval = own;
@@ -46,7 +46,7 @@ impl Router {
                     &self.cfg.dialect,
                     self.effective,
                     *master_interval,
-                    self.cfg.down_timer_adverts,
+                    self.cfg.options.down_timer_adverts,
                 );
         }
         let sent_before = self.ledger.counters.adv_sent;
@@ -71,8 +71,11 @@ impl Router {
         let ports = &self.env.ports;
         let held_now = matches!(self.phase, Phase::Master { .. });
         let index_of = |name: &IfName| ports.get(name).map(|p| p.index);
-        let lease =
-            self.cfg.lease.then(|| timing::lease(self.cfg.interval, self.cfg.down_timer_adverts));
+        let lease = self
+            .cfg
+            .options
+            .lease
+            .then(|| timing::lease(self.cfg.interval, self.cfg.options.down_timer_adverts));
         self.holding.set_lease(lease);
         let added = self.holding.configure(&list, index_of, held_now, now, out);
         if let Phase::Master { installing, .. } = &mut self.phase {

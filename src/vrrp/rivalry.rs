@@ -33,7 +33,7 @@ impl Router {
             return;
         }
         self.met_rival = Some(now);
-        let answer = self.cfg.answer_lower;
+        let answer = self.cfg.options.answer_lower;
         if answer {
             self.send(now, self.claim(), out);
         }
@@ -118,7 +118,7 @@ impl Router {
     /// D21: a winner that was master all the time learns from it that there was another one, and tells everybody
     /// where the addresses are.
     pub(super) fn send_last_advert(&mut self, now: Now, out: &mut Outbox) {
-        if self.cfg.advert_before_yield {
+        if self.cfg.options.advert_before_yield {
             self.send(now, self.claim(), out);
         }
     }

@@ -42,14 +42,14 @@ impl Router {
             &self.cfg.dialect,
             self.effective,
             master_interval,
-            self.cfg.down_timer_adverts,
+            self.cfg.options.down_timer_adverts,
         )
     }
 
     /// How long a master can say nothing before it must have a successor.
     pub(super) fn surely_replaced_after(&self) -> Duration {
         let RouterConfig { dialect, highest_peer_priority, interval, .. } = &*self.cfg;
-        let adverts = self.cfg.down_timer_adverts;
+        let adverts = self.cfg.options.down_timer_adverts;
         timing::surely_replaced(dialect, *highest_peer_priority, *interval, adverts)
     }
 
@@ -58,10 +58,10 @@ impl Router {
         match self.cfg.dialect {
             Dialect::V2(_) => self.cfg.interval,
             Dialect::V3Ipv4(_) | Dialect::V3Ipv6 => {
-                if advertised > self.cfg.max_learned_interval {
+                if advertised > self.cfg.options.max_learned_interval {
                     self.ledger.count("interval_clamped");
                 }
-                advertised.min(self.cfg.max_learned_interval)
+                advertised.min(self.cfg.options.max_learned_interval)
             }
         }
     }
@@ -104,7 +104,7 @@ impl Router {
         new_hold: Option<Now>,
         out: &mut Outbox,
     ) {
-        let interval = advert.interval.min(self.cfg.max_learned_interval);
+        let interval = advert.interval.min(self.cfg.options.max_learned_interval);
         self.heard_from(now, source, advert.claim, Some(interval));
         if let Phase::Backup { hold, waiting_for, .. } = &mut self.phase {
             *hold = new_hold;
@@ -224,7 +224,7 @@ impl Router {
         self.since = now;
         let succeeded = patience == AFTER_ADVERT;
         self.phase = Phase::Leaving { until: now + patience, then, succeeded, reason };
-        if self.cfg.release == Release::Now {
+        if self.cfg.options.release == Release::Now {
             self.holding.remove(now, out);
         }
         for (vip, at) in std::mem::take(&mut self.announced_elsewhere) {
@@ -460,7 +460,7 @@ impl Router {
             return;
         };
         self.ledger.announced(vip);
-        let (iface, mac, router_flag) = (*index, *mac, self.cfg.router_flag);
+        let (iface, mac, router_flag) = (*index, *mac, self.cfg.options.router_flag);
         out.push(Action::Announce { iface, mac, vip, router_flag });
     }
 
@@ -497,7 +497,7 @@ impl Router {
                         &self.cfg.dialect,
                         new,
                         interval,
-                        self.cfg.down_timer_adverts,
+                        self.cfg.options.down_timer_adverts,
                     );
                     *master_down = (*master_down).max(at + wait);
                     *hold = None;
@@ -564,7 +564,12 @@ impl Router {
             let vip = cidr.address();
             let Port { mac: Some(mac), announces: true, .. } = port else { continue };
             self.ledger.announced(vip);
-            out.push(Action::Announce { iface, mac: *mac, vip, router_flag: self.cfg.router_flag });
+            out.push(Action::Announce {
+                iface,
+                mac: *mac,
+                vip,
+                router_flag: self.cfg.options.router_flag,
+            });
         }
     }
 

@@ -7,8 +7,8 @@ use vipd::cli::sources::FileSystem;
 use vipd::config::checks::PemFile;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use vipd::config::{
-    AnnounceConfig, Cast, Config, NotifyConfig, Process, Rhythm, RouterConfig, StaticAddress,
-    Strict, VirtualAddress,
+    AnnounceConfig, Cast, Config, NotifyConfig, Process, Rhythm, RouterConfig, RouterOptions,
+    StaticAddress, Strict, VirtualAddress,
 };
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
@@ -135,29 +135,32 @@ pub(crate) fn dump(config: &Config) -> String {
             interval,
             preempt,
             highest_peer_priority,
-            down_timer_adverts,
             strict,
             source,
-            track_source,
             cast,
             receive_buffer,
             addresses,
             announce,
+            options,
+            track,
+            track_interfaces,
+            notify,
+        } = &**router;
+        let RouterOptions {
+            down_timer_adverts,
             answer_lower,
             advert_before_yield,
             owner_listens,
             check_addresses,
             max_learned_interval,
             expect_owner,
-            track_iface,
+            track_interface,
+            track_source,
             promote_secondaries,
-            router_flag,
-            release,
             lease,
-            track,
-            track_interfaces,
-            notify,
-        } = &**router;
+            release,
+            router_flag,
+        } = options;
         writeln!(out, "router {name}: {iface} vrid {vrid} {dialect:?} priority {priority}")
             .unwrap();
         writeln!(out, "  interval {interval} (learns {max_learned_interval}), preempt {preempt:?}")
@@ -193,7 +196,7 @@ pub(crate) fn dump(config: &Config) -> String {
             (format!("check_addresses {check_addresses}"), !check_addresses),
             (format!("expect_owner {expect_owner}"), !expect_owner),
             (format!("track_source {track_source}"), *track_source),
-            (format!("track_iface {track_iface}"), !track_iface),
+            (format!("track_iface {track_interface}"), !track_interface),
             (format!("promote_secondaries {promote_secondaries}"), *promote_secondaries),
             (format!("router_flag {router_flag:?}"), *router_flag != Default::default()),
             (format!("release {release:?}"), *release != Default::default()),

@@ -42,7 +42,7 @@ fn a_group_is_taken_over_as_one() {
         let due_of = |n: usize| {
             let due = |r: usize| {
                 let cfg = &world.nodes[n].config.routers[r];
-                let (priority, adverts) = (world.priority(n, r), cfg.down_timer_adverts);
+                let (priority, adverts) = (world.priority(n, r), cfg.options.down_timer_adverts);
                 last[r] + master_down(&cfg.dialect, priority, cfg.interval, adverts)
             };
             (0..world.routers()).map(due).max().unwrap()

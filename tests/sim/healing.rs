@@ -42,7 +42,11 @@ fn healed(build: fn(u64) -> World) {
 /// Whether a client had to move.
 fn heal(mut world: World) -> bool {
     let speaks = |world: &World| {
-        world.nodes.iter().flat_map(|node| &node.config.routers).all(|r| r.advert_before_yield)
+        world
+            .nodes
+            .iter()
+            .flat_map(|node| &node.config.routers)
+            .all(|r| r.options.advert_before_yield)
     };
     if !speaks(&world) {
         return false;

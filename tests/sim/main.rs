@@ -191,7 +191,7 @@ fn takeover_comes_at_the_master_down_interval() {
             .map(|n| {
                 let cfg = &world.nodes[n].config.routers[0];
                 let priority = world.priority(n, 0);
-                master_down(&cfg.dialect, priority, cfg.interval, cfg.down_timer_adverts)
+                master_down(&cfg.dialect, priority, cfg.interval, cfg.options.down_timer_adverts)
             })
             .min()
             .unwrap();
@@ -225,7 +225,7 @@ fn a_stop_hands_over_within_a_skew() {
         settle(&mut world);
         let master = master_of(&world);
         let make_before_break =
-            world.nodes[master].config.routers[0].release == Release::AfterSuccessor;
+            world.nodes[master].config.routers[0].options.release == Release::AfterSuccessor;
         world.stop(master);
         let skew = world.interval().max(Duration::from_secs(1));
         let end = world.time + skew + MAX_DELAY * 2;

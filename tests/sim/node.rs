@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vipd::config::{
     AnnounceConfig, Cast, Config, Globals, GroupConfig, Peer, Preempt, Release, RouterConfig,
-    RouterFlag, VirtualAddress,
+    RouterOptions, VirtualAddress,
 };
 use vipd::engine::{Engine, KernelView, is_adoptable};
 use vipd::status::State;
@@ -180,26 +180,20 @@ impl Service {
             interval: Centis::try_from(self.interval).unwrap(),
             preempt,
             highest_peer_priority: None,
-            down_timer_adverts: 3,
             strict: None,
             source: None,
-            track_source: false,
             cast: self.cast(0),
             receive_buffer: None,
             addresses: addresses(self.dialect, 0, self.vips),
             announce: AnnounceConfig::default(),
-            answer_lower: rng.chance(80),
-            advert_before_yield: rng.chance(90),
-            owner_listens: true,
-            check_addresses: true,
+            options: RouterOptions {
+                answer_lower: rng.chance(80),
+                advert_before_yield: rng.chance(90),
+                max_learned_interval: Centis::try_from((self.interval * 3).max(300)).unwrap(),
+                release: if rng.chance(80) { Release::AfterSuccessor } else { Release::Now },
+                ..RouterOptions::default()
+            },
             notify: Default::default(),
-            max_learned_interval: Centis::try_from((self.interval * 3).max(300)).unwrap(),
-            expect_owner: true,
-            track_iface: true,
-            promote_secondaries: false,
-            router_flag: RouterFlag::Forwarding,
-            release: if rng.chance(80) { Release::AfterSuccessor } else { Release::Now },
-            lease: true,
             track,
             track_interfaces: Vec::new(),
         };
@@ -240,7 +234,6 @@ impl Group {
             interval: Centis::try_from(self.interval).unwrap(),
             cast,
             addresses: addresses(first.dialect, 1, self.vips),
-            max_learned_interval: Centis::try_from((self.interval * 3).max(300)).unwrap(),
             ..first.clone()
         };
         if self.one_tracks {
@@ -251,7 +244,7 @@ impl Group {
             second.preempt = some_preemption(&mut self.rng);
         }
         if self.rng.chance(20) {
-            second.release = Release::Now;
+            second.options.release = Release::Now;
         }
         (first, second)
     }

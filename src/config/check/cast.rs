@@ -27,15 +27,14 @@ impl RouterCheck<'_> {
         Some(value)
     }
 
-    pub(super) fn track_source(&mut self) -> bool {
-        let Some(Spanned { value: true, span }) = self.raw.track_source else { return false };
-        if self.raw.source.is_none() {
-            let word = self.raw.words.track_source;
+    pub(super) fn track_source(&mut self) {
+        if let (Some(Spanned { value: true, span }), None) =
+            (self.raw.track_source, self.raw.source)
+        {
             let why =
                 "no source address is set; an interface without any address is a fault in any case";
-            self.push(Diagnostic::no_effect(span, word, why));
+            self.push(Diagnostic::no_effect(span, self.raw.words.track_source, why));
         }
-        true
     }
 
     pub(super) fn cast(&mut self, family: Family) -> Cast {

@@ -2,27 +2,20 @@
 
 use super::proxy::bind;
 use super::table::Table;
-use super::values::{array, key, length, text};
-use crate::config::check::REFRESH;
+use super::values::{array, key, text};
 use crate::config::diag::SourceMap;
 use crate::config::model::{PageConfig, PageUser};
 use crate::config::raw::RawPage;
 
 pub(super) fn page(own: &PageConfig, raw: &RawPage, map: &SourceMap) -> String {
-    let PageConfig { name, binds, path, refresh, users } = own;
+    let PageConfig { name, binds, users, .. } = own;
     let mut table = Table::new(format!("[page.{}]", key(name)), map, Some(raw.name.span));
     let places: Vec<String> = binds.iter().map(bind).collect();
     match places.as_slice() {
         [one] if !one.starts_with('{') => table.set("bind", one),
         _ => table.set("bind", array("bind", &places)),
     }
-    if path != "/" {
-        table.translated("path", text(path), raw.path.as_ref().map(|path| path.span));
-    }
-    if *refresh != Some(REFRESH) {
-        let never = refresh.unwrap_or_default();
-        table.translated("refresh", length(never), raw.refresh.map(|refresh| refresh.span));
-    }
+    table.written(raw, RawPage::KEYS);
     if !users.is_empty() {
         let user = |PageUser { name, password }: &PageUser| {
             // They came from text: nothing is lost.

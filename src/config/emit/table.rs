@@ -1,8 +1,9 @@
 //! One table of vipd.toml with its comments.
 
 use super::is_toml;
-use super::values::text;
+use super::values::{text, written};
 use crate::config::diag::{SourceMap, Span, Spanned, printable};
+use crate::config::key::Key;
 use crate::config::vipd_toml;
 
 /// The lines of one table.
@@ -30,8 +31,20 @@ impl<'m> Table<'m> {
 
     /// A setting that is spelt differently elsewhere, at `span`.
     pub(super) fn translated(&mut self, key: &str, value: impl AsRef<str>, span: Option<Span>) {
+        // What the dialect means without saying it has the place of the block.
+        let span = span.filter(|span| Some(*span) != self.home);
         let comment = span.and_then(|span| self.comment(key, span));
         self.lines.push((format!("{key} = {}", value.as_ref()), comment));
+    }
+
+    /// The settings of a block that were written.
+    pub(super) fn written<D: Clone>(&mut self, block: &D, keys: &[Key<D>]) {
+        let mut block = block.clone();
+        for key in keys {
+            if let Some(value) = written((key.slot)(&mut block)) {
+                self.translated(key.path, value, (key.origin)(&block));
+            }
+        }
     }
 
     /// A flag whose default is `standard`.

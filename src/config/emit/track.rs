@@ -6,11 +6,10 @@
 use std::collections::BTreeSet;
 
 use super::table::Table;
-use super::values::{array, key, length, text};
+use super::values::{array, key, text, written};
 use crate::config::check::check;
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::diag::{Severity, SourceMap, Spanned};
-use crate::config::key::Slot;
 use crate::config::load::Loaded;
 use crate::config::model::{Namespace, TrackerKey};
 use crate::config::raw::{
@@ -51,24 +50,13 @@ fn tracker(raw: &RawTracker, map: &SourceMap) -> String {
                 let Some(value) = process(name, &pattern.value) else { continue };
                 (value, pattern.span)
             }
-            _ => match settings.slot(name) {
-                Some(Slot::Text(Some(at))) => (text(&at.value), at.span),
-                Some(Slot::Number(Some(at))) => (at.value.to_string(), at.span),
-                Some(Slot::Time(Some(at))) => (length(at.value), at.span),
-                Some(Slot::Flag(Some(at))) => (at.value.to_string(), at.span),
-                Some(Slot::Pairs(pairs)) => match pairs.first() {
-                    Some((first, _)) => (inline(pairs), first.span),
-                    None => continue,
-                },
-                Some(
-                    Slot::Text(None) | Slot::Number(None) | Slot::Time(None) | Slot::Flag(None),
-                )
-                | None => continue,
-            },
+            _ => {
+                let Some(slot) = settings.slot(name) else { continue };
+                let (Some(span), Some(value)) = (slot.origin(), written(slot)) else { continue };
+                (value, span)
+            }
         };
-        // What the dialect means without saying it has the place of the block.
-        let written = (span != raw.name.span).then_some(span);
-        table.translated(name, value, written);
+        table.translated(name, value, Some(span));
     }
     table.finish()
 }
@@ -102,14 +90,6 @@ fn process(name: &str, pattern: &ProcessPattern) -> Option<String> {
         }
         _ => None,
     }
-}
-
-fn inline(pairs: &[(Spanned<String>, Spanned<String>)]) -> String {
-    let pairs: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| format!("{} = {}", key(&name.value), text(&value.value)))
-        .collect();
-    format!("{{ {} }}", pairs.join(", "))
 }
 
 /// The keys `track` and `track_interfaces` of a router or a group.

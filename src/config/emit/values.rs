@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::model::{Peer, VirtualAddress};
+use crate::config::diag::{Span, Spanned};
+use crate::config::key::Slot;
+use crate::config::raw::{RawAddress, RawPeer};
 use crate::config::vipd_toml::{SCOPES, word_for};
 
 /// The widest line with more than one value.
@@ -11,6 +13,28 @@ const WIDEST: usize = 100;
 /// A text in quotes.
 pub(super) fn text(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
+}
+
+/// What a slot holds.
+pub(super) fn written(slot: Slot<'_>) -> Option<String> {
+    Some(match slot {
+        Slot::Text(at) => text(&at.as_ref()?.value),
+        Slot::Number(at) => at.as_ref()?.value.to_string(),
+        Slot::Time(at) => length(at.as_ref()?.value),
+        Slot::Flag(at) => at.as_ref()?.value.to_string(),
+        Slot::Address(at) => text(&at.as_ref()?.value.to_string()),
+        Slot::Word(at) => text(at.chosen()?.value),
+        Slot::Pairs(pairs) if pairs.is_empty() => return None,
+        Slot::Pairs(pairs) => inline(pairs),
+    })
+}
+
+fn inline(pairs: &[(Spanned<String>, Spanned<String>)]) -> String {
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{} = {}", key(&name.value), text(&value.value)))
+        .collect();
+    format!("{{ {} }}", pairs.join(", "))
 }
 
 /// A key, in quotes if it needs them.
@@ -55,20 +79,16 @@ pub(super) fn array(key: &str, values: &[String]) -> String {
     format!("[\n{lines}]")
 }
 
-/// An address with the options that differ from `standard`, the same address without any.
-pub(super) fn address(own: &VirtualAddress, standard: &VirtualAddress) -> String {
-    entry(&own.cidr.to_string(), &options(own, standard))
+/// An address with its options.
+pub(super) fn address(raw: &RawAddress) -> String {
+    entry(&raw.cidr.value.to_string(), &options(raw))
 }
 
-/// The options of an address that differ from `standard`.
-pub(super) fn options(
-    own: &VirtualAddress,
-    standard: &VirtualAddress,
-) -> Vec<(&'static str, String)> {
-    let VirtualAddress {
+/// The options of an address.
+pub(super) fn options(raw: &RawAddress) -> Vec<(&'static str, String)> {
+    let RawAddress {
         cidr: _,
-        iface,
-        advertised: _,
+        dev,
         scope,
         broadcast,
         label,
@@ -79,57 +99,39 @@ pub(super) fn options(
         noprefixroute,
         autojoin,
         preferred_lft,
-        track,
-    } = own;
-    let mut options = Vec::new();
-    let mut set = |key, value: String| options.push((key, value));
-    if let Some(iface) = iface {
-        set("dev", text(iface.as_str()));
-    }
-    if let Some(label) = label {
-        set("label", text(label));
-    }
-    if *scope != standard.scope {
-        set("scope", word_for(SCOPES, scope).map_or_else(|| scope.to_string(), text));
-    }
-    if let Some(broadcast) = broadcast {
-        set("broadcast", text(&broadcast.to_string()));
-    }
-    if let Some(peer) = peer {
-        set("peer", text(&peer.to_string()));
-    }
-    for (key, own, standard) in [
-        ("dad", *dad, standard.dad),
-        ("home", *home, standard.home),
-        ("mngtmpaddr", *mngtmpaddr, standard.mngtmpaddr),
-        ("noprefixroute", *noprefixroute, standard.noprefixroute),
-        ("autojoin", *autojoin, standard.autojoin),
-    ] {
-        if own != standard {
-            set(key, own.to_string());
-        }
-    }
-    if *preferred_lft != standard.preferred_lft {
-        let seconds = preferred_lft.map(|seconds| length(Duration::from_secs(seconds.into())));
-        set("preferred_lft", seconds.unwrap_or_else(|| text("forever")));
-    }
-    if *track != standard.track {
-        set("track", track.to_string());
-    }
-    options
+        no_track,
+    } = raw;
+    let scope = scope.map(|scope| scope.value);
+    let scope = scope.map(|scope| word_for(SCOPES, &scope).map_or_else(|| scope.to_string(), text));
+    let lifetime = preferred_lft.map(|seconds| match seconds.value {
+        Some(seconds) => length(Duration::from_secs(seconds.into())),
+        None => text("forever"),
+    });
+    let on = |flag: &Option<Span>| flag.map(|_| true.to_string());
+    let options = [
+        ("dev", dev.as_ref().map(|dev| text(&dev.value))),
+        ("label", label.as_ref().map(|label| text(&label.value))),
+        ("scope", scope),
+        ("broadcast", broadcast.map(|address| text(&address.value.to_string()))),
+        ("peer", peer.map(|peer| text(&peer.value.to_string()))),
+        ("dad", on(dad)),
+        ("home", on(home)),
+        ("mngtmpaddr", on(mngtmpaddr)),
+        ("noprefixroute", on(noprefixroute)),
+        ("autojoin", on(autojoin)),
+        ("preferred_lft", lifetime),
+        ("track", no_track.map(|_| false.to_string())),
+    ];
+    options.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
-/// A peer with the options that differ from `standard`, the same peer without any.
-pub(super) fn peer(own: &Peer, standard: &Peer) -> String {
-    let Peer { address, accepted_ttl } = own;
-    let mut options = Vec::new();
-    if accepted_ttl.start() != standard.accepted_ttl.start() {
-        options.push(("min_ttl", accepted_ttl.start().to_string()));
-    }
-    if accepted_ttl.end() != standard.accepted_ttl.end() {
-        options.push(("max_ttl", accepted_ttl.end().to_string()));
-    }
-    entry(&address.to_string(), &options)
+/// A peer with its options.
+pub(super) fn peer(raw: &RawPeer) -> String {
+    let RawPeer { address, min_ttl, max_ttl } = raw;
+    let options = [("min_ttl", min_ttl), ("max_ttl", max_ttl)];
+    let options =
+        options.into_iter().filter_map(|(key, ttl)| Some((key, ttl.as_ref()?.value.to_string())));
+    entry(&address.value.to_string(), &options.collect::<Vec<_>>())
 }
 
 fn entry(address: &str, options: &[(&str, String)]) -> String {

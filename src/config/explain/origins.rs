@@ -2,9 +2,12 @@
 
 use crate::config::diag::{Span, Spanned};
 use crate::config::raw::{
-    Raw, RawCluster, RawListener, RawLiveness, RawNotify, RawPage, RawTracker,
+    Raw, RawCluster, RawFifo, RawInterface, RawListener, RawLiveness, RawMail, RawNotify,
+    RawPacing, RawPage, RawTracker,
 };
 use crate::config::settings::Object;
+
+use super::place;
 
 /// The place of one setting; `None`: it is the default, or follows from others.
 pub(super) fn origin(raw: &Raw, object: &Object, key: &str) -> Option<Span> {
@@ -12,22 +15,14 @@ pub(super) fn origin(raw: &Raw, object: &Object, key: &str) -> Option<Span> {
     match object.kind {
         "interface" => {
             let own = raw.interfaces.iter().find(|own| own.name.value == name)?;
-            match key {
-                "down_delay" => at(own.down_delay.as_ref()),
-                "up_delay" => at(own.up_delay.as_ref()),
-                _ => None,
-            }
+            place(own, key, RawInterface::KEYS)
         }
         "pacing" => {
             let own = raw.pacing.iter().find(|own| {
                 let names = own.interfaces.iter().map(|iface| iface.value.as_str());
                 names.eq(name.split(' '))
             })?;
-            match key {
-                "garp_interval" => at(own.garp_interval.as_ref()),
-                "gna_interval" => at(own.gna_interval.as_ref()),
-                _ => None,
-            }
+            place(own, key, RawPacing::KEYS)
         }
         "static" => {
             let mut all = raw.static_addresses.iter();
@@ -55,23 +50,15 @@ pub(super) fn origin(raw: &Raw, object: &Object, key: &str) -> Option<Span> {
         "fifo" => {
             let own = raw.fifos.iter().find(|own| own.path.value == name)?;
             match key {
-                "user" => at(own.user.as_ref()),
-                "group" => at(own.group.as_ref()),
                 "reader" => own.reader.as_ref().map(|reader| reader.command.span),
-                "states_on_reload" => at(own.states_on_reload.as_ref()),
-                _ => None,
+                _ => place(own, key, RawFifo::KEYS),
             }
         }
         "mail" => {
             let own = raw.mail.as_ref()?;
             match key {
                 "to" => at(own.to.first()),
-                "from" => at(own.from.as_ref()),
-                "server" => at(own.server.as_ref()),
-                "helo" => at(own.helo.as_ref()),
-                "timeout" => at(own.timeout.as_ref()),
-                "faults" => at(own.faults.as_ref()),
-                _ => None,
+                _ => place(own, key, RawMail::KEYS),
             }
         }
         "cluster" => cluster(raw.clusters.iter().find(|own| own.name.value == name)?, key),
@@ -161,26 +148,18 @@ fn liveness(own: &RawLiveness) -> Option<Span> {
 fn page(own: &RawPage, key: &str) -> Option<Span> {
     match key {
         "bind" => at(own.binds.first()),
-        "path" => at(own.path.as_ref()),
-        "refresh" => at(own.refresh.as_ref()),
-        _ => {
-            let name = key.strip_prefix("user ")?;
-            own.users.iter().find(|user| user.name.value == name).map(|user| user.name.span)
-        }
+        _ => match key.strip_prefix("user ") {
+            Some(name) => own.users.iter().find(|u| u.name.value == name).map(|u| u.name.span),
+            None => place(own, key, RawPage::KEYS),
+        },
     }
 }
 
 /// The first of what somebody is told.
 pub(super) fn notify(own: &RawNotify) -> Option<Span> {
     let commands = own.commands.values().chain(&own.while_master);
-    commands
-        .map(|command| command.command.span)
-        .next()
-        .or_else(|| at(own.while_master_every.as_ref()))
-        .or_else(|| at(own.timeout.as_ref()))
-        .or_else(|| at(own.say_deleted.as_ref()))
-        .or_else(|| at(own.priority_changes.as_ref()))
-        .or_else(|| at(own.mail.as_ref()))
+    let others = RawNotify::KEYS.iter().filter_map(|key| (key.origin)(own));
+    commands.map(|command| command.command.span).chain(others).next()
 }
 
 pub(super) fn at<T>(raw: Option<&Spanned<T>>) -> Option<Span> {

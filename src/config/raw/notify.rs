@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::checks::Command;
 use crate::config::diag::{Span, Spanned};
+use crate::config::key::settings;
 use crate::config::notify::Moment;
 
 /// A command and as whom it runs.
@@ -18,23 +19,27 @@ pub struct RawCommand {
     pub group: Option<Spanned<String>>,
 }
 
-/// `[vrrp.NAME.notify]`, `[group.NAME.notify]`, and the `notify` keywords of keepalived.conf.
-#[derive(Clone, Debug, Default)]
-pub struct RawNotify {
-    /// What to run when.
-    pub commands: BTreeMap<Moment, RawCommand>,
-    /// What to run until it succeeds while the router is master.
-    pub while_master: Option<RawCommand>,
-    /// From a success to the next run.
-    pub while_master_every: Option<Spanned<Duration>>,
-    /// The longest a command may take.
-    pub timeout: Option<Spanned<Duration>>,
-    /// Tell a removal as DELETED, command or not.
-    pub say_deleted: Option<Spanned<bool>>,
-    /// Tell FIFOs of changes of the priority.
-    pub priority_changes: Option<Spanned<bool>>,
-    /// Mail changes of state.
-    pub mail: Option<Spanned<bool>>,
+settings! {
+    /// `[vrrp.NAME.notify]`, `[group.NAME.notify]`, and the `notify` keywords of keepalived.conf.
+    pub struct RawNotify, ""
+    written {
+        /// From a success of `while_master` to the next run.
+        while_master_every: Duration;
+        /// The longest a command may take.
+        timeout: Duration;
+        /// Tell a removal as DELETED, command or not.
+        say_deleted: bool;
+        /// Tell FIFOs of changes of the priority.
+        priority_changes: bool;
+        /// Mail changes of state.
+        mail: bool;
+    }
+    beside {
+        /// What to run when.
+        commands: BTreeMap<Moment, RawCommand>;
+        /// What to run until it succeeds while the router is master.
+        while_master: Option<RawCommand>;
+    }
 }
 
 /// `startup_script` or `shutdown_script`, with its limit.
@@ -46,60 +51,48 @@ pub struct RawLifeScript {
     pub timeout: Option<Spanned<Duration>>,
 }
 
-/// `[[fifo]]`, `notify_fifo`, `vrrp_notify_fifo`
-#[derive(Clone, Debug)]
-pub struct RawFifo {
-    /// Where it is.
-    pub path: Spanned<String>,
-    /// Whose it is.
-    pub user: Option<Spanned<String>>,
-    /// And of which group.
-    pub group: Option<Spanned<String>>,
-    /// What reads it.
-    pub reader: Option<RawCommand>,
-    /// Repeat all states after a reload.
-    pub states_on_reload: Option<Spanned<bool>>,
-}
-
-impl RawFifo {
-    /// One of which nothing but its path is known.
-    #[must_use]
-    pub fn new(path: Spanned<String>) -> RawFifo {
-        RawFifo { path, user: None, group: None, reader: None, states_on_reload: None }
+settings! {
+    /// `[[fifo]]`, `notify_fifo`, `vrrp_notify_fifo`
+    pub struct RawFifo, ""
+    given {
+        /// Where it is.
+        path: Spanned<String>;
+    }
+    written {
+        /// Whose it is.
+        user: String;
+        /// And of which group.
+        group: String;
+        /// Repeat all states after a reload.
+        states_on_reload: bool;
+    }
+    beside {
+        /// What reads it.
+        reader: Option<RawCommand>;
     }
 }
 
-/// `[mail]`, and the mail keywords of `global_defs`.
-#[derive(Clone, Debug)]
-pub struct RawMail {
-    /// The place of the block, or of its first keyword.
-    pub span: Span,
-    /// The recipients.
-    pub to: Vec<Spanned<String>>,
-    /// The sender.
-    pub from: Option<Spanned<String>>,
-    /// The server: a host, and a port if it is not 25.
-    pub server: Option<Spanned<String>>,
-    /// What this node calls itself there.
-    pub helo: Option<Spanned<String>>,
-    /// The longest an answer may take.
-    pub timeout: Option<Spanned<Duration>>,
-    /// Whether changes to FAULT are mailed.
-    pub faults: Option<Spanned<bool>>,
-}
-
-impl RawMail {
-    /// One of which nothing is known.
-    #[must_use]
-    pub fn new(span: Span) -> RawMail {
-        RawMail {
-            span,
-            to: Vec::new(),
-            from: None,
-            server: None,
-            helo: None,
-            timeout: None,
-            faults: None,
-        }
+settings! {
+    /// `[mail]`, and the mail keywords of `global_defs`.
+    pub struct RawMail, ""
+    given {
+        /// The place of the block, or of its first keyword.
+        span: Span;
+    }
+    written {
+        /// The sender.
+        from: String;
+        /// The server: a host, and a port if it is not 25.
+        server: String;
+        /// What this node calls itself there.
+        helo: String;
+        /// The longest an answer may take.
+        timeout: Duration;
+        /// Whether changes to FAULT are mailed.
+        faults: bool;
+    }
+    beside {
+        /// The recipients.
+        to: Vec<Spanned<String>>;
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::checks::{Command, ProcessPattern};
 use crate::config::diag::Spanned;
-use crate::config::key::Slot;
+use crate::config::key::{Slot, settings};
 use crate::config::model::Namespace;
 use crate::config::raw::RawNotify;
 
@@ -183,127 +183,102 @@ impl RawTracker {
     }
 }
 
-/// The settings of a tracker; [`CheckKind::keys`] says which a kind has.
-#[derive(Clone, Debug, Default)]
-pub struct RawSettings {
-    /// What it counts for those who do not say otherwise.
-    pub weight: RawWeight,
-    /// From run to run.
-    pub interval: Option<Spanned<Duration>>,
-    /// The longest a run may take.
-    pub timeout: Option<Spanned<Duration>>,
-    /// Successes that end a failure.
-    pub rise: Option<Spanned<i64>>,
-    /// Failures that end a success.
-    pub fall: Option<Spanned<i64>>,
-    /// Start as failed.
-    pub init_fail: Option<Spanned<bool>>,
-    /// `fail` or `keep`.
-    pub on_timeout: Option<Spanned<String>>,
-    /// How long a success must last.
-    pub rise_delay: Option<Spanned<Duration>>,
-    /// How long a failure must last.
-    pub fall_delay: Option<Spanned<Duration>>,
-    /// What a script runs.
-    pub command: Option<Spanned<Command>>,
-    /// As whom.
-    pub user: Option<Spanned<String>>,
-    /// With which group.
-    pub group: Option<Spanned<String>>,
-    /// The file.
-    pub path: Option<Spanned<String>>,
-    /// The processes that count.
-    pub processes: Option<Spanned<ProcessPattern>>,
-    /// The fewest of them.
-    pub quorum: Option<Spanned<i64>>,
-    /// The most.
-    pub quorum_max: Option<Spanned<i64>>,
-    /// `HOST:PORT`
-    pub connect: Option<Spanned<String>>,
-    /// `http://…` or `https://…`
-    pub url: Option<Spanned<String>>,
-    /// The HTTP method.
-    pub method: Option<Spanned<String>>,
-    /// The statuses that are success.
-    pub status: Option<Spanned<String>>,
-    /// A text the body must contain.
-    pub body: Option<Spanned<String>>,
-    /// The Host header.
-    pub host: Option<Spanned<String>>,
-    /// Further headers, name and value.
-    pub headers: Vec<(Spanned<String>, Spanned<String>)>,
-    /// PEM file of the authorities that vouch for the server.
-    pub ca: Option<Spanned<String>>,
-    /// PEM file with the client's certificate chain.
-    pub cert: Option<Spanned<String>>,
-    /// PEM file with its key.
-    pub key: Option<Spanned<String>>,
-    /// The name in the server's certificate.
-    pub server_name: Option<Spanned<String>>,
-    /// Whether the server's certificate is checked.
-    pub verify: Option<Spanned<bool>>,
-    /// The role in a Patroni cluster.
-    pub role: Option<Spanned<String>>,
-    /// How many bytes a standby may be behind.
-    pub max_lag: Option<Spanned<String>>,
-    /// How long it may be behind.
-    pub max_lag_time: Option<Spanned<Duration>>,
-    /// Tags a Patroni node must have, name and value.
-    pub tags: Vec<(Spanned<String>, Spanned<String>)>,
-    /// HAProxy's statistics socket.
-    pub socket: Option<Spanned<String>>,
-    /// The name of a frontend, backend or listen section.
-    pub proxy: Option<Spanned<String>>,
-    /// `frontend`, `backend` or `every`.
-    pub side: Option<Spanned<String>>,
-    /// The fewest servers up.
-    pub min_servers: Option<Spanned<i64>>,
-    /// vipd's listeners answer, and nothing is run.
-    pub listeners: Option<Spanned<bool>>,
+settings! {
+    /// The settings of a tracker; [`CheckKind::keys`] says which a kind has.
+    pub struct RawSettings, ""
+    written {
+        /// From run to run.
+        interval: Duration;
+        /// The longest a run may take.
+        timeout: Duration;
+        /// Successes that end a failure.
+        rise: i64;
+        /// Failures that end a success.
+        fall: i64;
+        /// Start as failed.
+        init_fail: bool;
+        /// What a timeout says.
+        on_timeout: String;
+        /// How long a success must last.
+        rise_delay: Duration;
+        /// How long a failure must last.
+        fall_delay: Duration;
+        /// As whom a script runs.
+        user: String;
+        /// With which group.
+        group: String;
+        /// The file.
+        path: String;
+        /// The fewest processes.
+        quorum: i64;
+        /// The most.
+        quorum_max: i64;
+        /// `HOST:PORT`
+        connect: String;
+        /// `http://…` or `https://…`
+        url: String;
+        /// The HTTP method.
+        method: String;
+        /// The statuses that are success.
+        status: String;
+        /// A text the body must contain.
+        body: String;
+        /// The Host header.
+        host: String;
+        /// PEM file of the authorities that vouch for the server.
+        ca: String;
+        /// PEM file with the client's certificate chain.
+        cert: String;
+        /// PEM file with its key.
+        key: String;
+        /// The name in the server's certificate.
+        server_name: String;
+        /// Whether the server's certificate is checked.
+        verify: bool;
+        /// The role in a Patroni cluster.
+        role: String;
+        /// How many bytes a standby may be behind.
+        max_lag: String;
+        /// How long it may be behind.
+        max_lag_time: Duration;
+        /// HAProxy's statistics socket.
+        socket: String;
+        /// The name of a frontend, backend or listen section.
+        proxy: String;
+        /// `frontend`, `backend` or `every`.
+        side: String;
+        /// The fewest servers up.
+        min_servers: i64;
+        /// vipd's listeners answer, and nothing is run.
+        listeners: bool;
+    }
+    beside {
+        /// What it counts for those who do not say otherwise.
+        weight: RawWeight;
+        /// What a script runs.
+        command: Option<Spanned<Command>>;
+        /// The processes that count.
+        processes: Option<Spanned<ProcessPattern>>;
+        /// Further headers, name and value.
+        headers: Vec<(Spanned<String>, Spanned<String>)>;
+        /// Tags a Patroni node must have, name and value.
+        tags: Vec<(Spanned<String>, Spanned<String>)>;
+    }
 }
 
 impl RawSettings {
     /// Where the setting of this name goes; `None` for those each dialect writes in its own way
     /// (`command`, `name`, `match`) and for those there are not.
-    pub fn slot(&mut self, key: &str) -> Option<Slot<'_>> {
-        Some(match key {
+    pub fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
+        Some(match name {
             "weight" => Slot::Number(&mut self.weight.value),
             "reverse" => Slot::Flag(&mut self.weight.reverse),
-            "interval" => Slot::Time(&mut self.interval),
-            "timeout" => Slot::Time(&mut self.timeout),
-            "rise" => Slot::Number(&mut self.rise),
-            "fall" => Slot::Number(&mut self.fall),
-            "init_fail" => Slot::Flag(&mut self.init_fail),
-            "on_timeout" => Slot::Text(&mut self.on_timeout),
-            "rise_delay" => Slot::Time(&mut self.rise_delay),
-            "fall_delay" => Slot::Time(&mut self.fall_delay),
-            "user" => Slot::Text(&mut self.user),
-            "group" => Slot::Text(&mut self.group),
-            "path" => Slot::Text(&mut self.path),
-            "quorum" => Slot::Number(&mut self.quorum),
-            "quorum_max" => Slot::Number(&mut self.quorum_max),
-            "connect" => Slot::Text(&mut self.connect),
-            "url" => Slot::Text(&mut self.url),
-            "method" => Slot::Text(&mut self.method),
-            "status" => Slot::Text(&mut self.status),
-            "body" => Slot::Text(&mut self.body),
-            "host" => Slot::Text(&mut self.host),
             "headers" => Slot::Pairs(&mut self.headers),
-            "ca" => Slot::Text(&mut self.ca),
-            "cert" => Slot::Text(&mut self.cert),
-            "key" => Slot::Text(&mut self.key),
-            "server_name" => Slot::Text(&mut self.server_name),
-            "verify" => Slot::Flag(&mut self.verify),
-            "role" => Slot::Text(&mut self.role),
-            "max_lag" => Slot::Text(&mut self.max_lag),
-            "max_lag_time" => Slot::Time(&mut self.max_lag_time),
             "tags" => Slot::Pairs(&mut self.tags),
-            "socket" => Slot::Text(&mut self.socket),
-            "proxy" => Slot::Text(&mut self.proxy),
-            "side" => Slot::Text(&mut self.side),
-            "min_servers" => Slot::Number(&mut self.min_servers),
-            "listeners" => Slot::Flag(&mut self.listeners),
-            _ => return None,
+            _ => {
+                let key = RawSettings::KEYS.iter().find(|key| key.name == name)?;
+                (key.slot)(self)
+            }
         })
     }
 }
@@ -341,37 +316,27 @@ pub struct GroupWords {
     pub weights: &'static str,
 }
 
-/// Routers that change state together.
-#[derive(Clone, Debug)]
-pub struct RawGroup {
-    /// Its name, at the place of the block's header.
-    pub name: Spanned<String>,
-    /// How the dialect writes it.
-    pub words: &'static GroupWords,
-    /// The names of its routers.
-    pub members: Vec<Spanned<String>>,
-    /// What all of them track.
-    pub track: Vec<RawTrackRef>,
-    /// The interfaces they track.
-    pub track_interfaces: Vec<RawTrackedInterface>,
-    /// Follow weights too, and not Fault alone.
-    pub weights: Option<Spanned<bool>>,
-    /// Who is told what.
-    pub notify: RawNotify,
-}
-
-impl RawGroup {
-    /// A group about which nothing but its name is known.
-    #[must_use]
-    pub fn new(name: Spanned<String>, words: &'static GroupWords) -> RawGroup {
-        RawGroup {
-            name,
-            words,
-            members: Vec::new(),
-            track: Vec::new(),
-            track_interfaces: Vec::new(),
-            weights: None,
-            notify: RawNotify::default(),
-        }
+settings! {
+    /// Routers that change state together.
+    pub struct RawGroup, ""
+    given {
+        /// Its name, at the place of the block's header.
+        name: Spanned<String>;
+        /// How the dialect writes it.
+        words: &'static GroupWords;
+    }
+    written {
+        /// Follow weights too, and not Fault alone.
+        weights: bool;
+    }
+    beside {
+        /// The names of its routers.
+        members: Vec<Spanned<String>>;
+        /// What all of them track.
+        track: Vec<RawTrackRef>;
+        /// The interfaces they track.
+        track_interfaces: Vec<RawTrackedInterface>;
+        /// Who is told what.
+        notify: RawNotify;
     }
 }

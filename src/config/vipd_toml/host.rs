@@ -21,9 +21,7 @@ pub(super) const STATIC: &[&str] = &[
     "preferred_lft",
 ];
 
-pub(super) const PACING: &[&str] = &["interfaces", "garp_interval", "gna_interval"];
-
-pub(super) const INTERFACE: &[&str] = &["down_delay", "up_delay"];
+pub(super) const PACING: &[&str] = &["interfaces"];
 
 impl Reader<'_> {
     pub(super) fn interfaces(&mut self, value: &Value<'_>, raw: &mut Raw) {
@@ -31,14 +29,10 @@ impl Reader<'_> {
         for (name, span, value) in entries(table) {
             let name = Spanned::new(name.to_owned(), self.span(span));
             let place = format!("[interface.{}]", name.value);
-            let mut interface = RawInterface { name, down_delay: None, up_delay: None };
+            let mut interface = RawInterface::new(name);
             let Some(table) = self.table(value) else { continue };
-            for (key, span, value) in entries(table) {
-                match key {
-                    "down_delay" => interface.down_delay = self.duration(value),
-                    "up_delay" => interface.up_delay = self.duration(value),
-                    _ => self.unknown(key, span, INTERFACE, &place),
-                }
+            for entry in entries(table) {
+                self.setting(&mut interface, RawInterface::KEYS, entry, &[], &place);
             }
             raw.interfaces.push(interface);
         }
@@ -49,15 +43,15 @@ impl Reader<'_> {
         for (name, span, value) in entries(table) {
             let place = format!("[pacing.{name}]");
             let span = self.span(span);
-            let mut group =
-                RawPacing { span, interfaces: Vec::new(), garp_interval: None, gna_interval: None };
+            let mut group = RawPacing::new(span);
             let Some(table) = self.table(value) else { continue };
             for (key, span, value) in entries(table) {
                 match key {
                     "interfaces" => group.interfaces = self.texts(value),
-                    "garp_interval" => group.garp_interval = self.duration(value),
-                    "gna_interval" => group.gna_interval = self.duration(value),
-                    _ => self.unknown(key, span, PACING, &place),
+                    _ => {
+                        let entry = (key, span, value);
+                        self.setting(&mut group, RawPacing::KEYS, entry, PACING, &place);
+                    }
                 }
             }
             raw.pacing.push(group);

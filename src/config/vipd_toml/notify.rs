@@ -5,28 +5,15 @@ use crate::config::diag::Diagnostic;
 use crate::config::notify::Moment;
 use crate::config::raw::{Raw, RawCommand, RawFifo, RawMail, RawNotify};
 
-pub(super) const NOTIFY: &[&str] = &[
-    "any",
-    "master",
-    "backup",
-    "fault",
-    "stop",
-    "deleted",
-    "lower_priority",
-    "while_master",
-    "while_master_every",
-    "timeout",
-    "say_deleted",
-    "priority_changes",
-    "mail",
-];
+pub(super) const NOTIFY: &[&str] =
+    &["any", "master", "backup", "fault", "stop", "deleted", "lower_priority", "while_master"];
 
 /// The keys of a command that is not just a text.
 pub(super) const COMMAND: &[&str] = &["command", "user", "group"];
 
-pub(super) const FIFO: &[&str] = &["path", "user", "group", "reader", "states_on_reload"];
+pub(super) const FIFO: &[&str] = &["path", "reader"];
 
-pub(super) const MAIL: &[&str] = &["to", "from", "server", "helo", "timeout", "faults"];
+pub(super) const MAIL: &[&str] = &["to"];
 
 impl Reader<'_> {
     pub(super) fn notify(&mut self, value: &Value<'_>, place: &str) -> RawNotify {
@@ -35,16 +22,14 @@ impl Reader<'_> {
         for (key, span, value) in entries(table) {
             match key {
                 "while_master" => raw.while_master = self.telling(value),
-                "while_master_every" => raw.while_master_every = self.duration(value),
-                "timeout" => raw.timeout = self.duration(value),
-                "say_deleted" => raw.say_deleted = self.boolean(value),
-                "priority_changes" => raw.priority_changes = self.boolean(value),
-                "mail" => raw.mail = self.boolean(value),
                 _ => match Moment::ALL.iter().find(|(_, known)| *known == key) {
                     Some((moment, _)) => {
                         raw.commands.extend(self.telling(value).map(|raw| (*moment, raw)));
                     }
-                    None => self.unknown(key, span, NOTIFY, place),
+                    None => {
+                        let entry = (key, span, value);
+                        self.setting(&mut raw, RawNotify::KEYS, entry, NOTIFY, place);
+                    }
                 },
             }
         }
@@ -90,11 +75,11 @@ impl Reader<'_> {
             for (key, span, value) in entries(table) {
                 match key {
                     "path" => {}
-                    "user" => fifo.user = self.text(value),
-                    "group" => fifo.group = self.text(value),
                     "reader" => fifo.reader = self.telling(value),
-                    "states_on_reload" => fifo.states_on_reload = self.boolean(value),
-                    _ => self.unknown(key, span, FIFO, "[[fifo]]"),
+                    _ => {
+                        let entry = (key, span, value);
+                        self.setting(&mut fifo, RawFifo::KEYS, entry, FIFO, "[[fifo]]");
+                    }
                 }
             }
             raw.fifos.push(fifo);
@@ -107,12 +92,7 @@ impl Reader<'_> {
         for (key, span, value) in entries(table) {
             match key {
                 "to" => mail.to = self.texts(value),
-                "from" => mail.from = self.text(value),
-                "server" => mail.server = self.text(value),
-                "helo" => mail.helo = self.text(value),
-                "timeout" => mail.timeout = self.duration(value),
-                "faults" => mail.faults = self.boolean(value),
-                _ => self.unknown(key, span, MAIL, "[mail]"),
+                _ => self.setting(&mut mail, RawMail::KEYS, (key, span, value), MAIL, "[mail]"),
             }
         }
         raw.mail = Some(mail);

@@ -4,7 +4,7 @@ use super::{Reader, Value, entries};
 use crate::config::diag::Spanned;
 use crate::config::raw::{Raw, RawPage, RawUser, Secret};
 
-pub(super) const PAGE: &[&str] = &["bind", "path", "refresh", "users"];
+pub(super) const PAGE: &[&str] = &["bind", "users"];
 
 pub(super) const USER: &[&str] = &["name", "password"];
 
@@ -23,14 +23,12 @@ impl Reader<'_> {
         for (key, span, value) in entries(self.table(value)?) {
             match key {
                 "bind" => (raw.binds, raw.unreadable) = self.binds(value),
-                "path" => raw.path = self.text(value),
-                "refresh" => raw.refresh = self.duration(value),
                 "users" => {
                     let what = "users, such as [{ name = \"ops\", password = \"…\" }]";
                     let list = self.list(value, what);
                     raw.users = list.iter().filter_map(|item| self.user(item)).collect();
                 }
-                _ => self.unknown(key, span, PAGE, &place),
+                _ => self.setting(&mut raw, RawPage::KEYS, (key, span, value), PAGE, &place),
             }
         }
         Some(raw)

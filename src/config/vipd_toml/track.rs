@@ -24,7 +24,7 @@ pub(in crate::config) const MATCHES: &[(&str, ArgsMatch)] = &[
 ];
 
 /// The keys of a group.
-pub(super) const GROUP: &[&str] = &["members", "track", "track_interfaces", "weights", "notify"];
+pub(super) const GROUP: &[&str] = &["members", "track", "track_interfaces", "notify"];
 
 static GROUP_WORDS: GroupWords = GroupWords {
     block: "group",
@@ -178,12 +178,14 @@ impl Reader<'_> {
                     "members" => group.members = self.members(value),
                     "track" => group.track = self.references(value),
                     "track_interfaces" => group.track_interfaces = self.tracked_interfaces(value),
-                    "weights" => group.weights = self.boolean(value),
                     "notify" => {
                         let place = format!("[group.{}.notify]", group.name.value);
                         group.notify = self.notify(value, &place);
                     }
-                    _ => self.unknown(key, span, GROUP, &place),
+                    _ => {
+                        let entry = (key, span, value);
+                        self.setting(&mut group, RawGroup::KEYS, entry, GROUP, &place);
+                    }
                 }
             }
             raw.groups.push(group);

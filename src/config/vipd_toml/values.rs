@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Reader, SCOPES, Value};
 use crate::config::check::human;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::key::Choice;
 use crate::config::raw::{RawReceiveBuffer, broadcast_of};
 use crate::types::Cidr;
 
@@ -166,14 +167,25 @@ impl Reader<'_> {
         if let Some((_, choice)) = names.iter().find(|(name, _)| *name == text.value) {
             return Some(Spanned::new(*choice, text.span));
         }
-        let known = || names.iter().map(|(name, _)| *name);
-        let list: Vec<String> = known().map(|name| format!("\"{name}\"")).collect();
+        let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        self.no_word(&text, &known);
+        None
+    }
+
+    pub(super) fn word(&mut self, at: &mut dyn Choice, value: &Value<'_>) {
+        let Some(text) = self.text(value) else { return };
+        if !at.choose(&text.value, text.span) {
+            self.no_word(&text, &at.words());
+        }
+    }
+
+    fn no_word(&mut self, text: &Spanned<String>, known: &[&str]) {
+        let list: Vec<String> = known.iter().map(|name| format!("\"{name}\"")).collect();
         self.out.push(
             Diagnostic::error(text.span, format!("unknown value {}", quoted(&text.value)))
                 .help(format!("allowed: {}", list.join(", ")))
-                .suggest(nearest(&text.value, known())),
+                .suggest(nearest(&text.value, known.iter().copied())),
         );
-        None
     }
 
     /// A number of bytes, or `"3 adverts"`, `"3 mtu"`.

@@ -18,6 +18,7 @@ use super::tree::Node;
 use super::values::{boolean, ip, number_in, seconds};
 use crate::config::announce::RawAnnounce;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::key::inherit;
 use crate::config::process::RawProcess;
 use crate::config::raw::{Raw, RawInterface, RawPacing};
 
@@ -67,9 +68,9 @@ fn interfaces(node: &Node, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         let name = Spanned::new(line.keyword.text.clone(), line.keyword.span);
         match (line.args.as_slice(), &line.block) {
             ([down, up @ ..], None) if up.len() <= 1 => raw.interfaces.push(RawInterface {
-                name,
                 down_delay: seconds(down, out),
                 up_delay: up.first().and_then(|up| seconds(up, out)),
+                ..RawInterface::new(name)
             }),
             _ => {
                 let text = "an interface and one or two delays are expected here";
@@ -93,12 +94,7 @@ pub(crate) fn can_go(line: &Node, before: usize, out: &mut [Diagnostic]) {
 
 /// `garp_group`: interfaces behind one switch.
 fn garp_group(node: &Node, out: &mut Vec<Diagnostic>) -> RawPacing {
-    let mut group = RawPacing {
-        span: node.keyword.span,
-        interfaces: Vec::new(),
-        garp_interval: None,
-        gna_interval: None,
-    };
+    let mut group = RawPacing::new(node.keyword.span);
     let name = |word: &Word| Spanned::new(word.text.clone(), word.span);
     let nodes = node.block.as_deref().unwrap_or_default();
     walk(Block::GarpGroup, nodes, out, |keyword, node, out| {
@@ -444,7 +440,10 @@ impl GlobalDefs {
             lower_delay: delay,
             ..RawAnnounce::default()
         };
-        own.or(global).or(&last)
+        let mut own = own.clone();
+        inherit(&mut own, global, RawAnnounce::KEYS);
+        inherit(&mut own, &last, RawAnnounce::KEYS);
+        own
     }
 }
 

@@ -17,9 +17,9 @@ pub(crate) fn set(
     match name {
         "net_namespace" => process.net_namespace = word.map(text),
         "instance" => process.instance = word.map(text),
-        "vrrp_process_name" => process.name = word.map(text),
+        "vrrp_process_name" => process.process_name = word.map(text),
         // The parent's, which vipd does not have: only if nothing names the process that decides.
-        "process_name" => process.name = process.name.take().or(word.map(text)),
+        "process_name" => process.process_name = process.process_name.take().or(word.map(text)),
         "umask" => process.umask = word.and_then(|word| umask(word, out)),
         "vrrp_priority" => process.nice = word.and_then(|word| number(word, out)),
         "vrrp_rt_priority" => {

@@ -135,7 +135,7 @@ fn a_master_answers_a_lower_priority_with_one_advert() {
 #[test]
 fn a_master_told_not_to_answer_ignores_a_lower_priority() {
     let mut bench = Bench::master(router(|r| {
-        r.answer_lower = false;
+        r.options.answer_lower = false;
         r.announce.lower_repeat = 0;
     }));
     let due = bench.deadline();
@@ -360,8 +360,8 @@ fn owner(strict: Option<Strict>) -> Bench {
         r.priority = priority(255);
         r.strict = strict;
         // What the configuration derives from RFC 5798.
-        r.answer_lower = strict.is_none();
-        r.owner_listens = strict.is_none();
+        r.options.answer_lower = strict.is_none();
+        r.options.owner_listens = strict.is_none();
     }))
 }
 
@@ -401,13 +401,13 @@ fn a_strict_owner_hears_nobody() {
 fn an_owner_told_not_to_listen_serves_whatever_it_hears() {
     let mut bench = Bench::master(router(|r| {
         r.priority = priority(255);
-        r.owner_listens = false;
+        r.options.owner_listens = false;
     }));
     bench.hear(&advert(HIGH, 255));
     bench.expect_nothing();
     assert_eq!((bench.state(), bench.counter("owner_conflict")), (State::Master, 1));
     // Only an owner: the same setting on another node means nothing.
-    let mut other = Bench::settled(router(|r| r.owner_listens = false));
+    let mut other = Bench::settled(router(|r| r.options.owner_listens = false));
     other.hear(&advert(HIGH, 200));
     assert_eq!(other.counter("adv_rcvd"), 1);
 }

@@ -84,7 +84,7 @@ fn adverts_keep_their_schedule_under_every_kind_of_packet() {
         ("multicast source", advert("224.0.0.18", 255)),
     ];
     for (kind, heard) in kinds {
-        let mut bench = Bench::master(router(|r| r.answer_lower = false));
+        let mut bench = Bench::master(router(|r| r.options.answer_lower = false));
         let start = bench.elapsed();
         bench.sent.clear();
         for n in 1..=75 {
@@ -218,7 +218,7 @@ fn ten_thousand_senders_fit_a_bounded_table() {
 // C120: at most one line per reason and minute, and the next one says how many there were.
 #[test]
 fn log_lines_are_limited_per_reason_and_say_what_they_left_out() {
-    let mut bench = Bench::master(router(|r| r.answer_lower = false));
+    let mut bench = Bench::master(router(|r| r.options.answer_lower = false));
     let start = bench.elapsed();
     for n in 0..600 {
         bench.hear(&advert(LOW, 50).damaged(|m| m[7] ^= 1).at(start + ms(n * 200 + 1)));

@@ -77,7 +77,7 @@ fn one(identity: usize) -> impl Strategy<Value = RouterConfig> {
                 r.interval = interval(dialect, cs);
                 r.preempt =
                     preempt.map_or(Preempt::Never, |s| Preempt::After(Duration::from_secs(s)));
-                r.down_timer_adverts = adverts;
+                r.options.down_timer_adverts = adverts;
                 r.cast = cast(dialect, unicast, peers, other_place);
                 r.addresses = addresses
                     .iter()
@@ -90,9 +90,9 @@ fn one(identity: usize) -> impl Strategy<Value = RouterConfig> {
                         (_, nth) => vip(&format!("192.0.2.{}/24", 150 + identity * 4 + nth)),
                     })
                     .collect();
-                r.release = if after { Release::AfterSuccessor } else { Release::Now };
-                r.lease = lease;
-                r.router_flag = if flag { RouterFlag::Set } else { RouterFlag::Forwarding };
+                r.options.release = if after { Release::AfterSuccessor } else { Release::Now };
+                r.options.lease = lease;
+                r.options.router_flag = if flag { RouterFlag::Set } else { RouterFlag::Forwarding };
                 r.announce.refresh = Duration::from_secs(refresh);
             })
         },

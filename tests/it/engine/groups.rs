@@ -83,7 +83,7 @@ fn nobody_becomes_master_before_all_can() {
 fn a_member_that_hears_a_better_master_takes_the_others_along_without_a_resignation() {
     for release in [Release::Now, Release::AfterSuccessor] {
         let mut routers = members();
-        routers.iter_mut().for_each(|r| r.release = release);
+        routers.iter_mut().for_each(|r| r.options.release = release);
         let mut bench = Bench::start(grouped(routers));
         bench.run_for(secs(10));
         bench.did();

@@ -13,7 +13,7 @@ const SUCCESSOR: Mac = Mac([2, 0, 0, 0, 0, 9]);
 fn master() -> Bench {
     Bench::master(router(|r| {
         r.priority = priority(100);
-        r.release = Release::AfterSuccessor;
+        r.options.release = Release::AfterSuccessor;
     }))
 }
 
@@ -84,7 +84,7 @@ fn a_drain_or_handover_that_nobody_follows_gives_the_address_back_at_once() {
         for command in [Command::Drain(None), Command::Handover(None)] {
             let mut bench = Bench::master(router(|r| {
                 r.priority = priority(100);
-                r.release = release;
+                r.options.release = release;
             }));
             bench.told.clear();
             bench.feed(Input::Command(command.clone()));

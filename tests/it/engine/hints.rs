@@ -86,14 +86,14 @@ fn every_incompatible_peer_is_named_with_the_remedy() {
             &["TTL or hop limit 63", "router or tunnel"],
         ),
         (
-            router(|r| r.expect_owner = false),
+            router(|r| r.options.expect_owner = false),
             advert(HIGH, 255),
             &["claims priority 255", "expect_owner"],
         ),
         (
             router(|r| {
                 r.priority = priority(255);
-                r.owner_listens = false;
+                r.options.owner_listens = false;
             }),
             advert(HIGH, 255),
             &["owns the addresses", "below 255"],

@@ -45,7 +45,7 @@ fn a_tracked_source_that_vanishes_is_a_fault_which_the_master_announces() {
     for cast in [with_priority(100).cast, unicast(&[HIGH])] {
         let tracked = router(|r| {
             r.source = Some(cidr(ELSEWHERE).address());
-            r.track_source = true;
+            r.options.track_source = true;
             r.cast = cast;
         });
         let mut bench = Bench::master(tracked);
@@ -228,7 +228,7 @@ fn addresses_on_other_interfaces_are_refreshed_where_that_is_asked_for() {
 
 #[test]
 fn a_link_is_told_to_promote_secondaries_whenever_it_appears() {
-    let asking = router(|r| r.promote_secondaries = true);
+    let asking = router(|r| r.options.promote_secondaries = true);
     let mut bench = Bench::start(config(vec![asking, second("eth1")]));
     let did = bench.did();
     let told = |did: &[String]| did.iter().filter(|d| d.starts_with("promote")).cloned().collect();

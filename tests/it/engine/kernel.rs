@@ -246,7 +246,7 @@ fn leaving_fault_starts_with_our_own_interval() {
 
 #[test]
 fn an_untracked_link_may_go_down() {
-    let mut bench = Bench::master(router(|r| r.track_iface = false));
+    let mut bench = Bench::master(router(|r| r.options.track_interface = false));
     bench.link_running(ETH0, false);
     bench.expect_nothing();
     assert_eq!(bench.state(), State::Master);

@@ -8,7 +8,7 @@ use super::bench::{Answers, Bench};
 use super::setup::*;
 
 fn leased() -> RouterConfig {
-    router(|r| r.lease = true)
+    router(|r| r.options.lease = true)
 }
 
 fn not_renewed(bench: &mut Bench) {

@@ -66,7 +66,7 @@ fn lower_priorities_are_told_twice_a_second_at_most() {
 
 #[test]
 fn a_router_that_does_not_answer_lower_priorities_is_told_of_them_all_the_same() {
-    let mut bench = Bench::master(router(|r| r.answer_lower = false));
+    let mut bench = Bench::master(router(|r| r.options.answer_lower = false));
     news(&mut bench);
     bench.hear(&advert(LOW, 50));
     assert_eq!(news(&mut bench), [told("VI_1", News::LowerPriorityHeard, 100)]);
@@ -74,7 +74,7 @@ fn a_router_that_does_not_answer_lower_priorities_is_told_of_them_all_the_same()
 
 #[test]
 fn a_removed_router_is_told_of_once_its_addresses_are_gone() {
-    let mut bench = Bench::master(router(|r| r.release = Release::AfterSuccessor));
+    let mut bench = Bench::master(router(|r| r.options.release = Release::AfterSuccessor));
     news(&mut bench);
     bench.answers = Answers::OnDemand;
     bench.reload(vec![]);

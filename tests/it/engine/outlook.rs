@@ -57,7 +57,7 @@ fn a_master_about_to_be_preempted_makes_no_difference_by_dying() {
 
 #[test]
 fn a_master_tells_what_it_knows_of_its_backups() {
-    let leased = || router(|r| r.lease = true);
+    let leased = || router(|r| r.options.lease = true);
     let mut bench = Bench::master(leased());
     let outlook = bench.status().outlook.unwrap();
     // Any backup: priority 254 to 1.
@@ -74,7 +74,7 @@ fn a_master_tells_what_it_knows_of_its_backups() {
     assert_eq!((successor.address, successor.priority), (ip(HIGH), 80));
     assert_eq!((successor.is_self, successor.last_heard_ms), (false, Some(5000)));
     assert_eq!((outlook.death, outlook.resignation), (span(2687, 3688), span(687, 688)));
-    bench.reload(vec![router(|r| r.lease = false)]);
+    bench.reload(vec![router(|r| r.options.lease = false)]);
     assert_eq!(bench.status().outlook.unwrap().release, None);
     bench.track(0, true);
     assert_eq!(bench.status().outlook, None);

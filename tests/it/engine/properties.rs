@@ -102,13 +102,13 @@ fn routers(nth: usize) -> Vec<RouterConfig> {
             r.strict = Some(Strict::Rfc9568);
             r.dialect = V3_MESSAGE;
             r.interval = centis(2);
-            r.advert_before_yield = true;
+            r.options.advert_before_yield = true;
         })],
         6 => vec![],
         7 => vec![router(|r| {
             r.addresses = vec![vip("192.0.2.252")];
             r.cast = Cast::Multicast { group: ip("224.0.0.118") };
-            r.track_iface = false;
+            r.options.track_interface = false;
         })],
         8 => vec![router(|r| r.cast = unicast(&["192.0.2.1", "192.0.2.101", "192.0.2.102"]))],
         _ => vec![router_v6(|r| r.addresses = vec![vip(VIP_V6), vip("2001:db8::1")])],

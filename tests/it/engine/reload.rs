@@ -69,7 +69,7 @@ fn variants() -> Vec<(&'static str, Config)> {
         ("IPv6", vec![router_v6(|_| ())]),
         ("on eth1", vec![router(|r| r.iface = name("eth1"))]),
         ("no preemption", vec![router(|r| r.preempt = Preempt::Never)]),
-        ("down_timer_adverts 10", vec![router(|r| r.down_timer_adverts = 10)]),
+        ("down_timer_adverts 10", vec![router(|r| r.options.down_timer_adverts = 10)]),
         ("two routers", vec![with_priority(100), second(54, "192.0.2.252")]),
         ("two, other order", vec![second(54, "192.0.2.252"), with_priority(100)]),
         ("missing interface", vec![router(|r| r.iface = name("eth9"))]),
@@ -246,7 +246,7 @@ fn fewer_missed_adverts_still_mean_the_masters_adverts() {
     let mut bench = Bench::settled(with_priority(100));
     bench.hear(&advert(HIGH, 200).every(300).at(secs(1)));
     bench.run_until(ms(1500));
-    bench.reload(vec![router(|r| r.down_timer_adverts = 2)]);
+    bench.reload(vec![router(|r| r.options.down_timer_adverts = 2)]);
     assert_eq!(bench.status().master_interval_ms, 3000);
     assert_eq!(bench.deadline(), secs(1) + secs(6) + skew(300, 100));
 }
@@ -419,7 +419,7 @@ fn a_refresh_can_be_turned_off_and_on_under_a_master() {
 // The kernel would end the last lease within seconds: nobody renews it any more.
 #[test]
 fn an_address_loses_its_lease_when_leases_are_turned_off() {
-    let leased = |lease| vec![router(|r| r.lease = lease)];
+    let leased = |lease| vec![router(|r| r.options.lease = lease)];
     let mut bench = Bench::master(leased(true).remove(0));
     bench.reload(leased(false));
     bench.expect(&["hold 192.0.2.251 for ever", "advert 100"]);
@@ -435,7 +435,7 @@ fn an_address_loses_its_lease_when_leases_are_turned_off() {
 // A router that is configured no more has nobody left who looks at its clock.
 #[test]
 fn a_removed_router_lets_go_in_time_without_a_successor() {
-    let mut bench = Bench::master(router(|r| r.release = Release::AfterSuccessor));
+    let mut bench = Bench::master(router(|r| r.options.release = Release::AfterSuccessor));
     bench.reload(vec![]);
     bench.expect(&["advert 0", "close 224.0.0.18 on 2"]);
     bench.run_for(skew(100, 1) + ms(20));
@@ -445,7 +445,7 @@ fn a_removed_router_lets_go_in_time_without_a_successor() {
 
 #[test]
 fn a_removed_router_lets_go_when_its_successor_announces_the_address() {
-    let mut bench = Bench::master(router(|r| r.release = Release::AfterSuccessor));
+    let mut bench = Bench::master(router(|r| r.options.release = Release::AfterSuccessor));
     bench.reload(vec![]);
     bench.did();
     bench.feed(Input::Announced { iface: ETH0, vip: ip(VIP), mac: Mac([2, 0, 0, 0, 0, 9]) });
@@ -522,7 +522,7 @@ fn what_trackers_say_survives_a_reload() {
 #[test]
 fn the_number_of_missed_adverts_is_obeyed() {
     for (adverts, deadline) in [(1, 1_609_375_000), (10, 10_609_375_000)] {
-        let bench = Bench::settled(router(|r| r.down_timer_adverts = adverts));
+        let bench = Bench::settled(router(|r| r.options.down_timer_adverts = adverts));
         assert_eq!(bench.deadline(), ns(deadline));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use vipd::config::checks::{Check, Command, FileCheck, RunAs, ScriptCheck};
 use vipd::config::{
     AnnounceConfig, Cast, Config, Namespace, OnTimeout, Peer, Preempt, Release, Rhythm,
-    RouterConfig, RouterFlag, TrackRef, TrackerConfig, TrackerKey, VirtualAddress, Weight,
+    RouterConfig, RouterOptions, TrackRef, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
 use vipd::engine::{Link, LinkAddress};
 use vipd::types::{
@@ -113,27 +113,20 @@ pub fn router(change: impl FnOnce(&mut RouterConfig)) -> RouterConfig {
         interval: Centis::SECOND,
         preempt: Preempt::After(Duration::ZERO),
         highest_peer_priority: None,
-        down_timer_adverts: 3,
         strict: None,
         source: None,
-        track_source: false,
         cast: Cast::Multicast { group: Family::Ipv4.vrrp_group() },
         receive_buffer: None,
         addresses: vec![vip(VIP)],
         announce: AnnounceConfig::default(),
-        answer_lower: true,
-        // D21 has tests of its own.
-        advert_before_yield: false,
-        owner_listens: true,
-        check_addresses: true,
-        max_learned_interval: centis(300),
-        expect_owner: true,
-        track_iface: true,
-        promote_secondaries: false,
-        router_flag: RouterFlag::Forwarding,
-        // What the RFCs say; leases and hand-over have tests of their own.
-        release: Release::Now,
-        lease: false,
+        options: RouterOptions {
+            // D21, leases and hand-over have tests of their own.
+            advert_before_yield: false,
+            max_learned_interval: centis(300),
+            release: Release::Now,
+            lease: false,
+            ..RouterOptions::default()
+        },
         notify: Default::default(),
         track: Vec::new(),
         track_interfaces: Vec::new(),

@@ -291,7 +291,7 @@ fn one_advert_per_wake_up_at_every_interval() {
     for cs in [1, 2, 10, 20, 100, 1000, 4095] {
         let mut bench = Bench::settled(router(|r| {
             r.interval = centis(cs);
-            r.max_learned_interval = centis(4095);
+            r.options.max_learned_interval = centis(4095);
         }));
         bench.run_to_next();
         bench.run_for(ms(u64::from(cs) * 10 * 3));
@@ -310,7 +310,7 @@ fn one_advert_per_wake_up_at_every_interval() {
 // A master whose addresses had gone served nobody in between: its reign begins anew, and the log says so.
 #[test]
 fn a_master_whose_leases_ended_while_it_was_stopped_says_so() {
-    let mut bench = Bench::master(router(|r| r.lease = true));
+    let mut bench = Bench::master(router(|r| r.options.lease = true));
     let reigning = bench.status().state_age_ms;
     bench.stall(secs(6));
     bench.tick();

@@ -48,7 +48,7 @@ fn a_master_leaves_its_addresses_alone() {
 fn an_owner_leases_what_it_installs() {
     let mut bench = Bench::master(router(|r| {
         r.priority = priority(255);
-        r.lease = true;
+        r.options.lease = true;
     }));
     bench.run_for(ms(1000));
     let did = bench.did();

@@ -391,7 +391,7 @@ fn strict_v2_refuses_another_address_list_except_from_the_owner() {
 // V25, C119
 #[test]
 fn an_unexpected_owner_is_refused_where_none_may_be() {
-    let router = router(|r| r.expect_owner = false);
+    let router = router(|r| r.options.expect_owner = false);
     refused("forged 255", &router, "unexpected_owner", |b| b.hear(&advert(HIGH, 255)));
     let mut trusting = Bench::master(with_priority(100));
     trusting.hear(&advert(HIGH, 255));

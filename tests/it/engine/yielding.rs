@@ -8,7 +8,7 @@ use super::setup::{HIGH, LOW, advert, router, secs};
 use crate::engine::setup::ms;
 
 fn speaks(r: &mut RouterConfig) {
-    r.advert_before_yield = true;
+    r.options.advert_before_yield = true;
 }
 
 // C42, R18
@@ -48,7 +48,7 @@ fn a_rival_heard_too_soon_for_an_answer_is_announced_over_after_it() {
 // C43: keepalived's lower_prio_no_advert silences the advert alone.
 #[test]
 fn a_master_that_answers_nothing_still_announces() {
-    let mut bench = Bench::master(router(|r| r.answer_lower = false));
+    let mut bench = Bench::master(router(|r| r.options.answer_lower = false));
     let due = bench.deadline();
     bench.hear(&advert(HIGH, 99));
     bench.expect(&["announce 192.0.2.251 x5"]);

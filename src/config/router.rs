@@ -1,0 +1,139 @@
+//! The settings of a virtual router.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::announce::RawAnnounce;
+use super::diag::{Span, Spanned};
+use super::key::{self, settings};
+use super::model::{Release, RouterFlag, Strict};
+use super::raw::{
+    RawAddress, RawNotify, RawPeers, RawReceiveBuffer, RawTrackRef, RawTrackedInterface, Secret,
+    Words,
+};
+use crate::types::{Centis, V3Checksum};
+
+settings! {
+    /// What a virtual router does, apart from who it is and whom it serves.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct RouterOptions, RawRouter, "" {
+        /// Adverts missed before taking over; the RFCs say 3.
+        down_timer_adverts: u8 = 3, 1..=100;
+        /// Answer a lower-priority advert at once (RFC 9568 section 6.4.3). False is keepalived's
+        /// `lower_prio_no_advert`.
+        answer_lower: bool = true;
+        /// Send one more advert before yielding to a higher priority (`higher_prio_send_advert`).
+        advert_before_yield: bool = true;
+        /// With priority 255: hear the adverts of others, so that one of two owners gives way. False
+        /// is keepalived's `owner_ignore_adverts`.
+        owner_listens: bool = true;
+        /// Compare a peer's address list with ours (`skip_check_adv_addr` turns it off for a master we
+        /// already follow).
+        check_addresses: bool = true;
+        /// The longest interval learnt from a VRRPv3 master (deviation D25).
+        max_learned_interval: Centis = Centis::MAX_V3, Centis::MIN..=Centis::MAX_V3;
+        /// Whether some router on this LAN may claim priority 255 (validation V25).
+        expect_owner: bool = true;
+        /// Go to Fault when the router's interface is down (`dont_track_primary` turns it off).
+        track_interface: bool = true;
+        /// Go to Fault when no interface of this host has the source address (`track_src_ip`). With
+        /// unicast that is always so: nobody could answer.
+        track_source: bool = false;
+        /// Have the kernel keep the other IPv4 addresses of a network on the interface when its first
+        /// one goes.
+        promote_secondaries: bool = false;
+        /// Install the addresses with a lease the kernel ends by itself.
+        lease: bool = true;
+        /// When the addresses go at a planned hand-over.
+        release: Release = Release::AfterSuccessor;
+        /// The R flag of unsolicited neighbour advertisements.
+        router_flag: RouterFlag = RouterFlag::Forwarding;
+    }
+    given {
+        /// Its name, at the place of the block's header.
+        name: Spanned<String>;
+        /// How the dialect names the settings, for messages.
+        words: &'static Words;
+    }
+    written {
+        /// The interface that carries the adverts.
+        interface: String;
+        /// The virtual router identifier.
+        vrid: i64;
+        /// The priority before tracking.
+        priority: i64;
+        /// 2 or 3.
+        version: i64;
+        /// The advertisement interval.
+        interval: Duration;
+        /// Whether a better backup takes over.
+        preempt: bool;
+        /// How long it waits before.
+        preempt_delay: Duration;
+        /// The best priority another node has.
+        highest_peer_priority: i64;
+        /// One RFC to the letter.
+        strict: Strict;
+        /// Source address of the adverts.
+        source: IpAddr;
+        /// Multicast group of the adverts.
+        group: IpAddr;
+        /// Wait in Fault while the list of peers is empty.
+        fault_without_peers: bool;
+        /// TTL or hop limit of adverts to peers.
+        ttl: i64;
+        /// VRRPv3 checksum over IPv4.
+        checksum: V3Checksum;
+    }
+    beside {
+        /// The settings that are there at all: one that cannot be read is wrong, not missing.
+        written: BTreeSet<String>;
+        /// The VRRPv2 password.
+        auth_pass: Option<Spanned<Secret>>;
+        /// Unicast peers, if adverts go to them.
+        peers: Option<RawPeers>;
+        /// How much the kernel keeps while nobody reads.
+        receive_buffer: Option<Spanned<RawReceiveBuffer>>;
+        /// Addresses in the advert.
+        addresses: Vec<RawAddress>;
+        /// Addresses that are not.
+        excluded: Vec<RawAddress>;
+        /// Set if having no address in the advert is meant.
+        no_addresses: Option<Span>;
+        /// Gratuitous ARP and unsolicited NA.
+        announce: RawAnnounce;
+        /// Trackers that move its priority.
+        track: Vec<RawTrackRef>;
+        /// Further interfaces that do.
+        track_interfaces: Vec<RawTrackedInterface>;
+        /// Who is told what.
+        notify: RawNotify;
+    }
+}
+
+impl key::Words for Strict {
+    const WORDS: &'static [(&'static str, Strict)] =
+        &[("rfc3768", Strict::Rfc3768), ("rfc5798", Strict::Rfc5798), ("rfc9568", Strict::Rfc9568)];
+}
+
+impl key::Words for V3Checksum {
+    const WORDS: &'static [(&'static str, V3Checksum)] = &[
+        ("pseudo-header", V3Checksum::PseudoHeader),
+        ("message-only", V3Checksum::MessageOnly),
+        ("old-unicast", V3Checksum::OldUnicast),
+    ];
+}
+
+impl key::Words for Release {
+    const WORDS: &'static [(&'static str, Release)] =
+        &[("after-successor", Release::AfterSuccessor), ("now", Release::Now)];
+}
+
+impl key::Words for RouterFlag {
+    const WORDS: &'static [(&'static str, RouterFlag)] = &[
+        ("forwarding", RouterFlag::Forwarding),
+        ("set", RouterFlag::Set),
+        ("clear", RouterFlag::Clear),
+    ];
+}
