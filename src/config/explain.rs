@@ -81,6 +81,7 @@ pub fn router(router: &RouterConfig, raw: &RawRouter, groups: &[RawGroup]) -> Ve
 #[must_use]
 pub fn globals(globals: &Globals, raw: &RawGlobals) -> Vec<Setting> {
     let origin = |name: &str| match name {
+        "umask" => at(raw.process.umask.as_ref()),
         "cpus" => at(raw.process.cpus.first()),
         "startup_script" => raw.startup.command.as_ref().map(|script| script.command.span),
         "shutdown_script" => raw.shutdown.command.as_ref().map(|script| script.command.span),

@@ -2,7 +2,7 @@
 //! time.
 
 use super::diag::{Diagnostic, Spanned, quoted};
-use super::key::settings;
+use super::key::{inherit, settings};
 
 /// The process, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +77,6 @@ settings! {
         instance: String;
         /// Name in the list of processes.
         process_name: String;
-        /// Permissions taken from new files.
-        umask: i64;
         /// Niceness.
         nice: i64;
         /// Run what decides before ordinary processes.
@@ -89,12 +87,23 @@ settings! {
         lock_memory: bool;
     }
     beside {
+        /// Permissions taken from new files.
+        umask: Option<Spanned<i64>>;
         /// Numbers of processors.
         cpus: Vec<Spanned<i64>>;
     }
 }
 
 impl RawProcess {
+    /// What it does not say, `other` says.
+    pub(crate) fn complete(&mut self, other: &RawProcess) {
+        inherit(self, other, RawProcess::KEYS);
+        self.umask = self.umask.or(other.umask);
+        if self.cpus.is_empty() {
+            self.cpus.clone_from(&other.cpus);
+        }
+    }
+
     pub(super) fn check(&self, out: &mut Vec<Diagnostic>) -> Process {
         // As many as the kernel's set of processors has by default.
         let cpus = self.cpus.iter().filter_map(|cpu| ranged(out, Some(*cpu), "a CPU", (0, 1023)));

@@ -98,6 +98,7 @@ const TOP: &[&str] = &[
 
 /// What has a shape of its own.
 const GLOBAL: &[&str] = &[
+    "umask",
     "cpus",
     "startup_script",
     "startup_script_timeout",
@@ -238,6 +239,7 @@ impl Reader<'_> {
         for (key, span, value) in entries(table) {
             let globals = &mut raw.globals;
             match key {
+                "umask" => globals.process.umask = self.number(value),
                 "cpus" => globals.process.cpus = self.numbers(value),
                 "startup_script" => globals.startup.command = self.telling(value),
                 "startup_script_timeout" => globals.startup.timeout = self.duration(value),

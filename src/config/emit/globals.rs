@@ -12,6 +12,9 @@ pub(super) fn globals(raw: &RawGlobals, map: &SourceMap) -> Option<String> {
     let mut table = Table::new("[global]".to_owned(), map, None);
     table.written(raw, RawGlobals::KEYS);
     table.written(&raw.process, RawProcess::KEYS);
+    if let Some(umask) = raw.process.umask {
+        table.translated("umask", format!("0o{:03o}", umask.value), Some(umask.span));
+    }
     if let Some(first) = raw.process.cpus.first() {
         let list: Vec<String> = raw.process.cpus.iter().map(|cpu| cpu.value.to_string()).collect();
         table.translated("cpus", array("cpus", &list), Some(first.span));

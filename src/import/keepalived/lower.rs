@@ -19,8 +19,7 @@ use super::values::{boolean, ip, number_in, seconds};
 use crate::config::announce::RawAnnounce;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::key::inherit;
-use crate::config::process::RawProcess;
-use crate::config::raw::{Raw, RawInterface, RawPacing};
+use crate::config::raw::{Raw, RawGlobals, RawInterface, RawPacing};
 
 /// Lowers all statements of all files.
 pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
@@ -37,7 +36,7 @@ pub(crate) fn lower(nodes: &[Node], raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         "track_group" => track_groups.define(node, out),
         "garp_group" => raw.pacing.push(garp_group(node, out)),
         "interface_up_down_delays" => interfaces(node, raw, out),
-        name if process::set(&mut globals.process, name, node, out) => {}
+        name if process::set(&mut globals.own.process, name, node, out) => {}
         _ => tracking::define(keyword.name, node, &mut raw.trackers, out),
     });
     if let Some(strict) = globals.strict.filter(|on| on.value) {
@@ -325,17 +324,9 @@ pub(crate) struct GlobalDefs {
     pub(crate) announce: RawAnnounce,
     default_interface: Option<Spanned<String>>,
     min_garp: Option<Spanned<bool>>,
-    router_id: Option<Spanned<String>>,
-    startup_delay: Option<Spanned<Duration>>,
-    delay_after_boot: Option<Spanned<Duration>>,
-    log_unknown_vrids: Option<Span>,
-    control_group: Option<Spanned<String>>,
-    process: RawProcess,
+    own: RawGlobals,
     pub(crate) buffers: Policy,
     pub(crate) tellers: Tellers,
-    script_user: Option<Spanned<String>>,
-    script_group: Option<Spanned<String>>,
-    script_security: Option<Spanned<bool>>,
 }
 
 impl GlobalDefs {
@@ -349,7 +340,7 @@ impl GlobalDefs {
         if let Some(short) = name.strip_prefix("vrrp_").filter(|s| is_announce(s)) {
             return announce(short, node, &mut self.announce, out);
         }
-        if process::set(&mut self.process, name, node, out)
+        if process::set(&mut self.own.process, name, node, out)
             || self.buffers.set(name, node, out)
             || self.tellers.set(name, node, out)
         {
@@ -357,7 +348,7 @@ impl GlobalDefs {
         }
         match (name, node.args.first()) {
             ("router_id", Some(word)) => {
-                self.router_id = Some(Spanned::new(word.text.clone(), word.span));
+                self.own.router_id = Some(Spanned::new(word.text.clone(), word.span));
             }
             ("default_interface", Some(word)) => {
                 self.default_interface = Some(Spanned::new(word.text.clone(), word.span));
@@ -366,8 +357,8 @@ impl GlobalDefs {
             ("vrrp_down_timer_adverts", Some(word)) => {
                 self.down_timer_adverts = number_in(name, word, (1, 100), out);
             }
-            ("vrrp_startup_delay", Some(word)) => self.startup_delay = seconds(word, out),
-            ("vrrp_delay_after_boot", Some(word)) => self.delay_after_boot = seconds(word, out),
+            ("vrrp_startup_delay", Some(word)) => self.own.startup_delay = seconds(word, out),
+            ("vrrp_delay_after_boot", Some(word)) => self.own.delay_after_boot = seconds(word, out),
             ("vrrp_mcast_group4", Some(word)) => {
                 self.group4 = group(word, IpAddr::is_ipv4, "IPv4", out);
             }
@@ -383,9 +374,9 @@ impl GlobalDefs {
             ("vrrp_min_garp", _) => self.min_garp = boolean(node, out),
             ("vrrp_owner_ignore_adverts", _) => self.owner_ignores = boolean(node, out),
             ("v3_checksum_as_v2", _) => self.checksum_as_v2 = Some(span),
-            ("log_unknown_vrids", _) => self.log_unknown_vrids = Some(span),
+            ("log_unknown_vrids", _) => self.own.log_unknown_vrids = Some(Spanned::new(true, span)),
             ("vipd_control_group", Some(word)) => {
-                self.control_group = Some(Spanned::new(word.text.clone(), word.span));
+                self.own.control_group = Some(Spanned::new(word.text.clone(), word.span));
             }
             // The preprocessor followed them already.
             ("include_check", _) => {}
@@ -393,32 +384,24 @@ impl GlobalDefs {
                 number_in(name, word, (0, u32::MAX.into()), out);
             }
             ("script_user", Some(word)) => {
-                self.script_user = Some(text(word));
-                self.script_group = node.args.get(1).map(text);
+                self.own.script_user = Some(text(word));
+                self.own.script_group = node.args.get(1).map(text);
             }
             ("enable_script_security", Some(word)) if word.text == "1" => {
-                self.script_security = Some(Spanned::new(true, word.span));
+                self.own.script_security = Some(Spanned::new(true, word.span));
             }
-            ("enable_script_security", _) => self.script_security = boolean(node, out),
+            ("enable_script_security", _) => self.own.script_security = boolean(node, out),
             (name, _) => debug_assert!(false, "{name} is in the table but not read"),
         }
     }
 
     fn finish(self, raw: &mut Raw, out: &mut Vec<Diagnostic>) {
         self.tellers.finish(raw, out);
-        let globals = &mut raw.globals;
-        globals.router_id = self.router_id.or(globals.router_id.take());
-        globals.startup_delay = self.startup_delay.or(globals.startup_delay);
-        globals.delay_after_boot = self.delay_after_boot.or(globals.delay_after_boot);
-        globals.log_unknown_vrids = self
-            .log_unknown_vrids
-            .map(|span| Spanned::new(true, span))
-            .or(globals.log_unknown_vrids);
-        globals.control_group = self.control_group.or(globals.control_group.take());
-        globals.process = self.process.or(std::mem::take(&mut globals.process));
-        globals.script_user = self.script_user.or(globals.script_user.take());
-        globals.script_group = self.script_group.or(globals.script_group.take());
-        globals.script_security = self.script_security.or(globals.script_security);
+        let before = std::mem::take(&mut raw.globals);
+        let mut own = self.own;
+        inherit(&mut own, &before, RawGlobals::KEYS);
+        own.process.complete(&before.process);
+        raw.globals = RawGlobals { startup: before.startup, shutdown: before.shutdown, ..own };
     }
 
     /// What an instance says about announcements, completed by what holds for all of them.
