@@ -37,7 +37,19 @@ struct InForce<'a> {
 
 impl InForce<'_> {
     fn of(loaded: &Loaded) -> Vec<InForce<'_>> {
-        let Loaded { config, raw, map, .. } = loaded;
+        let mut all = InForce::of_daemon_and_routers(loaded);
+        all.extend(blocks(loaded).into_iter().flat_map(|Block { title, settings }| {
+            let owner = match title.as_str() {
+                "global" => Owner::Daemon,
+                _ => Owner::Block(title),
+            };
+            settings.into_iter().map(move |setting| InForce { owner: owner.clone(), setting })
+        }));
+        all
+    }
+
+    fn of_daemon_and_routers(loaded: &Loaded) -> Vec<InForce<'_>> {
+        let Loaded { config, raw, .. } = loaded;
         let daemon = globals(&config.globals, &raw.globals).into_iter();
         let daemon = daemon.map(|setting| InForce { owner: Owner::Daemon, setting });
         let routers = config.routers.iter().zip(&raw.routers).flat_map(|(router, own)| {
@@ -47,24 +59,17 @@ impl InForce<'_> {
             let settings = settings.filter(|s| s.name != "name");
             settings.map(move |setting| InForce { owner: owner.clone(), setting })
         });
-        let mut all: Vec<InForce<'_>> = daemon.chain(routers).collect();
-        let known: Vec<Span> = all.iter().filter_map(|known| known.setting.origin).collect();
-        all.extend(blocks(loaded, known, map).into_iter().flat_map(|Block { title, settings }| {
-            let owner = match title.as_str() {
-                "global" => Owner::Daemon,
-                _ => Owner::Block(title),
-            };
-            settings.into_iter().map(move |setting| InForce { owner: owner.clone(), setting })
-        }));
-        all
+        daemon.chain(routers).collect()
     }
 }
 
-/// Everything but the daemon's and the routers' settings, whose places are known.
-fn blocks(loaded: &Loaded, mut known: Vec<Span>, map: &SourceMap) -> Vec<Block> {
+/// Everything but the settings of the daemon and of the routers that have a place of their own.
+fn blocks(loaded: &Loaded) -> Vec<Block> {
+    let own = InForce::of_daemon_and_routers(loaded);
+    let mut known: Vec<Span> = own.iter().filter_map(|own| own.setting.origin).collect();
     let mut blocks = objects(&loaded.config, &loaded.raw);
     known.extend(blocks.iter().flat_map(|block| &block.settings).filter_map(|s| s.origin));
-    for block in others(&loaded.raw, &known, map) {
+    for block in others(&loaded.raw, &known, &loaded.map) {
         match blocks.iter_mut().find(|known| known.title == block.title) {
             Some(known) => known.settings.extend(block.settings),
             None => blocks.push(block),
@@ -371,15 +376,11 @@ pub(super) struct JsonBlock {
 impl JsonBlock {
     /// Everything that is not shown with the daemon or a router.
     pub(super) fn all(loaded: &Loaded) -> Vec<JsonBlock> {
-        let map = &loaded.map;
-        let shown = InForce::of(loaded).into_iter().filter_map(|known| match known.owner {
-            Owner::Block(_) => None,
-            Owner::Daemon | Owner::Router(_) => known.setting.origin,
-        });
-        let json = |Block { title, settings }: Block| JsonBlock {
-            name: title,
-            settings: settings.into_iter().map(|setting| JsonSetting::of(setting, map)).collect(),
+        let json = |Block { title, settings }: Block| {
+            let settings =
+                settings.into_iter().map(|setting| JsonSetting::of(setting, &loaded.map));
+            JsonBlock { name: title, settings: settings.collect() }
         };
-        blocks(loaded, shown.collect(), map).into_iter().map(json).collect()
+        blocks(loaded).into_iter().map(json).collect()
     }
 }

@@ -8,7 +8,7 @@ use super::key::settings;
 use crate::types::Family;
 
 const TIMES: RangeInclusive<Duration> = Duration::ZERO..=LONGEST;
-const PAUSES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+pub(super) const PAUSES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 
 settings! {
     /// Gratuitous ARP (IPv4) and unsolicited neighbour advertisement (IPv6) while master. The defaults

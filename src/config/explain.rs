@@ -112,21 +112,20 @@ pub fn objects(config: &Config, raw: &Raw) -> Vec<Block> {
 /// What a vipd.toml says and none of these places shows, in its own words.
 #[must_use]
 pub fn others(raw: &Raw, known: &[Span], map: &SourceMap) -> Vec<Block> {
-    let shown = |written: &Written| {
-        let within = |at: &Span| {
-            at.file == written.span.file
-                && (written.span.start..=written.span.end).contains(&at.start)
-        };
+    let shown = |Written { whole, .. }: &Written| {
+        let within =
+            |at: &Span| at.file == whole.file && (whole.start..whole.end).contains(&at.start);
         known.iter().any(within)
     };
     let mut blocks: Vec<Block> = Vec::new();
-    for written in raw.written.iter().filter(|written| !shown(written)) {
-        let Written { block, key, span } = written;
+    for Written { block, key, value: at, .. } in raw.written.iter().filter(|own| !shown(own)) {
         let setting =
-            Setting { name: key.clone(), value: source(key, *span, map), origin: Some(*span) };
-        match blocks.iter_mut().find(|known| known.title == *block) {
+            Setting { name: key.clone(), value: source(key, *at, map), origin: Some(*at) };
+        // A router's other settings stand under its name alone.
+        let block = block.strip_prefix("vrrp ").unwrap_or(block);
+        match blocks.iter_mut().find(|known| known.title == block) {
             Some(known) => known.settings.push(setting),
-            None => blocks.push(Block { title: block.clone(), settings: vec![setting] }),
+            None => blocks.push(Block { title: block.to_owned(), settings: vec![setting] }),
         }
     }
     blocks

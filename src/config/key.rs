@@ -391,6 +391,8 @@ macro_rules! settings {
             pub(crate) const KEYS: &'static [$crate::config::key::Key<$draft>] =
                 &[$($crate::config::key::settings!(@key $prefix, $name: $written),)*];
 
+            // Unused where a block has other names as well.
+            #[allow(dead_code)]
             pub(crate) const NAMES: &'static [&'static str] = &[$(stringify!($name),)*];
         }
     };

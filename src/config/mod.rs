@@ -18,8 +18,8 @@ mod pem;
 pub mod process;
 pub mod raw;
 mod replaced;
-pub mod sandbox;
 pub mod router;
+pub mod sandbox;
 pub(crate) mod settings;
 pub mod vipd_toml;
 

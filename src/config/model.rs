@@ -25,8 +25,10 @@ pub use track::{
     TrackerKey, Weight,
 };
 
+use super::announce::AnnounceConfig;
 use super::notify::{FifoConfig, LifeScript, MailConfig, NotifyConfig};
 use super::process::Process;
+use super::router::RouterOptions;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
 /// Everything one daemon does.

@@ -72,8 +72,10 @@ pub struct Written {
     pub block: String,
     /// Its name there, as `announce.repeat`.
     pub key: String,
+    /// From its name to the end of its value.
+    pub whole: Span,
     /// The place of its value.
-    pub span: Span,
+    pub value: Span,
 }
 
 settings! {

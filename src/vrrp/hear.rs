@@ -55,11 +55,17 @@ impl Router {
     /// The master last heard, unless it has been silent for so long that a backup would have replaced
     /// it.
     pub(crate) fn still_heard(&self, now: Now) -> Option<Followed> {
-        let RouterConfig { dialect, interval, down_timer_adverts, .. } = &*self.cfg;
+        let RouterConfig { dialect, interval, options, .. } = &*self.cfg;
         self.followed.filter(|master| {
             let theirs = master.interval.unwrap_or(*interval);
             let silence = now.since(master.at);
-            silence <= timing::master_down(dialect, Priority::LOWEST, theirs, *down_timer_adverts)
+            silence
+                <= timing::master_down(
+                    dialect,
+                    Priority::LOWEST,
+                    theirs,
+                    options.down_timer_adverts,
+                )
         })
     }
 

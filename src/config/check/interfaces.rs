@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{duration, human, pause};
+use super::{duration, human};
+use crate::config::announce::PAUSES;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::key::within;
 use crate::config::model::{InterfaceConfig, PacingGroup, RouterConfig};
 use crate::config::raw::{RawInterface, RawPacing, RawRouter};
 use crate::types::IfName;
@@ -49,7 +51,8 @@ fn outlasted(
     out: &mut Vec<Diagnostic>,
 ) {
     let safe = |router: &RouterConfig| {
-        router.interval.as_duration() * u32::from(router.down_timer_adverts.saturating_sub(1))
+        router.interval.as_duration()
+            * u32::from(router.options.down_timer_adverts.saturating_sub(1))
     };
     let on_it = routers.iter().map(|(_, router)| router).filter(|router| router.iface == *name);
     let (Some(router), Some(at)) = (on_it.min_by_key(|router| safe(router)), raw.down_delay) else {
@@ -91,8 +94,8 @@ pub(super) fn pacing(list: &[RawPacing], out: &mut Vec<Diagnostic>) -> Vec<Pacin
                     .help("list the interfaces that share a switch"),
             );
         }
-        let garp_interval = pause(out, raw.garp_interval);
-        let gna_interval = pause(out, raw.gna_interval);
+        let mut pause = |raw: &Option<_>| within(raw.as_ref(), &PAUSES, "the pause", out);
+        let (garp_interval, gna_interval) = (pause(&raw.garp_interval), pause(&raw.gna_interval));
         if !interfaces.is_empty() {
             groups.push(PacingGroup { interfaces, garp_interval, gna_interval });
         }

@@ -8,7 +8,7 @@ use crate::config::model::{BindConfig, PageConfig, PageUser};
 use crate::config::raw::{Raw, RawPage, RawUser};
 
 /// Unless the configuration says otherwise.
-pub(crate) const REFRESH: Duration = Duration::from_secs(5);
+pub(super) const REFRESH: Duration = Duration::from_secs(5);
 
 /// A browser that asks less often does not watch.
 const LONGEST_REFRESH: Duration = Duration::from_secs(86_400);

@@ -59,7 +59,8 @@ pub(super) fn static_address(own: &StaticAddress, raw: &RawAddress, map: &Source
         let names: Vec<String> = own.required_by.iter().map(|name| text(name)).collect();
         table.set("required_by", array("required_by", &names));
     }
-    for (key, value) in options(raw) {
+    // Nothing follows such an address.
+    for (key, value) in options(raw).into_iter().filter(|(key, _)| *key != "track") {
         table.set(key, value);
     }
     table.finish()

@@ -4,6 +4,7 @@ use super::Inexpressible;
 use super::table::Table;
 use super::track;
 use super::values::{address, array, key, peer, text};
+use crate::config::diag::Spanned;
 use crate::config::load::Loaded;
 use crate::config::model::{ReceiveBuffer, RouterConfig};
 use crate::config::raw::{RawAddress, RawAnnounce, RawRouter};
@@ -16,11 +17,10 @@ pub(super) fn router(
 ) -> Result<String, Inexpressible> {
     let heading = format!("[vrrp.{}]", key(&own.name));
     let mut table = Table::new(heading, &loaded.map, Some(raw.name.span));
-    if raw.priority.is_none() {
-        // It is what tells the nodes of a group apart.
-        table.set("priority", own.priority.to_string());
-    }
-    table.written(raw, RawRouter::KEYS);
+    let mut raw = raw.clone();
+    // Said even if nothing is written: it is what tells the nodes of a group apart.
+    raw.priority.get_or_insert(Spanned::new(own.priority.get().into(), raw.name.span));
+    table.written(&raw, RawRouter::KEYS);
     let list = |key, all: &[RawAddress]| array(key, &all.iter().map(address).collect::<Vec<_>>());
     table.set("addresses", list("addresses", &raw.addresses));
     if !raw.excluded.is_empty() {

@@ -29,25 +29,33 @@ pub(super) fn leaves(file: FileId, table: &DeTable<'_>) -> Vec<Written> {
 /// A table, or a table of them.
 fn block(file: FileId, title: &str, value: &Value<'_>, names: usize, found: &mut Vec<Written>) {
     let Some(table) = value.get_ref().as_table() else { return };
-    for (name, _, value) in entries(table) {
+    for (name, at, value) in entries(table) {
         if names > 0 {
             block(file, &format!("{title} {name}"), value, names - 1, found);
         } else {
-            leaf(file, title, name.to_owned(), value, found);
+            leaf(file, title, name.to_owned(), (at.start, value), found);
         }
     }
 }
 
-fn leaf(file: FileId, block: &str, key: String, value: &Value<'_>, found: &mut Vec<Written>) {
+fn leaf(
+    file: FileId,
+    block: &str,
+    key: String,
+    (start, value): (usize, &Value<'_>),
+    found: &mut Vec<Written>,
+) {
     match value.get_ref().as_table() {
         Some(table) if !table.is_empty() => {
-            for (name, _, value) in entries(table) {
-                leaf(file, block, format!("{key}.{name}"), value, found);
+            for (name, at, value) in entries(table) {
+                leaf(file, block, format!("{key}.{name}"), (at.start, value), found);
             }
         }
         Some(_) | None => {
-            let span = Span::new(file, value.span());
-            found.push(Written { block: block.to_owned(), key, span });
+            let value = value.span();
+            let whole = Span::new(file, start..value.end);
+            let block = block.to_owned();
+            found.push(Written { block, key, whole, value: Span::new(file, value) });
         }
     }
 }
