@@ -223,8 +223,10 @@ fn text(found: &Found<'_>, color: bool) -> String {
     let Loaded { config, dropped, .. } = loaded;
     let routers = (!config.routers.is_empty()).then(|| table(config));
     let tables: Vec<String> = routers.into_iter().chain(listeners::tables(config)).collect();
-    text.push_str(&tables.join("
-"));
+    text.push_str(&tables.join(
+        "
+",
+    ));
     for tracker in answered(found.usable) {
         text.push_str(&format!("note: {tracker}\n"));
     }
