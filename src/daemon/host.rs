@@ -88,7 +88,7 @@ impl Host for DaemonHost {
         };
         match kept {
             Err(error) if lasting => Response::NotKept(format!(
-                "it is done, but a restart of the daemon will not know of it: {error}"
+                "it is under way, but a restart of the daemon will not know of it: {error}"
             )),
             _ => response,
         }

@@ -625,10 +625,11 @@ impl Router {
     pub(crate) fn resume(&mut self, now: Now) {
         self.drained = false;
         let back = self.back_to_backup(now);
-        if let Phase::Leaving { then, .. } = &mut self.phase
+        if let Phase::Leaving { then, reason, .. } = &mut self.phase
             && *then == Then::Drained
         {
             *then = back;
+            "drained and resumed by the operator".clone_into(reason);
         }
     }
 

@@ -442,10 +442,12 @@ impl Router {
             self.become_master(now, "owner of the addresses (priority 255)".to_owned(), out);
             return;
         }
-        let reason = if self.announced_state {
-            "all faults cleared".to_owned()
-        } else {
+        let reason = if !self.announced_state {
             "started".to_owned()
+        } else if self.reason == Fault::Drained.to_string() {
+            "resumed by the operator".to_owned()
+        } else {
+            "all faults cleared".to_owned()
         };
         self.become_backup(now, self.cfg.interval, WaitingFor::AnyMaster, reason, out);
     }

@@ -118,3 +118,24 @@ fn a_drain_that_somebody_follows_holds() {
     announced(&mut bench);
     assert_eq!((bench.state(), bench.status().drained), (State::Fault, true));
 }
+
+#[test]
+fn who_is_resumed_by_the_operator_says_so() {
+    let last = |bench: &Bench| bench.status().transitions[0].reason.clone();
+    let mut bench = master();
+    bench.feed(Input::Command(Command::Drain(None)));
+    bench.hear(&advert(HIGH, 90));
+    announced(&mut bench);
+    assert_eq!(bench.state(), State::Fault);
+    bench.feed(Input::Command(Command::Resume(None)));
+    assert_eq!(bench.state(), State::Backup);
+    assert_eq!(last(&bench), "resumed by the operator");
+
+    let mut bench = master();
+    bench.feed(Input::Command(Command::Drain(None)));
+    bench.feed(Input::Command(Command::Resume(None)));
+    bench.hear(&advert(HIGH, 90));
+    announced(&mut bench);
+    assert_eq!(bench.state(), State::Backup);
+    assert_eq!(last(&bench), "drained and resumed by the operator");
+}
