@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::{Cast, Preempt};
 use crate::status::State;
-use crate::types::{Dialect, Family, Now, counted, times};
+use crate::types::{Cidr, Dialect, Family, Now, counted, times};
 use crate::vrrp::hear::list;
 use crate::vrrp::ledger::Peer;
 use crate::vrrp::refusal::{Refusal, some};
@@ -77,12 +77,20 @@ impl Router {
     fn foreign_hints(&self) -> impl Iterator<Item = String> {
         let state = self.state();
         let serves = !matches!(self.phase, Phase::Fault | Phase::Backup { .. });
-        let foreign = self.env.foreign.iter().filter(move |_| !serves);
+        // One that a master holds is its own, whoever was first.
+        let held = |cidr: &Cidr| self.cfg.addresses.iter().any(|own| own.kernel_cidr() == *cidr);
+        let stays = move |cidr: &Cidr| !self.cfg.priority.is_owner() && !held(cidr);
+        let foreign = self.env.foreign.iter().filter(move |(_, cidr)| !serves || stays(cidr));
         foreign.map(move |(iface, cidr)| {
+            let (although, effect) = if serves {
+                (String::new(), "it stays when another node takes over, and then two hosts answer for it")
+            } else {
+                (format!(" although this router is {state}"), "two hosts may answer for it")
+            };
             format!(
-                "{cidr} is on {iface} although this router is {state}, and vipd did not put it there: two hosts \
-                 may answer for it. If it is left over, `ip address del {cidr} dev {iface}`; if it is this host's \
-                 own, the router needs another address, or priority 255"
+                "{cidr} is on {iface}{although}, and vipd did not put it there: {effect}. If it is left over, `ip \
+                 address del {cidr} dev {iface}`; if it is this host's own, the router needs another address, or \
+                 priority 255"
             )
         })
     }

@@ -43,6 +43,21 @@ fn a_master_leaves_its_addresses_alone() {
     assert_eq!(bench.status().hints, Vec::<String>::new());
 }
 
+#[test]
+fn a_master_is_told_of_an_address_that_will_stay_when_it_does_not_serve() {
+    let mut bench = Bench::master(with_priority(100));
+    appears(&mut bench, VIP, false);
+    assert_eq!(bench.status().hints, Vec::<String>::new());
+    appears(&mut bench, "192.0.2.251/24", false);
+    let hint = bench.status().hints.join("\n");
+    for words in ["192.0.2.251/24 is on eth0, and", "stays when another node takes over"] {
+        assert!(hint.contains(words), "{hint}");
+    }
+    let mut owner = Bench::master(with_priority(255));
+    appears(&mut owner, "192.0.2.251/24", false);
+    assert_eq!(owner.status().hints, Vec::<String>::new());
+}
+
 // R21: only what was there before is the interface's.
 #[test]
 fn an_owner_leases_what_it_installs() {
