@@ -33,6 +33,7 @@ fn main() -> Result<()> {
         balance: Balance::RoundRobin,
         all_backups: false,
         end_backups: false,
+        unknown_protocol: false,
         unresolved: Vec::new(),
         servers: vec![Server {
             id: ServerId(1),

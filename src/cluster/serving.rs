@@ -236,6 +236,7 @@ impl Serving {
             balance: self.cfg.balance,
             all_backups: self.cfg.all_backups,
             end_backups: self.cfg.end_backups,
+            unknown_protocol: statuses.is_some(),
             servers,
             unresolved,
         };

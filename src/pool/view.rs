@@ -175,6 +175,8 @@ pub struct PoolView {
     pub all_backups: bool,
     /// Whether sessions with backup servers end when another server can be used.
     pub end_backups: bool,
+    /// Whether the servers may speak first: nobody knows that they are PostgreSQL.
+    pub unknown_protocol: bool,
     /// The servers, in the order of the configuration.
     pub servers: Vec<Server>,
     /// What is missing of those that have no address yet, each in words.

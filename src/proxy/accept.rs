@@ -37,6 +37,9 @@ const BREATH: Duration = Duration::from_millis(1);
 /// How long a socket that broke stays away: longer than it takes whoever broke it to be done.
 const MEND: Duration = Duration::from_millis(100);
 
+/// How long a client may say nothing where servers may be expected to speak first.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// A listening socket of one worker.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -347,6 +350,13 @@ impl Worker {
         }
     }
 
+    /// Whether nobody knows what its servers speak.
+    pub(super) fn is_unknown(&self, gate: &Gate) -> bool {
+        let local = self.locals.get(&gate.id);
+        let published = local.and_then(|local| local.published.as_ref());
+        published.is_some_and(|published| published.view.unknown_protocol)
+    }
+
     fn welcome(&mut self, gate: &Gate, seat: Seat, client: OwnedFd) {
         let key = self.entries.reserve();
         if self.poller.add(&client, Token::Client(key).pack(), INTEREST).is_err() {
@@ -357,7 +367,10 @@ impl Worker {
         let mut client = Peer::new(client);
         let settings = gate.settings();
         let promise = self.promises.one();
-        let opening = match settings.protocol {
+        let unknown = settings.protocol == Protocol::Postgres && self.is_unknown(gate);
+        let protocol =
+            if unknown && gate.server_first() { Protocol::Tcp } else { settings.protocol };
+        let opening = match protocol {
             Protocol::Tcp => Opening::new(Stage::Seeking, self.now, None, promise),
             Protocol::Postgres => {
                 // To be watched tells whether the first message is there.
@@ -377,8 +390,9 @@ impl Worker {
             since: seconds,
             active: seconds,
         };
-        if settings.protocol == Protocol::Postgres {
-            let due = self.now + settings.first_message;
+        if protocol == Protocol::Postgres {
+            let limit = settings.first_message;
+            let due = self.now + if unknown { limit.min(PATIENCE) } else { limit };
             self.set_due(key, &mut session, Some(due));
         }
         self.entries.put(key, Entry::Session(session));

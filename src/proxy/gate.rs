@@ -29,6 +29,8 @@ pub(super) struct Gate {
     lanes: Box<[Lane]>,
     /// The kernel's queues of each worker's sockets, as of its last look.
     queues: Box<[Queue]>,
+    /// A server has spoken before its client.
+    server_first: AtomicBool,
     /// When accepting last waited for descriptors, in milliseconds since the workers started.
     starved: AtomicU64,
 }
@@ -51,8 +53,20 @@ impl Gate {
             connections: AtomicU32::new(0),
             lanes: (0..workers).map(|_| Lane::default()).collect(),
             queues: (0..workers).map(|_| Queue::default()).collect(),
+            server_first: AtomicBool::new(false),
             starved: AtomicU64::new(0),
         }
+    }
+
+    /// A server has spoken before its client: that is not PostgreSQL.
+    pub(super) fn note_server_first(&self) {
+        if !self.server_first.load(Ordering::Relaxed) {
+            self.server_first.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn server_first(&self) -> bool {
+        self.server_first.load(Ordering::Relaxed)
     }
 
     /// What waits in the sockets of one worker.

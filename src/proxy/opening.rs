@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::gate::{Claim, Gate};
-use super::postgres::{Client, Ear, Server, error_response};
+use super::postgres::{Client, Ear, Greeting, Server, error_response};
 use super::refusal::Refusal;
 use super::relay::{INTEREST, Peer};
 use super::session::{End, Entry, Lack, Opening, Session, Stage};
@@ -530,6 +530,14 @@ impl Worker {
                         if opening.greeting.as_ref().is_some_and(|g| !g.awaits_client()) =>
                     {
                         self.unanswered(key, &mut session);
+                        self.entries.put(key, Entry::Session(session));
+                        self.drive(key);
+                    }
+                    Stage::Reading if self.is_unknown(session.seat.gate()) => {
+                        opening.unsent =
+                            opening.greeting.take().map_or_else(Vec::new, Greeting::into_kept);
+                        opening.stage = Stage::Seeking;
+                        opening.since = self.now;
                         self.entries.put(key, Entry::Session(session));
                         self.drive(key);
                     }

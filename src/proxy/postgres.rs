@@ -218,6 +218,11 @@ impl Greeting {
         &self.kept
     }
 
+    /// The same, for a server that is to be given it as it is.
+    pub(super) fn into_kept(self) -> Vec<u8> {
+        self.kept
+    }
+
     /// How the client can be told why it is refused.
     pub(super) fn ear(&self) -> Ear {
         let begins_tls = self.kept.first() == Some(&TLS_HANDSHAKE);

@@ -481,6 +481,9 @@ impl Worker {
             lane.bytes_out.add(received);
             lane.spliced.add(spliced);
             session.active = self.seconds();
+            if session.up.bytes == 0 {
+                session.seat.gate().note_server_first();
+            }
         }
         let Session { client, server: Some(server), up, down, .. } = session else { return None };
         let again = match (upward, downward) {

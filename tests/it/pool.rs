@@ -42,6 +42,7 @@ fn view(wants: Wants, servers: Vec<Server>) -> PoolView {
         balance: Balance::RoundRobin,
         all_backups: false,
         end_backups: false,
+        unknown_protocol: false,
         servers,
         unresolved: Vec::new(),
     }
@@ -227,6 +228,7 @@ fn views() -> impl Strategy<Value = PoolView> {
             balance,
             all_backups,
             end_backups: false,
+            unknown_protocol: false,
             servers,
             unresolved: Vec::new(),
         },

@@ -105,8 +105,8 @@ impl CheckSettings {
         }
     }
 
-    /// `option httpchk`, `tcp-check` and `pgsql-check`, on or off.
-    pub(super) fn option(&mut self, line: &Line, on: bool, said: &mut Said<'_>) {
+    /// `option httpchk`, `tcp-check` and `pgsql-check`.
+    pub(super) fn option(&mut self, line: &Line, said: &mut Said<'_>) {
         let (method, name) = match line.keyword.text.as_str() {
             "httpchk" => (Method::Http, "option httpchk"),
             "tcp-check" => (Method::Tcp, "option tcp-check"),
@@ -116,10 +116,6 @@ impl CheckSettings {
                 return;
             }
         };
-        if !on {
-            self.method = self.method.filter(|set| set.value != method);
-            return;
-        }
         self.method = Some(Spanned::new(method, line.span()));
         self.own.push(Spanned::new(name, line.span()));
         match method {
@@ -188,11 +184,15 @@ impl CheckSettings {
         while let Some(word) = words.next() {
             let value = words.next();
             match (word.text.as_str(), value) {
+                // Such a server takes no new sessions.
+                (_, Some(value)) if value.text == "L7OKC" => break,
                 (
                     "comment" | "min-recv" | "ok-status" | "error-status" | "tout-status",
                     Some(_),
                 )
                 | ("on-success" | "on-error" | "status-code", Some(_)) => {}
+                // There is one pattern, and it is the last.
+                ("status" | "string", Some(_)) if !words.as_slice().is_empty() => break,
                 ("status", Some(value)) => {
                     self.expect = Some(Expect::Status(text(value)));
                     return;

@@ -1,5 +1,6 @@
 //! One listener for each section that listens.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::lint::length;
@@ -7,10 +8,11 @@ use super::lower::{Edge, Front, Group, status_check};
 use super::proxy::Proxy;
 use super::role::{Asked, RoleCheck, asked_at, speaks_sql};
 use super::route::shorter;
+use super::server::{Server, ServerOptions};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::model::{ListenerProtocol, OnDown};
 use crate::config::raw::{RawCluster, RawListener, RawServer};
-use crate::pool::Wants;
+use crate::pool::{Balance, Wants};
 
 /// The listener of a section, and what was made of its lines.
 pub(super) fn listener(
@@ -91,7 +93,7 @@ fn rhythm(cluster: &RawCluster, backend: &Proxy) -> Option<(Span, String)> {
 }
 
 fn servers(group: &Group, backend: &Proxy) -> Vec<RawServer> {
-    let server = |server: &super::server::Server| {
+    let server = |server: &Server| {
         let options = &server.options;
         let name = group.member(server, &asked_at(server, &backend.settings.check));
         RawServer {
@@ -103,7 +105,19 @@ fn servers(group: &Group, backend: &Proxy) -> Vec<RawServer> {
             disabled: options.disabled,
         }
     };
-    backend.servers.iter().map(server).collect()
+    in_order(backend).map(server).collect()
+}
+
+/// By their ids where that is the order they are used in; those without have the lowest free ones.
+fn in_order(backend: &Proxy) -> impl Iterator<Item = &Server> {
+    let mut servers: Vec<&Server> = backend.servers.iter().collect();
+    if backend.settings.balance.is_some_and(|balance| balance.value == Balance::First) {
+        let own = |server: &Server| server.options.id.map(|id| id.value);
+        let taken: BTreeSet<i64> = servers.iter().filter_map(|server| own(server)).collect();
+        let mut free = (1..).filter(|id| !taken.contains(id));
+        servers.sort_by_cached_key(|server| own(server).or_else(|| free.next()));
+    }
+    servers.into_iter()
 }
 
 fn times(raw: &mut RawListener, own: &Proxy, backend: &Proxy) {
@@ -157,7 +171,7 @@ fn role_of(raw: &mut RawListener, role: &RoleCheck, front: &Front, group: &Group
 
 /// A server that is no backup may end the sessions of backups when it is up again.
 fn end_backups(backend: &Proxy, out: &mut Vec<Diagnostic>) -> Option<Spanned<bool>> {
-    let backup = |options: &super::server::ServerOptions| options.backup.is_some_and(|b| b.value);
+    let backup = |options: &ServerOptions| options.backup.is_some_and(|b| b.value);
     let servers = || backend.servers.iter().map(|server| &server.options);
     let mut active = servers().filter(|options| !backup(options)).map(|o| o.ends_backups);
     let first = active.clone().flatten().next()?;
@@ -170,7 +184,7 @@ fn end_backups(backend: &Proxy, out: &mut Vec<Diagnostic>) -> Option<Spanned<boo
 
 /// Sessions go on with a server that is down unless they are to be shut.
 fn on_down(backend: &Proxy, out: &mut Vec<Diagnostic>) -> Spanned<OnDown> {
-    let ends = |server: &&super::server::Server| server.options.ends_sessions.is_some();
+    let ends = |server: &&Server| server.options.ends_sessions.is_some();
     let first = backend.servers.iter().find(ends).and_then(|server| server.options.ends_sessions);
     let other = backend.servers.iter().find(|server| !ends(server));
     match (first, other) {

@@ -51,6 +51,23 @@ pub(super) struct Timeouts {
     pub(super) check: Option<Spanned<Duration>>,
 }
 
+/// Options that `no` cannot take back, with HAProxy neither.
+const STAY: [&str; 13] = [
+    "httpchk",
+    "tcp-check",
+    "pgsql-check",
+    "mysql-check",
+    "redis-check",
+    "smtpchk",
+    "ldap-check",
+    "ssl-hello-chk",
+    "external-check",
+    "tcplog",
+    "httplog",
+    "tcpka",
+    "forwardfor",
+];
+
 /// A `listen`, `frontend` or `backend`.
 #[derive(Debug)]
 pub(super) struct Proxy {
@@ -368,13 +385,24 @@ impl Reader<'_, '_> {
         let settings = &mut self.proxy.settings;
         match keyword.name {
             "allbackups" => settings.all_backups = Some(Spanned::new(on, line.span())),
-            _ => settings.check.option(&line, on, self.said),
+            _ => settings.check.option(&line, self.said),
         }
     }
 
     /// `no option …`; what else can be taken back was never set.
     fn no(&mut self, line: &Line, first: &Word) {
         let Some(rest) = line.rest() else { return };
+        if let ("option", Some(option)) = (first.text.as_str(), rest.args.first())
+            && STAY.contains(&option.text.as_str())
+        {
+            let message =
+                format!("`no option {}` takes nothing back, and HAProxy refuses it", option.text);
+            let error = Diagnostic::error(line.span(), message);
+            self.said
+                .out
+                .push(error.help("remove it; of several ways of checking the last one counts"));
+            return;
+        }
         if first.text == "option" && !rest.args.is_empty() {
             // Taking back what vipd refuses is in order.
             let refused = rest.args.first().and_then(|option| Place::Option.find(&option.text));
@@ -385,7 +413,7 @@ impl Reader<'_, '_> {
             }
             return;
         }
-        if Place::Proxy.find(&first.text).is_none() || first.text == "option" {
+        if first.text != "log" {
             let message = format!("nothing can be taken back by `no {}`", first.text);
             let error = Diagnostic::error(line.span(), message);
             self.said.out.push(error.help("write `no option NAME`"));

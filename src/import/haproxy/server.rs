@@ -27,6 +27,8 @@ pub(super) struct ServerOptions {
     pub(super) rise: Option<Spanned<i64>>,
     pub(super) fall: Option<Spanned<i64>>,
     pub(super) weight: Option<Spanned<i64>>,
+    /// `id`
+    pub(super) id: Option<Spanned<i64>>,
     pub(super) maxconn: Option<Spanned<i64>>,
     pub(super) backup: Option<Spanned<bool>>,
     pub(super) disabled: Option<Spanned<bool>>,
@@ -177,6 +179,7 @@ fn setting(
         "rise" => options.rise = number(value, said.out),
         "fall" => options.fall = number(value, said.out),
         "weight" => options.weight = number(value, said.out),
+        "id" => options.id = number(value, said.out),
         "maxconn" => options.maxconn = number(value, said.out),
         "tcp-ut" => options.unacknowledged = duration(value, said.out),
         "on-marked-down" if value.text == "shutdown-sessions" => {

@@ -607,7 +607,7 @@ pub(super) const SERVER: &[Keyword] = &[
     quiet("resolve-opts", 1, DNS),
     quiet("resolve-net", 1, DNS),
     quiet("init-state", 1, "clients wait until a server has answered for the first time"),
-    quiet("id", 1, NAMES),
+    yes("id", 1, "the order of the servers for balance first"),
     quiet("guid", 1, NAMES),
     quiet("cookie", 1, STICKY_COOKIE),
     quiet("tfo", 0, KERNEL),

@@ -55,6 +55,7 @@ pub fn view(servers: &[SocketAddr]) -> PoolView {
         balance: Balance::RoundRobin,
         all_backups: false,
         end_backups: false,
+        unknown_protocol: false,
         unresolved: Vec::new(),
         servers: (1..).zip(servers).map(server).collect(),
     }

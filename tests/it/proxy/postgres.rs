@@ -465,3 +465,37 @@ fn a_client_that_falls_silent_after_the_answer_to_its_request_costs_its_server_n
     assert_eq!(bench.state().counters.silent, 1);
     assert!(asked.load(Ordering::Acquire) < 20);
 }
+
+/// As MySQL's, behind checks that look like Patroni's: nobody knows before the first has spoken.
+#[test]
+fn clients_of_servers_that_may_be_no_postgresql_need_not_speak_first() {
+    let greets = serve(|mut stream| {
+        stream.write_all(b"8.0.36").unwrap();
+        drop(stream.read(&mut [0]));
+    });
+    let mut bench = Bench::new(listener(Protocol::Postgres), COPY, &[greets]);
+    bench.view.unknown_protocol = true;
+    bench.publish();
+    for _ in 0..8 {
+        assert_eq!(read(&mut bench.connect(), 6), b"8.0.36");
+    }
+    // A message shorter than any of PostgreSQL's.
+    let echo = serve(|mut stream| {
+        let mut said = [0; 6];
+        stream.read_exact(&mut said).unwrap();
+        stream.write_all(&said).unwrap();
+    });
+    let mut bench = Bench::new(listener(Protocol::Postgres), COPY, &[echo]);
+    bench.view.unknown_protocol = true;
+    bench.publish();
+    let mut client = bench.connect();
+    client.write_all(b"PING\r\n").unwrap();
+    assert_eq!(read(&mut client, 6), b"PING\r\n");
+    // Who speaks PostgreSQL's language is still told in it.
+    let mut settings = listener(Protocol::Postgres);
+    settings.hold.unavailable = Duration::ZERO;
+    let mut bench = Bench::new(settings, COPY, &[]);
+    bench.view.unknown_protocol = true;
+    bench.publish();
+    assert_eq!(read_error(&mut ask(&bench, "alice"))[2], "C57P03");
+}
