@@ -21,7 +21,6 @@ use std::time::Duration;
 pub use addresses::most_addresses;
 pub(crate) use cast::{ANY_TTL, HOW_FAR};
 pub(crate) use page::page_path;
-pub(super) use proxy::UNITS;
 
 use super::announce::{AnnounceConfig, RawAnnounce};
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};

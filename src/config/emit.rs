@@ -47,7 +47,7 @@ pub enum Inexpressible {
 /// [`Inexpressible`]; no text is better than one that means something else.
 pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     let Loaded { config, raw, warnings, notes, remarks, dropped, map, .. } = loaded;
-    let Config { routers, static_addresses, clusters, listeners, pages, .. } = config;
+    let Config { routers, static_addresses, pages, .. } = config;
     let mut tables = Vec::new();
     tables.extend(globals::globals(&raw.globals, map));
     // One that is listed twice: the last one counts.
@@ -83,12 +83,9 @@ pub fn emit(loaded: &Loaded) -> Result<String, Inexpressible> {
     }
     tables.extend(raw.fifos.iter().map(|fifo| notify::fifo(fifo, map)));
     tables.extend(raw.mail.as_ref().map(|mail| notify::mail(mail, map)));
-    for (own, raw) in clusters.iter().zip(&raw.clusters) {
-        tables.push(proxy::cluster(own, raw, map)?);
-    }
-    for (own, raw) in listeners.iter().zip(&raw.listeners) {
-        tables.push(proxy::listener(own, raw, loaded)?);
-    }
+    tables.extend(raw.clusters.iter().map(|own| proxy::cluster(own, map)));
+    let listeners = raw.listeners.iter();
+    tables.extend(listeners.map(|own| proxy::listener(own, &raw.clusters, map)));
     for (own, raw) in pages.iter().zip(&raw.pages) {
         tables.push(page::page(own, raw, map));
     }

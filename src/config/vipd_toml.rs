@@ -11,7 +11,6 @@ mod proxy;
 mod track;
 mod values;
 
-pub(super) use proxy::{BALANCES, CHECKS, ON_DOWN, PROTOCOLS, ROLES};
 pub(super) use track::MATCHES;
 
 use std::ops::Range;
@@ -23,12 +22,13 @@ use host::{PACING, STATIC};
 
 use super::announce::RawAnnounce;
 use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
-use super::key::{Key, Slot};
+use super::key::{self, Key, Slot};
 use super::load::Text;
 use super::process::RawProcess;
 use super::raw::{
-    Raw, RawAddress, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail, RawNotify, RawPacing,
-    RawPage, RawPeer, RawPeers, Secret, Words, keys,
+    Raw, RawAddress, RawCluster, RawFifo, RawGlobals, RawGroup, RawInterface, RawListener,
+    RawLiveness, RawMail, RawMember, RawNotify, RawPacing, RawPage, RawPeer, RawPeers, RawRequest,
+    RawServer, RawStatusCheck, RawTls, Secret, Words, keys,
 };
 use super::router::RawRouter;
 use crate::pool::Wants;
@@ -70,12 +70,19 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("group.NAME", track::GROUP),
     ("group.NAME", RawGroup::NAMES),
     ("cluster.NAME", proxy::CLUSTER),
+    ("cluster.NAME", RawCluster::NAMES),
+    ("cluster.NAME", RawTls::NAMES),
+    ("cluster.NAME", RawRequest::NAMES),
     ("a member", proxy::MEMBER),
+    ("a member", RawMember::NAMES),
     ("listener.NAME", proxy::LISTENER),
+    ("listener.NAME", RawListener::NAMES),
     ("a place to listen at", proxy::BIND),
     ("a server", proxy::SERVER),
-    ("client", proxy::LIVENESS),
-    ("status_check", proxy::STATUS_CHECK),
+    ("a server", RawServer::NAMES),
+    ("client", RawLiveness::NAMES),
+    ("status_check", RawRequest::NAMES),
+    ("status_check", RawStatusCheck::NAMES),
     ("page.NAME", page::PAGE),
     ("page.NAME", RawPage::NAMES),
     ("a user", page::USER),
@@ -144,7 +151,7 @@ pub(super) const SCOPES: &[(&str, u8)] =
 /// What a role is called.
 #[must_use]
 pub fn role_word(wants: Wants) -> &'static str {
-    word_for(ROLES, &wants).unwrap_or_default()
+    key::Words::word(wants)
 }
 
 /// The word that `choices` has for a value.

@@ -199,7 +199,7 @@ impl Limits<'_> {
 }
 
 /// The units of `max_lag`, largest first.
-pub(in crate::config) const UNITS: [(&str, u64); 4] =
+const UNITS: [(&str, u64); 4] =
     [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
 
 fn bytes(text: &str) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! Status pages.
 
-use super::proxy::bind;
+use super::proxy::places;
 use super::table::Table;
 use super::values::{array, key, text};
 use crate::config::diag::SourceMap;
@@ -10,11 +10,7 @@ use crate::config::raw::RawPage;
 pub(super) fn page(own: &PageConfig, raw: &RawPage, map: &SourceMap) -> String {
     let PageConfig { name, binds, users, .. } = own;
     let mut table = Table::new(format!("[page.{}]", key(name)), map, Some(raw.name.span));
-    let places: Vec<String> = binds.iter().map(bind).collect();
-    match places.as_slice() {
-        [one] if !one.starts_with('{') => table.set("bind", one),
-        _ => table.set("bind", array("bind", &places)),
-    }
+    places(&mut table, binds);
     table.written(raw, RawPage::KEYS);
     if !users.is_empty() {
         let user = |PageUser { name, password }: &PageUser| {

@@ -1,10 +1,9 @@
 //! One table of vipd.toml with its comments.
 
 use super::is_toml;
-use super::values::{text, written};
-use crate::config::diag::{SourceMap, Span, Spanned, printable};
+use super::values::written;
+use crate::config::diag::{SourceMap, Span, printable};
 use crate::config::key::Key;
-use crate::config::vipd_toml;
 
 /// The lines of one table.
 pub(super) struct Table<'m> {
@@ -47,32 +46,6 @@ impl<'m> Table<'m> {
         }
     }
 
-    /// A flag whose default is `standard`.
-    pub(super) fn flag(
-        &mut self,
-        key: &str,
-        value: bool,
-        standard: bool,
-        raw: Option<Spanned<bool>>,
-    ) {
-        if value != standard {
-            self.translated(key, value.to_string(), raw.map(|raw| raw.span));
-        }
-    }
-
-    /// A word for a value that differs from the default.
-    pub(super) fn choice<T: PartialEq>(
-        &mut self,
-        key: &str,
-        words: &'static [(&'static str, T)],
-        value: &T,
-        span: Option<Span>,
-    ) {
-        if let Some(word) = vipd_toml::word_for(words, value) {
-            self.translated(key, text(word), span);
-        }
-    }
-
     /// The line that said so, unless it says the same in the same words.
     fn comment(&self, key: &str, span: Span) -> Option<String> {
         let file = self.map.file(span.file)?;
@@ -82,11 +55,15 @@ impl<'m> Table<'m> {
             return None;
         }
         let at = self.map.position(span.file, span.start)?.line;
-        Some(match self.home {
-            Some(home) if home.file == span.file => format!("# line {at}: {line}"),
-            None if self.map.files().count() == 1 => format!("# line {at}: {line}"),
-            Some(_) | None => format!("# {}: {line}", printable(&self.map.place(span))),
-        })
+        let at = match self.home {
+            Some(home) if home.file == span.file => format!("line {at}"),
+            None if self.map.files().count() == 1 => format!("line {at}"),
+            Some(_) | None => printable(&self.map.place(span)),
+        };
+        // One that says several things is quoted once.
+        let quoted = format!("# {at}: {line}");
+        let again = self.lines.iter().any(|(_, comment)| comment.as_deref() == Some(&quoted));
+        Some(if again { format!("# {at}") } else { quoted })
     }
 
     pub(super) fn finish(self) -> String {

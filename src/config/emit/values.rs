@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::diag::{Span, Spanned};
-use crate::config::key::Slot;
+use crate::config::key::{Key, Slot};
 use crate::config::raw::{RawAddress, RawPeer};
 use crate::config::vipd_toml::{SCOPES, word_for};
 
@@ -29,7 +29,14 @@ pub(super) fn written(slot: Slot<'_>) -> Option<String> {
     })
 }
 
-fn inline(pairs: &[(Spanned<String>, Spanned<String>)]) -> String {
+/// `name = value` for each setting of a block that was written.
+pub(super) fn settings<D: Clone>(block: &D, keys: &[Key<D>]) -> Vec<String> {
+    let mut block = block.clone();
+    let value = |key: &Key<D>| Some(format!("{} = {}", key.name, written((key.slot)(&mut block))?));
+    keys.iter().filter_map(value).collect()
+}
+
+pub(super) fn inline(pairs: &[(Spanned<String>, Spanned<String>)]) -> String {
     let pairs: Vec<String> = pairs
         .iter()
         .map(|(name, value)| format!("{} = {}", key(&name.value), text(&value.value)))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::objects::Object;
 use super::{NONE, human, listed};
 use crate::config::checks::{Check, HttpTarget, Tls, Trust};
-use crate::config::vipd_toml::{BALANCES, ON_DOWN, PROTOCOLS, ROLES, word_for};
+use crate::config::key::Words;
 use crate::config::{
     BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, LivenessConfig, Members,
     PatroniCluster, PatroniMember, PlainMember, ProbeRhythm, ServerConfig,
@@ -157,16 +157,16 @@ pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>
     let settings = [
         ("bind", listed(&binds)),
         ("cluster", cluster.map(|cluster| cluster.name.clone()).unwrap_or_default()),
-        ("role", word(ROLES, wants)),
+        ("role", wants.word().to_owned()),
         ("fallback", fallback.to_string()),
-        ("balance", word(BALANCES, balance)),
+        ("balance", balance.word().to_owned()),
         ("all_backups", all_backups.to_string()),
         ("end_backups", end_backups.to_string()),
         ("max_lag", any(&max_lag.bytes)),
         ("max_lag_time", max_lag.time.map_or_else(|| "any".to_owned(), human)),
         ("tags", listed(&tags)),
         ("replication_state", replication_state.clone().unwrap_or_else(|| "any".to_owned())),
-        ("protocol", word(PROTOCOLS, protocol)),
+        ("protocol", protocol.word().to_owned()),
         ("cert", file(|own| &own.certificate)),
         ("key", file(|own| &own.key)),
         ("maxconn", maxconn.map_or_else(|| "no limit".to_owned(), |most| most.to_string())),
@@ -180,7 +180,7 @@ pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>
         ("hold_rate", per_second.to_string()),
         ("idle_timeout", never(idle)),
         ("half_closed", never(half_closed)),
-        ("on_down", word(ON_DOWN, on_down)),
+        ("on_down", on_down.word().to_owned()),
         ("client", liveness(client)),
         ("server", liveness(server)),
         ("status_check", by_status.as_ref().map_or_else(|| NONE.to_owned(), status_check)),
@@ -198,11 +198,7 @@ fn status_check(by_status: &ByStatus) -> String {
         settings.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
     };
     let primary = primary.as_ref().map_or(String::new(), |own| format!("; primary {}", one(own)));
-    format!("{}{primary}; on_down {}", one(own), word(ON_DOWN, on_down))
-}
-
-fn word<T: PartialEq>(choices: &'static [(&'static str, T)], value: &T) -> String {
-    word_for(choices, value).unwrap_or_default().to_owned()
+    format!("{}{primary}; on_down {}", one(own), on_down.word().to_owned())
 }
 
 pub(super) fn bind(bind: &BindConfig) -> String {

@@ -37,8 +37,8 @@ pub(super) fn listener(
     raw.maxconn = own.settings.maxconn.or(edge.global.maxconn);
     raw.backlog = own.settings.backlog;
     times(&mut raw, own, backend);
-    raw.client = own.settings.client;
-    raw.server = backend.settings.server;
+    raw.client = own.settings.client.clone();
+    raw.server = backend.settings.server.clone();
     let slow = backend.servers.iter().find_map(|server| server.options.unacknowledged);
     raw.server.unacknowledged = slow.or(raw.server.unacknowledged);
     match asked {

@@ -54,8 +54,8 @@ impl ListenerCheck<'_, '_> {
         let half = Some(Duration::from_secs(30));
         let half_closed = self.limits.optional_time("half_closed", raw.half_closed, half, SECOND);
         let on_down = self.on_down(roles);
-        let client = self.liveness(raw.client);
-        let server = self.liveness(raw.server);
+        let client = self.liveness(&raw.client);
+        let server = self.liveness(&raw.server);
         let by_status = self.by_status(cluster, fallback);
         Some(ListenerConfig {
             name: raw.name.value.clone(),
@@ -318,7 +318,7 @@ impl ListenerCheck<'_, '_> {
         }
     }
 
-    fn liveness(&mut self, raw: RawLiveness) -> LivenessConfig {
+    fn liveness(&mut self, raw: &RawLiveness) -> LivenessConfig {
         let standard = LivenessConfig::default();
         // What the kernel's counters hold.
         let most = Duration::from_secs(32_767);
