@@ -62,7 +62,7 @@ pub struct Patroni {
     settings_turn: usize,
     pub(super) switchover: Option<String>,
     /// When this process ran again after it had not.
-    woken: Option<Now>,
+    resumed: Option<Now>,
     /// Those that claimed to take writes when that was last looked at, and what did not belong
     /// together.
     told_rivals: Vec<MemberId>,
@@ -93,7 +93,7 @@ impl Patroni {
             settings_asked: None,
             settings_turn: 0,
             switchover: None,
-            woken: None,
+            resumed: None,
             told_rivals: Vec::new(),
             told_mixture: Vec::new(),
             speech: Speech::default(),
@@ -340,13 +340,13 @@ impl Patroni {
     /// have the time of one more question before it counts against their sessions.
     pub(super) fn stalled(&mut self, now: Now, gap: Duration) {
         if gap >= self.rhythm.interval {
-            self.woken = Some(now);
+            self.resumed = Some(now);
         }
     }
 
     /// From when on a member is silent that is: not while nobody listened.
     pub(super) fn silent_since(&self, member: &Member) -> Now {
-        self.woken.map_or(member.last_word(), |woken| woken.max(member.last_word()))
+        self.resumed.map_or(member.last_word(), |resumed| resumed.max(member.last_word()))
     }
 
     pub(super) fn answered(&mut self, now: Now, member: MemberId, topic: Topic, answer: Answer) {
@@ -602,7 +602,7 @@ impl Patroni {
 
     /// Until when those are waited for who could not be asked while this process did not run.
     pub(super) fn asks_again_until(&self, now: Now) -> Option<Now> {
-        let until = self.woken? + self.rhythm.timeout + self.rhythm.interval;
+        let until = self.resumed? + self.rhythm.timeout + self.rhythm.interval;
         (now < until).then_some(until)
     }
 

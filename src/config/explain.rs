@@ -9,7 +9,7 @@ use super::diag::{SourceMap, Span};
 use super::key::Key;
 use super::model::{Config, Globals, RouterConfig};
 use super::process::RawProcess;
-use super::raw::{Raw, RawGlobals, RawGroup, Written};
+use super::raw::{Raw, RawGlobals, RawGroup, WrittenSetting};
 use super::router::RawRouter;
 use super::settings;
 use origins::at;
@@ -112,13 +112,14 @@ pub fn objects(config: &Config, raw: &Raw) -> Vec<Block> {
 /// What a vipd.toml says and none of these places shows, in its own words.
 #[must_use]
 pub fn others(raw: &Raw, known: &[Span], map: &SourceMap) -> Vec<Block> {
-    let shown = |Written { whole, .. }: &Written| {
+    let shown = |WrittenSetting { whole, .. }: &WrittenSetting| {
         let within =
             |at: &Span| at.file == whole.file && (whole.start..whole.end).contains(&at.start);
         known.iter().any(within)
     };
     let mut blocks: Vec<Block> = Vec::new();
-    for Written { block, key, value: at, .. } in raw.written.iter().filter(|own| !shown(own)) {
+    for WrittenSetting { block, key, value: at, .. } in raw.written.iter().filter(|own| !shown(own))
+    {
         let setting =
             Setting { name: key.clone(), value: source(key, *at, map), origin: Some(*at) };
         // A router's other settings stand under its name alone.

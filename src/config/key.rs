@@ -95,54 +95,25 @@ pub trait Written: Clone {
     fn show(&self) -> String;
 }
 
-impl Written for String {
-    fn slot(at: &mut Option<Spanned<String>>) -> Slot<'_> {
-        Slot::Text(at)
-    }
+macro_rules! shapes {
+    ($($type:ty: $slot:ident, $show:expr;)*) => {$(
+        impl Written for $type {
+            fn slot(at: &mut Option<Spanned<$type>>) -> Slot<'_> {
+                Slot::$slot(at)
+            }
 
-    fn show(&self) -> String {
-        self.clone()
-    }
+            fn show(&self) -> String {
+                $show(self)
+            }
+        }
+    )*};
 }
-
-impl Written for i64 {
-    fn slot(at: &mut Option<Spanned<i64>>) -> Slot<'_> {
-        Slot::Number(at)
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Written for Duration {
-    fn slot(at: &mut Option<Spanned<Duration>>) -> Slot<'_> {
-        Slot::Time(at)
-    }
-
-    fn show(&self) -> String {
-        human(*self)
-    }
-}
-
-impl Written for bool {
-    fn slot(at: &mut Option<Spanned<bool>>) -> Slot<'_> {
-        Slot::Flag(at)
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Written for IpAddr {
-    fn slot(at: &mut Option<Spanned<IpAddr>>) -> Slot<'_> {
-        Slot::Address(at)
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
+shapes! {
+    String: Text, String::clone;
+    i64: Number, i64::to_string;
+    Duration: Time, |time: &Duration| human(*time);
+    bool: Flag, bool::to_string;
+    IpAddr: Address, IpAddr::to_string;
 }
 
 impl<T: Words> Written for T {
@@ -170,25 +141,19 @@ pub trait Value: Sized + 'static {
     fn show(&self) -> String;
 }
 
-macro_rules! numbers {
-    ($($number:ty),*) => {$(
-        impl Value for $number {
-            type Written = i64;
-            type Limits = RangeInclusive<$number>;
+impl Value for u8 {
+    type Written = i64;
+    type Limits = RangeInclusive<u8>;
 
-            fn within(written: &i64, limits: &RangeInclusive<$number>) -> Result<$number, String> {
-                let value = <$number>::try_from(*written).ok();
-                let value = value.filter(|value| limits.contains(value));
-                value.ok_or_else(|| format!("{} to {}", limits.start(), limits.end()))
-            }
+    fn within(written: &i64, limits: &RangeInclusive<u8>) -> Result<u8, String> {
+        let value = u8::try_from(*written).ok().filter(|value| limits.contains(value));
+        value.ok_or_else(|| format!("{} to {}", limits.start(), limits.end()))
+    }
 
-            fn show(&self) -> String {
-                self.to_string()
-            }
-        }
-    )*};
+    fn show(&self) -> String {
+        self.to_string()
+    }
 }
-numbers!(u8);
 
 impl Value for Duration {
     type Written = Duration;

@@ -62,12 +62,12 @@ pub struct Raw {
     /// The sections of a haproxy.cfg, for a reading that leaves some out.
     pub sections: Vec<RawSection>,
     /// Every setting of a vipd.toml.
-    pub written: Vec<Written>,
+    pub written: Vec<WrittenSetting>,
 }
 
 /// Where a setting stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenSetting {
     /// Its table, as `listener write`.
     pub block: String,
     /// Its name there, as `announce.repeat`.

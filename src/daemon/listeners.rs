@@ -49,7 +49,7 @@ pub(super) struct Listeners {
     looking: Option<AbortHandle>,
     /// When that was done last, and when it was late last: the whole process did not run then.
     looked: Option<Instant>,
-    woken: Option<Instant>,
+    resumed: Option<Instant>,
     /// What the engine was told last.
     turns: Option<bool>,
 }
@@ -119,7 +119,7 @@ impl Listeners {
             effects,
             looking: None,
             looked: None,
-            woken: None,
+            resumed: None,
             turns: None,
         }
     }
@@ -190,7 +190,7 @@ impl Listeners {
         let now = Instant::now();
         let late = |before| now.duration_since(before) >= LOOK_EVERY * 2;
         if self.looked.replace(now).is_some_and(late) {
-            self.woken = Some(now);
+            self.resumed = Some(now);
         }
         let failed = |(id, wanted): (&ListenerId, &Wanted)| wanted.failure.is_some().then_some(*id);
         for id in self.wanted.iter().filter_map(failed).collect::<Vec<_>>() {
@@ -203,7 +203,7 @@ impl Listeners {
         self.ending = ending;
         Vec::into_iter(over).for_each(|id| proxy.close(id, Remaining::End));
 
-        let awake = self.woken.is_none_or(|woken| now.duration_since(woken) >= STUCK);
+        let awake = self.resumed.is_none_or(|resumed| now.duration_since(resumed) >= STUCK);
         let turns = proxy.latest_turn() < STUCK || !awake;
         if self.turns.replace(turns) != Some(turns) {
             if !turns {

@@ -29,7 +29,7 @@ use crate::types::IfName;
 
 /// A daemon that was killed may take a moment to be gone, and so may a child of it that has not yet
 /// executed its own program.
-const PATIENCE: Duration = Duration::from_millis(500);
+const BIND_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -47,11 +47,11 @@ const BACKLOG: i32 = 4096;
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a configuration needs for itself: names of locks, and what people call them.
-type Wanted = BTreeMap<String, Thing>;
+type Wanted = BTreeMap<String, Resource>;
 
 /// What is locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Thing {
+struct Resource {
     what: String,
     /// Static addresses: two daemons may both keep one in place.
     shared: bool,
@@ -118,11 +118,11 @@ impl Locks {
         config: &Config,
         held: &BTreeSet<String>,
     ) -> (Locks, Option<Conflict>) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + BIND_TIMEOUT;
         let mut locks = Locks::default();
         let mut conflict = None;
         let mut refused = None;
-        for (name, Thing { what, shared }) in wanted(config) {
+        for (name, Resource { what, shared }) in wanted(config) {
             if held.contains(&name) {
                 continue;
             }
@@ -162,18 +162,18 @@ fn wanted(config: &Config) -> Wanted {
     for kept in &config.static_addresses {
         let address = kept.address.cidr.address();
         let what = format!("the address {address} on {}", kept.iface);
-        wanted.insert(address_lock(&kept.iface, address), Thing { what, shared: true });
+        wanted.insert(address_lock(&kept.iface, address), Resource { what, shared: true });
     }
     for router in &config.routers {
         let RouterConfig { name, iface, vrid, .. } = &**router;
         let family = router.dialect.family();
         let what = format!("the virtual router {name} ({family}, VRID {vrid} on {iface})");
         let lock = format!("vipd/{iface}/vrid/{vrid}/{family}");
-        wanted.insert(lock, Thing { what, shared: false });
+        wanted.insert(lock, Resource { what, shared: false });
         for address in &router.addresses {
             let (iface, address) = (router.iface_of(address), address.cidr.address());
             let what = format!("the address {address} of {name} on {iface}");
-            wanted.insert(address_lock(iface, address), Thing { what, shared: false });
+            wanted.insert(address_lock(iface, address), Resource { what, shared: false });
         }
     }
     wanted

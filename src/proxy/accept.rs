@@ -38,7 +38,7 @@ const BREATH: Duration = Duration::from_millis(1);
 const MEND: Duration = Duration::from_millis(100);
 
 /// How long a client may say nothing where servers may be expected to speak first.
-const PATIENCE: Duration = Duration::from_millis(250);
+const SILENT_CLIENT_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A listening socket of one worker.
 #[derive(Debug)]
@@ -392,7 +392,7 @@ impl Worker {
         };
         if protocol == Protocol::Postgres {
             let limit = settings.first_message;
-            let due = self.now + if unknown { limit.min(PATIENCE) } else { limit };
+            let due = self.now + if unknown { limit.min(SILENT_CLIENT_TIMEOUT) } else { limit };
             self.set_due(key, &mut session, Some(due));
         }
         self.entries.put(key, Entry::Session(session));

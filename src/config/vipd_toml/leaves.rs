@@ -4,10 +4,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Value, entries};
 use crate::config::diag::{FileId, Span};
-use crate::config::raw::Written;
+use crate::config::raw::WrittenSetting;
 
 /// Everything with a value that is no table, by its table and its name there.
-pub(super) fn leaves(file: FileId, table: &DeTable<'_>) -> Vec<Written> {
+pub(super) fn leaves(file: FileId, table: &DeTable<'_>) -> Vec<WrittenSetting> {
     let mut found = Vec::new();
     for (kind, _, value) in entries(table) {
         // `[track.KIND.NAME]`, `[vrrp.NAME]`, `[global]`
@@ -27,7 +27,13 @@ pub(super) fn leaves(file: FileId, table: &DeTable<'_>) -> Vec<Written> {
 }
 
 /// A table, or a table of them.
-fn block(file: FileId, title: &str, value: &Value<'_>, names: usize, found: &mut Vec<Written>) {
+fn block(
+    file: FileId,
+    title: &str,
+    value: &Value<'_>,
+    names: usize,
+    found: &mut Vec<WrittenSetting>,
+) {
     let Some(table) = value.get_ref().as_table() else { return };
     for (name, at, value) in entries(table) {
         if names > 0 {
@@ -43,7 +49,7 @@ fn leaf(
     block: &str,
     key: String,
     (start, value): (usize, &Value<'_>),
-    found: &mut Vec<Written>,
+    found: &mut Vec<WrittenSetting>,
 ) {
     match value.get_ref().as_table() {
         Some(table) if !table.is_empty() => {
@@ -55,7 +61,7 @@ fn leaf(
             let value = value.span();
             let whole = Span::new(file, start..value.end);
             let block = block.to_owned();
-            found.push(Written { block, key, whole, value: Span::new(file, value) });
+            found.push(WrittenSetting { block, key, whole, value: Span::new(file, value) });
         }
     }
 }
