@@ -104,7 +104,7 @@ const ATTACKS: [Attack; 8] = [
         per_second: 10_000,
         messages: || (1..=255).filter(|id| *id != 51).map(|id| v3(id, 200, 100)).collect(),
         ttl: 255,
-        counter: ("vrid_errors", 50_000),
+        counter: ("vrid_errors", 20_000),
         told: "",
     },
     Attack {

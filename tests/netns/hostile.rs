@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use serde_json::Value;
 use vipd::lab::deadline::eventually;
 use vipd::lab::raw::{Datagram, checksum};
@@ -24,6 +25,9 @@ use crate::turns::{alone, together};
 
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(2);
+
+/// What the kernel says when a queue is full.
+const FULL: [Errno; 2] = [Errno::ENOBUFS, Errno::EAGAIN];
 
 /// Longest time between adverts under attack: a second one must not be missing.
 const RHYTHM: Duration = Duration::from_millis(190);
@@ -49,10 +53,10 @@ pub(crate) fn frame_with_ttl(node: &Node, source: &str, ttl: u8, message: Vec<u8
     datagram.frame(own, None).unwrap()
 }
 
-/// Sends frames from another thread until it is stopped.
+/// Sends frames from another thread until it is stopped or dropped.
 pub(crate) struct Flood {
     over: Arc<AtomicBool>,
-    thread: JoinHandle<u128>,
+    thread: Option<JoinHandle<u128>>,
 }
 
 impl Flood {
@@ -69,20 +73,36 @@ impl Flood {
             while !stop.load(Ordering::Relaxed) {
                 let due = start.elapsed().as_millis() * u128::from(per_second) / 1000;
                 while sent < due {
-                    socket.send(next.next().unwrap()).unwrap();
-                    sent += 1;
+                    match socket.send(next.next().unwrap()) {
+                        Ok(()) => sent += 1,
+                        Err(e)
+                            if e.raw_os_error()
+                                .is_some_and(|code| FULL.contains(&Errno::from_raw(code))) =>
+                        {
+                            break;
+                        }
+                        Err(error) => panic!("flood: {error}"),
+                    }
                 }
                 thread::sleep(Duration::from_millis(2));
             }
             sent
         });
-        Flood { over, thread }
+        Flood { over, thread: Some(thread) }
     }
 
     /// Ends it; how many were sent.
-    pub(crate) fn stop(self) -> u128 {
+    pub(crate) fn stop(mut self) -> u128 {
         self.over.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Flood {
+    /// A test that fails meanwhile takes the namespace away: its reason should be the only one.
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }
 
