@@ -4,6 +4,7 @@
 //! the name service, the user database) is done on that runtime's bounded pool of helper threads,
 //! and scripts are started by a thread of their own, so a hanging mount or name server delays the
 //! checks that need it and no other.
+#![deny(clippy::indexing_slicing)]
 
 mod connect;
 mod exchange;

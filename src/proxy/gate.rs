@@ -26,7 +26,9 @@ pub(super) struct Gate {
     /// Set by a worker that leaves connections in the kernel's queue.
     pub(super) full: AtomicBool,
     connections: AtomicU32,
-    lanes: Box<[Lane]>,
+    /// What each worker counts. There is a first worker always.
+    first_lane: Lane,
+    other_lanes: Box<[Lane]>,
     /// The kernel's queues of each worker's sockets, as of its last look.
     queues: Box<[Queue]>,
     /// A server has spoken before its client.
@@ -51,7 +53,8 @@ impl Gate {
             doors: AtomicU32::new(0),
             full: AtomicBool::new(false),
             connections: AtomicU32::new(0),
-            lanes: (0..workers).map(|_| Lane::default()).collect(),
+            first_lane: Lane::default(),
+            other_lanes: (1..workers).map(|_| Lane::default()).collect(),
             queues: (0..workers).map(|_| Queue::default()).collect(),
             server_first: AtomicBool::new(false),
             starved: AtomicU64::new(0),
@@ -117,13 +120,14 @@ impl Gate {
 
     /// The counters of one worker.
     pub(super) fn lane(&self, worker: usize) -> &Lane {
-        // A gate is made with a lane for each worker.
-        self.lanes.get(worker).unwrap_or(&self.lanes[0])
+        let other = worker.checked_sub(1).and_then(|number| self.other_lanes.get(number));
+        other.unwrap_or(&self.first_lane)
     }
 
     pub(super) fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        self.lanes.iter().for_each(|lane| sum.add(lane));
+        sum.add(&self.first_lane);
+        self.other_lanes.iter().for_each(|lane| sum.add(lane));
         sum
     }
 

@@ -16,6 +16,7 @@
 //! password, before it is ready: the client's first message is kept until then and given to the
 //! next. Where TLS has begun to flow both ways, and where the server says so inside TLS, nothing of
 //! the kind can be done.
+#![deny(clippy::indexing_slicing)]
 
 mod accept;
 mod cancel;

@@ -12,6 +12,7 @@
 //! and hop limit come from ancillary data.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::indexing_slicing)]
 
 pub mod arp;
 pub mod checksum;

@@ -311,7 +311,7 @@ impl Advert {
             Dialect::V3Ipv4(_) | Dialect::V3Ipv6 => {}
         }
 
-        let message = &mut out[start..];
+        let message = out.get(start..).unwrap_or_default();
         let sum = Checksum::new().add_bytes(message);
         let sum = match dialect {
             Dialect::V2(_) | Dialect::V3Ipv4(V3Checksum::MessageOnly) => sum,
@@ -322,7 +322,10 @@ impl Advert {
                 endpoints.towards_the_group().add_pseudo_header(sum, message.len())
             }
         };
-        message[CHECKSUM_AT..HEADER_LEN].copy_from_slice(&sum.finish().to_be_bytes());
+        let field = out.iter_mut().skip(start + CHECKSUM_AT);
+        for (byte, value) in field.zip(sum.finish().to_be_bytes()) {
+            *byte = value;
+        }
         Ok(())
     }
 
