@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::gate::{Gate, Seat};
 use super::relay::{Flow, INTEREST, Peer};
 use super::session::{Entry, Opening, Session, Stage};
 use super::settings::Protocol;
+use super::shared::{ConnPermit, ListenerShared};
 use super::worker::{SWEEP, Timer, Token, Worker};
 use crate::pool::ListenerId;
 use crate::sys::epoll::Ready;
@@ -42,10 +42,10 @@ const SILENT_CLIENT_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A listening socket of one worker.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct ListenSocket {
     bind: Bind,
-    socket: OwnedFd,
-    gate: Arc<Gate>,
+    fd: OwnedFd,
+    shared: Arc<ListenerShared>,
     state: State,
     /// The next pause; shorter means that the last ones are over.
     pause: Duration,
@@ -55,8 +55,8 @@ pub(super) struct Door {
 
 /// What is left of one that broke.
 #[derive(Debug)]
-pub(super) struct Broken {
-    gate: Arc<Gate>,
+pub(super) struct BrokenSocket {
+    shared: Arc<ListenerShared>,
     bind: Bind,
     /// Where it listened: a port that was chosen stays.
     at: Option<SocketAddr>,
@@ -109,38 +109,48 @@ fn classify(error: &io::Error) -> Failure {
 }
 
 impl Worker {
-    pub(super) fn add_door(&mut self, gate: &Arc<Gate>, bind: Bind, socket: OwnedFd) {
-        let place = self.doors.iter().position(Option::is_none).unwrap_or(self.doors.len());
-        if let Err(error) = self.poller.add(&socket, Token::Door(place).pack(), Ready::IN) {
+    pub(super) fn add_socket(&mut self, shared: &Arc<ListenerShared>, bind: Bind, fd: OwnedFd) {
+        let place = self
+            .listen_sockets
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.listen_sockets.len());
+        if let Err(error) = self.poller.add(&fd, Token::ListenSocket(place).pack(), Ready::IN) {
             tracing::error!("watch a listening socket: {}", cause(&error));
-            gate.doors.fetch_sub(1, Ordering::Relaxed);
+            shared.open_sockets.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let gate = Arc::clone(gate);
-        let door =
-            Some(Door { bind, socket, gate, state: State::Open, pause: PAUSE, leaving: None });
-        match self.doors.get_mut(place) {
-            Some(free) => *free = door,
-            None => self.doors.push(door),
+        let shared = Arc::clone(shared);
+        let socket = Some(ListenSocket {
+            bind,
+            fd,
+            shared,
+            state: State::Open,
+            pause: PAUSE,
+            leaving: None,
+        });
+        match self.listen_sockets.get_mut(place) {
+            Some(free) => *free = socket,
+            None => self.listen_sockets.push(socket),
         }
     }
 
     /// Close a listener's sockets but those at `kept`, once what waits in them has been taken, even
     /// where it would have had to wait: the kernel would reset it.
-    pub(super) fn close_doors(&mut self, listener: ListenerId, kept: &[Bind]) {
-        self.broken.retain(|broken| broken.gate.id != listener || kept.contains(&broken.bind));
-        for number in 0..self.doors.len() {
-            let Some(door) = self.door(number) else { continue };
-            let closes = door.gate.id == listener && !kept.contains(&door.bind);
-            if !closes || door.leaving.is_some() {
+    pub(super) fn close_sockets(&mut self, listener: ListenerId, kept: &[Bind]) {
+        self.broken.retain(|broken| broken.shared.id != listener || kept.contains(&broken.bind));
+        for number in 0..self.listen_sockets.len() {
+            let Some(socket) = self.socket(number) else { continue };
+            let closes = socket.shared.id == listener && !kept.contains(&socket.bind);
+            if !closes || socket.leaving.is_some() {
                 continue;
             }
-            let waiting = backlog(&door.socket).map_or(0, |backlog| backlog.waiting);
-            let gate = Arc::clone(&door.gate);
-            gate.doors.fetch_sub(1, Ordering::Relaxed);
+            let waiting = backlog(&socket.fd).map_or(0, |backlog| backlog.waiting);
+            let shared = Arc::clone(&socket.shared);
+            shared.open_sockets.fetch_sub(1, Ordering::Relaxed);
             self.reopen(number);
-            if let Some(door) = self.door(number) {
-                door.leaving = Some(waiting.saturating_add(ON_THE_WAY));
+            if let Some(socket) = self.socket(number) {
+                socket.leaving = Some(waiting.saturating_add(ON_THE_WAY));
             }
             self.watch(number, State::Open);
             self.accept(number);
@@ -148,137 +158,139 @@ impl Worker {
     }
 
     /// Take note of what waits in the listeners' sockets.
-    pub(super) fn look_at_doors(&mut self) {
+    pub(super) fn read_backlogs(&mut self) {
         let mut queues: BTreeMap<ListenerId, Backlog> =
             self.locals.keys().map(|id| (*id, Backlog::default())).collect();
-        for door in self.doors.iter().flatten() {
-            let Some(queue) = queues.get_mut(&door.gate.id) else { continue };
-            let Some(found) = backlog(&door.socket) else { continue };
+        for socket in self.listen_sockets.iter().flatten() {
+            let Some(queue) = queues.get_mut(&socket.shared.id) else { continue };
+            let Some(found) = backlog(&socket.fd) else { continue };
             queue.waiting = queue.waiting.saturating_add(found.waiting);
             queue.most = queue.most.max(found.most);
             queue.dropped = queue.dropped.saturating_add(found.dropped);
-            if matches!(door.state, State::Pausing(_)) && door.leaving.is_none() {
-                door.gate.note_starved(self.millis());
+            if matches!(socket.state, State::Pausing(_)) && socket.leaving.is_none() {
+                socket.shared.note_starved(self.millis());
             }
         }
         for (id, queue) in queues {
             if let Some(local) = self.locals.get(&id) {
-                local.gate.note_backlog(self.number, queue);
+                local.shared.note_backlog(self.number, queue);
             }
         }
     }
 
     /// Close what is left of a listener's sockets now.
-    pub(super) fn forget_doors(&mut self, listener: ListenerId) {
-        for number in 0..self.doors.len() {
-            if self.door(number).is_some_and(|door| door.gate.id == listener) {
-                self.close_door(number);
+    pub(super) fn drop_sockets(&mut self, listener: ListenerId) {
+        for number in 0..self.listen_sockets.len() {
+            if self.socket(number).is_some_and(|socket| socket.shared.id == listener) {
+                self.close_socket(number);
             }
         }
     }
 
     /// Have a listener's sockets treat connections as it is set now.
-    pub(super) fn refit_doors(&mut self, gate: &Gate) {
-        let settings = gate.settings();
-        let stays = |door: &&Door| door.gate.id == gate.id && door.leaving.is_none();
-        for door in self.doors.iter().flatten().filter(stays) {
-            if let Err(error) = tcp::refit(&door.socket, settings.backlog, settings.client) {
+    pub(super) fn apply_socket_options(&mut self, shared: &ListenerShared) {
+        let settings = shared.settings();
+        let stays =
+            |socket: &&ListenSocket| socket.shared.id == shared.id && socket.leaving.is_none();
+        for socket in self.listen_sockets.iter().flatten().filter(stays) {
+            if let Err(error) = tcp::refit(&socket.fd, settings.backlog, settings.client) {
                 tracing::warn!("{}: change a listening socket: {}", settings.name, cause(&error));
             }
         }
-        self.reopen_full(gate.id);
+        self.reopen_full(shared.id);
     }
 
-    fn close_door(&mut self, number: usize) {
-        if let Some(Door { state: State::Pausing(until), .. }) = self.door(number) {
+    fn close_socket(&mut self, number: usize) {
+        if let Some(ListenSocket { state: State::Pausing(until), .. }) = self.socket(number) {
             let until = *until;
-            self.timers.remove(&(until, Timer::Door(number)));
+            self.timers.remove(&(until, Timer::ListenSocket(number)));
         }
-        if let Some(door) = self.doors.get_mut(number).and_then(Option::take)
-            && door.leaving.is_none()
+        if let Some(socket) = self.listen_sockets.get_mut(number).and_then(Option::take)
+            && socket.leaving.is_none()
         {
-            door.gate.doors.fetch_sub(1, Ordering::Relaxed);
+            socket.shared.open_sockets.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    fn door(&mut self, number: usize) -> Option<&mut Door> {
-        self.doors.get_mut(number)?.as_mut()
+    fn socket(&mut self, number: usize) -> Option<&mut ListenSocket> {
+        self.listen_sockets.get_mut(number)?.as_mut()
     }
 
     pub(super) fn accept(&mut self, number: usize) {
         for _ in 0..AT_ONCE {
-            let Some(Some(door)) = self.doors.get_mut(number) else { return };
-            if door.state != State::Open {
+            let Some(Some(socket)) = self.listen_sockets.get_mut(number) else { return };
+            if socket.state != State::Open {
                 return;
             }
-            let gate = Arc::clone(&door.gate);
-            let leaving = door.leaving;
+            let shared = Arc::clone(&socket.shared);
+            let leaving = socket.leaving;
             if leaving == Some(0) {
-                return self.close_door(number);
+                return self.close_socket(number);
             }
-            let seat = if leaving.is_some() { gate.squeeze_in() } else { gate.enter() };
-            let Some(seat) = seat else {
-                gate.full.store(true, Ordering::Release);
+            let permit =
+                if leaving.is_some() { shared.admit_beyond_limit() } else { shared.admit() };
+            let Some(permit) = permit else {
+                shared.full.store(true, Ordering::Release);
                 // Room made between the two looks is not told of.
-                match gate.enter() {
+                match shared.admit() {
                     Some(_) => continue,
                     None => return self.watch(number, State::Full),
                 }
             };
             let scarce = self.scarce && leaving.is_none();
-            if scarce && self.ceiling.is_reached(&door.socket).unwrap_or(true) {
-                return self.starve(number, &gate);
+            if scarce && self.ceiling.is_reached(&socket.fd).unwrap_or(true) {
+                return self.starve(number, &shared);
             }
-            match tcp::accept(&door.socket) {
+            match tcp::accept(&socket.fd) {
                 Ok(client) => {
-                    door.pause = PAUSE;
-                    door.leaving = leaving.map(|more| more.saturating_sub(1));
+                    socket.pause = PAUSE;
+                    socket.leaving = leaving.map(|more| more.saturating_sub(1));
                     self.scarce = self.ceiling.is_promised(&client);
-                    gate.lane(self.number).accepted.one();
-                    self.welcome(&gate, seat, client);
+                    shared.worker_stats(self.number).accepted.one();
+                    self.on_accept(&shared, permit, client);
                 }
                 Err(error) => match classify(&error) {
-                    Failure::None if leaving.is_some() => return self.close_door(number),
+                    Failure::None if leaving.is_some() => return self.close_socket(number),
                     Failure::None => return,
-                    Failure::Gone => gate.lane(self.number).aborted.one(),
-                    Failure::Starved => return self.starve(number, &gate),
+                    Failure::Gone => shared.worker_stats(self.number).aborted.one(),
+                    Failure::Starved => return self.starve(number, &shared),
                     Failure::Broken => return self.broke(number, &error),
                 },
             }
         }
-        if self.door(number).is_some_and(|door| door.leaving.is_some()) {
+        if self.socket(number).is_some_and(|socket| socket.leaving.is_some()) {
             self.pause(number, BREATH);
         }
     }
 
     /// A socket is of no use any more: another takes its place.
     fn broke(&mut self, number: usize, error: &io::Error) {
-        let Some(door) = self.door(number) else { return };
-        let leaving = door.leaving.is_some();
-        let (gate, bind) = (Arc::clone(&door.gate), door.bind.clone());
-        let at = tcp::local(&door.socket);
-        self.close_door(number);
+        let Some(socket) = self.socket(number) else { return };
+        let leaving = socket.leaving.is_some();
+        let (shared, bind) = (Arc::clone(&socket.shared), socket.bind.clone());
+        let at = tcp::local(&socket.fd);
+        self.close_socket(number);
         if leaving {
             return;
         }
-        let name = &gate.settings().name;
+        let name = &shared.settings().name;
         let cause = cause(error);
         tracing::error!("{name}: a listening socket broke: {cause}; opening it again");
-        self.broken.push(Broken { gate, bind, at });
+        self.broken.push(BrokenSocket { shared, bind, at });
         self.timers.insert((self.now + MEND, Timer::Mend));
     }
 
     /// Open what broke, or try again later.
     pub(super) fn mend(&mut self) {
         for broken in std::mem::take(&mut self.broken) {
-            let settings = broken.gate.settings();
+            let settings = broken.shared.settings();
             let address = broken.at.unwrap_or(broken.bind.address);
             let bind = Bind { address, ..broken.bind.clone() };
             match tcp::listen(&bind, settings.backlog, settings.client) {
-                Ok(socket) => {
+                Ok(fd) => {
                     tracing::info!("{}: {address} is open again", settings.name);
-                    broken.gate.doors.fetch_add(1, Ordering::Relaxed);
-                    self.add_door(&broken.gate, broken.bind, socket);
+                    broken.shared.open_sockets.fetch_add(1, Ordering::Relaxed);
+                    self.add_socket(&broken.shared, broken.bind, fd);
                 }
                 Err(error) => {
                     let cause = cause(&error);
@@ -292,27 +304,27 @@ impl Worker {
         }
     }
 
-    fn starve(&mut self, number: usize, gate: &Gate) {
-        gate.lane(self.number).starved.one();
-        gate.note_starved(self.millis());
-        let Some(door) = self.door(number) else { return };
-        let pause = door.pause;
-        door.pause = (pause * 2).min(LONGEST_PAUSE);
+    fn starve(&mut self, number: usize, shared: &ListenerShared) {
+        shared.worker_stats(self.number).starved.one();
+        shared.note_starved(self.millis());
+        let Some(socket) = self.socket(number) else { return };
+        let pause = socket.pause;
+        socket.pause = (pause * 2).min(LONGEST_PAUSE);
         self.pause(number, pause);
     }
 
     fn pause(&mut self, number: usize, pause: Duration) {
         let until = self.now + pause;
-        self.timers.insert((until, Timer::Door(number)));
+        self.timers.insert((until, Timer::ListenSocket(number)));
         self.watch(number, State::Pausing(until));
     }
 
     /// Go on after a pause.
     pub(super) fn reopen(&mut self, number: usize) {
-        let Some(door) = self.door(number) else { return };
-        let State::Pausing(until) = door.state else { return };
-        let leaving = door.leaving.is_some();
-        self.timers.remove(&(until, Timer::Door(number)));
+        let Some(socket) = self.socket(number) else { return };
+        let State::Pausing(until) = socket.state else { return };
+        let leaving = socket.leaving.is_some();
+        self.timers.remove(&(until, Timer::ListenSocket(number)));
         self.watch(number, State::Open);
         if leaving {
             // If none waits, no event tells.
@@ -322,17 +334,17 @@ impl Worker {
 
     /// Go on now that a descriptor is free.
     pub(super) fn reopen_pausing(&mut self) {
-        for number in 0..self.doors.len() {
+        for number in 0..self.listen_sockets.len() {
             self.reopen(number);
         }
     }
 
     /// Go on now that a listener has room.
     pub(super) fn reopen_full(&mut self, listener: ListenerId) {
-        for number in 0..self.doors.len() {
+        for number in 0..self.listen_sockets.len() {
             let full = self
-                .door(number)
-                .is_some_and(|door| door.gate.id == listener && door.state == State::Full);
+                .socket(number)
+                .is_some_and(|socket| socket.shared.id == listener && socket.state == State::Full);
             if full {
                 self.watch(number, State::Open);
             }
@@ -341,35 +353,35 @@ impl Worker {
 
     /// Connections that wait are reported again when the socket is open.
     fn watch(&mut self, number: usize, state: State) {
-        let Some(Some(door)) = self.doors.get_mut(number) else { return };
-        door.state = state;
+        let Some(Some(socket)) = self.listen_sockets.get_mut(number) else { return };
+        socket.state = state;
         let interest = if state == State::Open { Ready::IN } else { Ready::empty() };
-        let token = Token::Door(number).pack();
-        if let Err(error) = self.poller.modify(&door.socket, token, interest) {
+        let token = Token::ListenSocket(number).pack();
+        if let Err(error) = self.poller.modify(&socket.fd, token, interest) {
             tracing::error!("watch a listening socket: {}", cause(&error));
         }
     }
 
     /// Whether nobody knows what its servers speak.
-    pub(super) fn is_unknown(&self, gate: &Gate) -> bool {
-        let local = self.locals.get(&gate.id);
+    pub(super) fn is_unknown(&self, shared: &ListenerShared) -> bool {
+        let local = self.locals.get(&shared.id);
         let published = local.and_then(|local| local.published.as_ref());
         published.is_some_and(|published| published.view.unknown_protocol)
     }
 
-    fn welcome(&mut self, gate: &Gate, seat: Seat, client: OwnedFd) {
+    fn on_accept(&mut self, shared: &ListenerShared, permit: ConnPermit, client: OwnedFd) {
         let key = self.entries.reserve();
         if self.poller.add(&client, Token::Client(key).pack(), INTEREST).is_err() {
-            gate.lane(self.number).aborted.one();
+            shared.worker_stats(self.number).aborted.one();
             self.entries.free(key);
             return tcp::reset(client);
         }
         let mut client = Peer::new(client);
-        let settings = gate.settings();
+        let settings = shared.settings();
         let promise = self.promises.one();
-        let unknown = settings.protocol == Protocol::Postgres && self.is_unknown(gate);
+        let unknown = settings.protocol == Protocol::Postgres && self.is_unknown(shared);
         let protocol =
-            if unknown && gate.server_first() { Protocol::Tcp } else { settings.protocol };
+            if unknown && shared.server_first() { Protocol::Tcp } else { settings.protocol };
         let opening = match protocol {
             Protocol::Tcp => Opening::new(Stage::Seeking, self.now, None, promise),
             Protocol::Postgres => {
@@ -380,10 +392,10 @@ impl Worker {
         };
         let seconds = self.seconds();
         let mut session = Session {
-            seat,
+            permit,
             client,
             server: None,
-            claim: None,
+            server_permit: None,
             opening: Some(Box::new(opening)),
             up: Flow::default(),
             down: Flow::default(),

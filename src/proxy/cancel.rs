@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gate::Gate;
 use super::relay::{INTEREST, Peer};
 use super::session::{Cancel, Canceller, Entry};
+use super::shared::ListenerShared;
 use super::slab::Key;
 use super::worker::{Timer, Token, Worker};
 use crate::sys::epoll::Ready;
@@ -22,17 +22,17 @@ const LIMIT: Duration = Duration::from_secs(5);
 impl Worker {
     /// Pass a request on. The client waits for the end of its connection as a sign that it has been
     /// seen.
-    pub(super) fn cancel(&mut self, gate: &Arc<Gate>, client: Peer, request: Vec<u8>) {
+    pub(super) fn cancel(&mut self, shared: &Arc<ListenerShared>, client: Peer, request: Vec<u8>) {
         if self.cancels >= MOST {
             // As good as lost on the way, which a client has to expect.
-            return gate.lane(self.number).cancels_refused.one();
+            return shared.worker_stats(self.number).cancels_refused.one();
         }
-        let published = self.locals.get(&gate.id).and_then(|local| local.published.clone());
+        let published = self.locals.get(&shared.id).and_then(|local| local.published.clone());
         let Some(published) = published else { return };
         let request: Arc<[u8]> = request.into();
         let waits = self.entries.reserve();
         let due = self.now + LIMIT;
-        let liveness = gate.settings().server;
+        let liveness = shared.settings().server;
         let mut servers = 0;
         for server in &published.view.servers {
             if published.sessions(server.id) == 0 {

@@ -7,7 +7,7 @@ macro_rules! counters {
         /// One worker's counters of one listener.
         #[derive(Debug, Default)]
         #[repr(align(128))]
-        pub(super) struct Lane {
+        pub(super) struct WorkerStats {
             $(pub(super) $name: Counter,)+
         }
 
@@ -23,8 +23,8 @@ macro_rules! counters {
                 [$((stringify!($name), self.$name),)+].into_iter()
             }
 
-            pub(super) fn add(&mut self, lane: &Lane) {
-                $(self.$name += lane.$name.value();)+
+            pub(super) fn add(&mut self, stats: &WorkerStats) {
+                $(self.$name += stats.$name.value();)+
             }
         }
     };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::gate::Gate;
 use super::session::{End, Entry, Lack, Session, Stage};
+use super::shared::ListenerShared;
 use super::slab::Key;
 use super::worker::{SWEEP, Timer, Worker};
 use crate::pool::{Cause, ListenerId};
@@ -21,49 +21,49 @@ impl Worker {
         session.up.release(&mut self.means.pipes);
         session.down.release(&mut self.means.pipes);
         self.entries.free(key);
-        let gate = Arc::clone(session.seat.gate());
-        let lane = gate.lane(self.number);
+        let shared = Arc::clone(session.permit.shared());
+        let stats = shared.worker_stats(self.number);
         let counter = match &end {
             End::Over => None,
-            End::Idle => Some(&lane.idle),
-            End::Silent => Some(&lane.silent),
-            End::Abandoned => Some(&lane.abandoned),
-            End::ClientBroke => Some(&lane.reset_by_client),
-            End::ServerBroke => Some(&lane.reset_by_server),
-            End::Disagreed | End::Unserved => Some(&lane.unserved),
-            End::Overflow => Some(&lane.overflowed),
-            End::Cancel(_) => Some(&lane.cancels),
-            End::Fate(Cause::Down) => Some(&lane.ended_down),
-            End::Fate(Cause::RoleLost) => Some(&lane.ended_role),
-            End::Fate(Cause::Removed) => Some(&lane.ended_removed),
-            End::Fate(Cause::Returned) => Some(&lane.ended_backup),
-            End::Here => Some(&lane.ended_here),
+            End::Idle => Some(&stats.idle),
+            End::Silent => Some(&stats.silent),
+            End::Abandoned => Some(&stats.abandoned),
+            End::ClientBroke => Some(&stats.reset_by_client),
+            End::ServerBroke => Some(&stats.reset_by_server),
+            End::Disagreed | End::Unserved => Some(&stats.unserved),
+            End::Overflow => Some(&stats.overflowed),
+            End::Cancel(_) => Some(&stats.cancels),
+            End::Fate(Cause::Down) => Some(&stats.ended_down),
+            End::Fate(Cause::RoleLost) => Some(&stats.ended_role),
+            End::Fate(Cause::Removed) => Some(&stats.ended_removed),
+            End::Fate(Cause::Returned) => Some(&stats.ended_backup),
+            End::Here => Some(&stats.ended_here),
         };
         if let Some(counter) = counter {
             counter.one();
         }
         let lack = session.opening.as_ref().map(|opening| opening.lack);
         if matches!(end, End::Unserved) && lack == Some(Lack::Full) {
-            lane.unserved_full.one();
+            stats.unserved_full.one();
         }
-        let Session { seat, client, server, claim, opening, .. } = session;
+        let Session { permit, client, server, server_permit, opening, .. } = session;
         match end {
             End::Over | End::Idle | End::Silent | End::Abandoned => {}
             End::Cancel(request) => {
-                drop(seat);
-                self.cancel(&gate, client, request);
-                return self.made_room(&gate);
+                drop(permit);
+                self.cancel(&shared, client, request);
+                return self.made_room(&shared);
             }
             End::Unserved | End::Overflow | End::Disagreed => {
-                self.turn_away(&gate, client, opening, &end);
+                self.turn_away(&shared, client, opening, &end);
             }
             End::ClientBroke | End::ServerBroke | End::Fate(_) | End::Here => {
                 tcp::reset(client.fd);
                 self.resets.extend(server.map(|server| server.fd));
             }
         }
-        drop((claim, seat));
-        self.made_room(&gate);
+        drop((server_permit, permit));
+        self.made_room(&shared);
     }
 
     pub(super) fn reset_servers(&mut self) {
@@ -71,19 +71,19 @@ impl Worker {
     }
 
     /// A place became free: somebody may wait for it, here or at another worker.
-    pub(super) fn made_room(&mut self, gate: &Gate) {
+    pub(super) fn made_room(&mut self, shared: &ListenerShared) {
         if self.scarce {
             self.reopen_pausing();
         }
-        let mut others = gate.full.swap(false, Ordering::AcqRel);
+        let mut others = shared.full.swap(false, Ordering::AcqRel);
         if others {
-            self.reopen_full(gate.id);
+            self.reopen_full(shared.id);
         }
-        let waiting = gate.waiting.load(Ordering::Acquire);
+        let waiting = shared.waiting.load(Ordering::Acquire);
         if waiting > 0 {
-            let here = self.locals.get(&gate.id).map_or(0, |local| local.queue.waiting.len());
+            let here = self.locals.get(&shared.id).map_or(0, |local| local.queue.waiting.len());
             if here > 0 {
-                self.hopeful.insert(gate.id);
+                self.hopeful.insert(shared.id);
             }
             others |= u32::try_from(here).is_ok_and(|here| here < waiting);
         }
@@ -138,7 +138,7 @@ impl Worker {
         let mut more = false;
         let mut idle = Vec::new();
         for (key, session) in self.sessions() {
-            let settings = session.seat.gate().settings();
+            let settings = session.permit.shared().settings();
             let half = (session.up.done != session.down.done).then_some(settings.half_closed);
             let limits = [settings.idle, half.flatten()];
             let Some(limit) = limits.into_iter().flatten().min() else { continue };
@@ -155,7 +155,7 @@ impl Worker {
                 self.end(key, session, End::Idle);
             }
         }
-        if more || self.locals.values().any(|local| local.gate.settings().has_limits()) {
+        if more || self.locals.values().any(|local| local.shared.settings().has_limits()) {
             self.sweep_soon();
         }
     }

@@ -22,7 +22,6 @@ mod accept;
 mod cancel;
 mod counters;
 mod ending;
-mod gate;
 mod hold;
 mod opening;
 mod postgres;
@@ -30,6 +29,7 @@ mod refusal;
 mod relay;
 mod session;
 mod settings;
+mod shared;
 mod silence;
 mod slab;
 mod worker;
@@ -47,8 +47,8 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use self::gate::{Gate, Load, Published};
 use self::refusal::Refuser;
+use self::shared::{ListenerShared, Published, ServerStats};
 use self::worker::{Common, Order, Worker};
 use crate::pool::{PoolView, ServerId};
 use crate::sys::descriptors::Promises;
@@ -209,8 +209,8 @@ fn count(shares: &[Share]) -> u32 {
 pub struct Proxy {
     workers: Vec<WorkerHandle>,
     wakers: Arc<[Waker]>,
-    gates: BTreeMap<ListenerId, Arc<Gate>>,
-    loads: BTreeMap<ServerId, Arc<Load>>,
+    listeners: BTreeMap<ListenerId, Arc<ListenerShared>>,
+    stats: BTreeMap<ServerId, Arc<ServerStats>>,
     start: Instant,
 }
 
@@ -255,7 +255,7 @@ impl Proxy {
             let thread = Some(thread::Builder::new().name(format!("proxy-{number}")).spawn(run)?);
             workers.push(WorkerHandle { orders, turned, thread });
         }
-        Ok(Proxy { workers, wakers, gates: BTreeMap::new(), loads: BTreeMap::new(), start })
+        Ok(Proxy { workers, wakers, listeners: BTreeMap::new(), stats: BTreeMap::new(), start })
     }
 
     /// Listen, and return where: the ports of addresses with port 0 are chosen now. Clients wait
@@ -269,11 +269,11 @@ impl Proxy {
         listener: Listener,
     ) -> Result<Vec<SocketAddr>, OpenError> {
         let (shares, addresses) = self.sockets(&listener, &[])?;
-        let gate = Arc::new(Gate::new(id, listener, self.workers.len()));
-        gate.doors.store(count(&shares), Ordering::Relaxed);
-        self.gates.insert(id, Arc::clone(&gate));
+        let shared = Arc::new(ListenerShared::new(id, listener, self.workers.len()));
+        shared.open_sockets.store(count(&shares), Ordering::Relaxed);
+        self.listeners.insert(id, Arc::clone(&shared));
         for (worker, share) in self.workers.iter().zip(shares) {
-            worker.order(Order::Open(Arc::clone(&gate), share));
+            worker.order(Order::Open(Arc::clone(&shared), share));
         }
         self.wake();
         Ok(addresses)
@@ -285,10 +285,10 @@ impl Proxy {
     /// # Errors
     /// The first new address that cannot be listened on; then nothing changes.
     pub fn change(&mut self, id: ListenerId, listener: Listener) -> Result<(), OpenError> {
-        let Some(gate) = self.gates.get(&id) else { return Ok(()) };
-        let (shares, _) = self.sockets(&listener, &gate.settings().binds)?;
-        gate.change(listener);
-        gate.doors.fetch_add(count(&shares), Ordering::Relaxed);
+        let Some(shared) = self.listeners.get(&id) else { return Ok(()) };
+        let (shares, _) = self.sockets(&listener, &shared.settings().binds)?;
+        shared.change(listener);
+        shared.open_sockets.fetch_add(count(&shares), Ordering::Relaxed);
         for (worker, share) in self.workers.iter().zip(shares) {
             worker.order(Order::Change(id, share));
         }
@@ -305,10 +305,10 @@ impl Proxy {
         let mut shares: Vec<Share> = self.workers.iter().map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
         let ours: BTreeSet<u16> = self
-            .gates
+            .listeners
             .values()
-            .flat_map(|gate| {
-                gate.settings().binds.iter().map(|b| b.address.port()).collect::<Vec<_>>()
+            .flat_map(|shared| {
+                shared.settings().binds.iter().map(|b| b.address.port()).collect::<Vec<_>>()
             })
             .collect();
         let fails = |address| {
@@ -342,11 +342,12 @@ impl Proxy {
     /// end whose server may not serve them any more.
     pub fn publish(&mut self, id: ListenerId, view: Arc<PoolView>) {
         // Those only we still know of have no sessions and are in no view.
-        self.loads.retain(|_, load| Arc::strong_count(load) > 1);
-        let loads = &mut self.loads;
-        let mut load = |id| Arc::clone(loads.entry(id).or_insert_with(|| Arc::new(Load::new(id))));
-        let loads = view.servers.iter().map(|server| load(server.id)).collect();
-        let published = Arc::new(Published { view, loads });
+        self.stats.retain(|_, stats| Arc::strong_count(stats) > 1);
+        let stats = &mut self.stats;
+        let mut stats_of =
+            |id| Arc::clone(stats.entry(id).or_insert_with(|| Arc::new(ServerStats::new(id))));
+        let stats = view.servers.iter().map(|server| stats_of(server.id)).collect();
+        let published = Arc::new(Published { view, stats });
         self.order(|| Order::Publish(id, Arc::clone(&published)));
     }
 
@@ -355,7 +356,7 @@ impl Proxy {
     pub fn close(&mut self, id: ListenerId, remaining: Remaining) {
         self.order(|| Order::Close(id, remaining));
         if remaining == Remaining::End {
-            self.gates.remove(&id);
+            self.listeners.remove(&id);
         }
     }
 
@@ -372,36 +373,37 @@ impl Proxy {
     /// A listener now.
     #[must_use]
     pub fn listener(&self, id: ListenerId) -> Option<ListenerState> {
-        let gate = self.gates.get(&id)?;
+        let shared = self.listeners.get(&id)?;
         Some(ListenerState {
-            connections: gate.connections(),
-            waiting: gate.waiting.load(Ordering::Relaxed),
-            sockets: gate.doors.load(Ordering::Relaxed),
-            backlog: gate.backlog(),
-            starved: gate.starved().is_some_and(|at| self.start.elapsed() < at + STARVED),
-            counters: gate.counters(),
+            connections: shared.connections(),
+            waiting: shared.waiting.load(Ordering::Relaxed),
+            sockets: shared.open_sockets.load(Ordering::Relaxed),
+            backlog: shared.backlog(),
+            starved: shared.starved().is_some_and(|at| self.start.elapsed() < at + STARVED),
+            counters: shared.counters(),
         })
     }
 
     /// Whether a listener accepts at all its addresses, on every worker.
     #[must_use]
     pub fn accepts(&self, id: ListenerId) -> bool {
-        let Some(gate) = self.gates.get(&id) else { return false };
-        let sockets = gate.settings().binds.len() * self.workers.len();
-        usize::try_from(gate.doors.load(Ordering::Relaxed)).is_ok_and(|open| open >= sockets)
+        let Some(shared) = self.listeners.get(&id) else { return false };
+        let sockets = shared.settings().binds.len() * self.workers.len();
+        usize::try_from(shared.open_sockets.load(Ordering::Relaxed))
+            .is_ok_and(|open| open >= sockets)
     }
 
     /// The servers now, in the order of their numbers.
     pub fn servers(&self) -> impl Iterator<Item = ServerState> {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.loads.values().map(move |load| ServerState {
-            id: load.id,
-            sessions: load.sessions(),
-            connected: load.connected.load(Ordering::Relaxed),
-            failures: load.failures.load(Ordering::Relaxed),
-            unanswered: load.unanswered.load(Ordering::Relaxed),
-            mute: load.is_mute(),
-            missing: load.missing(now),
+        self.stats.values().map(move |stats| ServerState {
+            id: stats.id,
+            sessions: stats.sessions(),
+            connected: stats.connected.load(Ordering::Relaxed),
+            failures: stats.failures.load(Ordering::Relaxed),
+            unanswered: stats.unanswered.load(Ordering::Relaxed),
+            mute: stats.is_mute(),
+            missing: stats.missing(now),
         })
     }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::gate::{Claim, Gate};
 use super::postgres::{Client, Ear, Greeting, Server, error_response};
 use super::refusal::Refusal;
 use super::relay::{INTEREST, Peer};
 use super::session::{End, Entry, Lack, Opening, Session, Stage};
+use super::shared::{ListenerShared, ServerPermit};
 use super::slab::Key;
 use super::worker::{Timer, Token, Worker, millis};
 use crate::pool::{Choice, Hint, ListenerId, Server as Candidate, candidates, explain};
@@ -91,55 +91,56 @@ impl Worker {
 
     /// Choose a server and begin to connect, or begin to wait.
     fn seek(&mut self, key: Key, session: &mut Session) -> Step {
-        let gate = Arc::clone(session.seat.gate());
+        let shared = Arc::clone(session.permit.shared());
         loop {
             let Some(opening) = &mut session.opening else { return LATER };
-            let Some(local) = self.locals.get_mut(&gate.id) else { return over(End::Here) };
+            let Some(local) = self.locals.get_mut(&shared.id) else { return over(End::Here) };
             if opening.round != local.queue.round {
                 opening.round = local.queue.round;
                 opening.tried.clear();
             }
             if !opening.queued && !local.queue.waiting.is_empty() {
-                return self.wait(key, session, &gate, Lack::Behind);
+                return self.wait(key, session, &shared, Lack::Behind);
             }
             let Some(published) = local.published.clone() else {
-                return self.wait(key, session, &gate, Lack::Unavailable);
+                return self.wait(key, session, &shared, Lack::Unavailable);
             };
             let sessions = |id| published.sessions(id);
             let now = millis(self.now.duration_since(self.start));
             let mut avoided = opening.tried.clone();
-            let shunned = published.loads.iter().filter(|load| load.is_shunned(now));
-            avoided.extend(shunned.map(|load| load.id));
+            let shunned = published.stats.iter().filter(|stats| stats.is_shunned(now));
+            avoided.extend(shunned.map(|stats| stats.id));
             let mut choice = local.turns.choose(&published.view, sessions, &avoided);
             if matches!(choice, Choice::Nobody) && avoided.len() > opening.tried.len() {
                 choice = local.turns.choose(&published.view, sessions, &opening.tried);
             }
             let server = match choice {
                 Choice::Server(server) => server,
-                Choice::Full => return self.wait(key, session, &gate, Lack::Full),
+                Choice::Full => return self.wait(key, session, &shared, Lack::Full),
                 Choice::Nobody => {
                     let lack =
                         if opening.tried.is_empty() { Lack::Unavailable } else { Lack::Tried };
-                    return self.wait(key, session, &gate, lack);
+                    return self.wait(key, session, &shared, lack);
                 }
             };
-            let claim = published.load(server.id).and_then(|load| load.claim(server.maxconn));
+            let server_permit =
+                published.stats_of(server.id).and_then(|stats| stats.acquire(server.maxconn));
             // Another worker was faster.
-            let Some(claim) = claim else {
-                return self.wait(key, session, &gate, Lack::Full);
+            let Some(server_permit) = server_permit else {
+                return self.wait(key, session, &shared, Lack::Full);
             };
-            if claim.load().is_mute() {
+            if server_permit.stats().is_mute() {
                 // One client finds out whether it answers again; the others need not wait for that.
-                claim.load().shun(now + millis(ANSWER * 2));
+                server_permit.stats().shun(now + millis(ANSWER * 2));
             }
-            match tcp::connect(server.address, gate.settings().server) {
+            match tcp::connect(server.address, shared.settings().server) {
                 Ok(socket) if self.ceiling.is_below(&socket) => {
                     opening.failure = Some(format!("this host: {}", Errno::EMFILE.desc()));
-                    return self.wait(key, session, &gate, Lack::Starved);
+                    return self.wait(key, session, &shared, Lack::Starved);
                 }
                 Ok(socket) => {
-                    session.claim = Some(claim);
-                    self.connect(key, session, &gate, socket)?;
+                    session.server_permit = Some(server_permit);
+                    self.connect(key, session, &shared, socket)?;
                     let seeks = |o: &Opening| o.stage == Stage::Seeking;
                     if !session.opening.as_deref().is_some_and(seeks) {
                         return ControlFlow::Continue(());
@@ -147,10 +148,10 @@ impl Worker {
                 }
                 Err(error) if is_ours(&error) => {
                     opening.failure = Some(format!("this host: {}", cause(&error)));
-                    return self.wait(key, session, &gate, Lack::Starved);
+                    return self.wait(key, session, &shared, Lack::Starved);
                 }
                 Err(error) => {
-                    session.claim = Some(claim);
+                    session.server_permit = Some(server_permit);
                     self.failed(key, session, Hint::from(&error), &cause(&error));
                 }
             }
@@ -158,7 +159,13 @@ impl Worker {
     }
 
     /// Send what there is to send, which tells at once of a connection to a near server, and watch.
-    fn connect(&mut self, key: Key, session: &mut Session, gate: &Gate, socket: OwnedFd) -> Step {
+    fn connect(
+        &mut self,
+        key: Key,
+        session: &mut Session,
+        shared: &ListenerShared,
+        socket: OwnedFd,
+    ) -> Step {
         let mut server = Peer::new(socket);
         server.readable = false;
         let Session { client, opening: Some(opening), .. } = &mut *session else { return LATER };
@@ -205,13 +212,13 @@ impl Worker {
             if let Some(opening) = &mut session.opening {
                 opening.failure = Some(format!("this host: {}", cause(&error)));
             }
-            return self.wait(key, session, gate, Lack::Starved);
+            return self.wait(key, session, shared, Lack::Starved);
         }
         self.dequeue(key, session);
         if connected {
             self.connected(key, session);
         } else {
-            let due = self.now + gate.settings().connect_timeout;
+            let due = self.now + shared.settings().connect_timeout;
             self.set_due(key, session, Some(due));
         }
         ControlFlow::Continue(())
@@ -239,8 +246,8 @@ impl Worker {
 
     fn connected(&mut self, key: Key, session: &mut Session) {
         self.set_due(key, session, None);
-        if let Some(claim) = &session.claim {
-            claim.load().connected.fetch_add(1, Ordering::Relaxed);
+        if let Some(server_permit) = &session.server_permit {
+            server_permit.stats().connected.fetch_add(1, Ordering::Relaxed);
         }
         session.active = self.seconds();
         let Some(opening) = &mut session.opening else { return };
@@ -262,7 +269,7 @@ impl Worker {
 
     /// Its next message may take as long as the first.
     fn await_client(&mut self, key: Key, session: &mut Session) {
-        let due = self.now + session.seat.gate().settings().first_message;
+        let due = self.now + session.permit.shared().settings().first_message;
         self.set_due(key, session, Some(due));
     }
 
@@ -275,11 +282,11 @@ impl Worker {
     /// A server has not answered. The client is given to another; if there is none, it goes on
     /// waiting for this one.
     fn unanswered(&mut self, key: Key, session: &mut Session) {
-        let gate = Arc::clone(session.seat.gate());
-        let Some(claim) = &session.claim else { return };
-        let silent = claim.server();
-        claim.load().silent(self.millis() + millis(SHUNNED));
-        let Some(local) = self.locals.get(&gate.id) else { return };
+        let shared = Arc::clone(session.permit.shared());
+        let Some(server_permit) = &session.server_permit else { return };
+        let silent = server_permit.server();
+        server_permit.stats().silent(self.millis() + millis(SHUNNED));
+        let Some(local) = self.locals.get(&shared.id) else { return };
         let Some(opening) = &session.opening else { return };
         let another = local.published.as_ref().is_some_and(|published| {
             let free = |server: &&Candidate| {
@@ -388,13 +395,13 @@ impl Worker {
 
     /// From now on everything is passed on.
     fn taken(&mut self, session: &mut Session, heard: Vec<u8>) {
-        if let Some(claim) = &session.claim {
-            claim.load().answered();
+        if let Some(server_permit) = &session.server_permit {
+            server_permit.stats().answered();
         }
-        let lane = session.seat.gate().lane(self.number);
-        lane.sessions.one();
-        lane.bytes_in.add(session.up.bytes);
-        lane.bytes_out.add(session.down.bytes);
+        let stats = session.permit.shared().worker_stats(self.number);
+        stats.sessions.one();
+        stats.bytes_in.add(session.up.bytes);
+        stats.bytes_out.add(session.down.bytes);
         if let Some(opening) = session.opening.take() {
             session.up.begin_with(opening.unsent);
         }
@@ -412,36 +419,47 @@ impl Worker {
     fn failed(&mut self, key: Key, session: &mut Session, hint: Hint, words: &str) {
         self.notice(session, hint);
         self.set_due(key, session, None);
-        let gate = Arc::clone(session.seat.gate());
-        let lane = gate.lane(self.number);
+        let shared = Arc::clone(session.permit.shared());
+        let stats = shared.worker_stats(self.number);
         match hint {
-            Hint::Refused | Hint::Unreachable => lane.connect_failures.one(),
-            Hint::GaveUp | Hint::NotNow | Hint::Silent | Hint::Ended => lane.replayed.one(),
+            Hint::Refused | Hint::Unreachable => stats.connect_failures.one(),
+            Hint::GaveUp | Hint::NotNow | Hint::Silent | Hint::Ended => stats.replayed.one(),
         }
-        let claim = session.leave_server();
+        let server_permit = session.leave_server();
         let Some(opening) = &mut session.opening else { return };
         opening.stage = Stage::Seeking;
-        if let Some(claim) = &claim {
-            claim.load().failed(hint, self.millis());
-            opening.tried.push(claim.server());
-            opening.failure = Some(self.name_failure(&gate, claim, words));
+        if let Some(server_permit) = &server_permit {
+            server_permit.stats().failed(hint, self.millis());
+            opening.tried.push(server_permit.server());
+            opening.failure = Some(self.name_failure(&shared, server_permit, words));
         }
-        drop(claim);
-        self.made_room(&gate);
+        drop(server_permit);
+        self.made_room(&shared);
     }
 
-    fn name_failure(&self, gate: &Gate, claim: &Claim, words: &str) -> String {
-        let published = self.locals.get(&gate.id).and_then(|local| local.published.as_ref());
-        match published.and_then(|p| p.view.server(claim.server())) {
+    fn name_failure(
+        &self,
+        shared: &ListenerShared,
+        server_permit: &ServerPermit,
+        words: &str,
+    ) -> String {
+        let published = self.locals.get(&shared.id).and_then(|local| local.published.as_ref());
+        match published.and_then(|p| p.view.server(server_permit.server())) {
             Some(server) => format!("{} ({}): {words}", server.name, server.address),
             None => words.to_owned(),
         }
     }
 
     /// Stand in the queue until there is a server, or time is up.
-    fn wait(&mut self, key: Key, session: &mut Session, gate: &Gate, lack: Lack) -> Step {
+    fn wait(
+        &mut self,
+        key: Key,
+        session: &mut Session,
+        shared: &ListenerShared,
+        lack: Lack,
+    ) -> Step {
         let Some(opening) = &mut session.opening else { return LATER };
-        let hold = gate.settings().hold;
+        let hold = shared.settings().hold;
         let limit = if lack == Lack::Full { hold.full } else { hold.unavailable };
         let deadline = opening.since + limit;
         opening.stage = Stage::Waiting;
@@ -450,19 +468,19 @@ impl Worker {
             return over(End::Unserved);
         }
         if !opening.queued {
-            let Some(local) = self.locals.get_mut(&gate.id) else { return over(End::Here) };
-            if gate.waiting.fetch_add(1, Ordering::AcqRel) >= hold.most {
-                gate.waiting.fetch_sub(1, Ordering::AcqRel);
+            let Some(local) = self.locals.get_mut(&shared.id) else { return over(End::Here) };
+            if shared.waiting.fetch_add(1, Ordering::AcqRel) >= hold.most {
+                shared.waiting.fetch_sub(1, Ordering::AcqRel);
                 return over(End::Overflow);
             }
             opening.queued = true;
             local.queue.waiting.insert((opening.since, key));
             if !std::mem::replace(&mut opening.held, true) {
-                gate.lane(self.number).held.one();
+                shared.worker_stats(self.number).held.one();
             }
         }
         if lack != Lack::Unavailable {
-            self.retry_soon(gate.id);
+            self.retry_soon(shared.id);
         }
         self.set_due(key, session, Some(deadline));
         ControlFlow::Continue(())
@@ -472,9 +490,9 @@ impl Worker {
     pub(super) fn dequeue(&mut self, key: Key, session: &mut Session) {
         let Some(opening) = &mut session.opening else { return };
         if std::mem::take(&mut opening.queued) {
-            let gate = session.seat.gate();
-            gate.waiting.fetch_sub(1, Ordering::AcqRel);
-            if let Some(local) = self.locals.get_mut(&gate.id) {
+            let shared = session.permit.shared();
+            shared.waiting.fetch_sub(1, Ordering::AcqRel);
+            if let Some(local) = self.locals.get_mut(&shared.id) {
                 local.queue.waiting.remove(&(opening.since, key));
             }
         }
@@ -533,7 +551,7 @@ impl Worker {
                         self.entries.put(key, Entry::Session(session));
                         self.drive(key);
                     }
-                    Stage::Reading if self.is_unknown(session.seat.gate()) => {
+                    Stage::Reading if self.is_unknown(session.permit.shared()) => {
                         opening.unsent =
                             opening.greeting.take().map_or_else(Vec::new, Greeting::into_kept);
                         opening.stage = Stage::Seeking;
@@ -560,7 +578,7 @@ impl Worker {
     /// Close a connection there is no server for, with the reason if the client can be told.
     pub(super) fn turn_away(
         &self,
-        gate: &Gate,
+        shared: &ListenerShared,
         client: Peer,
         opening: Option<Box<Opening>>,
         end: &End,
@@ -570,7 +588,7 @@ impl Worker {
             // The end of the stream would look like an answer.
             return tcp::reset(client.fd);
         };
-        let reason = self.reason(gate, &opening, end);
+        let reason = self.reason(shared, &opening, end);
         let encrypted = match greeting.ear() {
             Ear::Open => {
                 let _ = tcp::send(&client.fd, &reason, true);
@@ -583,7 +601,7 @@ impl Worker {
         // The worker watches it no more: a descriptor that lives on would be reported for ever.
         self.poller.forget(&client.fd);
         let said = greeting.kept().to_vec();
-        let listener = gate.settings();
+        let listener = shared.settings();
         let refusal = Refusal { client: client.fd, listener, said, encrypted, reason };
         if let Err(refusal) = self.refuser.refuse(refusal) {
             tcp::reset(refusal.client);
@@ -591,16 +609,16 @@ impl Worker {
     }
 
     /// Why, as it goes over the wire.
-    fn reason(&self, gate: &Gate, opening: &Opening, end: &End) -> Vec<u8> {
+    fn reason(&self, shared: &ListenerShared, opening: &Opening, end: &End) -> Vec<u8> {
         let waited = self.now.duration_since(opening.since).as_secs_f32();
-        let view = self.locals.get(&gate.id).and_then(|local| local.published.as_ref());
+        let view = self.locals.get(&shared.id).and_then(|local| local.published.as_ref());
         let (code, message) = match (end, opening.lack) {
             (End::Disagreed, _) => {
                 let words = "the server refuses the encryption that another has agreed to";
                 (CANNOT_CONNECT_NOW, words.to_owned())
             }
             (End::Overflow, _) => {
-                let most = gate.settings().hold.most;
+                let most = shared.settings().hold.most;
                 let wait = if most == 1 { "waits" } else { "wait" };
                 (TOO_MANY, format!("{} {wait} for a server already", counted(most, "client")))
             }

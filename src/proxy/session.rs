@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::gate::{Claim, Seat};
 use super::postgres::Greeting;
 use super::relay::{Flow, Peer};
+use super::shared::{ConnPermit, ServerPermit};
 use super::slab::Key;
 use crate::pool::{Cause, Hint, ServerId};
 use crate::sys::descriptors::Promise;
@@ -24,11 +24,11 @@ pub(super) enum Entry {
 /// A client, and its server once it has one.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) seat: Seat,
+    pub(super) permit: ConnPermit,
     pub(super) client: Peer,
     pub(super) server: Option<Peer>,
     /// The session's place at its server, from connecting on.
-    pub(super) claim: Option<Claim>,
+    pub(super) server_permit: Option<ServerPermit>,
     /// Until the session is one.
     pub(super) opening: Option<Box<Opening>>,
     /// Client to server.
@@ -43,10 +43,10 @@ pub(super) struct Session {
 
 impl Session {
     /// Close the connection to a server that has not taken the client, and give its place back.
-    pub(super) fn leave_server(&mut self) -> Option<Claim> {
+    pub(super) fn leave_server(&mut self) -> Option<ServerPermit> {
         self.server = None;
         self.up.bytes = 0;
-        self.claim.take()
+        self.server_permit.take()
     }
 }
 

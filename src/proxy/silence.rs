@@ -58,7 +58,7 @@ impl Worker {
 
 /// The ends of a session that have a limit.
 fn watched(session: &Session) -> impl Iterator<Item = (Side, &Peer, Duration)> {
-    let settings = session.seat.gate().settings();
+    let settings = session.permit.shared().settings();
     let connected = session.opening.as_ref().is_none_or(|opening| opening.stage == Stage::Talking);
     let server = session.server.as_ref().filter(|_| connected);
     let client = settings.client.unacknowledged.map(|limit| (Side::Client, &session.client, limit));

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::accept::{Broken as BrokenDoor, Door};
-use super::gate::{Claim, Gate, Published};
+use super::accept::{BrokenSocket, ListenSocket};
 use super::hold::{Pace, Queue, RETRY};
 use super::refusal::Refuser;
 use super::relay::{Broken, Means, Pumped};
 use super::session::{End, Entry, Session, Stage};
 use super::settings::Splice;
+use super::shared::{ListenerShared, Published, ServerPermit};
 use super::silence::Silent;
 use super::slab::{Key, Slab};
 use super::{HintSink, Phase, Remaining, SessionInfo};
@@ -33,7 +33,7 @@ pub(super) const SWEEP: Duration = Duration::from_secs(1);
 /// What others ask of a worker.
 #[derive(Debug)]
 pub(super) enum Order {
-    Open(Arc<Gate>, Vec<(Bind, OwnedFd)>),
+    Open(Arc<ListenerShared>, Vec<(Bind, OwnedFd)>),
     /// Its settings are others; here are the sockets for what it did not listen on before.
     Change(ListenerId, Vec<(Bind, OwnedFd)>),
     Publish(ListenerId, Arc<Published>),
@@ -47,7 +47,7 @@ pub(super) enum Order {
 /// A listener, as one worker sees it.
 #[derive(Debug)]
 pub(super) struct Local {
-    pub(super) gate: Arc<Gate>,
+    pub(super) shared: Arc<ListenerShared>,
     pub(super) published: Option<Arc<Published>>,
     pub(super) turns: Turns,
     pub(super) queue: Queue,
@@ -58,7 +58,7 @@ pub(super) struct Local {
 pub(super) enum Timer {
     Entry(Key),
     /// A listening socket may be tried again.
-    Door(usize),
+    ListenSocket(usize),
     /// Those that broke may be opened again.
     Mend,
     /// Servers that failed may be.
@@ -73,7 +73,7 @@ pub(super) enum Timer {
 pub(super) enum Token {
     Client(Key),
     Server(Key),
-    Door(usize),
+    ListenSocket(usize),
     Waker,
 }
 
@@ -86,7 +86,7 @@ impl Token {
             Token::Client(key) => pack(key),
             Token::Server(key) => pack(key) | SERVER,
             // Turn 0 is no session's.
-            Token::Door(number) => u64::try_from(number).unwrap_or_default(),
+            Token::ListenSocket(number) => u64::try_from(number).unwrap_or_default(),
             Token::Waker => u64::from(u32::MAX),
         }
     }
@@ -96,7 +96,7 @@ impl Token {
         let key = Key { place: half(token), turn: half((token & !SERVER) >> 32) };
         match (key.turn, token & SERVER) {
             (0, _) if key.place == u32::MAX => Token::Waker,
-            (0, _) => Token::Door(usize::try_from(key.place).unwrap_or(usize::MAX)),
+            (0, _) => Token::ListenSocket(usize::try_from(key.place).unwrap_or(usize::MAX)),
             (_, 0) => Token::Client(key),
             (_, _) => Token::Server(key),
         }
@@ -124,9 +124,9 @@ pub(super) struct Worker {
     hints: HintSink,
     noticed: BTreeMap<(ListenerId, ServerId, Hint), u32>,
     pub(super) locals: BTreeMap<ListenerId, Local>,
-    pub(super) doors: Vec<Option<Door>>,
+    pub(super) listen_sockets: Vec<Option<ListenSocket>>,
     /// Listening sockets that broke and are not open again.
-    pub(super) broken: Vec<BrokenDoor>,
+    pub(super) broken: Vec<BrokenSocket>,
     pub(super) entries: Slab<Entry>,
     pub(super) timers: BTreeSet<(Instant, Timer)>,
     /// Sessions that had their turn and could go on.
@@ -173,7 +173,7 @@ impl Worker {
             hints,
             noticed: BTreeMap::new(),
             locals: BTreeMap::new(),
-            doors: Vec::new(),
+            listen_sockets: Vec::new(),
             broken: Vec::new(),
             entries: Slab::new(),
             timers: BTreeSet::new(),
@@ -216,7 +216,7 @@ impl Worker {
             self.timers_due();
             if self.now >= self.look {
                 self.look = self.now + SWEEP;
-                self.look_at_doors();
+                self.read_backlogs();
             }
             for key in std::mem::take(&mut self.again) {
                 self.drive(key);
@@ -247,7 +247,7 @@ impl Worker {
                 }
                 self.others_made_room();
             }
-            Token::Door(number) => self.accept(number),
+            Token::ListenSocket(number) => self.accept(number),
             Token::Client(key) => {
                 match self.entries.get_mut(key) {
                     Some(Entry::Session(session)) => session.client.note(ready),
@@ -276,7 +276,7 @@ impl Worker {
         let (mut leaving, mut until_done) = (BTreeSet::new(), Vec::new());
         while let Ok(order) = self.inbox.try_recv() {
             match order {
-                Order::Open(gate, sockets) => self.open_listener(gate, sockets),
+                Order::Open(shared, sockets) => self.open_listener(shared, sockets),
                 Order::Change(listener, sockets) => self.change_listener(listener, sockets),
                 Order::Publish(listener, published) => self.take_view(listener, &published),
                 Order::Close(listener, remaining) => self.close_listener(listener, remaining),
@@ -300,11 +300,11 @@ impl Worker {
         true
     }
 
-    fn open_listener(&mut self, gate: Arc<Gate>, sockets: Vec<(Bind, OwnedFd)>) {
-        let id = gate.id;
-        let settings = gate.settings();
+    fn open_listener(&mut self, shared: Arc<ListenerShared>, sockets: Vec<(Bind, OwnedFd)>) {
+        let id = shared.id;
+        let settings = shared.settings();
         for (bind, socket) in sockets {
-            self.add_door(&gate, bind, socket);
+            self.add_socket(&shared, bind, socket);
         }
         let workers = self.wakers.len();
         let queue = Queue::new(settings.hold, workers, self.now);
@@ -312,19 +312,19 @@ impl Worker {
         if settings.has_limits() {
             self.sweep_soon();
         }
-        self.locals.insert(id, Local { gate, published: None, turns, queue });
+        self.locals.insert(id, Local { shared, published: None, turns, queue });
     }
 
     fn change_listener(&mut self, listener: ListenerId, added: Vec<(Bind, OwnedFd)>) {
         let Some(local) = self.locals.get_mut(&listener) else { return };
-        let gate = Arc::clone(&local.gate);
-        let settings = gate.settings();
+        let shared = Arc::clone(&local.shared);
+        let settings = shared.settings();
         local.queue.pace = Pace::new(settings.hold, self.wakers.len(), self.now);
         for (bind, socket) in added {
-            self.add_door(&gate, bind, socket);
+            self.add_socket(&shared, bind, socket);
         }
-        self.close_doors(listener, &settings.binds);
-        self.refit_doors(&gate);
+        self.close_sockets(listener, &settings.binds);
+        self.apply_socket_options(&shared);
         self.sweep_soon();
     }
 
@@ -333,9 +333,9 @@ impl Worker {
         local.published = Some(Arc::clone(published));
         local.queue.round += 1;
         self.hopeful.insert(listener);
-        let ends = |session: &Session| match &session.claim {
-            Some(claim) if session.seat.gate().id == listener => {
-                match fate(&published.view, claim.server()) {
+        let ends = |session: &Session| match &session.server_permit {
+            Some(server_permit) if session.permit.shared().id == listener => {
+                match fate(&published.view, server_permit.server()) {
                     Fate::Keep => None,
                     Fate::End(cause) => Some(cause),
                 }
@@ -360,13 +360,14 @@ impl Worker {
     }
 
     fn close_listener(&mut self, listener: ListenerId, remaining: Remaining) {
-        self.close_doors(listener, &[]);
+        self.close_sockets(listener, &[]);
         if remaining == Remaining::End {
-            self.forget_doors(listener);
+            self.drop_sockets(listener);
         }
         self.end_all(|session| {
             let waits = session.opening.as_ref().is_some_and(|o| o.stage == Stage::Waiting);
-            let ends = session.seat.gate().id == listener && (waits || remaining == Remaining::End);
+            let ends =
+                session.permit.shared().id == listener && (waits || remaining == Remaining::End);
             ends.then_some(if waits { End::Unserved } else { End::Here })
         });
         if remaining == Remaining::End {
@@ -384,10 +385,10 @@ impl Worker {
     fn list(&self, most: usize) -> Vec<SessionInfo> {
         let seconds = self.seconds();
         let info = |session: &Session| SessionInfo {
-            listener: session.seat.gate().id,
+            listener: session.permit.shared().id,
             client: canonical(tcp::peer(&session.client.fd)),
             local: canonical(tcp::local(&session.client.fd)),
-            server: session.claim.as_ref().map(Claim::server),
+            server: session.server_permit.as_ref().map(ServerPermit::server),
             phase: match session.opening.as_ref().map(|opening| opening.stage) {
                 Some(Stage::Reading) => Phase::FirstMessage,
                 Some(Stage::Seeking | Stage::Waiting) => Phase::Waiting,
@@ -410,7 +411,7 @@ impl Worker {
             self.timers.pop_first();
             match timer {
                 Timer::Entry(key) => self.entry_due(key),
-                Timer::Door(number) => self.reopen(number),
+                Timer::ListenSocket(number) => self.reopen(number),
                 Timer::Mend => self.mend(),
                 Timer::Retry(listener) => {
                     if let Some(local) = self.locals.get_mut(&listener) {
@@ -475,14 +476,14 @@ impl Worker {
         };
         let (sent, received) = (up.bytes - sent, down.bytes - received);
         let spliced = std::mem::take(&mut means.spliced);
-        let lane = session.seat.gate().lane(self.number);
+        let stats = session.permit.shared().worker_stats(self.number);
         if sent + received > 0 {
-            lane.bytes_in.add(sent);
-            lane.bytes_out.add(received);
-            lane.spliced.add(spliced);
+            stats.bytes_in.add(sent);
+            stats.bytes_out.add(received);
+            stats.spliced.add(spliced);
             session.active = self.seconds();
             if session.up.bytes == 0 {
-                session.seat.gate().note_server_first();
+                session.permit.shared().note_server_first();
             }
         }
         let Session { client, server: Some(server), up, down, .. } = session else { return None };
@@ -514,7 +515,7 @@ impl Worker {
             if ended {
                 self.notice(session, Hint::Ended);
             }
-            if session.seat.gate().settings().half_closed.is_some() {
+            if session.permit.shared().settings().half_closed.is_some() {
                 self.sweep_soon();
             }
         }
@@ -523,8 +524,8 @@ impl Worker {
 
     /// Remember what a session noticed about its server, to be told once a turn.
     pub(super) fn notice(&mut self, session: &Session, hint: Hint) {
-        if let Some(claim) = &session.claim {
-            let about = (session.seat.gate().id, claim.server(), hint);
+        if let Some(server_permit) = &session.server_permit {
+            let about = (session.permit.shared().id, server_permit.server(), hint);
             let count = self.noticed.entry(about).or_default();
             *count = count.saturating_add(1);
         }
@@ -579,8 +580,8 @@ mod tests {
             Token::Server(Key { place: 7, turn: 9 }),
             Token::Client(last),
             Token::Server(last),
-            Token::Door(0),
-            Token::Door(300),
+            Token::ListenSocket(0),
+            Token::ListenSocket(300),
             Token::Waker,
         ] {
             assert_eq!(Token::unpack(token.pack()), token);

@@ -9,26 +9,26 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::Missing;
-use super::counters::{Counters, Lane};
+use super::counters::{Counters, WorkerStats};
 use super::settings::Listener;
 use crate::pool::{Hint, ListenerId, PoolView, ServerId};
 use crate::sys::tcp_info::Backlog;
 
 /// A listener, as all workers see it.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct ListenerShared {
     pub(super) id: ListenerId,
     settings: ArcSwap<Listener>,
     /// Clients that wait for a server.
     pub(super) waiting: AtomicU32,
     /// Listening sockets of all workers that have not failed.
-    pub(super) doors: AtomicU32,
+    pub(super) open_sockets: AtomicU32,
     /// Set by a worker that leaves connections in the kernel's queue.
     pub(super) full: AtomicBool,
     connections: AtomicU32,
     /// What each worker counts. There is a first worker always.
-    first_lane: Lane,
-    other_lanes: Box<[Lane]>,
+    first_worker: WorkerStats,
+    other_workers: Box<[WorkerStats]>,
     /// The kernel's queues of each worker's sockets, as of its last look.
     queues: Box<[Queue]>,
     /// A server has spoken before its client.
@@ -44,17 +44,17 @@ struct Queue {
     dropped: AtomicU32,
 }
 
-impl Gate {
-    pub(super) fn new(id: ListenerId, settings: Listener, workers: usize) -> Gate {
-        Gate {
+impl ListenerShared {
+    pub(super) fn new(id: ListenerId, settings: Listener, workers: usize) -> ListenerShared {
+        ListenerShared {
             id,
             settings: ArcSwap::from_pointee(settings),
             waiting: AtomicU32::new(0),
-            doors: AtomicU32::new(0),
+            open_sockets: AtomicU32::new(0),
             full: AtomicBool::new(false),
             connections: AtomicU32::new(0),
-            first_lane: Lane::default(),
-            other_lanes: (1..workers).map(|_| Lane::default()).collect(),
+            first_worker: WorkerStats::default(),
+            other_workers: (1..workers).map(|_| WorkerStats::default()).collect(),
             queues: (0..workers).map(|_| Queue::default()).collect(),
             server_first: AtomicBool::new(false),
             starved: AtomicU64::new(0),
@@ -109,25 +109,25 @@ impl Gate {
     }
 
     /// A place for one more connection, until it is dropped.
-    pub(super) fn enter(self: &Arc<Gate>) -> Option<Seat> {
-        take(&self.connections, self.settings.load().maxconn).then(|| Seat(Arc::clone(self)))
+    pub(super) fn admit(self: &Arc<ListenerShared>) -> Option<ConnPermit> {
+        take(&self.connections, self.settings.load().maxconn).then(|| ConnPermit(Arc::clone(self)))
     }
 
     /// A place for one that cannot wait for it.
-    pub(super) fn squeeze_in(self: &Arc<Gate>) -> Option<Seat> {
-        take(&self.connections, None).then(|| Seat(Arc::clone(self)))
+    pub(super) fn admit_beyond_limit(self: &Arc<ListenerShared>) -> Option<ConnPermit> {
+        take(&self.connections, None).then(|| ConnPermit(Arc::clone(self)))
     }
 
     /// The counters of one worker.
-    pub(super) fn lane(&self, worker: usize) -> &Lane {
-        let other = worker.checked_sub(1).and_then(|number| self.other_lanes.get(number));
-        other.unwrap_or(&self.first_lane)
+    pub(super) fn worker_stats(&self, worker: usize) -> &WorkerStats {
+        let other = worker.checked_sub(1).and_then(|number| self.other_workers.get(number));
+        other.unwrap_or(&self.first_worker)
     }
 
     pub(super) fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        sum.add(&self.first_lane);
-        self.other_lanes.iter().for_each(|lane| sum.add(lane));
+        sum.add(&self.first_worker);
+        self.other_workers.iter().for_each(|stats| sum.add(stats));
         sum
     }
 
@@ -138,15 +138,15 @@ impl Gate {
 
 /// A connection's place among those its listener may have.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<Gate>);
+pub(super) struct ConnPermit(Arc<ListenerShared>);
 
-impl Seat {
-    pub(super) fn gate(&self) -> &Arc<Gate> {
+impl ConnPermit {
+    pub(super) fn shared(&self) -> &Arc<ListenerShared> {
         &self.0
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnPermit {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::AcqRel);
     }
@@ -155,7 +155,7 @@ impl Drop for Seat {
 /// A server's sessions, of all workers and listeners.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct Load {
+pub(super) struct ServerStats {
     pub(super) id: ServerId,
     sessions: AtomicU32,
     pub(super) connected: AtomicU64,
@@ -177,9 +177,9 @@ pub(super) struct Load {
 /// Ways in which a connection comes to nothing before a server has said anything.
 const MISSES: [Hint; 3] = [Hint::Refused, Hint::Unreachable, Hint::GaveUp];
 
-impl Load {
-    pub(super) fn new(id: ServerId) -> Load {
-        Load {
+impl ServerStats {
+    pub(super) fn new(id: ServerId) -> ServerStats {
+        ServerStats {
             id,
             sessions: AtomicU32::new(0),
             connected: AtomicU64::new(0),
@@ -202,7 +202,7 @@ impl Load {
                 self.missed.store(now, Ordering::Relaxed);
                 self.misses.fetch_add(1, Ordering::Relaxed);
             }
-            // It has spoken, or is [`Load::is_mute`].
+            // It has spoken, or is [`ServerStats::is_mute`].
             None => self.misses.store(0, Ordering::Relaxed),
         }
     }
@@ -249,26 +249,29 @@ impl Load {
     }
 
     /// A place for one more session, until it is dropped.
-    pub(super) fn claim(self: &Arc<Load>, most: Option<NonZeroU32>) -> Option<Claim> {
-        take(&self.sessions, most).then(|| Claim(Arc::clone(self)))
+    pub(super) fn acquire(
+        self: &Arc<ServerStats>,
+        most: Option<NonZeroU32>,
+    ) -> Option<ServerPermit> {
+        take(&self.sessions, most).then(|| ServerPermit(Arc::clone(self)))
     }
 }
 
 /// A session's place among those its server may have.
 #[derive(Debug)]
-pub(super) struct Claim(Arc<Load>);
+pub(super) struct ServerPermit(Arc<ServerStats>);
 
-impl Claim {
+impl ServerPermit {
     pub(super) fn server(&self) -> ServerId {
         self.0.id
     }
 
-    pub(super) fn load(&self) -> &Load {
+    pub(super) fn stats(&self) -> &ServerStats {
         &self.0
     }
 }
 
-impl Drop for Claim {
+impl Drop for ServerPermit {
     fn drop(&mut self) {
         self.0.sessions.fetch_sub(1, Ordering::AcqRel);
     }
@@ -283,19 +286,19 @@ fn take(count: &AtomicU32, most: Option<NonZeroU32>) -> bool {
         .is_ok()
 }
 
-/// A view and the loads of its servers, in its order.
+/// A view and the stats of its servers, in its order.
 #[derive(Debug)]
 pub(super) struct Published {
     pub(super) view: Arc<PoolView>,
-    pub(super) loads: Vec<Arc<Load>>,
+    pub(super) stats: Vec<Arc<ServerStats>>,
 }
 
 impl Published {
-    pub(super) fn load(&self, id: ServerId) -> Option<&Arc<Load>> {
-        self.loads.iter().find(|load| load.id == id)
+    pub(super) fn stats_of(&self, id: ServerId) -> Option<&Arc<ServerStats>> {
+        self.stats.iter().find(|stats| stats.id == id)
     }
 
     pub(super) fn sessions(&self, id: ServerId) -> u32 {
-        self.load(id).map_or(0, |load| load.sessions())
+        self.stats_of(id).map_or(0, |stats| stats.sessions())
     }
 }
