@@ -33,7 +33,8 @@ use crate::sys::cause;
 /// How often what is not as it should be is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// A worker turns at least once a second. One that has not for so long is stuck, or has no processor.
+/// A worker begins an iteration at least once a second. One that has not for so long is stuck, or has
+/// no processor.
 const STUCK: Duration = Duration::from_secs(4);
 
 /// See the module.
@@ -51,7 +52,7 @@ pub(super) struct Listeners {
     looked: Option<Instant>,
     resumed: Option<Instant>,
     /// What the engine was told last.
-    turns: Option<bool>,
+    alive: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -77,7 +78,7 @@ struct Hints {
     told: AtomicBool,
 }
 
-/// Those of many turns of all workers. One that finds no room keeps what it has until its next turn.
+/// Those of many iterations of all workers. One that finds no room keeps what it has until its next.
 const MOST_HINTS: usize = 1024;
 
 impl Hints {
@@ -120,7 +121,7 @@ impl Listeners {
             looking: None,
             looked: None,
             resumed: None,
-            turns: None,
+            alive: None,
         }
     }
 
@@ -204,12 +205,12 @@ impl Listeners {
         Vec::into_iter(over).for_each(|id| proxy.close(id, Remaining::End));
 
         let awake = self.resumed.is_none_or(|resumed| now.duration_since(resumed) >= STUCK);
-        let turns = proxy.latest_turn() < STUCK || !awake;
-        if self.turns.replace(turns) != Some(turns) {
-            if !turns {
+        let alive = proxy.oldest_heartbeat() < STUCK || !awake;
+        if self.alive.replace(alive) != Some(alive) {
+            if !alive {
                 tracing::error!("the proxy does not turn: its threads are stuck, or starved");
             }
-            news.push(Input::ProxyTurns(turns));
+            news.push(Input::ProxyAlive(alive));
         }
         let loads = loads(proxy);
         for (id, wanted) in &mut self.wanted {

@@ -313,10 +313,10 @@ impl Clusters {
         }
     }
 
-    /// Whether the proxy turns at all.
-    pub(super) fn proxy_turns(&mut self, turns: bool) {
-        self.turned |= self.stands_still == turns;
-        self.stands_still = !turns;
+    /// Whether the proxy's workers run at all.
+    pub(super) fn proxy_alive(&mut self, alive: bool) {
+        self.turned |= self.stands_still == alive;
+        self.stands_still = !alive;
     }
 
     /// Whether a listener is open at all its addresses.

@@ -110,9 +110,9 @@ pub enum Input<'a> {
     /// A proxied session has noticed something about its server. It makes the engine look, and
     /// decides nothing.
     Hinted(Hinted),
-    /// Whether the proxy turns: said when that changes, and once before the first
-    /// [`Action::Listen`] is reported open. While it does not, no listener can serve.
-    ProxyTurns(bool),
+    /// Whether the proxy's workers run: said when that changes, and once before the first
+    /// [`Action::Listen`] is reported open. While they do not, no listener can serve.
+    ProxyAlive(bool),
     /// Whether a listener accepts connections at all its addresses: said when that changes.
     Accepting {
         /// Of an [`Action::Listen`].

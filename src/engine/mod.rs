@@ -174,7 +174,7 @@ impl Engine {
             Input::Hinted(hinted) => {
                 self.clusters.hinted(now, hinted, &mut self.probe_ids, &mut self.out);
             }
-            Input::ProxyTurns(turns) => self.clusters.proxy_turns(turns),
+            Input::ProxyAlive(alive) => self.clusters.proxy_alive(alive),
             Input::Accepting { listener, accepting } => {
                 self.clusters.accepting(listener, accepting);
             }

@@ -1,4 +1,4 @@
-//! What the proxy's workers tell about servers: reasons to look again, never proofs.
+//! What the proxy's workers notice about servers: reasons to look again, never proofs.
 
 use super::view::ServerId;
 
@@ -23,7 +23,7 @@ pub enum Hint {
     Ended,
 }
 
-/// What a hint is about. Equal ones of one turn of a worker come as one, with their number.
+/// What a hint is about. Equal ones of one iteration of a worker come as one, with their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hinted {
     /// Whose client noticed.

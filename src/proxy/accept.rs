@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::relay::{Flow, INTEREST, Peer};
-use super::session::{Entry, Opening, Session, Stage};
+use super::relay::{Conn, Direction, INTEREST};
+use super::session::{Entry, Handshake, Session, Stage};
 use super::settings::Protocol;
 use super::shared::{ConnPermit, ListenerShared};
 use super::worker::{SWEEP, Timer, Token, Worker};
@@ -31,11 +31,11 @@ const ON_THE_WAY: u32 = 64;
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// ... and when others get their turn before a socket that is to be closed is empty.
-const BREATH: Duration = Duration::from_millis(1);
+/// How long it pauses when others get their turn before a socket that is to be closed is empty.
+const YIELD_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a socket that broke stays away: longer than it takes whoever broke it to be done.
-const MEND: Duration = Duration::from_millis(100);
+const REOPEN_DELAY: Duration = Duration::from_millis(100);
 
 /// How long a client may say nothing where servers may be expected to speak first.
 const SILENT_CLIENT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -148,7 +148,7 @@ impl Worker {
             let waiting = backlog(&socket.fd).map_or(0, |backlog| backlog.waiting);
             let shared = Arc::clone(&socket.shared);
             shared.open_sockets.fetch_sub(1, Ordering::Relaxed);
-            self.reopen(number);
+            self.resume(number);
             if let Some(socket) = self.socket(number) {
                 socket.leaving = Some(waiting.saturating_add(ON_THE_WAY));
             }
@@ -197,7 +197,7 @@ impl Worker {
                 tracing::warn!("{}: change a listening socket: {}", settings.name, cause(&error));
             }
         }
-        self.reopen_full(shared.id);
+        self.resume_full(shared.id);
     }
 
     fn close_socket(&mut self, number: usize) {
@@ -239,7 +239,7 @@ impl Worker {
             };
             let scarce = self.scarce && leaving.is_none();
             if scarce && self.ceiling.is_reached(&socket.fd).unwrap_or(true) {
-                return self.starve(number, &shared);
+                return self.pause_for_resources(number, &shared);
             }
             match tcp::accept(&socket.fd) {
                 Ok(client) => {
@@ -253,18 +253,18 @@ impl Worker {
                     Failure::None if leaving.is_some() => return self.close_socket(number),
                     Failure::None => return,
                     Failure::Gone => shared.worker_stats(self.number).aborted.one(),
-                    Failure::Starved => return self.starve(number, &shared),
-                    Failure::Broken => return self.broke(number, &error),
+                    Failure::Starved => return self.pause_for_resources(number, &shared),
+                    Failure::Broken => return self.replace_broken(number, &error),
                 },
             }
         }
         if self.socket(number).is_some_and(|socket| socket.leaving.is_some()) {
-            self.pause(number, BREATH);
+            self.pause(number, YIELD_PAUSE);
         }
     }
 
     /// A socket is of no use any more: another takes its place.
-    fn broke(&mut self, number: usize, error: &io::Error) {
+    fn replace_broken(&mut self, number: usize, error: &io::Error) {
         let Some(socket) = self.socket(number) else { return };
         let leaving = socket.leaving.is_some();
         let (shared, bind) = (Arc::clone(&socket.shared), socket.bind.clone());
@@ -277,11 +277,11 @@ impl Worker {
         let cause = cause(error);
         tracing::error!("{name}: a listening socket broke: {cause}; opening it again");
         self.broken.push(BrokenSocket { shared, bind, at });
-        self.timers.insert((self.now + MEND, Timer::Mend));
+        self.timers.insert((self.now + REOPEN_DELAY, Timer::ReopenBroken));
     }
 
     /// Open what broke, or try again later.
-    pub(super) fn mend(&mut self) {
+    pub(super) fn reopen_broken(&mut self) {
         for broken in std::mem::take(&mut self.broken) {
             let settings = broken.shared.settings();
             let address = broken.at.unwrap_or(broken.bind.address);
@@ -300,11 +300,11 @@ impl Worker {
             }
         }
         if !self.broken.is_empty() {
-            self.timers.insert((self.now + SWEEP, Timer::Mend));
+            self.timers.insert((self.now + SWEEP, Timer::ReopenBroken));
         }
     }
 
-    fn starve(&mut self, number: usize, shared: &ListenerShared) {
+    fn pause_for_resources(&mut self, number: usize, shared: &ListenerShared) {
         shared.worker_stats(self.number).starved.one();
         shared.note_starved(self.millis());
         let Some(socket) = self.socket(number) else { return };
@@ -320,7 +320,7 @@ impl Worker {
     }
 
     /// Go on after a pause.
-    pub(super) fn reopen(&mut self, number: usize) {
+    pub(super) fn resume(&mut self, number: usize) {
         let Some(socket) = self.socket(number) else { return };
         let State::Pausing(until) = socket.state else { return };
         let leaving = socket.leaving.is_some();
@@ -333,14 +333,14 @@ impl Worker {
     }
 
     /// Go on now that a descriptor is free.
-    pub(super) fn reopen_pausing(&mut self) {
+    pub(super) fn resume_paused(&mut self) {
         for number in 0..self.listen_sockets.len() {
-            self.reopen(number);
+            self.resume(number);
         }
     }
 
     /// Go on now that a listener has room.
-    pub(super) fn reopen_full(&mut self, listener: ListenerId) {
+    pub(super) fn resume_full(&mut self, listener: ListenerId) {
         for number in 0..self.listen_sockets.len() {
             let full = self
                 .socket(number)
@@ -376,18 +376,18 @@ impl Worker {
             self.entries.free(key);
             return tcp::reset(client);
         }
-        let mut client = Peer::new(client);
+        let mut client = Conn::new(client);
         let settings = shared.settings();
         let promise = self.promises.one();
         let unknown = settings.protocol == Protocol::Postgres && self.is_unknown(shared);
         let protocol =
             if unknown && shared.server_first() { Protocol::Tcp } else { settings.protocol };
-        let opening = match protocol {
-            Protocol::Tcp => Opening::new(Stage::Seeking, self.now, None, promise),
+        let handshake = match protocol {
+            Protocol::Tcp => Handshake::new(Stage::Choosing, self.now, None, promise),
             Protocol::Postgres => {
                 // To be watched tells whether the first message is there.
                 client.readable = false;
-                Opening::new(Stage::Reading, self.now, Some(Default::default()), promise)
+                Handshake::new(Stage::Reading, self.now, Some(Default::default()), promise)
             }
         };
         let seconds = self.seconds();
@@ -396,9 +396,9 @@ impl Worker {
             client,
             server: None,
             server_permit: None,
-            opening: Some(Box::new(opening)),
-            up: Flow::default(),
-            down: Flow::default(),
+            handshake: Some(Box::new(handshake)),
+            up: Direction::default(),
+            down: Direction::default(),
             since: seconds,
             active: seconds,
         };
@@ -407,7 +407,7 @@ impl Worker {
             let due = self.now + if unknown { limit.min(SILENT_CLIENT_TIMEOUT) } else { limit };
             self.set_due(key, &mut session, Some(due));
         }
-        self.entries.put(key, Entry::Session(session));
+        self.entries.restore(key, Entry::Session(session));
         self.drive(key);
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::relay::{INTEREST, Peer};
+use super::relay::{Conn, INTEREST};
 use super::session::{Cancel, Canceller, Entry};
 use super::shared::ListenerShared;
 use super::slab::Key;
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 impl Worker {
     /// Pass a request on. The client waits for the end of its connection as a sign that it has been
     /// seen.
-    pub(super) fn cancel(&mut self, shared: &Arc<ListenerShared>, client: Peer, request: Vec<u8>) {
+    pub(super) fn cancel(&mut self, shared: &Arc<ListenerShared>, client: Conn, request: Vec<u8>) {
         if self.cancels >= MOST {
             // As good as lost on the way, which a client has to expect.
             return shared.worker_stats(self.number).cancels_refused.one();
@@ -48,12 +48,12 @@ impl Worker {
                 self.entries.free(key);
                 continue;
             }
-            let mut server = Peer::new(socket);
+            let mut server = Conn::new(socket);
             server.writable = false;
             server.readable = false;
             let request = Arc::clone(&request);
             let cancel = Cancel { client: waits, server, request, sent: false, due };
-            self.entries.put(key, Entry::Cancel(cancel));
+            self.entries.restore(key, Entry::Cancel(cancel));
             self.timers.insert((due, Timer::Entry(key)));
             servers += 1;
         }
@@ -62,7 +62,7 @@ impl Worker {
         }
         self.cancels += 1;
         let canceller = Canceller { client, servers };
-        self.entries.put(waits, Entry::Canceller(canceller));
+        self.entries.restore(waits, Entry::Canceller(canceller));
     }
 
     /// Bring a request as far as it goes.
@@ -80,7 +80,7 @@ impl Worker {
         if cancel.server.finished || cancel.server.dead {
             return self.cancelled(key, &cancel);
         }
-        self.entries.put(key, Entry::Cancel(cancel));
+        self.entries.restore(key, Entry::Cancel(cancel));
     }
 
     /// One server is done with a request, or has had its time.

@@ -6,9 +6,9 @@
 //! [`Proxy`] publishes; nothing it calls waits for a worker.
 //!
 //! ```text
-//! accept ── first message ── seek ── connect ── greet ── relay ── end
-//!            (PostgreSQL)     │ ▲                │
-//!                            wait ◀──────────────┘ refused, reset, 57P03
+//! accept ── first message ── choose ── connect ── greet ── relay ── end
+//!            (PostgreSQL)      │ ▲                 │
+//!                             wait ◀──────────────┘ refused, reset, 57P03
 //! ```
 //!
 //! A client for which there is no server waits. One that speaks PostgreSQL is waiting still when a
@@ -20,18 +20,18 @@
 
 mod accept;
 mod cancel;
+mod close;
 mod counters;
-mod ending;
-mod hold;
-mod opening;
+mod dead_peers;
+mod handshake;
 mod postgres;
 mod refusal;
 mod relay;
 mod session;
 mod settings;
 mod shared;
-mod silence;
 mod slab;
+mod wait_queue;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,7 @@ use thiserror::Error;
 
 use self::refusal::Refuser;
 use self::shared::{ListenerShared, Published, ServerStats};
-use self::worker::{Common, Order, Worker};
+use self::worker::{Common, Worker, WorkerCommand};
 use crate::pool::{PoolView, ServerId};
 use crate::sys::descriptors::Promises;
 use crate::sys::epoll::Waker;
@@ -190,7 +190,7 @@ pub struct Left {
 }
 
 impl Left {
-    /// Wait until they have ended, at most until `limit` has passed since it was ordered.
+    /// Wait until they have ended, at most until `limit` has passed since [`Proxy::leave`].
     pub fn wait(self, limit: Duration) {
         // Nothing is ever sent: it ends when every worker has dropped its end.
         let _ = self.left.recv_timeout(limit.saturating_sub(self.since.elapsed()));
@@ -216,8 +216,8 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct WorkerHandle {
-    orders: Sender<Order>,
-    turned: Arc<AtomicU64>,
+    commands: Sender<WorkerCommand>,
+    heartbeat: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -244,16 +244,16 @@ impl Proxy {
         };
         let mut workers = Vec::new();
         for number in 0..count {
-            let (orders, inbox) = mpsc::channel();
-            let turned = Arc::new(AtomicU64::new(0));
-            let worker = Worker::new(number, inbox, Arc::clone(&turned), common.clone())?;
+            let (commands, inbox) = mpsc::channel();
+            let heartbeat = Arc::new(AtomicU64::new(0));
+            let worker = Worker::new(number, inbox, Arc::clone(&heartbeat), common.clone())?;
             let run = move || {
                 if let Err(error) = worker.run() {
                     tracing::error!("proxy-{number} is dead: {}", crate::sys::cause(&error));
                 }
             };
             let thread = Some(thread::Builder::new().name(format!("proxy-{number}")).spawn(run)?);
-            workers.push(WorkerHandle { orders, turned, thread });
+            workers.push(WorkerHandle { commands, heartbeat, thread });
         }
         Ok(Proxy { workers, wakers, listeners: BTreeMap::new(), stats: BTreeMap::new(), start })
     }
@@ -273,7 +273,7 @@ impl Proxy {
         shared.open_sockets.store(count(&shares), Ordering::Relaxed);
         self.listeners.insert(id, Arc::clone(&shared));
         for (worker, share) in self.workers.iter().zip(shares) {
-            worker.order(Order::Open(Arc::clone(&shared), share));
+            worker.send(WorkerCommand::Open(Arc::clone(&shared), share));
         }
         self.wake();
         Ok(addresses)
@@ -290,7 +290,7 @@ impl Proxy {
         shared.change(listener);
         shared.open_sockets.fetch_add(count(&shares), Ordering::Relaxed);
         for (worker, share) in self.workers.iter().zip(shares) {
-            worker.order(Order::Change(id, share));
+            worker.send(WorkerCommand::Change(id, share));
         }
         self.wake();
         Ok(())
@@ -348,13 +348,13 @@ impl Proxy {
             |id| Arc::clone(stats.entry(id).or_insert_with(|| Arc::new(ServerStats::new(id))));
         let stats = view.servers.iter().map(|server| stats_of(server.id)).collect();
         let published = Arc::new(Published { view, stats });
-        self.order(|| Order::Publish(id, Arc::clone(&published)));
+        self.send_all(|| WorkerCommand::Publish(id, Arc::clone(&published)));
     }
 
     /// Accept no more connections for a listener. Clients that wait are turned away. With
     /// [`Remaining::Keep`] it stays known, and is closed again with [`Remaining::End`].
     pub fn close(&mut self, id: ListenerId, remaining: Remaining) {
-        self.order(|| Order::Close(id, remaining));
+        self.send_all(|| WorkerCommand::Close(id, remaining));
         if remaining == Remaining::End {
             self.listeners.remove(&id);
         }
@@ -366,7 +366,7 @@ impl Proxy {
     pub fn leave(&self, addresses: &[IpAddr]) -> Left {
         let addresses: Arc<[IpAddr]> = addresses.iter().map(IpAddr::to_canonical).collect();
         let (until_done, left) = mpsc::channel();
-        self.order(|| Order::Leave(Arc::clone(&addresses), until_done.clone()));
+        self.send_all(|| WorkerCommand::Leave(Arc::clone(&addresses), until_done.clone()));
         Left { left, since: Instant::now() }
     }
 
@@ -412,24 +412,24 @@ impl Proxy {
     #[must_use]
     pub fn sessions(&self, most: usize) -> Receiver<Vec<SessionInfo>> {
         let (to, answers) = mpsc::channel();
-        self.order(|| Order::List(most, to.clone()));
+        self.send_all(|| WorkerCommand::List(most, to.clone()));
         answers
     }
 
-    /// How long ago the worker that is latest began a turn. They do at least once a second: more
-    /// than a few means that one is stuck or dead.
+    /// How long ago the slowest worker began an iteration. They do at least once a second: more than a
+    /// few seconds mean that one is stuck or dead.
     #[must_use]
-    pub fn latest_turn(&self) -> Duration {
-        let turned = |worker: &WorkerHandle| {
-            let turned = Duration::from_millis(worker.turned.load(Ordering::Relaxed));
-            self.start.elapsed().saturating_sub(turned)
+    pub fn oldest_heartbeat(&self) -> Duration {
+        let age = |worker: &WorkerHandle| {
+            let heartbeat = Duration::from_millis(worker.heartbeat.load(Ordering::Relaxed));
+            self.start.elapsed().saturating_sub(heartbeat)
         };
-        self.workers.iter().map(turned).max().unwrap_or_default()
+        self.workers.iter().map(age).max().unwrap_or_default()
     }
 
     /// Stop, and wait until all sessions have ended.
     pub fn stop(mut self) {
-        self.order(|| Order::Stop);
+        self.send_all(|| WorkerCommand::Stop);
         for worker in &mut self.workers {
             if let Some(thread) = worker.thread.take() {
                 // A worker that panicked has nothing left to wait for.
@@ -438,9 +438,9 @@ impl Proxy {
         }
     }
 
-    fn order(&self, order: impl Fn() -> Order) {
+    fn send_all(&self, command: impl Fn() -> WorkerCommand) {
         for worker in &self.workers {
-            worker.order(order());
+            worker.send(command());
         }
         self.wake();
     }
@@ -452,13 +452,13 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.order(|| Order::Stop);
+        self.send_all(|| WorkerCommand::Stop);
     }
 }
 
 impl WorkerHandle {
-    fn order(&self, order: Order) {
+    fn send(&self, command: WorkerCommand) {
         // A dead worker has logged why.
-        let _ = self.orders.send(order);
+        let _ = self.commands.send(command);
     }
 }

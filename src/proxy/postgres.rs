@@ -103,15 +103,15 @@ pub(super) fn request(head: [u8; HEAD]) -> Request {
 
 /// How a client can be told why it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ear {
+pub(super) enum RefusalPath {
     /// By an ErrorResponse at once.
-    Open,
+    Plain,
     /// By one after an answer to its request for encryption.
-    Asking,
+    AfterAnswer,
     /// By one in the TLS it has begun.
     Tls,
     /// Not at all.
-    Deaf,
+    None,
 }
 
 /// What the client's bytes come to.
@@ -120,7 +120,7 @@ pub(super) enum Client {
     /// More have to come.
     Unfinished,
     /// A message for a server: these bytes for one that has heard all before them, see
-    /// [`Greeting::opening`] for any other.
+    /// [`Greeting::bytes_for_new_server`] for any other.
     Message(Vec<u8>),
     /// A CancelRequest, see [`Greeting::kept`].
     Cancel,
@@ -204,7 +204,7 @@ impl Greeting {
     }
 
     /// What to send first to a server that knows nothing of this client.
-    pub(super) fn opening(&mut self) -> Vec<u8> {
+    pub(super) fn bytes_for_new_server(&mut self) -> Vec<u8> {
         self.heard.clear();
         self.repeating = self.agreed.is_some();
         match self.agreed {
@@ -224,14 +224,14 @@ impl Greeting {
     }
 
     /// How the client can be told why it is refused.
-    pub(super) fn ear(&self) -> Ear {
+    pub(super) fn refusal_path(&self) -> RefusalPath {
         let begins_tls = self.kept.first() == Some(&TLS_HANDSHAKE);
         match (self.agreed, self.said) {
-            (None, Said::Request(_)) => Ear::Asking,
-            (None, Said::Opaque) if begins_tls => Ear::Tls,
-            (Some(Encryption::Ssl), _) => Ear::Tls,
-            (Some(Encryption::Gss), _) | (None, Said::Opaque) => Ear::Deaf,
-            (None, Said::Part | Said::Startup | Said::Cancel) => Ear::Open,
+            (None, Said::Request(_)) => RefusalPath::AfterAnswer,
+            (None, Said::Opaque) if begins_tls => RefusalPath::Tls,
+            (Some(Encryption::Ssl), _) => RefusalPath::Tls,
+            (Some(Encryption::Gss), _) | (None, Said::Opaque) => RefusalPath::None,
+            (None, Said::Part | Said::Startup | Said::Cancel) => RefusalPath::Plain,
         }
     }
 
@@ -398,14 +398,14 @@ mod tests {
         let last = &message[message.len() - 1..];
         assert_eq!(greeting.client_said(last), Client::Message(message.clone()));
         assert_eq!(greeting.wanted(), 0);
-        assert_eq!(greeting.opening(), message);
+        assert_eq!(greeting.bytes_for_new_server(), message);
         let refusal = error_response("57P03", "the database system is starting up", None);
         for byte in &refusal[..refusal.len() - 1] {
             assert_eq!(greeting.server_said(&[*byte]), Server::Unfinished);
         }
         let words = "57P03 the database system is starting up".to_owned();
         assert_eq!(greeting.server_said(&[0]), Server::NotNow(words));
-        assert_eq!(greeting.opening(), message);
+        assert_eq!(greeting.bytes_for_new_server(), message);
         assert_eq!(greeting.server_said(b"R\0\0\0\x08\0\0\0\x03"), Server::Taken);
         assert_eq!(greeting.heard(), b"R\0\0\0\x08\0\0\0\x03");
     }
@@ -422,12 +422,12 @@ mod tests {
         let words = "57P01 terminating connection".to_owned();
         assert_eq!(greeting.server_said(&shutdown), Server::NotNow(words));
         // The next one does take it.
-        assert_eq!(greeting.opening(), startup());
+        assert_eq!(greeting.bytes_for_new_server(), startup());
         assert_eq!(greeting.server_said(trusts), Server::Unfinished);
         assert_eq!(greeting.server_said(b"Z\0\0\0\x05I"), Server::Taken);
         assert_eq!(greeting.heard(), [&trusts[..], b"Z\0\0\0\x05I"].concat());
         // What it refuses is its own to say.
-        greeting.opening();
+        greeting.bytes_for_new_server();
         greeting.server_said(trusts);
         let refusal = error_response("3D000", "no such database", None);
         assert_eq!(greeting.server_said(&refusal), Server::Taken);
@@ -473,11 +473,11 @@ mod tests {
         assert_eq!(greeting.server_said(b"N"), Server::Answer(b'N'));
         let ssl = Encryption::Ssl.request();
         assert_eq!(say(&mut greeting, &ssl), Client::Message(ssl.to_vec()));
-        assert_eq!(greeting.ear(), Ear::Asking);
-        assert_eq!(greeting.opening(), Encryption::Ssl.request());
+        assert_eq!(greeting.refusal_path(), RefusalPath::AfterAnswer);
+        assert_eq!(greeting.bytes_for_new_server(), Encryption::Ssl.request());
         assert_eq!(greeting.server_said(b"N"), Server::Answer(b'N'));
         assert_eq!(say(&mut greeting, &startup()), Client::Message(startup()));
-        assert_eq!(greeting.opening(), startup());
+        assert_eq!(greeting.bytes_for_new_server(), startup());
     }
 
     #[test]
@@ -485,19 +485,19 @@ mod tests {
         let mut greeting = Greeting::default();
         say(&mut greeting, &Encryption::Ssl.request());
         assert_eq!(greeting.server_said(b"S"), Server::Answer(b'S'));
-        assert_eq!(greeting.ear(), Ear::Tls);
+        assert_eq!(greeting.refusal_path(), RefusalPath::Tls);
         let hello = b"\x16\x03\x01hel".as_slice();
         assert_eq!(greeting.client_said(hello), Client::Message(hello.to_vec()));
         assert_eq!(greeting.client_said(b"l"), Client::Message(b"l".to_vec()));
-        assert_eq!(greeting.opening(), Encryption::Ssl.request());
+        assert_eq!(greeting.bytes_for_new_server(), Encryption::Ssl.request());
         assert_eq!(greeting.client_said(b"o"), Client::Message(Vec::new()));
         assert_eq!(greeting.server_said(b"S"), Server::Agreed);
         assert_eq!(greeting.kept(), b"\x16\x03\x01hello");
         assert_eq!(greeting.server_said(b"\x16\x03\x03"), Server::Taken);
 
-        assert_eq!(greeting.opening(), Encryption::Ssl.request());
+        assert_eq!(greeting.bytes_for_new_server(), Encryption::Ssl.request());
         assert_eq!(greeting.server_said(b"N"), Server::Disagreed);
-        greeting.opening();
+        greeting.bytes_for_new_server();
         let refusal = error_response("57P03", "no", None);
         assert_eq!(greeting.server_said(&refusal), Server::NotNow("57P03 no".to_owned()));
     }
@@ -508,8 +508,11 @@ mod tests {
         for bytes in [hello, b"GET / HTTP/1.1\r\n", &[0, 0, 0, 8, 0, 2, 0, 0]] {
             let mut greeting = Greeting::default();
             assert!(matches!(say(&mut greeting, bytes), Client::Message(_)));
-            assert_eq!(greeting.ear(), if bytes == hello { Ear::Tls } else { Ear::Deaf });
-            assert_eq!(greeting.opening(), bytes);
+            assert_eq!(
+                greeting.refusal_path(),
+                if bytes == hello { RefusalPath::Tls } else { RefusalPath::None }
+            );
+            assert_eq!(greeting.bytes_for_new_server(), bytes);
             assert_eq!(greeting.server_said(b"?"), Server::Taken);
         }
     }

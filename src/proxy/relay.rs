@@ -15,7 +15,7 @@ use crate::sys::epoll::Ready;
 use crate::sys::splice::Pipe;
 use crate::sys::tcp;
 
-/// What a worker copies through. One read of a bulk transfer fills it.
+/// Size of the buffer a worker copies through. One read of a bulk transfer fills it.
 const SCRATCH: usize = 64 * 1024;
 
 /// Steps of one direction before others get their turn.
@@ -37,7 +37,7 @@ const PIPE_PAUSE: Duration = Duration::from_secs(1);
 
 /// One end of a session.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(super) struct Conn {
     pub(super) fd: OwnedFd,
     pub(super) readable: bool,
     pub(super) writable: bool,
@@ -54,10 +54,10 @@ pub(super) struct Peer {
 /// What is always watched.
 pub(super) const INTEREST: Ready = Ready::IN.union(Ready::RDHUP).union(Ready::PRI).union(Ready::ET);
 
-impl Peer {
+impl Conn {
     /// A socket nothing is known of: to try is how to find out.
-    pub(super) fn new(fd: OwnedFd) -> Peer {
-        Peer {
+    pub(super) fn new(fd: OwnedFd) -> Conn {
+        Conn {
             fd,
             readable: true,
             writable: true,
@@ -88,10 +88,10 @@ impl Peer {
 
 /// One direction of a session.
 #[derive(Debug, Default)]
-pub(super) struct Flow {
+pub(super) struct Direction {
     /// Bytes moved.
     pub(super) bytes: u64,
-    rest: Option<Box<Rest>>,
+    unsent: Option<Box<Unsent>>,
     pipe: Option<Pipe>,
     full_reads: u8,
     small_splices: u8,
@@ -104,38 +104,38 @@ pub(super) struct Flow {
 
 /// What the sink had no room for.
 #[derive(Debug)]
-struct Rest {
+struct Unsent {
     bytes: Vec<u8>,
     sent: usize,
 }
 
 /// How far a direction came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pumped {
+pub(super) enum Progress {
     /// It waits for an event.
-    Rests,
-    /// It had its turn and could go on.
-    Again,
+    Idle,
+    /// It let others go first and can go on.
+    More,
 }
 
 /// Which end broke.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum BrokenEnd {
     Source,
     Sink,
 }
 
 /// What the sessions of a worker share.
 #[derive(Debug)]
-pub(super) struct Means {
+pub(super) struct Buffers {
     pub(super) scratch: Box<[u8]>,
     pub(super) pipes: Pipes,
     /// Bytes spliced since somebody took them.
     pub(super) spliced: u64,
 }
 
-impl Means {
-    pub(super) fn new(splice: Splice, ceiling: Ceiling) -> Means {
+impl Buffers {
+    pub(super) fn new(splice: Splice, ceiling: Ceiling) -> Buffers {
         let pipes = Pipes {
             idle: Vec::new(),
             lent: 0,
@@ -144,7 +144,7 @@ impl Means {
             pause: None,
             ceiling,
         };
-        Means { scratch: vec![0; SCRATCH].into_boxed_slice(), pipes, spliced: 0 }
+        Buffers { scratch: vec![0; SCRATCH].into_boxed_slice(), pipes, spliced: 0 }
     }
 }
 
@@ -187,7 +187,7 @@ impl Pipes {
     }
 
     /// Take a pipe back. One with something in it is closed.
-    fn back(&mut self, pipe: Pipe) {
+    fn give_back(&mut self, pipe: Pipe) {
         self.lent -= 1;
         if pipe.held() == 0 {
             self.idle.push(pipe);
@@ -195,10 +195,10 @@ impl Pipes {
     }
 }
 
-impl Flow {
+impl Direction {
     /// Bytes to send before anything is read.
     pub(super) fn begin_with(&mut self, bytes: Vec<u8>) {
-        self.rest = (!bytes.is_empty()).then(|| Box::new(Rest { bytes, sent: 0 }));
+        self.unsent = (!bytes.is_empty()).then(|| Box::new(Unsent { bytes, sent: 0 }));
     }
 
     /// Count bytes that were moved before the session was one.
@@ -206,19 +206,19 @@ impl Flow {
         self.bytes += bytes_moved(moved);
     }
 
-    /// Move bytes until the source is empty, the sink full, the stream over or the turn at an end.
+    /// Move bytes until the source is empty, the sink full, the stream over or [`STEPS`] are done.
     /// `last` says that the other direction is over: the sink need not be told of the end, as it
     /// will be closed.
     pub(super) fn pump(
         &mut self,
-        source: &mut Peer,
-        sink: &mut Peer,
+        source: &mut Conn,
+        sink: &mut Conn,
         last: bool,
-        means: &mut Means,
-    ) -> Result<Pumped, Broken> {
+        buffers: &mut Buffers,
+    ) -> Result<Progress, BrokenEnd> {
         for _ in 0..STEPS {
             if self.done || !self.flush(sink)? {
-                return Ok(Pumped::Rests);
+                return Ok(Progress::Idle);
             }
             if self.ending {
                 if !last {
@@ -228,40 +228,42 @@ impl Flow {
             }
             if self.small_splices >= SMALL_SPLICES {
                 self.full_reads = 0;
-                self.release(&mut means.pipes);
+                self.release(&mut buffers.pipes);
             }
             if self.done || !source.readable {
-                self.release(&mut means.pipes);
-                return Ok(Pumped::Rests);
+                self.release(&mut buffers.pipes);
+                return Ok(Progress::Idle);
             }
             if source.urgent && !self.copies_only {
                 // Splicing stops before an urgent byte, for good; the pipe has just been drained.
                 self.copies_only = true;
-                self.release(&mut means.pipes);
+                self.release(&mut buffers.pipes);
             }
             if self.full_reads >= FULL_READS && !self.copies_only && self.pipe.is_none() {
-                self.pipe = means.pipes.lend();
+                self.pipe = buffers.pipes.lend();
             }
             if self.pipe.is_some() {
-                self.splice(source, means)?;
+                self.splice(source, buffers)?;
             } else {
-                self.copy(source, sink, means)?;
+                self.copy(source, sink, buffers)?;
             }
         }
-        Ok(Pumped::Again)
+        Ok(Progress::More)
     }
 
-    /// Send what is left over; whether nothing is.
-    fn flush(&mut self, sink: &mut Peer) -> Result<bool, Broken> {
-        if let Some(rest) = &mut self.rest {
-            while let Some(bytes) = rest.bytes.get(rest.sent..).filter(|bytes| !bytes.is_empty()) {
+    /// Send what is left over. Returns whether all of it is gone.
+    fn flush(&mut self, sink: &mut Conn) -> Result<bool, BrokenEnd> {
+        if let Some(unsent) = &mut self.unsent {
+            while let Some(bytes) =
+                unsent.bytes.get(unsent.sent..).filter(|bytes| !bytes.is_empty())
+            {
                 let Some(sent) = room(sink, |sink| tcp::send(&sink.fd, bytes, false))? else {
                     return Ok(false);
                 };
-                rest.sent += sent;
+                unsent.sent += sent;
                 self.bytes += bytes_moved(sent);
             }
-            self.rest = None;
+            self.unsent = None;
         }
         if let Some(pipe) = &mut self.pipe {
             while pipe.held() > 0 {
@@ -274,52 +276,52 @@ impl Flow {
         Ok(true)
     }
 
-    fn splice(&mut self, source: &mut Peer, means: &mut Means) -> Result<(), Broken> {
+    fn splice(&mut self, source: &mut Conn, buffers: &mut Buffers) -> Result<(), BrokenEnd> {
         let Some(pipe) = &mut self.pipe else { return Ok(()) };
-        match pipe.fill(&source.fd, means.pipes.size) {
+        match pipe.fill(&source.fd, buffers.pipes.size) {
             Ok(0) => self.ending = true,
             Ok(moved) => {
-                means.spliced += bytes_moved(moved);
+                buffers.spliced += bytes_moved(moved);
                 self.small_splices = if moved < SMALL { self.small_splices + 1 } else { 0 };
             }
             // The pipe was empty, so it is the socket that is.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.readable = false,
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.copies_only = true;
-                self.release(&mut means.pipes);
+                self.release(&mut buffers.pipes);
             }
-            Err(_) => return Err(Broken::Source),
+            Err(_) => return Err(BrokenEnd::Source),
         }
         Ok(())
     }
 
     fn copy(
         &mut self,
-        source: &mut Peer,
-        sink: &mut Peer,
-        means: &mut Means,
-    ) -> Result<(), Broken> {
-        let received = match tcp::recv(&source.fd, &mut means.scratch) {
+        source: &mut Conn,
+        sink: &mut Conn,
+        buffers: &mut Buffers,
+    ) -> Result<(), BrokenEnd> {
+        let received = match tcp::recv(&source.fd, &mut buffers.scratch) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 source.readable = false;
                 return Ok(());
             }
-            Err(_) => return Err(Broken::Source),
+            Err(_) => return Err(BrokenEnd::Source),
         };
-        let short = received < means.scratch.len() && !source.urgent;
+        let short = received < buffers.scratch.len() && !source.urgent;
         self.full_reads = if short { 0 } else { self.full_reads.saturating_add(1) };
         // A short read found the socket empty. If the end of the stream is known to have come, that
         // was all, and the end goes with it; else a new event tells of more.
         self.ending = received == 0 || (short && source.finished);
         source.readable = !short;
-        let Some(bytes) = means.scratch.get(..received).filter(|bytes| !bytes.is_empty()) else {
+        let Some(bytes) = buffers.scratch.get(..received).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
         };
         let sent = room(sink, |sink| tcp::send(&sink.fd, bytes, self.ending))?.unwrap_or(0);
         self.bytes += bytes_moved(sent);
-        if let Some(rest) = bytes.get(sent..) {
-            self.begin_with(rest.to_vec());
+        if let Some(unsent) = bytes.get(sent..) {
+            self.begin_with(unsent.to_vec());
         }
         Ok(())
     }
@@ -328,16 +330,16 @@ impl Flow {
     pub(super) fn release(&mut self, pipes: &mut Pipes) {
         self.small_splices = 0;
         if let Some(pipe) = self.pipe.take() {
-            pipes.back(pipe);
+            pipes.give_back(pipe);
         }
     }
 }
 
 /// Send, and take note if there is no room.
 fn room(
-    sink: &mut Peer,
-    send: impl FnOnce(&Peer) -> io::Result<usize>,
-) -> Result<Option<usize>, Broken> {
+    sink: &mut Conn,
+    send: impl FnOnce(&Conn) -> io::Result<usize>,
+) -> Result<Option<usize>, BrokenEnd> {
     if !sink.writable {
         return Ok(None);
     }
@@ -347,7 +349,7 @@ fn room(
             sink.writable = false;
             Ok(None)
         }
-        Err(_) => Err(Broken::Sink),
+        Err(_) => Err(BrokenEnd::Sink),
     }
 }
 

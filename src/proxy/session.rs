@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::postgres::Greeting;
-use super::relay::{Flow, Peer};
+use super::relay::{Conn, Direction};
 use super::shared::{ConnPermit, ServerPermit};
 use super::slab::Key;
 use crate::pool::{Cause, Hint, ServerId};
 use crate::sys::descriptors::Promise;
 
-/// What a worker keeps in a place of its slab.
+/// What a worker keeps in a slot of its slab.
 #[derive(Debug)]
 pub(super) enum Entry {
     Session(Session),
@@ -25,16 +25,16 @@ pub(super) enum Entry {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) permit: ConnPermit,
-    pub(super) client: Peer,
-    pub(super) server: Option<Peer>,
-    /// The session's place at its server, from connecting on.
+    pub(super) client: Conn,
+    pub(super) server: Option<Conn>,
+    /// It counts the session at its server, from connecting on.
     pub(super) server_permit: Option<ServerPermit>,
     /// Until the session is one.
-    pub(super) opening: Option<Box<Opening>>,
+    pub(super) handshake: Option<Box<Handshake>>,
     /// Client to server.
-    pub(super) up: Flow,
+    pub(super) up: Direction,
     /// Server to client.
-    pub(super) down: Flow,
+    pub(super) down: Direction,
     /// Seconds on the worker's clock.
     pub(super) since: u32,
     /// When something last moved, on the same clock.
@@ -42,17 +42,17 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Close the connection to a server that has not taken the client, and give its place back.
-    pub(super) fn leave_server(&mut self) -> Option<ServerPermit> {
+    /// Close the connection to a server that has not taken the client, and return its permit.
+    pub(super) fn drop_server(&mut self) -> Option<ServerPermit> {
         self.server = None;
         self.up.bytes = 0;
         self.server_permit.take()
     }
 }
 
-/// A session that has no server yet, or one that has not taken the client.
+/// What is known of a session until its server has taken the client.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct Handshake {
     pub(super) stage: Stage,
     /// Since when a server is wanted. The longest waiting comes first.
     pub(super) since: Instant,
@@ -65,7 +65,7 @@ pub(super) struct Opening {
     /// The listener's round that was.
     pub(super) round: u64,
     /// Why there is no server, while waiting.
-    pub(super) lack: Lack,
+    pub(super) no_server: NoServer,
     /// The timer that is set.
     pub(super) due: Option<Instant>,
     /// Whether it stands in the listener's queue.
@@ -83,18 +83,18 @@ pub(super) enum Stage {
     /// The client's first message is still to come.
     Reading,
     /// A server is to be chosen.
-    Seeking,
+    Choosing,
     /// None can be, for now.
     Waiting,
     /// One is being connected to.
     Connecting,
     /// It is connected and has not taken the client.
-    Talking,
+    Greeting,
 }
 
 /// Why there is no server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(super) enum NoServer {
     /// None may be used.
     Unavailable,
     /// Those that may be used failed in this round.
@@ -102,26 +102,26 @@ pub(super) enum Lack {
     /// Those that may be used have no free place.
     Full,
     /// Others wait longer.
-    Behind,
+    OthersWait,
     /// This host has no descriptor, memory or port to give.
-    Starved,
+    NoResources,
 }
 
-impl Opening {
+impl Handshake {
     pub(super) fn new(
         stage: Stage,
         since: Instant,
         greeting: Option<Greeting>,
         promise: Promise,
-    ) -> Opening {
-        Opening {
+    ) -> Handshake {
+        Handshake {
             stage,
             since,
             greeting,
             unsent: Vec::new(),
             tried: Vec::new(),
             round: 0,
-            lack: Lack::Unavailable,
+            no_server: NoServer::Unavailable,
             due: None,
             queued: false,
             held: false,
@@ -133,37 +133,37 @@ impl Opening {
 
 /// How a session ends.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum CloseReason {
     /// Both streams are over.
-    Over,
+    Finished,
     /// Nothing moved for too long.
     Idle,
     /// The client said nothing, or not all of it.
-    Silent,
+    ClientTimeout,
     /// The client left.
-    Abandoned,
+    ClientLeft,
     /// The client's end broke, or the server's did.
     ClientBroke,
     ServerBroke,
     /// The server does not agree to the encryption another server has agreed to.
-    Disagreed,
+    EncryptionRefused,
     /// No server came in time.
     Unserved,
     /// Too many clients wait.
-    Overflow,
+    QueueFull,
     /// It was a cancel request.
     Cancel(Vec<u8>),
-    /// The view says so.
-    Fate(Cause),
+    /// The view says so of sessions with its server.
+    Policy(Cause),
     /// The address it came in by, or its listener, goes away.
-    Here,
+    EndpointGone,
 }
 
 /// A client that waits until its cancel request has been seen.
 #[derive(Debug)]
 pub(super) struct Canceller {
     /// To close it is the answer.
-    pub(super) client: Peer,
+    pub(super) client: Conn,
     pub(super) servers: usize,
 }
 
@@ -171,7 +171,7 @@ pub(super) struct Canceller {
 #[derive(Debug)]
 pub(super) struct Cancel {
     pub(super) client: Key,
-    pub(super) server: Peer,
+    pub(super) server: Conn,
     pub(super) request: Arc<[u8]>,
     pub(super) sent: bool,
     pub(super) due: Instant,

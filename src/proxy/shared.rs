@@ -26,11 +26,11 @@ pub(super) struct ListenerShared {
     /// Set by a worker that leaves connections in the kernel's queue.
     pub(super) full: AtomicBool,
     connections: AtomicU32,
-    /// What each worker counts. There is a first worker always.
+    /// What each worker counts; there is always a first.
     first_worker: WorkerStats,
     other_workers: Box<[WorkerStats]>,
     /// The kernel's queues of each worker's sockets, as of its last look.
-    queues: Box<[Queue]>,
+    backlogs: Box<[AtomicBacklog]>,
     /// A server has spoken before its client.
     server_first: AtomicBool,
     /// When accepting last waited for descriptors, in milliseconds since the workers started.
@@ -38,7 +38,7 @@ pub(super) struct ListenerShared {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct AtomicBacklog {
     waiting: AtomicU32,
     most: AtomicU32,
     dropped: AtomicU32,
@@ -55,13 +55,13 @@ impl ListenerShared {
             connections: AtomicU32::new(0),
             first_worker: WorkerStats::default(),
             other_workers: (1..workers).map(|_| WorkerStats::default()).collect(),
-            queues: (0..workers).map(|_| Queue::default()).collect(),
+            backlogs: (0..workers).map(|_| AtomicBacklog::default()).collect(),
             server_first: AtomicBool::new(false),
             starved: AtomicU64::new(0),
         }
     }
 
-    /// A server has spoken before its client: that is not PostgreSQL.
+    /// A server has sent something before its client has: that is not PostgreSQL.
     pub(super) fn note_server_first(&self) {
         if !self.server_first.load(Ordering::Relaxed) {
             self.server_first.store(true, Ordering::Relaxed);
@@ -74,7 +74,7 @@ impl ListenerShared {
 
     /// What waits in the sockets of one worker.
     pub(super) fn note_backlog(&self, worker: usize, of: Backlog) {
-        if let Some(queue) = self.queues.get(worker) {
+        if let Some(queue) = self.backlogs.get(worker) {
             queue.waiting.store(of.waiting, Ordering::Relaxed);
             queue.most.store(of.most, Ordering::Relaxed);
             queue.dropped.store(of.dropped, Ordering::Relaxed);
@@ -82,7 +82,7 @@ impl ListenerShared {
     }
 
     pub(super) fn backlog(&self) -> Backlog {
-        self.queues.iter().fold(Backlog::default(), |sum, queue| Backlog {
+        self.backlogs.iter().fold(Backlog::default(), |sum, queue| Backlog {
             waiting: sum.waiting.saturating_add(queue.waiting.load(Ordering::Relaxed)),
             most: sum.most.max(queue.most.load(Ordering::Relaxed)),
             dropped: sum.dropped.saturating_add(queue.dropped.load(Ordering::Relaxed)),
@@ -108,12 +108,12 @@ impl ListenerShared {
         self.settings.store(Arc::new(settings));
     }
 
-    /// A place for one more connection, until it is dropped.
+    /// Count one more connection, if the limit allows it, until the permit is dropped.
     pub(super) fn admit(self: &Arc<ListenerShared>) -> Option<ConnPermit> {
         take(&self.connections, self.settings.load().maxconn).then(|| ConnPermit(Arc::clone(self)))
     }
 
-    /// A place for one that cannot wait for it.
+    /// Count one that cannot wait for the limit to allow it.
     pub(super) fn admit_beyond_limit(self: &Arc<ListenerShared>) -> Option<ConnPermit> {
         take(&self.connections, None).then(|| ConnPermit(Arc::clone(self)))
     }
@@ -136,7 +136,7 @@ impl ListenerShared {
     }
 }
 
-/// A connection's place among those its listener may have.
+/// Counts a connection of a listener until it is dropped.
 #[derive(Debug)]
 pub(super) struct ConnPermit(Arc<ListenerShared>);
 
@@ -248,7 +248,7 @@ impl ServerStats {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    /// A place for one more session, until it is dropped.
+    /// Count one more session, if the limit allows it, until the permit is dropped.
     pub(super) fn acquire(
         self: &Arc<ServerStats>,
         most: Option<NonZeroU32>,
@@ -257,7 +257,7 @@ impl ServerStats {
     }
 }
 
-/// A session's place among those its server may have.
+/// Counts a session of a server until it is dropped.
 #[derive(Debug)]
 pub(super) struct ServerPermit(Arc<ServerStats>);
 
@@ -286,7 +286,7 @@ fn take(count: &AtomicU32, most: Option<NonZeroU32>) -> bool {
         .is_ok()
 }
 
-/// A view and the stats of its servers, in its order.
+/// A view and the statistics of its servers, in its order.
 #[derive(Debug)]
 pub(super) struct Published {
     pub(super) view: Arc<PoolView>,

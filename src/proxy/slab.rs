@@ -1,86 +1,88 @@
-//! Values in numbered places, found again only by the key they were given.
+//! Values in numbered slots. A key has the number of a slot and of the value that was in it then: it
+//! never leads to a later one.
 
-/// Where a value is, and which of those that were there it is. Packed into the token of an event,
-/// it tells those of a closed descriptor from those of its successor.
+/// Packed into the token of an event, it tells the events of a closed descriptor from those of the
+/// one that has its slot now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
-    pub(super) place: u32,
+    pub(super) slot: u32,
     /// Never 0.
-    pub(super) turn: u32,
+    pub(super) generation: u32,
 }
 
-/// The highest turn: one bit of a token is for something else.
-const LAST_TURN: u32 = u32::MAX >> 1;
+/// The highest generation: one bit of a token is for something else.
+const LAST_GENERATION: u32 = u32::MAX >> 1;
 
 #[derive(Debug)]
-struct Place<T> {
-    turn: u32,
+struct Slot<T> {
+    generation: u32,
     value: Option<T>,
 }
 
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    places: Vec<Place<T>>,
+    slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Slab<T> {
-        Slab { places: Vec::new(), free: Vec::new() }
+        Slab { slots: Vec::new(), free: Vec::new() }
     }
 
-    /// Reserve a place. It is filled with [`Slab::put`].
+    /// Reserve a slot, which [`Slab::restore`] fills.
     pub(super) fn reserve(&mut self) -> Key {
-        if let Some(place) = self.free.pop()
-            && let Some(found) = self.places.get(index(place))
+        if let Some(slot) = self.free.pop()
+            && let Some(found) = self.slots.get(index(slot))
         {
-            return Key { place, turn: found.turn };
+            return Key { slot, generation: found.generation };
         }
         // More than u32::MAX descriptors do not exist.
-        let place = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
-        self.places.push(Place { turn: 1, value: None });
-        Key { place, turn: 1 }
+        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.slots.push(Slot { generation: 1, value: None });
+        Key { slot, generation: 1 }
     }
 
-    /// Take a value out for a while; its place stays its own.
-    pub(super) fn lift(&mut self, key: Key) -> Option<T> {
-        self.place(key)?.value.take()
+    /// Take a value out for a while; its slot stays reserved.
+    pub(super) fn take(&mut self, key: Key) -> Option<T> {
+        self.find(key)?.value.take()
     }
 
-    /// Put a value into its place.
-    pub(super) fn put(&mut self, key: Key, value: T) {
-        if let Some(place) = self.place(key) {
-            place.value = Some(value);
+    /// Put a value into its slot, for the first time or again.
+    pub(super) fn restore(&mut self, key: Key, value: T) {
+        if let Some(slot) = self.find(key) {
+            slot.value = Some(value);
         }
     }
 
-    /// Give a place up: its key leads nowhere from now on.
+    /// Free a slot: its key leads nowhere from now on.
     pub(super) fn free(&mut self, key: Key) {
-        if let Some(place) = self.place(key) {
-            place.value = None;
-            place.turn = if place.turn == LAST_TURN { 1 } else { place.turn + 1 };
-            self.free.push(key.place);
+        if let Some(slot) = self.find(key) {
+            slot.value = None;
+            slot.generation =
+                if slot.generation == LAST_GENERATION { 1 } else { slot.generation + 1 };
+            self.free.push(key.slot);
         }
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        self.place(key)?.value.as_mut()
+        self.find(key)?.value.as_mut()
     }
 
     /// All values and their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.places.iter().zip(0..).filter_map(|(place, number)| {
-            Some((Key { place: number, turn: place.turn }, place.value.as_ref()?))
+        self.slots.iter().zip(0..).filter_map(|(slot, number)| {
+            Some((Key { slot: number, generation: slot.generation }, slot.value.as_ref()?))
         })
     }
 
-    fn place(&mut self, key: Key) -> Option<&mut Place<T>> {
-        self.places.get_mut(index(key.place)).filter(|place| place.turn == key.turn)
+    fn find(&mut self, key: Key) -> Option<&mut Slot<T>> {
+        self.slots.get_mut(index(key.slot)).filter(|slot| slot.generation == key.generation)
     }
 }
 
-fn index(place: u32) -> usize {
-    usize::try_from(place).unwrap_or(usize::MAX)
+fn index(slot: u32) -> usize {
+    usize::try_from(slot).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -91,18 +93,18 @@ mod tests {
     fn a_key_leads_to_its_own_value_only() {
         let mut slab = Slab::new();
         let first = slab.reserve();
-        slab.put(first, 'a');
+        slab.restore(first, 'a');
         let second = slab.reserve();
-        slab.put(second, 'b');
-        assert_eq!(slab.lift(first), Some('a'));
+        slab.restore(second, 'b');
+        assert_eq!(slab.take(first), Some('a'));
         assert_eq!(slab.get_mut(first), None);
-        slab.put(first, 'c');
+        slab.restore(first, 'c');
         assert_eq!(slab.iter().map(|(_, v)| *v).collect::<String>(), "cb");
         slab.free(first);
         let third = slab.reserve();
-        assert_eq!(third.place, first.place);
-        slab.put(third, 'd');
-        slab.put(first, 'x');
+        assert_eq!(third.slot, first.slot);
+        slab.restore(third, 'd');
+        slab.restore(first, 'x');
         slab.free(first);
         assert_eq!(slab.get_mut(first), None);
         assert_eq!(slab.get_mut(third), Some(&mut 'd'));

@@ -1,7 +1,7 @@
 //! One thread's share of all listeners: an edge-triggered loop, and nothing that waits but it.
 //!
 //! A worker owns its listening sockets and every connection it accepts from them. Others reach it
-//! through its inbox alone, and are never waited for. It reads the clock once a turn.
+//! through its inbox alone, and are never waited for. It reads the clock once an iteration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,16 +13,16 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use super::accept::{BrokenSocket, ListenSocket};
-use super::hold::{Pace, Queue, RETRY};
+use super::dead_peers::SilentPeers;
 use super::refusal::Refuser;
-use super::relay::{Broken, Means, Pumped};
-use super::session::{End, Entry, Session, Stage};
+use super::relay::{BrokenEnd, Buffers, Progress};
+use super::session::{CloseReason, Entry, Session, Stage};
 use super::settings::Splice;
 use super::shared::{ListenerShared, Published, ServerPermit};
-use super::silence::Silent;
 use super::slab::{Key, Slab};
+use super::wait_queue::{RETRY, TokenBucket, WaitQueue};
 use super::{HintSink, Phase, Remaining, SessionInfo};
-use crate::pool::{Fate, Hint, Hinted, ListenerId, ServerId, Turns, fate};
+use crate::pool::{Balancer, Hint, Hinted, ListenerId, ServerId, SessionPolicy, session_policy};
 use crate::sys::descriptors::{Ceiling, Promises};
 use crate::sys::epoll::{Poller, Ready, Waker};
 use crate::sys::tcp::{self, Bind};
@@ -30,9 +30,9 @@ use crate::sys::tcp::{self, Bind};
 /// How often idle sessions are looked for.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);
 
-/// What others ask of a worker.
+/// What the owner of the [`Proxy`](super::Proxy) asks of a worker.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum WorkerCommand {
     Open(Arc<ListenerShared>, Vec<(Bind, OwnedFd)>),
     /// Its settings are others; here are the sockets for what it did not listen on before.
     Change(ListenerId, Vec<(Bind, OwnedFd)>),
@@ -49,8 +49,8 @@ pub(super) enum Order {
 pub(super) struct Local {
     pub(super) shared: Arc<ListenerShared>,
     pub(super) published: Option<Arc<Published>>,
-    pub(super) turns: Turns,
-    pub(super) queue: Queue,
+    pub(super) balancer: Balancer,
+    pub(super) queue: WaitQueue,
 }
 
 /// What a timer is for.
@@ -60,15 +60,15 @@ pub(super) enum Timer {
     /// A listening socket may be tried again.
     ListenSocket(usize),
     /// Those that broke may be opened again.
-    Mend,
+    ReopenBroken,
     /// Servers that failed may be.
     Retry(ListenerId),
-    /// One more client may be let go.
-    Pace(ListenerId),
+    /// One more waiting client may be released.
+    NextToken(ListenerId),
     Sweep,
 }
 
-/// What a token calls.
+/// What an event of the poller is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Client(Key),
@@ -81,11 +81,11 @@ const SERVER: u64 = 1 << 63;
 
 impl Token {
     pub(super) fn pack(self) -> u64 {
-        let pack = |key: Key| (u64::from(key.turn) << 32) | u64::from(key.place);
+        let pack = |key: Key| (u64::from(key.generation) << 32) | u64::from(key.slot);
         match self {
             Token::Client(key) => pack(key),
             Token::Server(key) => pack(key) | SERVER,
-            // Turn 0 is no session's.
+            // No session has generation 0.
             Token::ListenSocket(number) => u64::try_from(number).unwrap_or_default(),
             Token::Waker => u64::from(u32::MAX),
         }
@@ -93,10 +93,10 @@ impl Token {
 
     fn unpack(token: u64) -> Token {
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
-        let key = Key { place: half(token), turn: half((token & !SERVER) >> 32) };
-        match (key.turn, token & SERVER) {
-            (0, _) if key.place == u32::MAX => Token::Waker,
-            (0, _) => Token::ListenSocket(usize::try_from(key.place).unwrap_or(usize::MAX)),
+        let key = Key { slot: half(token), generation: half((token & !SERVER) >> 32) };
+        match (key.generation, token & SERVER) {
+            (0, _) if key.slot == u32::MAX => Token::Waker,
+            (0, _) => Token::ListenSocket(usize::try_from(key.slot).unwrap_or(usize::MAX)),
             (_, 0) => Token::Client(key),
             (_, _) => Token::Server(key),
         }
@@ -114,28 +114,28 @@ pub(super) struct Common {
     pub(super) refuser: Refuser,
 }
 
-/// See the module.
+/// The state of one thread: all that its handlers in the other files of this module work on.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) poller: Poller,
     pub(super) wakers: Arc<[Waker]>,
-    inbox: Receiver<Order>,
+    inbox: Receiver<WorkerCommand>,
     hints: HintSink,
-    noticed: BTreeMap<(ListenerId, ServerId, Hint), u32>,
+    pending_hints: BTreeMap<(ListenerId, ServerId, Hint), u32>,
     pub(super) locals: BTreeMap<ListenerId, Local>,
     pub(super) listen_sockets: Vec<Option<ListenSocket>>,
     /// Listening sockets that broke and are not open again.
     pub(super) broken: Vec<BrokenSocket>,
     pub(super) entries: Slab<Entry>,
     pub(super) timers: BTreeSet<(Instant, Timer)>,
-    /// Sessions that had their turn and could go on.
-    again: Vec<Key>,
+    /// Sessions that let others go first and can go on.
+    runnable: Vec<Key>,
     /// Listeners whose waiting clients may have a server now.
-    pub(super) hopeful: BTreeSet<ListenerId>,
+    pub(super) retry_listeners: BTreeSet<ListenerId>,
     /// Servers' sockets to reset once all clients have been told.
     pub(super) resets: Vec<OwnedFd>,
-    pub(super) means: Means,
+    pub(super) buffers: Buffers,
     pub(super) ceiling: Ceiling,
     pub(super) promises: Promises,
     pub(super) refuser: Refuser,
@@ -143,21 +143,21 @@ pub(super) struct Worker {
     pub(super) scarce: bool,
     pub(super) now: Instant,
     pub(super) start: Instant,
-    /// Milliseconds since `start` at the last turn.
-    turned: Arc<AtomicU64>,
+    /// When the last iteration began, in milliseconds since `start`; read by other threads.
+    heartbeat: Arc<AtomicU64>,
     /// When the sockets' queues are looked at next.
-    look: Instant,
+    next_backlog_read: Instant,
     pub(super) sweeping: bool,
     /// Cancel requests under way.
     pub(super) cancels: usize,
-    pub(super) silent: Silent,
+    pub(super) silent: SilentPeers,
 }
 
 impl Worker {
     pub(super) fn new(
         number: usize,
-        inbox: Receiver<Order>,
-        turned: Arc<AtomicU64>,
+        inbox: Receiver<WorkerCommand>,
+        heartbeat: Arc<AtomicU64>,
         common: Common,
     ) -> io::Result<Worker> {
         let Common { wakers, hints, splice, start, promises, refuser } = common;
@@ -171,27 +171,27 @@ impl Worker {
             wakers,
             inbox,
             hints,
-            noticed: BTreeMap::new(),
+            pending_hints: BTreeMap::new(),
             locals: BTreeMap::new(),
             listen_sockets: Vec::new(),
             broken: Vec::new(),
             entries: Slab::new(),
             timers: BTreeSet::new(),
-            again: Vec::new(),
-            hopeful: BTreeSet::new(),
+            runnable: Vec::new(),
+            retry_listeners: BTreeSet::new(),
             resets: Vec::new(),
-            means: Means::new(splice, Ceiling::now(&promises)),
+            buffers: Buffers::new(splice, Ceiling::now(&promises)),
             ceiling: Ceiling::now(&promises),
             promises,
             refuser,
             scarce: false,
             now: Instant::now(),
             start,
-            turned,
-            look: start,
+            heartbeat,
+            next_backlog_read: start,
             sweeping: false,
             cancels: 0,
-            silent: Silent::default(),
+            silent: SilentPeers::default(),
         })
     }
 
@@ -200,37 +200,37 @@ impl Worker {
         let mut events = Vec::new();
         loop {
             events.clear();
-            self.poller.wait(self.patience(), &mut events)?;
+            self.poller.wait(self.poll_timeout(), &mut events)?;
             self.now = Instant::now();
-            self.turned.store(self.millis(), Ordering::Relaxed);
+            self.heartbeat.store(self.millis(), Ordering::Relaxed);
             for (token, ready) in &events {
-                // An order may end sessions, which does not wait for the bytes of others.
-                if !self.obey() {
+                // A command may end sessions, which does not wait for the bytes of others.
+                if !self.drain_commands() {
                     return Ok(());
                 }
                 self.event(*token, *ready);
             }
-            if !self.obey() {
+            if !self.drain_commands() {
                 return Ok(());
             }
             self.timers_due();
-            if self.now >= self.look {
-                self.look = self.now + SWEEP;
+            if self.now >= self.next_backlog_read {
+                self.next_backlog_read = self.now + SWEEP;
                 self.read_backlogs();
             }
-            for key in std::mem::take(&mut self.again) {
+            for key in std::mem::take(&mut self.runnable) {
                 self.drive(key);
             }
-            for listener in std::mem::take(&mut self.hopeful) {
-                self.let_go(listener);
+            for listener in std::mem::take(&mut self.retry_listeners) {
+                self.release_waiting(listener);
             }
             self.reset_servers();
-            self.tell_hints();
+            self.deliver_hints();
         }
     }
 
-    fn patience(&self) -> Duration {
-        if !self.again.is_empty() || !self.hopeful.is_empty() {
+    fn poll_timeout(&self) -> Duration {
+        if !self.runnable.is_empty() || !self.retry_listeners.is_empty() {
             return Duration::ZERO;
         }
         match self.timers.first() {
@@ -245,7 +245,7 @@ impl Worker {
                 if let Some(waker) = self.wakers.get(self.number) {
                     waker.rest();
                 }
-                self.others_made_room();
+                self.room_freed_elsewhere();
             }
             Token::ListenSocket(number) => self.accept(number),
             Token::Client(key) => {
@@ -270,32 +270,34 @@ impl Worker {
         }
     }
 
-    /// Do what was ordered; whether to go on.
-    fn obey(&mut self) -> bool {
+    /// Carry out the commands that have come. Returns whether to go on.
+    fn drain_commands(&mut self) -> bool {
         // Addresses leave by the hundred: the sessions are looked through once for all of them.
         let (mut leaving, mut until_done) = (BTreeSet::new(), Vec::new());
-        while let Ok(order) = self.inbox.try_recv() {
-            match order {
-                Order::Open(shared, sockets) => self.open_listener(shared, sockets),
-                Order::Change(listener, sockets) => self.change_listener(listener, sockets),
-                Order::Publish(listener, published) => self.take_view(listener, &published),
-                Order::Close(listener, remaining) => self.close_listener(listener, remaining),
-                Order::Leave(addresses, until) => {
+        while let Ok(command) = self.inbox.try_recv() {
+            match command {
+                WorkerCommand::Open(shared, sockets) => self.open_listener(shared, sockets),
+                WorkerCommand::Change(listener, sockets) => self.change_listener(listener, sockets),
+                WorkerCommand::Publish(listener, published) => self.take_view(listener, &published),
+                WorkerCommand::Close(listener, remaining) => {
+                    self.close_listener(listener, remaining);
+                }
+                WorkerCommand::Leave(addresses, until) => {
                     leaving.extend(addresses.iter().copied());
                     until_done.push(until);
                 }
-                Order::List(most, to) => {
+                WorkerCommand::List(most, to) => {
                     // Whoever asked may have gone.
                     let _ = to.send(self.list(most));
                 }
-                Order::Stop => {
-                    self.end_all(|_| Some(End::Here));
+                WorkerCommand::Stop => {
+                    self.close_matching(|_| Some(CloseReason::EndpointGone));
                     return false;
                 }
             }
         }
         if !leaving.is_empty() {
-            self.leave(&leaving);
+            self.close_local_addresses(&leaving);
         }
         true
     }
@@ -307,19 +309,19 @@ impl Worker {
             self.add_socket(&shared, bind, socket);
         }
         let workers = self.wakers.len();
-        let queue = Queue::new(settings.hold, workers, self.now);
-        let turns = Turns::starting_at(u32::try_from(self.number).unwrap_or_default());
+        let queue = WaitQueue::new(settings.hold, workers, self.now);
+        let balancer = Balancer::starting_at(u32::try_from(self.number).unwrap_or_default());
         if settings.has_limits() {
             self.sweep_soon();
         }
-        self.locals.insert(id, Local { shared, published: None, turns, queue });
+        self.locals.insert(id, Local { shared, published: None, balancer, queue });
     }
 
     fn change_listener(&mut self, listener: ListenerId, added: Vec<(Bind, OwnedFd)>) {
         let Some(local) = self.locals.get_mut(&listener) else { return };
         let shared = Arc::clone(&local.shared);
         let settings = shared.settings();
-        local.queue.pace = Pace::new(settings.hold, self.wakers.len(), self.now);
+        local.queue.bucket = TokenBucket::new(settings.hold, self.wakers.len(), self.now);
         for (bind, socket) in added {
             self.add_socket(&shared, bind, socket);
         }
@@ -332,27 +334,27 @@ impl Worker {
         let Some(local) = self.locals.get_mut(&listener) else { return };
         local.published = Some(Arc::clone(published));
         local.queue.round += 1;
-        self.hopeful.insert(listener);
+        self.retry_listeners.insert(listener);
         let ends = |session: &Session| match &session.server_permit {
             Some(server_permit) if session.permit.shared().id == listener => {
-                match fate(&published.view, server_permit.server()) {
-                    Fate::Keep => None,
-                    Fate::End(cause) => Some(cause),
+                match session_policy(&published.view, server_permit.server()) {
+                    SessionPolicy::Keep => None,
+                    SessionPolicy::End(cause) => Some(cause),
                 }
             }
             _ => None,
         };
         // Who has not been taken by a server yet looks for another.
-        let early = |session: &Session| session.opening.is_some() && ends(session).is_some();
+        let early = |session: &Session| session.handshake.is_some() && ends(session).is_some();
         let seekers: Vec<Key> = self.sessions().filter(|(_, s)| early(s)).map(|(k, _)| k).collect();
-        self.end_all(|session| {
-            session.opening.is_none().then(|| ends(session)).flatten().map(End::Fate)
+        self.close_matching(|session| {
+            session.handshake.is_none().then(|| ends(session)).flatten().map(CloseReason::Policy)
         });
         for key in seekers {
             if let Some(Entry::Session(session)) = self.entries.get_mut(key) {
-                session.leave_server();
-                if let Some(opening) = &mut session.opening {
-                    opening.stage = Stage::Seeking;
+                session.drop_server();
+                if let Some(handshake) = &mut session.handshake {
+                    handshake.stage = Stage::Choosing;
                 }
                 self.drive(key);
             }
@@ -364,11 +366,11 @@ impl Worker {
         if remaining == Remaining::End {
             self.drop_sockets(listener);
         }
-        self.end_all(|session| {
-            let waits = session.opening.as_ref().is_some_and(|o| o.stage == Stage::Waiting);
+        self.close_matching(|session| {
+            let waits = session.handshake.as_ref().is_some_and(|o| o.stage == Stage::Waiting);
             let ends =
                 session.permit.shared().id == listener && (waits || remaining == Remaining::End);
-            ends.then_some(if waits { End::Unserved } else { End::Here })
+            ends.then_some(if waits { CloseReason::Unserved } else { CloseReason::EndpointGone })
         });
         if remaining == Remaining::End {
             self.locals.remove(&listener);
@@ -389,11 +391,11 @@ impl Worker {
             client: canonical(tcp::peer(&session.client.fd)),
             local: canonical(tcp::local(&session.client.fd)),
             server: session.server_permit.as_ref().map(ServerPermit::server),
-            phase: match session.opening.as_ref().map(|opening| opening.stage) {
+            phase: match session.handshake.as_ref().map(|handshake| handshake.stage) {
                 Some(Stage::Reading) => Phase::FirstMessage,
-                Some(Stage::Seeking | Stage::Waiting) => Phase::Waiting,
+                Some(Stage::Choosing | Stage::Waiting) => Phase::Waiting,
                 Some(Stage::Connecting) => Phase::Connecting,
-                Some(Stage::Talking) => Phase::Greeting,
+                Some(Stage::Greeting) => Phase::Greeting,
                 None => Phase::Relaying,
             },
             age: Duration::from_secs(u64::from(seconds.saturating_sub(session.since))),
@@ -410,18 +412,18 @@ impl Worker {
         {
             self.timers.pop_first();
             match timer {
-                Timer::Entry(key) => self.entry_due(key),
-                Timer::ListenSocket(number) => self.reopen(number),
-                Timer::Mend => self.mend(),
+                Timer::Entry(key) => self.on_timer(key),
+                Timer::ListenSocket(number) => self.resume(number),
+                Timer::ReopenBroken => self.reopen_broken(),
                 Timer::Retry(listener) => {
                     if let Some(local) = self.locals.get_mut(&listener) {
                         local.queue.retry = None;
                         local.queue.round += 1;
-                        self.hopeful.insert(listener);
+                        self.retry_listeners.insert(listener);
                     }
                 }
-                Timer::Pace(listener) => {
-                    self.hopeful.insert(listener);
+                Timer::NextToken(listener) => {
+                    self.retry_listeners.insert(listener);
                 }
                 Timer::Sweep => self.sweep(),
             }
@@ -438,44 +440,44 @@ impl Worker {
         u32::try_from(self.now.duration_since(self.start).as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Let a session do what it can.
+    /// Move a session on as far as it goes without waiting.
     pub(super) fn drive(&mut self, key: Key) {
-        match self.entries.lift(key) {
+        match self.entries.take(key) {
             Some(Entry::Session(mut session)) => match self.advance(key, &mut session) {
-                None => self.entries.put(key, Entry::Session(session)),
-                Some(end) => self.end(key, session, end),
+                None => self.entries.restore(key, Entry::Session(session)),
+                Some(reason) => self.close(key, session, reason),
             },
             Some(Entry::Cancel(cancel)) => self.cancel_on(key, cancel),
-            Some(canceller @ Entry::Canceller(_)) => self.entries.put(key, canceller),
+            Some(canceller @ Entry::Canceller(_)) => self.entries.restore(key, canceller),
             None => {}
         }
     }
 
-    fn advance(&mut self, key: Key, session: &mut Session) -> Option<End> {
+    fn advance(&mut self, key: Key, session: &mut Session) -> Option<CloseReason> {
         match self.open(key, session) {
             std::ops::ControlFlow::Break(outcome) => outcome,
             std::ops::ControlFlow::Continue(()) => self.relay(key, session),
         }
     }
 
-    fn relay(&mut self, key: Key, session: &mut Session) -> Option<End> {
+    fn relay(&mut self, key: Key, session: &mut Session) -> Option<CloseReason> {
         let Session { client, server: Some(server), up, down, .. } = session else {
-            return Some(End::ServerBroke);
+            return Some(CloseReason::ServerBroke);
         };
-        let means = &mut self.means;
+        let buffers = &mut self.buffers;
         let (sent, received) = (up.bytes, down.bytes);
         let (up_was, down_was) = (up.done, down.done);
-        let upward = up.pump(client, server, down.done, means);
-        if matches!(upward, Err(Broken::Sink)) {
+        let upward = up.pump(client, server, down.done, buffers);
+        if matches!(upward, Err(BrokenEnd::Sink)) {
             // What the server said before it left is still to be read.
-            let _ = down.pump(server, client, false, means);
+            let _ = down.pump(server, client, false, buffers);
         }
         let downward = match upward {
-            Ok(_) => down.pump(server, client, up.done, means),
-            Err(_) => Ok(Pumped::Rests),
+            Ok(_) => down.pump(server, client, up.done, buffers),
+            Err(_) => Ok(Progress::Idle),
         };
         let (sent, received) = (up.bytes - sent, down.bytes - received);
-        let spliced = std::mem::take(&mut means.spliced);
+        let spliced = std::mem::take(&mut buffers.spliced);
         let stats = session.permit.shared().worker_stats(self.number);
         if sent + received > 0 {
             stats.bytes_in.add(sent);
@@ -487,33 +489,35 @@ impl Worker {
             }
         }
         let Session { client, server: Some(server), up, down, .. } = session else { return None };
-        let again = match (upward, downward) {
-            (Err(Broken::Source), _) | (_, Err(Broken::Sink)) => return Some(End::ClientBroke),
-            (Err(Broken::Sink), _) | (_, Err(Broken::Source)) => {
-                self.notice(session, Hint::Ended);
-                return Some(End::ServerBroke);
+        let more = match (upward, downward) {
+            (Err(BrokenEnd::Source), _) | (_, Err(BrokenEnd::Sink)) => {
+                return Some(CloseReason::ClientBroke);
             }
-            (Ok(upward), Ok(downward)) => upward == Pumped::Again || downward == Pumped::Again,
+            (Err(BrokenEnd::Sink), _) | (_, Err(BrokenEnd::Source)) => {
+                self.note_hint(session, Hint::Ended);
+                return Some(CloseReason::ServerBroke);
+            }
+            (Ok(upward), Ok(downward)) => upward == Progress::More || downward == Progress::More,
         };
         if up.done && down.done {
-            return Some(End::Over);
+            return Some(CloseReason::Finished);
         }
         let watched = [(client, Token::Client(key)), (server, Token::Server(key))];
-        for (peer, token) in watched {
-            if let Some(interest) = peer.interest()
-                && self.poller.modify(&peer.fd, token.pack(), interest).is_err()
+        for (conn, token) in watched {
+            if let Some(interest) = conn.interest()
+                && self.poller.modify(&conn.fd, token.pack(), interest).is_err()
             {
-                return Some(End::ClientBroke);
+                return Some(CloseReason::ClientBroke);
             }
         }
-        if again {
-            self.again.push(key);
+        if more {
+            self.runnable.push(key);
         }
         if (up.done, down.done) != (up_was, down_was) {
             let ended = down.done;
             session.active = self.seconds();
             if ended {
-                self.notice(session, Hint::Ended);
+                self.note_hint(session, Hint::Ended);
             }
             if session.permit.shared().settings().half_closed.is_some() {
                 self.sweep_soon();
@@ -522,26 +526,26 @@ impl Worker {
         None
     }
 
-    /// Remember what a session noticed about its server, to be told once a turn.
-    pub(super) fn notice(&mut self, session: &Session, hint: Hint) {
+    /// Remember what a session noticed about its server, to be reported once an iteration.
+    pub(super) fn note_hint(&mut self, session: &Session, hint: Hint) {
         if let Some(server_permit) = &session.server_permit {
             let about = (session.permit.shared().id, server_permit.server(), hint);
-            let count = self.noticed.entry(about).or_default();
+            let count = self.pending_hints.entry(about).or_default();
             *count = count.saturating_add(1);
         }
     }
 
-    fn tell_hints(&mut self) {
+    fn deliver_hints(&mut self) {
         let sink = &self.hints.0;
-        self.noticed.retain(|(listener, server, hint), count| {
+        self.pending_hints.retain(|(listener, server, hint), count| {
             let (listener, server, hint, count) = (*listener, *server, *hint, *count);
             !sink(Hinted { listener, server, hint, count })
         });
     }
 
     pub(super) fn set_due(&mut self, key: Key, session: &mut Session, due: Option<Instant>) {
-        let Some(opening) = &mut session.opening else { return };
-        if let Some(old) = std::mem::replace(&mut opening.due, due) {
+        let Some(handshake) = &mut session.handshake else { return };
+        if let Some(old) = std::mem::replace(&mut handshake.due, due) {
             self.timers.remove(&(old, Timer::Entry(key)));
         }
         if let Some(due) = due {
@@ -574,10 +578,10 @@ mod tests {
 
     #[test]
     fn tokens_come_back_as_they_went() {
-        let last = Key { place: u32::MAX, turn: u32::MAX >> 1 };
+        let last = Key { slot: u32::MAX, generation: u32::MAX >> 1 };
         for token in [
-            Token::Client(Key { place: 0, turn: 1 }),
-            Token::Server(Key { place: 7, turn: 9 }),
+            Token::Client(Key { slot: 0, generation: 1 }),
+            Token::Server(Key { slot: 7, generation: 9 }),
             Token::Client(last),
             Token::Server(last),
             Token::ListenSocket(0),

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vipd::pool::{
-    Admission, Balance, Cause, Choice, Fate, PoolView, Role, Server, ServerId, Turns, Wants,
-    Weight, explain, fate,
+    Admission, Balance, Balancer, Cause, Choice, PoolView, Role, Server, ServerId, SessionPolicy,
+    Wants, Weight, explain, session_policy,
 };
 
 const ROLES: [Role; 7] = [
@@ -53,9 +53,9 @@ fn cluster(wants: Wants) -> PoolView {
 }
 
 /// The numbers of the next servers, `0` for none and `9` for full.
-fn picks(view: &PoolView, turns: &mut Turns, count: usize) -> Vec<u32> {
+fn picks(view: &PoolView, balancer: &mut Balancer, count: usize) -> Vec<u32> {
     (0..count)
-        .map(|_| match turns.choose(view, |_| 0, &[]) {
+        .map(|_| match balancer.choose(view, |_| 0, &[]) {
             Choice::Server(server) => server.id.0,
             Choice::Nobody => 0,
             Choice::Full => 9,
@@ -73,27 +73,27 @@ fn each_kind_of_listener_gets_the_roles_it_wants() {
         (Wants::Sync, vec![2, 2]),
         (Wants::Async, vec![3, 3]),
     ] {
-        assert_eq!(picks(&cluster(wants), &mut Turns::default(), 2), expected, "{wants:?}");
+        assert_eq!(picks(&cluster(wants), &mut Balancer::default(), 2), expected, "{wants:?}");
     }
     let standby = view(Wants::Writer, vec![server(1, Role::StandbyLeader)]);
-    assert_eq!(picks(&standby, &mut Turns::default(), 1), [0]);
+    assert_eq!(picks(&standby, &mut Balancer::default(), 1), [0]);
 }
 
 #[test]
 fn readers_fall_back_to_the_primary_only_while_no_replica_is_usable() {
     let mut reader = cluster(Wants::Reader);
     reader.fallback = true;
-    assert_eq!(picks(&reader, &mut Turns::default(), 4), [2, 3, 2, 3]);
+    assert_eq!(picks(&reader, &mut Balancer::default(), 4), [2, 3, 2, 3]);
     for replica in &mut reader.servers[1..] {
         replica.admission = Admission::Down("refused".into());
     }
-    assert_eq!(picks(&reader, &mut Turns::default(), 2), [1, 1]);
+    assert_eq!(picks(&reader, &mut Balancer::default(), 2), [1, 1]);
     reader.fallback = false;
-    assert_eq!(picks(&reader, &mut Turns::default(), 1), [0]);
+    assert_eq!(picks(&reader, &mut Balancer::default(), 1), [0]);
     // A writer falls back to nothing, whatever the view says.
     let mut writer = view(Wants::Writer, vec![server(1, Role::StandbyLeader)]);
     writer.fallback = true;
-    assert_eq!(picks(&writer, &mut Turns::default(), 1), [0]);
+    assert_eq!(picks(&writer, &mut Balancer::default(), 1), [0]);
 }
 
 #[test]
@@ -101,27 +101,27 @@ fn backups_serve_while_no_other_can_and_only_the_first_unless_all() {
     let mut any = view(Wants::Any, (1..=3).map(|id| server(id, Role::Unknown)).collect());
     any.servers[1].backup = true;
     any.servers[2].backup = true;
-    assert_eq!(picks(&any, &mut Turns::default(), 2), [1, 1]);
+    assert_eq!(picks(&any, &mut Balancer::default(), 2), [1, 1]);
     any.servers[0].admission = Admission::Held("drained".into());
-    assert_eq!(picks(&any, &mut Turns::default(), 3), [2, 2, 2]);
+    assert_eq!(picks(&any, &mut Balancer::default(), 3), [2, 2, 2]);
     any.all_backups = true;
-    assert_eq!(picks(&any, &mut Turns::default(), 3), [2, 3, 2]);
+    assert_eq!(picks(&any, &mut Balancer::default(), 3), [2, 3, 2]);
 }
 
 #[test]
 fn sessions_of_backups_end_when_another_is_back_if_that_is_wanted() {
     let mut any = view(Wants::Any, (1..=3).map(|id| server(id, Role::Unknown)).collect());
     any.servers[2].backup = true;
-    assert_eq!(fate(&any, ServerId(3)), Fate::Keep);
+    assert_eq!(session_policy(&any, ServerId(3)), SessionPolicy::Keep);
     any.end_backups = true;
-    assert_eq!(fate(&any, ServerId(3)), Fate::End(Cause::Returned));
-    assert_eq!(fate(&any, ServerId(1)), Fate::Keep);
+    assert_eq!(session_policy(&any, ServerId(3)), SessionPolicy::End(Cause::Returned));
+    assert_eq!(session_policy(&any, ServerId(1)), SessionPolicy::Keep);
     // One that gets no sessions has not come back.
     any.servers[0].admission = Admission::Held("drained".into());
     any.servers[1].weight = Weight::try_from(0).unwrap();
-    assert_eq!(fate(&any, ServerId(3)), Fate::Keep);
+    assert_eq!(session_policy(&any, ServerId(3)), SessionPolicy::Keep);
     any.servers[0].admission = Admission::Usable;
-    assert_eq!(fate(&any, ServerId(3)), Fate::End(Cause::Returned));
+    assert_eq!(session_policy(&any, ServerId(3)), SessionPolicy::End(Cause::Returned));
 }
 
 #[test]
@@ -131,21 +131,21 @@ fn a_full_server_is_waited_for_and_a_tried_one_passed_over() {
     for server in &mut reader.servers {
         server.maxconn = NonZeroU32::new(5);
     }
-    let mut turns = Turns::default();
-    let choice = turns.choose(&reader, |id| if id == ServerId(2) { 5 } else { 4 }, &[]);
+    let mut balancer = Balancer::default();
+    let choice = balancer.choose(&reader, |id| if id == ServerId(2) { 5 } else { 4 }, &[]);
     assert_eq!(choice, Choice::Server(&reader.servers[2]));
-    assert_eq!(turns.choose(&reader, |_| 5, &[]), Choice::Full);
+    assert_eq!(balancer.choose(&reader, |_| 5, &[]), Choice::Full);
     let tried = [ServerId(2), ServerId(3)];
-    assert_eq!(turns.choose(&reader, |_| 0, &tried), Choice::Server(&reader.servers[0]));
+    assert_eq!(balancer.choose(&reader, |_| 0, &tried), Choice::Server(&reader.servers[0]));
     let tried = [ServerId(1), ServerId(2), ServerId(3)];
-    assert_eq!(turns.choose(&reader, |_| 0, &tried), Choice::Nobody);
+    assert_eq!(balancer.choose(&reader, |_| 0, &tried), Choice::Nobody);
 }
 
 #[test]
 fn workers_begin_with_different_servers() {
     let any = view(Wants::Any, (1..=3).map(|id| server(id, Role::Unknown)).collect());
     let first: Vec<u32> =
-        (0..4).map(|worker| picks(&any, &mut Turns::starting_at(worker), 1)[0]).collect();
+        (0..4).map(|worker| picks(&any, &mut Balancer::starting_at(worker), 1)[0]).collect();
     assert_eq!(first, [1, 2, 3, 1]);
 }
 
@@ -153,27 +153,28 @@ fn workers_begin_with_different_servers() {
 fn weighted_turns_are_spread_evenly() {
     let mut any = view(Wants::Any, vec![server(1, Role::Unknown), server(2, Role::Unknown)]);
     any.servers[0].weight = Weight::try_from(3).unwrap();
-    assert_eq!(picks(&any, &mut Turns::default(), 8), [1, 1, 2, 1, 1, 1, 2, 1]);
+    assert_eq!(picks(&any, &mut Balancer::default(), 8), [1, 1, 2, 1, 1, 1, 2, 1]);
     assert!(Weight::try_from(257).is_err());
 }
 
 #[test]
 fn role_loss_and_unreachable_servers_end_sessions_and_holding_back_does_not() {
     let mut writer = cluster(Wants::Writer);
-    let fates =
-        |view: &PoolView| -> Vec<Fate> { (1..=4).map(|id| fate(view, ServerId(id))).collect() };
-    let lost = Fate::End(Cause::RoleLost);
-    let removed = Fate::End(Cause::Removed);
-    assert_eq!(fates(&writer), [Fate::Keep, lost, lost, removed]);
+    let policies = |view: &PoolView| -> Vec<SessionPolicy> {
+        (1..=4).map(|id| session_policy(view, ServerId(id))).collect()
+    };
+    let lost = SessionPolicy::End(Cause::RoleLost);
+    let removed = SessionPolicy::End(Cause::Removed);
+    assert_eq!(policies(&writer), [SessionPolicy::Keep, lost, lost, removed]);
     writer.servers[0].admission = Admission::Held("only its API is silent".into());
-    assert_eq!(fates(&writer)[0], Fate::Keep);
+    assert_eq!(policies(&writer)[0], SessionPolicy::Keep);
     writer.servers[0].admission = Admission::Down("no answer for 8 s".into());
-    assert_eq!(fates(&writer)[0], Fate::End(Cause::Down));
+    assert_eq!(policies(&writer)[0], SessionPolicy::End(Cause::Down));
 
     let mut reader = cluster(Wants::Reader);
-    assert_eq!(fates(&reader)[0], lost);
+    assert_eq!(policies(&reader)[0], lost);
     reader.fallback = true;
-    assert_eq!(fates(&reader)[0], Fate::Keep);
+    assert_eq!(policies(&reader)[0], SessionPolicy::Keep);
 }
 
 #[test]
@@ -256,13 +257,13 @@ proptest! {
     ) {
         let tried: Vec<ServerId> = tried.into_iter().map(ServerId).collect();
         let sessions = |id: ServerId| load[usize::try_from(id.0).unwrap() - 1];
-        let mut turns = Turns::starting_at(skip);
+        let mut balancer = Balancer::starting_at(skip);
         for _ in 0..9 {
-            match turns.choose(&view, sessions, &tried) {
+            match balancer.choose(&view, sessions, &tried) {
                 Choice::Server(chosen) => {
                     prop_assert!(may(&view, chosen, &tried));
                     prop_assert!(has_room(chosen, sessions(chosen.id)));
-                    prop_assert_eq!(fate(&view, chosen.id), Fate::Keep);
+                    prop_assert_eq!(session_policy(&view, chosen.id), SessionPolicy::Keep);
                     if view.wants == Wants::Writer {
                         prop_assert_eq!(chosen.role, Role::Primary);
                     }
@@ -291,12 +292,12 @@ proptest! {
         for server in &mut view.servers {
             server.maxconn = None;
         }
-        let mut turns = Turns::default();
+        let mut balancer = Balancer::default();
         let mut got: BTreeMap<u32, usize> = BTreeMap::new();
-        let Choice::Server(_) = turns.clone().choose(&view, |_| 0, &[]) else { return Ok(()) };
+        let Choice::Server(_) = balancer.clone().choose(&view, |_| 0, &[]) else { return Ok(()) };
         // One pass through every class finds the members of the one that is used.
         let members: Vec<&Server> = {
-            let mut probe = Turns::default();
+            let mut probe = Balancer::default();
             let mut seen = Vec::new();
             for _ in 0..7 * 7 {
                 if let Choice::Server(s) = probe.choose(&view, |_| 0, &[]) && !seen.contains(&s) {
@@ -306,7 +307,7 @@ proptest! {
             seen
         };
         let round: usize = members.iter().map(|s| usize::from(s.weight.get())).sum();
-        for id in picks(&view, &mut turns, round * rounds) {
+        for id in picks(&view, &mut balancer, round * rounds) {
             *got.entry(id).or_default() += 1;
         }
         for server in members {
@@ -320,11 +321,11 @@ proptest! {
         for server in &mut view.servers {
             server.maxconn = None;
         }
-        let mut turns = Turns::default();
+        let mut balancer = Balancer::default();
         let mut load: BTreeMap<ServerId, u32> = BTreeMap::new();
         for _ in 0..connections {
             let sessions = |id| load.get(&id).copied().unwrap_or_default();
-            if let Choice::Server(chosen) = turns.choose(&view, sessions, &[]) {
+            if let Choice::Server(chosen) = balancer.choose(&view, sessions, &[]) {
                 *load.entry(chosen.id).or_default() += 1;
             }
         }
@@ -341,9 +342,9 @@ proptest! {
     fn the_first_with_room_takes_all(mut view in views(), load in vec(0..4_u32, 7)) {
         view.balance = Balance::First;
         let sessions = |id: ServerId| load[usize::try_from(id.0).unwrap() - 1];
-        let mut turns = Turns::default();
-        let once = turns.choose(&view, sessions, &[]);
-        prop_assert_eq!(once, turns.choose(&view, sessions, &[]));
+        let mut balancer = Balancer::default();
+        let once = balancer.choose(&view, sessions, &[]);
+        prop_assert_eq!(once, balancer.choose(&view, sessions, &[]));
         if let Choice::Server(chosen) = once {
             let earlier = view.servers.iter().take_while(|s| s.id != chosen.id);
             for server in earlier.filter(|s| may(&view, s, &[])) {

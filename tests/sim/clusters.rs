@@ -8,7 +8,8 @@ use std::time::Duration;
 use vipd::config::Config;
 use vipd::engine::{Action, Engine, Input, KernelView, ProbeId};
 use vipd::pool::{
-    Admission, Fate, Hint, Hinted, ListenerId, PoolView, Role, Server, ServerId, Wants, fate,
+    Admission, Hint, Hinted, ListenerId, PoolView, Role, Server, ServerId, SessionPolicy, Wants,
+    session_policy,
 };
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 use vipd::track::patroni::{Answer, NoAnswer, Said, Topic};
@@ -193,7 +194,9 @@ impl Proxy {
             let writers = view.servers.iter().filter(|server| writes(server)).count();
             assert!(writers <= 1, "{}: {writers} servers to write to", self.place());
         }
-        self.sessions.retain(|s| s.listener != listener || fate(view, s.server) == Fate::Keep);
+        self.sessions.retain(|s| {
+            s.listener != listener || session_policy(view, s.server) == SessionPolicy::Keep
+        });
     }
 
     /// The node clients that write are sent to.

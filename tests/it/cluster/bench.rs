@@ -14,7 +14,8 @@ use vipd::config::{
 };
 use vipd::engine::{Action, Applied, Engine, Input, KernelView, Level, OpId, ProbeId};
 use vipd::pool::{
-    Admission, Balance, Fate, Hint, Hinted, ListenerId, PoolView, Server, Wants, Weight, fate,
+    Admission, Balance, Hint, Hinted, ListenerId, PoolView, Server, SessionPolicy, Wants, Weight,
+    session_policy,
 };
 use vipd::status::ClusterStatus;
 use vipd::track::outcome::{Cause, Outcome, Verdict};
@@ -483,9 +484,9 @@ impl Bench {
     }
 
     /// What becomes of sessions a server has.
-    pub fn fate(&self, listener: &str, name: &str) -> Fate {
+    pub fn session_policy(&self, listener: &str, name: &str) -> SessionPolicy {
         let view = &self.views[listener];
-        fate(view, self.server(listener, name).id)
+        session_policy(view, self.server(listener, name).id)
     }
 
     /// Why a server is not used; empty if it is.

@@ -146,7 +146,7 @@ fn a_second_reload_removes_one_that_has_not_answered_since_the_first() {
 /// because it leaves after it was asked anew.
 #[test]
 fn one_that_leaves_unheard_stays_what_it_was_for_one_lease() {
-    use vipd::pool::Fate;
+    use vipd::pool::SessionPolicy;
     let renamed = || {
         let mut config = usual();
         let mut cluster = patroni(3);
@@ -165,10 +165,8 @@ fn one_that_leaves_unheard_stays_what_it_was_for_one_lease() {
         Arc::make_mut(listener).servers.remove(0);
     }
     bench.reload(second);
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.run_for(secs(3));
-    assert!(
-        bench.views["writers"].servers.iter().all(|server| &*server.name != "pg-1"
-            || matches!(bench.fate("writers", "pg-1"), Fate::End(_)))
-    );
+    assert!(bench.views["writers"].servers.iter().all(|server| &*server.name != "pg-1"
+        || matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_))));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use vipd::config::checks::MaxLag;
-use vipd::pool::{Fate, Wants};
+use vipd::pool::{SessionPolicy, Wants};
 
 use super::bench::*;
 
@@ -33,7 +33,7 @@ fn one_that_lags_is_drained_and_returns_when_it_is_well_below_the_limit() {
     bench.nodes.insert(3, replays(89 * MB));
     bench.run_for(INTERVAL);
     assert_eq!(bench.usable("readers"), ["pg-2"]);
-    assert_eq!(bench.fate("readers", "pg-3"), Fate::Keep);
+    assert_eq!(bench.session_policy("readers", "pg-3"), SessionPolicy::Keep);
     assert_eq!(bench.why("readers", "pg-3"), "held: lags by more than 10 MB");
     assert_eq!(bench.cluster().members[2].lag_bytes, Some(11 * MB));
     bench.nodes.insert(3, replays(91 * MB));

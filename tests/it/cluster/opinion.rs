@@ -1,6 +1,6 @@
 //! A primary whose Patroni alone is silent.
 
-use vipd::pool::{Fate, Hint};
+use vipd::pool::{Hint, SessionPolicy};
 use vipd::status::Phase;
 use vipd::track::outcome::Cause;
 
@@ -25,7 +25,7 @@ fn sessions_stay_while_the_store_names_it_and_its_port_answers() {
     assert_eq!(bench.cluster().phase, Phase::ApiSilent);
     bench.run_for(ms(2));
     assert!(bench.usable("writers").is_empty(), "no new sessions");
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     assert_eq!(bench.cluster().phase, Phase::SecondOpinion);
     let log = "cluster main: pg-1, the primary, gets no new sessions: its Patroni does not answer, \
                but it still leads; its Patroni: timed out (test)";
@@ -43,9 +43,9 @@ fn sessions_stay_while_the_store_names_it_and_its_port_answers() {
     assert_eq!(told(&bench), (Some(11_001), Some(0), Some(6999)), "it does not stand still");
     // Until another primary could exist: ttl less loop_wait and a reserve.
     bench.run_for(secs(7) - ms(3));
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.run_for(ms(3));
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
     let reads = bench.store_reads.len();
     assert!((16..=19).contains(&reads), "the store was read {reads} times in 18 s");
 }
@@ -57,11 +57,11 @@ fn they_end_with_the_lease_if_its_port_does_not_answer() {
     let confirmed = *bench.rounds[&1].last().unwrap();
     bench.nodes.insert(1, silent());
     bench.run_for(secs(8) - bench.now.since(confirmed) - ms(1));
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     let why = "held: port 5432 does not answer";
     assert_eq!(bench.why("writers", "pg-1"), why);
     bench.run_for(ms(2));
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
 }
 
 #[test]
@@ -69,10 +69,13 @@ fn they_end_at_once_when_the_store_names_another_or_nobody() {
     for leader in [0, 2] {
         let mut bench = frozen();
         bench.run_for(secs(2));
-        assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+        assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
         bench.leader = leader;
         bench.run_for(secs(1));
-        assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)), "{leader}");
+        assert!(
+            matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)),
+            "{leader}"
+        );
         let why = "down: does not answer, and does not hold the leader lock any more";
         assert_eq!(bench.why("writers", "pg-1"), why);
     }
@@ -81,17 +84,17 @@ fn they_end_at_once_when_the_store_names_another_or_nobody() {
     bench.nodes.insert(1, Says::Nothing(Cause::Refused));
     bench.leader = 3;
     bench.run_for(secs(2));
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
 }
 
 #[test]
 fn they_end_when_nobody_can_be_asked_for_an_opinion_any_more() {
     let mut bench = frozen();
     bench.run_for(secs(2));
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.nodes.extend([(2, silent()), (3, silent())]);
     bench.run_for(secs(4));
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
 }
 
 #[test]
@@ -103,10 +106,10 @@ fn a_silent_standby_whose_port_answers_keeps_its_sessions() {
     let hint = "Patroni on pg-3 does not answer but PostgreSQL does: nobody knows what it is; \
                 restart Patroni on pg-3";
     assert_eq!(bench.cluster().hints, [hint]);
-    assert_eq!(bench.fate("readers", "pg-3"), Fate::Keep);
+    assert_eq!(bench.session_policy("readers", "pg-3"), SessionPolicy::Keep);
     bench.dead_ports.push(3);
     bench.run_for(secs(3));
-    assert!(matches!(bench.fate("readers", "pg-3"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("readers", "pg-3"), SessionPolicy::End(_)));
 }
 
 /// The postmaster hangs: Patroni's own connection works, nobody else gets one.
@@ -117,7 +120,7 @@ fn a_port_that_does_not_answer_gets_no_new_sessions_whatever_patroni_says() {
     bench.hint("writers", "pg-1", Hint::Unreachable);
     bench.run_for(secs(2));
     assert!(bench.usable("writers").is_empty());
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     let hints = bench.cluster().hints;
     assert!(hints[0].starts_with("Patroni says that PostgreSQL of pg-1 runs, but "), "{hints:?}");
     bench.dead_ports.clear();
@@ -137,5 +140,5 @@ fn a_port_that_could_not_be_asked_is_not_blamed() {
     // Nor does it speak for a primary that is silent.
     bench.nodes.insert(1, silent());
     bench.run_for(secs(9));
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
 }

@@ -1,7 +1,7 @@
 //! Servers without roles.
 
 use vipd::config::checks::{Endpoint, Host};
-use vipd::pool::{Fate, Hint, Wants};
+use vipd::pool::{Hint, SessionPolicy, Wants};
 use vipd::track::outcome::{Cause, Verdict};
 
 use super::bench::*;
@@ -27,10 +27,10 @@ fn one_that_is_up_falls_after_as_many_failures_as_configured() {
     let mut bench = start();
     bench.checked("10.0.1.1:80", Verdict::Passed);
     bench.checked("10.0.1.2:80", Verdict::Passed);
-    for expected in [Fate::Keep, Fate::End(vipd::pool::Cause::Down)] {
+    for expected in [SessionPolicy::Keep, SessionPolicy::End(vipd::pool::Cause::Down)] {
         bench.run_for(INTERVAL);
         bench.checked("10.0.1.1:80", FAILED);
-        assert_eq!(bench.fate("web", "web-1"), expected);
+        assert_eq!(bench.session_policy("web", "web-1"), expected);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use vipd::cluster::serving::FAREWELL;
 use vipd::config::Members;
-use vipd::pool::{Fate, Wants};
+use vipd::pool::{SessionPolicy, Wants};
 
 use super::bench::*;
 
@@ -48,7 +48,7 @@ fn a_member_that_leaves_keeps_its_sessions_for_a_while() {
     assert_eq!(bench.usable("readers"), ["pg-2"]);
     assert_eq!(bench.why("readers", "pg-3"), "held: not configured any more");
     bench.run_for(FAREWELL - secs(1));
-    assert_eq!(bench.fate("readers", "pg-3"), Fate::Keep);
+    assert_eq!(bench.session_policy("readers", "pg-3"), SessionPolicy::Keep);
     bench.run_for(secs(2));
     assert_eq!(bench.views["readers"].servers.len(), 2);
 
@@ -56,7 +56,7 @@ fn a_member_that_leaves_keeps_its_sessions_for_a_while() {
     let mut bench = Bench::settled();
     bench.reload(without(1));
     assert!(bench.usable("writers").is_empty());
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.run_for(secs(8));
     assert_eq!(bench.views["writers"].servers.len(), 2);
 }
@@ -69,12 +69,12 @@ fn the_sessions_of_a_listener_that_leaves_are_still_watched_over() {
     bench.did.clear();
     bench.reload(config);
     assert_eq!(bench.did, ["unlisten writers"]);
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     assert!(bench.usable("writers").is_empty());
     bench.nodes.insert(1, standby(6));
     bench.nodes.insert(2, primary(6));
     bench.run_for(INTERVAL);
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
     bench.run_for(FAREWELL);
     assert!(bench.views["writers"].servers.is_empty(), "the last view has no servers");
 }
@@ -93,12 +93,12 @@ fn a_cluster_of_another_name_keeps_the_sessions_of_its_servers() {
     };
     let mut bench = Bench::settled();
     bench.reload(renamed());
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     assert_eq!(bench.why("writers", "pg-1"), "held: not probed yet");
-    assert_eq!(bench.fate("readers", "pg-2"), Fate::Keep);
+    assert_eq!(bench.session_policy("readers", "pg-2"), SessionPolicy::Keep);
     bench.run_for(INTERVAL);
     assert_eq!(bench.usable("writers"), ["pg-1"]);
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
 
     // What it says counts at once.
     let mut bench = Bench::settled();
@@ -106,7 +106,7 @@ fn a_cluster_of_another_name_keeps_the_sessions_of_its_servers() {
     bench.nodes.insert(1, standby(6));
     bench.nodes.insert(2, primary(6));
     bench.run_for(INTERVAL);
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
 
     // One that says nothing is believed only as long as nobody else leads.
     let mut bench = Bench::settled();
@@ -115,14 +115,14 @@ fn a_cluster_of_another_name_keeps_the_sessions_of_its_servers() {
     bench.nodes.insert(2, primary(6));
     bench.run_for(INTERVAL);
     assert_eq!(bench.usable("writers"), ["pg-2"]);
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
 
     // Nobody knows for longer than a lease what one that says nothing is.
     let mut bench = Bench::settled();
     bench.nodes.insert(1, silent());
     bench.reload(renamed());
     bench.run_for(secs(7));
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.run_for(secs(2));
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use vipd::config::checks::MaxLag;
 use vipd::engine::Level;
-use vipd::pool::{Fate, Wants};
+use vipd::pool::{SessionPolicy, Wants};
 use vipd::status::Phase;
 
 use super::bench::*;
@@ -52,7 +52,7 @@ fn a_failover_of_one_system_leaves_the_other_alone() {
     bench.nodes.extend([(3, second(primary(9))), (4, second(primary(10)))]);
     bench.run_for(INTERVAL);
     assert_eq!(bench.usable("writers"), ["pg-1", "pg-4"]);
-    assert!(matches!(bench.fate("writers", "pg-3"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-3"), SessionPolicy::End(_)));
     let why = "held: also claims to be the primary (timeline 9); pg-4 is the primary (timeline 10)";
     assert_eq!(bench.why("writers", "pg-3"), why);
     // A primary that is silent keeps its sessions on the word of its own group.
@@ -62,12 +62,12 @@ fn a_failover_of_one_system_leaves_the_other_alone() {
     bench.leader = 4;
     bench.run_for(secs(10));
     assert_eq!(bench.usable("writers"), ["pg-1"]);
-    assert_eq!(bench.fate("writers", "pg-4"), Fate::Keep);
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-4"), SessionPolicy::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.nodes.insert(3, second(primary(11)));
     bench.run_for(INTERVAL);
     assert_eq!(bench.usable("writers"), ["pg-1", "pg-3"]);
-    assert!(matches!(bench.fate("writers", "pg-4"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-4"), SessionPolicy::End(_)));
 }
 
 #[test]

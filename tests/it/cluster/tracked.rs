@@ -76,7 +76,7 @@ fn one_that_does_not_accept_costs_them_at_once() {
     assert_eq!(standing(&bench).1, 81);
     accepts(&mut bench, true);
     assert_eq!(standing(&bench).1, 101);
-    bench.input(Input::ProxyTurns(false));
+    bench.input(Input::ProxyAlive(false));
     assert_eq!(standing(&bench).1, 81);
 }
 
@@ -137,7 +137,7 @@ fn a_listener_that_closes_fails_the_check_of_haproxy_as_often_as_it_says() {
     accepts(&mut bench, true);
     bench.run_for(ms(1100));
     assert_ne!(standing(&bench).0, State::Fault);
-    bench.input(Input::ProxyTurns(false));
+    bench.input(Input::ProxyAlive(false));
     bench.run_for(ms(3100));
     assert_eq!(standing(&bench).2, ["chk failed: timed out (the proxy does not turn)"]);
 }

@@ -1,7 +1,7 @@
 //! Who takes writes, and from when on.
 
 use serde_json::json;
-use vipd::pool::{Cause as EndCause, Fate, Hint, Role};
+use vipd::pool::{Cause as EndCause, Hint, Role, SessionPolicy};
 use vipd::track::outcome::Cause;
 
 use super::bench::*;
@@ -61,8 +61,8 @@ fn a_later_primary_evicts_the_one_before_in_the_same_turn() {
     bench.input(vipd::engine::Input::Tick);
     bench.answer(2, &primary(6));
     assert_eq!(bench.usable("writers"), ["pg-2"]);
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::End(EndCause::RoleLost));
-    assert_eq!(bench.fate("any", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(EndCause::RoleLost));
+    assert_eq!(bench.session_policy("any", "pg-1"), SessionPolicy::Keep);
     // Whatever it goes on saying.
     bench.answer(1, &primary(5));
     assert_eq!(bench.usable("writers"), ["pg-2"]);
@@ -77,14 +77,14 @@ fn a_stopping_primary_is_out_before_its_code_says_so() {
         bench.nodes.insert(1, bare(200, state, "master"));
         bench.run_for(INTERVAL);
         assert!(bench.usable("writers").is_empty());
-        assert_eq!(bench.fate("writers", "pg-1"), Fate::End(EndCause::Down));
+        assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(EndCause::Down));
         let why = format!("down: holds the leader lock, but PostgreSQL is {state}");
         assert_eq!(bench.why("writers", "pg-1"), why);
     }
     let mut bench = Bench::settled();
     bench.nodes.insert(1, primary(5).status(503));
     bench.run_for(INTERVAL);
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::End(EndCause::RoleLost));
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(EndCause::RoleLost));
 }
 
 #[test]
@@ -93,11 +93,11 @@ fn a_primary_that_cannot_be_asked_keeps_its_sessions_for_the_lease() {
     bench.nodes.insert(1, bare(200, "unknown", "master"));
     bench.run_for(INTERVAL);
     assert!(bench.usable("writers").is_empty());
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.run_for(secs(6));
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.run_for(secs(1));
-    assert_ne!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_ne!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
 }
 
 #[test]
@@ -115,10 +115,10 @@ fn a_frozen_primary_is_used_until_its_lease_ends_and_no_longer() {
     bench.run_for(secs(7) - bench.now.since(confirmed));
     assert_eq!(bench.usable("writers"), ["pg-1"], "it may be alive");
     bench.run_for(ms(999));
-    assert_eq!(bench.fate("writers", "pg-1"), Fate::Keep);
+    assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
     bench.run_for(ms(2));
     assert!(bench.usable("writers").is_empty());
-    assert!(matches!(bench.fate("writers", "pg-1"), Fate::End(_)));
+    assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
     assert_eq!(bench.server("any", "pg-1").role, Role::Unknown);
     // It is believed again at its first answer.
     bench.nodes.insert(1, primary(5));

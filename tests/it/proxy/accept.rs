@@ -335,7 +335,7 @@ fn two_listeners_of_one_proxy_are_told_apart() {
     let mut client = bench.connect();
     client.write_all(b"a").unwrap();
     assert_eq!(read(&mut client, 1), b"a");
-    assert!(bench.proxy.latest_turn() < Duration::from_secs(5));
+    assert!(bench.proxy.oldest_heartbeat() < Duration::from_secs(5));
     let state = bench.proxy.listener(other).unwrap();
     assert_eq!((state.counters.accepted, state.sockets), (1, 2));
     assert_eq!(bench.state().counters.accepted, 1);

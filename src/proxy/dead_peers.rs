@@ -1,11 +1,11 @@
-//! Peers that are gone without a word while something is under way to them, where a limit is set.
+//! Peers that do not acknowledge what was sent to them, where a limit (`unacknowledged`) is set.
 //! The kernel's keepalive asks only when nothing is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::relay::Peer;
-use super::session::{End, Entry, Session, Stage};
+use super::relay::Conn;
+use super::session::{CloseReason, Entry, Session, Stage};
 use super::slab::Key;
 use super::worker::{SWEEP, Worker};
 use crate::pool::Hint;
@@ -18,20 +18,20 @@ enum Side {
     Server,
 }
 
-/// Who has not answered, and for how many sweeps in a row. They are counted rather than timed, so
-/// that a host that stood still does not take its own silence for that of others.
+/// The peers that have not answered, and for how many sweeps in a row. Sweeps are counted rather than
+/// time, so that a host that stood still does not close its sessions when it goes on.
 #[derive(Debug, Default)]
-pub(super) struct Silent(BTreeMap<(Key, Side), u32>);
+pub(super) struct SilentPeers(BTreeMap<(Key, Side), u32>);
 
 impl Worker {
     /// End the sessions of peers that have been silent for too long.
-    pub(super) fn end_silent(&mut self) {
+    pub(super) fn close_dead_peers(&mut self) {
         let before = std::mem::take(&mut self.silent.0);
         let mut silent = BTreeMap::new();
         let mut gone = Vec::new();
         for (key, session) in self.sessions() {
-            for (side, peer, limit) in watched(session) {
-                let Some(heard) = unanswered(&peer.fd) else { continue };
+            for (side, conn, limit) in watched(session) {
+                let Some(heard) = unanswered(&conn.fd) else { continue };
                 let asked = before.get(&(key, side)).map_or(0, |sweeps| sweeps.saturating_add(1));
                 let asked = asked.min(u32::try_from(heard.as_secs()).unwrap_or(u32::MAX));
                 if SWEEP * asked >= limit {
@@ -43,25 +43,26 @@ impl Worker {
         }
         self.silent.0 = silent;
         for (key, side) in gone {
-            let Some(Entry::Session(session)) = self.entries.lift(key) else { continue };
-            let end = match side {
-                Side::Client => End::ClientBroke,
+            let Some(Entry::Session(session)) = self.entries.take(key) else { continue };
+            let reason = match side {
+                Side::Client => CloseReason::ClientBroke,
                 Side::Server => {
-                    self.notice(&session, Hint::Ended);
-                    End::ServerBroke
+                    self.note_hint(&session, Hint::Ended);
+                    CloseReason::ServerBroke
                 }
             };
-            self.end(key, session, end);
+            self.close(key, session, reason);
         }
     }
 }
 
 /// The ends of a session that have a limit.
-fn watched(session: &Session) -> impl Iterator<Item = (Side, &Peer, Duration)> {
+fn watched(session: &Session) -> impl Iterator<Item = (Side, &Conn, Duration)> {
     let settings = session.permit.shared().settings();
-    let connected = session.opening.as_ref().is_none_or(|opening| opening.stage == Stage::Talking);
+    let connected =
+        session.handshake.as_ref().is_none_or(|handshake| handshake.stage == Stage::Greeting);
     let server = session.server.as_ref().filter(|_| connected);
     let client = settings.client.unacknowledged.map(|limit| (Side::Client, &session.client, limit));
     let server = settings.server.unacknowledged.zip(server);
-    client.into_iter().chain(server.map(|(limit, peer)| (Side::Server, peer, limit)))
+    client.into_iter().chain(server.map(|(limit, conn)| (Side::Server, conn, limit)))
 }

@@ -6,7 +6,7 @@ use super::view::{Admission, PoolView, ServerId};
 
 /// What becomes of a session when a new view is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum SessionPolicy {
     /// It goes on. Its server may well take no new ones.
     Keep,
     /// It ends at once, with a reset to the client.
@@ -32,15 +32,15 @@ pub enum Cause {
 /// does not. A server that leaves the configuration keeps its sessions as long as it is published
 /// as held.
 #[must_use]
-pub fn fate(view: &PoolView, server: ServerId) -> Fate {
-    let Some(server) = view.server(server) else { return Fate::End(Cause::Removed) };
+pub fn session_policy(view: &PoolView, server: ServerId) -> SessionPolicy {
+    let Some(server) = view.server(server) else { return SessionPolicy::End(Cause::Removed) };
     match server.admission {
-        Admission::Down(_) => Fate::End(Cause::Down),
+        Admission::Down(_) => SessionPolicy::End(Cause::Down),
         Admission::Usable | Admission::Held(_) if view.admits(server.role) => {
             let returned = view.end_backups && server.backup && view.has_active();
-            if returned { Fate::End(Cause::Returned) } else { Fate::Keep }
+            if returned { SessionPolicy::End(Cause::Returned) } else { SessionPolicy::Keep }
         }
-        Admission::Usable | Admission::Held(_) => Fate::End(Cause::RoleLost),
+        Admission::Usable | Admission::Held(_) => SessionPolicy::End(Cause::RoleLost),
     }
 }
 

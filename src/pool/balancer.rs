@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::view::{Admission, Balance, PoolView, Server, ServerId, Wants};
 
-/// What [`Turns::choose`] found.
+/// What [`Balancer::choose`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice<'v> {
     /// Connect to this one.
@@ -15,21 +15,20 @@ pub enum Choice<'v> {
     Nobody,
 }
 
-/// Whose turn it is: the memory of one worker for one listener.
+/// The state of one worker's choices for one listener.
 #[derive(Clone, Debug, Default)]
-pub struct Turns {
+pub struct Balancer {
     /// What each server is owed, in sessions times the sum of weights.
     credit: BTreeMap<ServerId, i64>,
-    /// Turns to leave out first.
+    /// Balancer to leave out first.
     skip: u32,
 }
 
-impl Turns {
-    /// A memory that begins `skip` turns later, so that workers do not all begin with the same
-    /// server.
+impl Balancer {
+    /// One that begins `skip` choices later, so that workers do not all begin with the same server.
     #[must_use]
-    pub fn starting_at(skip: u32) -> Turns {
-        Turns { credit: BTreeMap::new(), skip }
+    pub fn starting_at(skip: u32) -> Balancer {
+        Balancer { credit: BTreeMap::new(), skip }
     }
 
     /// Choose a server for one connection.
@@ -66,12 +65,12 @@ impl Turns {
             self.credit.retain(|id, _| view.server(*id).is_some());
         }
         for _ in 0..std::mem::take(&mut self.skip) {
-            self.turn(among);
+            self.pick(among);
         }
-        self.turn(among)
+        self.pick(among)
     }
 
-    fn turn<'v>(&mut self, among: &[&'v Server]) -> Option<&'v Server> {
+    fn pick<'v>(&mut self, among: &[&'v Server]) -> Option<&'v Server> {
         let mut all = 0;
         let mut best: Option<(i64, &Server)> = None;
         for server in among {

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::postgres::{Client, Ear, Greeting, Server, error_response};
+use super::postgres::{Client, Greeting, RefusalPath, Server, error_response};
 use super::refusal::Refusal;
-use super::relay::{INTEREST, Peer};
-use super::session::{End, Entry, Lack, Opening, Session, Stage};
+use super::relay::{Conn, INTEREST};
+use super::session::{CloseReason, Entry, Handshake, NoServer, Session, Stage};
 use super::shared::{ListenerShared, ServerPermit};
 use super::slab::Key;
 use super::worker::{Timer, Token, Worker, millis};
@@ -33,101 +33,106 @@ const SHUNNED: Duration = Duration::from_secs(10);
 const CANNOT_CONNECT_NOW: &str = "57P03";
 const TOO_MANY: &str = "53300";
 
-/// Go on to the next stage, or stop here: for now, or with an end.
-type Step = ControlFlow<Option<End>>;
+/// Go on to the next stage; or stop, until something happens or because the session is over.
+type Step = ControlFlow<Option<CloseReason>>;
 
-const LATER: Step = ControlFlow::Break(None);
+const PENDING: Step = ControlFlow::Break(None);
 
-fn over(end: End) -> Step {
-    ControlFlow::Break(Some(end))
+fn close(reason: CloseReason) -> Step {
+    ControlFlow::Break(Some(reason))
 }
 
 impl Worker {
     /// Bring a session as far as it goes; `Continue` when it is one.
     pub(super) fn open(&mut self, key: Key, session: &mut Session) -> Step {
-        while let Some(opening) = &session.opening {
-            match opening.stage {
-                Stage::Reading => self.read_first(key, session)?,
-                Stage::Seeking => self.seek(key, session)?,
+        while let Some(handshake) = &session.handshake {
+            match handshake.stage {
+                Stage::Reading => self.read_first_message(key, session)?,
+                Stage::Choosing => self.choose_server(key, session)?,
                 Stage::Waiting => {
                     // Who has sent all it will, and expects an answer, may still wait for it; a
                     // PostgreSQL client that has ended its stream is gone.
-                    let left = opening.greeting.is_some() && session.client.finished;
+                    let left = handshake.greeting.is_some() && session.client.finished;
                     let gone = left || session.client.dead;
-                    return if gone { over(End::Abandoned) } else { LATER };
+                    return if gone { close(CloseReason::ClientLeft) } else { PENDING };
                 }
                 Stage::Connecting => self.connecting(key, session)?,
-                Stage::Talking => self.talk(key, session)?,
+                Stage::Greeting => self.greet(key, session)?,
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn read_first(&mut self, key: Key, session: &mut Session) -> Step {
-        let Session { client, opening: Some(opening), .. } = session else { return LATER };
-        let Some(greeting) = &mut opening.greeting else { return LATER };
+    fn read_first_message(&mut self, key: Key, session: &mut Session) -> Step {
+        let Session { client, handshake: Some(handshake), .. } = session else { return PENDING };
+        let Some(greeting) = &mut handshake.greeting else { return PENDING };
         loop {
             if !client.readable {
-                return LATER;
+                return PENDING;
             }
-            let wanted = greeting.wanted().min(self.means.scratch.len());
-            let (buffer, _) = self.means.scratch.split_at_mut(wanted);
+            let wanted = greeting.wanted().min(self.buffers.scratch.len());
+            let (buffer, _) = self.buffers.scratch.split_at_mut(wanted);
             match tcp::recv(&client.fd, buffer) {
-                Ok(0) => return over(End::Silent),
+                Ok(0) => return close(CloseReason::ClientTimeout),
                 Ok(count) => match greeting.client_said(buffer.get(..count).unwrap_or_default()) {
                     Client::Unfinished => {}
-                    Client::Cancel => return over(End::Cancel(greeting.kept().to_vec())),
+                    Client::Cancel => return close(CloseReason::Cancel(greeting.kept().to_vec())),
                     Client::Message(_) => break,
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
-                Err(_) => return over(End::Silent),
+                Err(_) => return close(CloseReason::ClientTimeout),
             }
         }
-        opening.stage = Stage::Seeking;
-        opening.since = self.now;
+        handshake.stage = Stage::Choosing;
+        handshake.since = self.now;
         self.set_due(key, session, None);
         ControlFlow::Continue(())
     }
 
     /// Choose a server and begin to connect, or begin to wait.
-    fn seek(&mut self, key: Key, session: &mut Session) -> Step {
+    fn choose_server(&mut self, key: Key, session: &mut Session) -> Step {
         let shared = Arc::clone(session.permit.shared());
         loop {
-            let Some(opening) = &mut session.opening else { return LATER };
-            let Some(local) = self.locals.get_mut(&shared.id) else { return over(End::Here) };
-            if opening.round != local.queue.round {
-                opening.round = local.queue.round;
-                opening.tried.clear();
+            let Some(handshake) = &mut session.handshake else { return PENDING };
+            let Some(local) = self.locals.get_mut(&shared.id) else {
+                return close(CloseReason::EndpointGone);
+            };
+            if handshake.round != local.queue.round {
+                handshake.round = local.queue.round;
+                handshake.tried.clear();
             }
-            if !opening.queued && !local.queue.waiting.is_empty() {
-                return self.wait(key, session, &shared, Lack::Behind);
+            if !handshake.queued && !local.queue.waiting.is_empty() {
+                return self.wait(key, session, &shared, NoServer::OthersWait);
             }
             let Some(published) = local.published.clone() else {
-                return self.wait(key, session, &shared, Lack::Unavailable);
+                return self.wait(key, session, &shared, NoServer::Unavailable);
             };
             let sessions = |id| published.sessions(id);
             let now = millis(self.now.duration_since(self.start));
-            let mut avoided = opening.tried.clone();
+            let mut avoided = handshake.tried.clone();
             let shunned = published.stats.iter().filter(|stats| stats.is_shunned(now));
             avoided.extend(shunned.map(|stats| stats.id));
-            let mut choice = local.turns.choose(&published.view, sessions, &avoided);
-            if matches!(choice, Choice::Nobody) && avoided.len() > opening.tried.len() {
-                choice = local.turns.choose(&published.view, sessions, &opening.tried);
+            let mut choice = local.balancer.choose(&published.view, sessions, &avoided);
+            if matches!(choice, Choice::Nobody) && avoided.len() > handshake.tried.len() {
+                choice = local.balancer.choose(&published.view, sessions, &handshake.tried);
             }
             let server = match choice {
                 Choice::Server(server) => server,
-                Choice::Full => return self.wait(key, session, &shared, Lack::Full),
+                Choice::Full => return self.wait(key, session, &shared, NoServer::Full),
                 Choice::Nobody => {
-                    let lack =
-                        if opening.tried.is_empty() { Lack::Unavailable } else { Lack::Tried };
-                    return self.wait(key, session, &shared, lack);
+                    let no_server = if handshake.tried.is_empty() {
+                        NoServer::Unavailable
+                    } else {
+                        NoServer::Tried
+                    };
+                    return self.wait(key, session, &shared, no_server);
                 }
             };
             let server_permit =
                 published.stats_of(server.id).and_then(|stats| stats.acquire(server.maxconn));
             // Another worker was faster.
             let Some(server_permit) = server_permit else {
-                return self.wait(key, session, &shared, Lack::Full);
+                return self.wait(key, session, &shared, NoServer::Full);
             };
             if server_permit.stats().is_mute() {
                 // One client finds out whether it answers again; the others need not wait for that.
@@ -135,20 +140,20 @@ impl Worker {
             }
             match tcp::connect(server.address, shared.settings().server) {
                 Ok(socket) if self.ceiling.is_below(&socket) => {
-                    opening.failure = Some(format!("this host: {}", Errno::EMFILE.desc()));
-                    return self.wait(key, session, &shared, Lack::Starved);
+                    handshake.failure = Some(format!("this host: {}", Errno::EMFILE.desc()));
+                    return self.wait(key, session, &shared, NoServer::NoResources);
                 }
                 Ok(socket) => {
                     session.server_permit = Some(server_permit);
                     self.connect(key, session, &shared, socket)?;
-                    let seeks = |o: &Opening| o.stage == Stage::Seeking;
-                    if !session.opening.as_deref().is_some_and(seeks) {
+                    let seeks = |o: &Handshake| o.stage == Stage::Choosing;
+                    if !session.handshake.as_deref().is_some_and(seeks) {
                         return ControlFlow::Continue(());
                     }
                 }
                 Err(error) if is_ours(&error) => {
-                    opening.failure = Some(format!("this host: {}", cause(&error)));
-                    return self.wait(key, session, &shared, Lack::Starved);
+                    handshake.failure = Some(format!("this host: {}", cause(&error)));
+                    return self.wait(key, session, &shared, NoServer::NoResources);
                 }
                 Err(error) => {
                     session.server_permit = Some(server_permit);
@@ -166,31 +171,34 @@ impl Worker {
         shared: &ListenerShared,
         socket: OwnedFd,
     ) -> Step {
-        let mut server = Peer::new(socket);
+        let mut server = Conn::new(socket);
         server.readable = false;
-        let Session { client, opening: Some(opening), .. } = &mut *session else { return LATER };
-        match &mut opening.greeting {
-            Some(greeting) => opening.unsent = greeting.opening(),
-            None if client.readable && opening.unsent.is_empty() => {
-                match tcp::recv(&client.fd, &mut self.means.scratch) {
+        let Session { client, handshake: Some(handshake), .. } = &mut *session else {
+            return PENDING;
+        };
+        match &mut handshake.greeting {
+            Some(greeting) => handshake.unsent = greeting.bytes_for_new_server(),
+            None if client.readable && handshake.unsent.is_empty() => {
+                match tcp::recv(&client.fd, &mut self.buffers.scratch) {
                     Ok(0) => client.finished = true,
                     Ok(count) => {
-                        opening.unsent = self.means.scratch.get(..count).unwrap_or_default().into();
+                        handshake.unsent =
+                            self.buffers.scratch.get(..count).unwrap_or_default().into();
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         client.readable = false;
                     }
-                    Err(_) => return over(End::Abandoned),
+                    Err(_) => return close(CloseReason::ClientLeft),
                 }
             }
             None => {}
         }
-        opening.stage = Stage::Connecting;
+        handshake.stage = Stage::Connecting;
         let mut connected = false;
-        if !opening.unsent.is_empty() {
-            match tcp::send(&server.fd, &opening.unsent, false) {
+        if !handshake.unsent.is_empty() {
+            match tcp::send(&server.fd, &handshake.unsent, false) {
                 Ok(sent) => {
-                    opening.unsent.drain(..sent);
+                    handshake.unsent.drain(..sent);
                     session.up.count(sent);
                     connected = true;
                 }
@@ -208,11 +216,11 @@ impl Worker {
         let added = self.poller.add(&server.fd, Token::Server(key).pack(), interest);
         session.server = Some(server);
         if let Err(error) = added {
-            session.leave_server();
-            if let Some(opening) = &mut session.opening {
-                opening.failure = Some(format!("this host: {}", cause(&error)));
+            session.drop_server();
+            if let Some(handshake) = &mut session.handshake {
+                handshake.failure = Some(format!("this host: {}", cause(&error)));
             }
-            return self.wait(key, session, shared, Lack::Starved);
+            return self.wait(key, session, shared, NoServer::NoResources);
         }
         self.dequeue(key, session);
         if connected {
@@ -226,11 +234,11 @@ impl Worker {
 
     fn connecting(&mut self, key: Key, session: &mut Session) -> Step {
         if session.client.dead {
-            return over(End::Abandoned);
+            return close(CloseReason::ClientLeft);
         }
-        let Some(server) = &mut session.server else { return LATER };
+        let Some(server) = &mut session.server else { return PENDING };
         if !server.writable {
-            return LATER;
+            return PENDING;
         }
         if tcp::peer(&server.fd).is_some() {
             self.connected(key, session);
@@ -239,7 +247,7 @@ impl Worker {
         } else {
             // An event of the socket before this one.
             server.writable = false;
-            return LATER;
+            return PENDING;
         }
         ControlFlow::Continue(())
     }
@@ -250,9 +258,9 @@ impl Worker {
             server_permit.stats().connected.fetch_add(1, Ordering::Relaxed);
         }
         session.active = self.seconds();
-        let Some(opening) = &mut session.opening else { return };
-        if let Some(greeting) = &opening.greeting {
-            opening.stage = Stage::Talking;
+        let Some(handshake) = &mut session.handshake else { return };
+        if let Some(greeting) = &handshake.greeting {
+            handshake.stage = Stage::Greeting;
             if greeting.awaits_client() {
                 self.await_client(key, session);
             } else {
@@ -287,36 +295,36 @@ impl Worker {
         let silent = server_permit.server();
         server_permit.stats().silent(self.millis() + millis(SHUNNED));
         let Some(local) = self.locals.get(&shared.id) else { return };
-        let Some(opening) = &session.opening else { return };
+        let Some(handshake) = &session.handshake else { return };
         let another = local.published.as_ref().is_some_and(|published| {
             let free = |server: &&Candidate| {
                 let sessions = published.sessions(server.id);
                 server.maxconn.is_none_or(|most| sessions < most.get())
             };
-            let others = candidates(&published.view, &[&opening.tried[..], &[silent]].concat());
+            let others = candidates(&published.view, &[&handshake.tried[..], &[silent]].concat());
             others.iter().any(free)
         });
         if another {
             let words = format!("no answer in {} s", ANSWER.as_secs());
             self.failed(key, session, Hint::Silent, &words);
         } else {
-            self.notice(session, Hint::Silent);
+            self.note_hint(session, Hint::Silent);
             self.await_server(key, session);
         }
     }
 
     /// The first messages go both ways until the server has taken the client.
-    fn talk(&mut self, key: Key, session: &mut Session) -> Step {
+    fn greet(&mut self, key: Key, session: &mut Session) -> Step {
         loop {
-            let Session { client, server, opening, up, down, .. } = &mut *session;
-            let (Some(server), Some(opening)) = (server, opening) else {
+            let Session { client, server, handshake, up, down, .. } = &mut *session;
+            let (Some(server), Some(handshake)) = (server, handshake) else {
                 return ControlFlow::Continue(());
             };
-            let Some(greeting) = &mut opening.greeting else { return LATER };
-            while server.writable && !opening.unsent.is_empty() {
-                match tcp::send(&server.fd, &opening.unsent, false) {
+            let Some(greeting) = &mut handshake.greeting else { return PENDING };
+            while server.writable && !handshake.unsent.is_empty() {
+                match tcp::send(&server.fd, &handshake.unsent, false) {
                     Ok(sent) => {
-                        opening.unsent.drain(..sent);
+                        handshake.unsent.drain(..sent);
                         up.count(sent);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -324,31 +332,31 @@ impl Worker {
                     }
                     // What it said before is still to be read; if nothing, that fails too.
                     Err(_) => {
-                        opening.unsent.clear();
+                        handshake.unsent.clear();
                         server.readable = true;
                     }
                 }
             }
             if server.readable {
-                match tcp::recv(&server.fd, &mut self.means.scratch) {
-                    Ok(0) => return self.gave_up(key, session, "it closed the connection"),
+                match tcp::recv(&server.fd, &mut self.buffers.scratch) {
+                    Ok(0) => return self.server_gave_up(key, session, "it closed the connection"),
                     Ok(count) => {
-                        let heard = self.means.scratch.get(..count).unwrap_or_default();
+                        let heard = self.buffers.scratch.get(..count).unwrap_or_default();
                         match greeting.server_said(heard) {
                             Server::Unfinished => {}
                             Server::Answer(answer) => {
                                 if tcp::send(&client.fd, &[answer], false).is_err() {
-                                    return over(End::Abandoned);
+                                    return close(CloseReason::ClientLeft);
                                 }
                                 down.count(1);
                                 self.await_client(key, session);
                             }
-                            Server::Agreed => opening.unsent.extend_from_slice(greeting.kept()),
+                            Server::Agreed => handshake.unsent.extend_from_slice(greeting.kept()),
                             Server::NotNow(words) => {
                                 self.failed(key, session, Hint::NotNow, &words);
                                 return ControlFlow::Continue(());
                             }
-                            Server::Disagreed => return over(End::Disagreed),
+                            Server::Disagreed => return close(CloseReason::EncryptionRefused),
                             Server::Taken => {
                                 let heard = greeting.heard();
                                 self.set_due(key, session, None);
@@ -360,35 +368,35 @@ impl Worker {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         server.readable = false;
                     }
-                    Err(error) => return self.gave_up(key, session, &cause(&error)),
+                    Err(error) => return self.server_gave_up(key, session, &cause(&error)),
                 }
                 continue;
             }
-            let wanted = greeting.wanted().min(self.means.scratch.len());
+            let wanted = greeting.wanted().min(self.buffers.scratch.len());
             if wanted == 0 || !client.readable {
                 let gone = client.dead || (wanted == 0 && client.finished);
                 let watch = server.interest();
                 if let Some(interest) = watch {
                     let token = Token::Server(key).pack();
                     if self.poller.modify(&server.fd, token, interest).is_err() {
-                        return over(End::ServerBroke);
+                        return close(CloseReason::ServerBroke);
                     }
                 }
-                return if gone { over(End::Abandoned) } else { LATER };
+                return if gone { close(CloseReason::ClientLeft) } else { PENDING };
             }
-            let (buffer, _) = self.means.scratch.split_at_mut(wanted);
+            let (buffer, _) = self.buffers.scratch.split_at_mut(wanted);
             match tcp::recv(&client.fd, buffer) {
-                Ok(0) => return over(End::Abandoned),
+                Ok(0) => return close(CloseReason::ClientLeft),
                 Ok(count) => match greeting.client_said(buffer.get(..count).unwrap_or_default()) {
                     Client::Unfinished => {}
-                    Client::Cancel => return over(End::Cancel(greeting.kept().to_vec())),
+                    Client::Cancel => return close(CloseReason::Cancel(greeting.kept().to_vec())),
                     Client::Message(bytes) => {
-                        opening.unsent.extend(bytes);
+                        handshake.unsent.extend(bytes);
                         self.await_server(key, session);
                     }
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
-                Err(_) => return over(End::Abandoned),
+                Err(_) => return close(CloseReason::ClientLeft),
             }
         }
     }
@@ -402,22 +410,22 @@ impl Worker {
         stats.sessions.one();
         stats.bytes_in.add(session.up.bytes);
         stats.bytes_out.add(session.down.bytes);
-        if let Some(opening) = session.opening.take() {
-            session.up.begin_with(opening.unsent);
+        if let Some(handshake) = session.handshake.take() {
+            session.up.begin_with(handshake.unsent);
         }
         session.down.begin_with(heard);
         session.active = self.seconds();
     }
 
     /// A server that had been connected is lost before it had taken the client.
-    fn gave_up(&mut self, key: Key, session: &mut Session, words: &str) -> Step {
+    fn server_gave_up(&mut self, key: Key, session: &mut Session, words: &str) -> Step {
         self.failed(key, session, Hint::GaveUp, words);
         ControlFlow::Continue(())
     }
 
     /// Leave a server and look for another.
     fn failed(&mut self, key: Key, session: &mut Session, hint: Hint, words: &str) {
-        self.notice(session, hint);
+        self.note_hint(session, hint);
         self.set_due(key, session, None);
         let shared = Arc::clone(session.permit.shared());
         let stats = shared.worker_stats(self.number);
@@ -425,16 +433,16 @@ impl Worker {
             Hint::Refused | Hint::Unreachable => stats.connect_failures.one(),
             Hint::GaveUp | Hint::NotNow | Hint::Silent | Hint::Ended => stats.replayed.one(),
         }
-        let server_permit = session.leave_server();
-        let Some(opening) = &mut session.opening else { return };
-        opening.stage = Stage::Seeking;
+        let server_permit = session.drop_server();
+        let Some(handshake) = &mut session.handshake else { return };
+        handshake.stage = Stage::Choosing;
         if let Some(server_permit) = &server_permit {
             server_permit.stats().failed(hint, self.millis());
-            opening.tried.push(server_permit.server());
-            opening.failure = Some(self.name_failure(&shared, server_permit, words));
+            handshake.tried.push(server_permit.server());
+            handshake.failure = Some(self.name_failure(&shared, server_permit, words));
         }
         drop(server_permit);
-        self.made_room(&shared);
+        self.room_freed(&shared);
     }
 
     fn name_failure(
@@ -456,30 +464,32 @@ impl Worker {
         key: Key,
         session: &mut Session,
         shared: &ListenerShared,
-        lack: Lack,
+        no_server: NoServer,
     ) -> Step {
-        let Some(opening) = &mut session.opening else { return LATER };
+        let Some(handshake) = &mut session.handshake else { return PENDING };
         let hold = shared.settings().hold;
-        let limit = if lack == Lack::Full { hold.full } else { hold.unavailable };
-        let deadline = opening.since + limit;
-        opening.stage = Stage::Waiting;
-        opening.lack = lack;
+        let limit = if no_server == NoServer::Full { hold.full } else { hold.unavailable };
+        let deadline = handshake.since + limit;
+        handshake.stage = Stage::Waiting;
+        handshake.no_server = no_server;
         if self.now >= deadline {
-            return over(End::Unserved);
+            return close(CloseReason::Unserved);
         }
-        if !opening.queued {
-            let Some(local) = self.locals.get_mut(&shared.id) else { return over(End::Here) };
+        if !handshake.queued {
+            let Some(local) = self.locals.get_mut(&shared.id) else {
+                return close(CloseReason::EndpointGone);
+            };
             if shared.waiting.fetch_add(1, Ordering::AcqRel) >= hold.most {
                 shared.waiting.fetch_sub(1, Ordering::AcqRel);
-                return over(End::Overflow);
+                return close(CloseReason::QueueFull);
             }
-            opening.queued = true;
-            local.queue.waiting.insert((opening.since, key));
-            if !std::mem::replace(&mut opening.held, true) {
+            handshake.queued = true;
+            local.queue.waiting.insert((handshake.since, key));
+            if !std::mem::replace(&mut handshake.held, true) {
                 shared.worker_stats(self.number).held.one();
             }
         }
-        if lack != Lack::Unavailable {
+        if no_server != NoServer::Unavailable {
             self.retry_soon(shared.id);
         }
         self.set_due(key, session, Some(deadline));
@@ -488,47 +498,50 @@ impl Worker {
 
     /// Leave the queue, if the session stands in it.
     pub(super) fn dequeue(&mut self, key: Key, session: &mut Session) {
-        let Some(opening) = &mut session.opening else { return };
-        if std::mem::take(&mut opening.queued) {
+        let Some(handshake) = &mut session.handshake else { return };
+        if std::mem::take(&mut handshake.queued) {
             let shared = session.permit.shared();
             shared.waiting.fetch_sub(1, Ordering::AcqRel);
             if let Some(local) = self.locals.get_mut(&shared.id) {
-                local.queue.waiting.remove(&(opening.since, key));
+                local.queue.waiting.remove(&(handshake.since, key));
             }
         }
     }
 
     /// Let clients that wait look again, the longest waiting first, until there is no server for
     /// one, or the pace says so.
-    pub(super) fn let_go(&mut self, listener: ListenerId) {
+    pub(super) fn release_waiting(&mut self, listener: ListenerId) {
         let Some(local) = self.locals.get(&listener) else { return };
         let queue: Vec<Key> = local.queue.waiting.iter().map(|(_, key)| *key).collect();
         for key in queue {
             let Some(local) = self.locals.get_mut(&listener) else { return };
-            if !local.queue.pace.ready(self.now) {
-                let next = local.queue.pace.next();
-                self.timers.insert((next, Timer::Pace(listener)));
+            if !local.queue.bucket.ready(self.now) {
+                let next = local.queue.bucket.next();
+                self.timers.insert((next, Timer::NextToken(listener)));
                 return;
             }
-            if let Some(Entry::Session(Session { opening: Some(opening), .. })) =
+            if let Some(Entry::Session(Session { handshake: Some(handshake), .. })) =
                 self.entries.get_mut(key)
-                && opening.stage == Stage::Waiting
+                && handshake.stage == Stage::Waiting
             {
-                opening.stage = Stage::Seeking;
+                handshake.stage = Stage::Choosing;
             }
             self.drive(key);
             match self.entries.get_mut(key) {
-                Some(Entry::Session(Session { opening: Some(opening), .. }))
-                    if opening.stage == Stage::Waiting =>
+                Some(Entry::Session(Session { handshake: Some(handshake), .. }))
+                    if handshake.stage == Stage::Waiting =>
                 {
-                    match opening.lack {
-                        Lack::Tried => {}
-                        Lack::Unavailable | Lack::Full | Lack::Behind | Lack::Starved => return,
+                    match handshake.no_server {
+                        NoServer::Tried => {}
+                        NoServer::Unavailable
+                        | NoServer::Full
+                        | NoServer::OthersWait
+                        | NoServer::NoResources => return,
                     }
                 }
                 _ => {
                     if let Some(local) = self.locals.get_mut(&listener) {
-                        local.queue.pace.spend();
+                        local.queue.bucket.spend();
                     }
                 }
             }
@@ -536,41 +549,43 @@ impl Worker {
     }
 
     /// A timer of a session, or of a cancel request, has ended.
-    pub(super) fn entry_due(&mut self, key: Key) {
-        match self.entries.lift(key) {
+    pub(super) fn on_timer(&mut self, key: Key) {
+        match self.entries.take(key) {
             Some(Entry::Session(mut session)) => {
-                let Some(opening) = &mut session.opening else {
-                    return self.entries.put(key, Entry::Session(session));
+                let Some(handshake) = &mut session.handshake else {
+                    return self.entries.restore(key, Entry::Session(session));
                 };
-                opening.due = None;
-                match opening.stage {
-                    Stage::Talking
-                        if opening.greeting.as_ref().is_some_and(|g| !g.awaits_client()) =>
+                handshake.due = None;
+                match handshake.stage {
+                    Stage::Greeting
+                        if handshake.greeting.as_ref().is_some_and(|g| !g.awaits_client()) =>
                     {
                         self.unanswered(key, &mut session);
-                        self.entries.put(key, Entry::Session(session));
+                        self.entries.restore(key, Entry::Session(session));
                         self.drive(key);
                     }
                     Stage::Reading if self.is_unknown(session.permit.shared()) => {
-                        opening.unsent =
-                            opening.greeting.take().map_or_else(Vec::new, Greeting::into_kept);
-                        opening.stage = Stage::Seeking;
-                        opening.since = self.now;
-                        self.entries.put(key, Entry::Session(session));
+                        handshake.unsent =
+                            handshake.greeting.take().map_or_else(Vec::new, Greeting::into_kept);
+                        handshake.stage = Stage::Choosing;
+                        handshake.since = self.now;
+                        self.entries.restore(key, Entry::Session(session));
                         self.drive(key);
                     }
-                    Stage::Reading | Stage::Talking => self.end(key, session, End::Silent),
-                    Stage::Waiting => self.end(key, session, End::Unserved),
+                    Stage::Reading | Stage::Greeting => {
+                        self.close(key, session, CloseReason::ClientTimeout);
+                    }
+                    Stage::Waiting => self.close(key, session, CloseReason::Unserved),
                     Stage::Connecting => {
                         self.failed(key, &mut session, Hint::Unreachable, "no answer in time");
-                        self.entries.put(key, Entry::Session(session));
+                        self.entries.restore(key, Entry::Session(session));
                         self.drive(key);
                     }
-                    Stage::Seeking => self.entries.put(key, Entry::Session(session)),
+                    Stage::Choosing => self.entries.restore(key, Entry::Session(session)),
                 }
             }
             Some(Entry::Cancel(cancel)) => self.cancelled(key, &cancel),
-            Some(canceller @ Entry::Canceller(_)) => self.entries.put(key, canceller),
+            Some(canceller @ Entry::Canceller(_)) => self.entries.restore(key, canceller),
             None => {}
         }
     }
@@ -579,24 +594,24 @@ impl Worker {
     pub(super) fn turn_away(
         &self,
         shared: &ListenerShared,
-        client: Peer,
-        opening: Option<Box<Opening>>,
-        end: &End,
+        client: Conn,
+        handshake: Option<Box<Handshake>>,
+        close_reason: &CloseReason,
     ) {
-        let Some(opening) = opening else { return tcp::reset(client.fd) };
-        let Some(greeting) = &opening.greeting else {
+        let Some(handshake) = handshake else { return tcp::reset(client.fd) };
+        let Some(greeting) = &handshake.greeting else {
             // The end of the stream would look like an answer.
             return tcp::reset(client.fd);
         };
-        let reason = self.reason(shared, &opening, end);
-        let encrypted = match greeting.ear() {
-            Ear::Open => {
+        let reason = self.reason(shared, &handshake, close_reason);
+        let encrypted = match greeting.refusal_path() {
+            RefusalPath::Plain => {
                 let _ = tcp::send(&client.fd, &reason, true);
                 return tcp::finish(&client.fd);
             }
-            Ear::Deaf => return tcp::reset(client.fd),
-            Ear::Asking => false,
-            Ear::Tls => true,
+            RefusalPath::None => return tcp::reset(client.fd),
+            RefusalPath::AfterAnswer => false,
+            RefusalPath::Tls => true,
         };
         // The worker watches it no more: a descriptor that lives on would be reported for ever.
         self.poller.forget(&client.fd);
@@ -609,20 +624,25 @@ impl Worker {
     }
 
     /// Why, as it goes over the wire.
-    fn reason(&self, shared: &ListenerShared, opening: &Opening, end: &End) -> Vec<u8> {
-        let waited = self.now.duration_since(opening.since).as_secs_f32();
+    fn reason(
+        &self,
+        shared: &ListenerShared,
+        handshake: &Handshake,
+        close_reason: &CloseReason,
+    ) -> Vec<u8> {
+        let waited = self.now.duration_since(handshake.since).as_secs_f32();
         let view = self.locals.get(&shared.id).and_then(|local| local.published.as_ref());
-        let (code, message) = match (end, opening.lack) {
-            (End::Disagreed, _) => {
+        let (code, message) = match (close_reason, handshake.no_server) {
+            (CloseReason::EncryptionRefused, _) => {
                 let words = "the server refuses the encryption that another has agreed to";
                 (CANNOT_CONNECT_NOW, words.to_owned())
             }
-            (End::Overflow, _) => {
+            (CloseReason::QueueFull, _) => {
                 let most = shared.settings().hold.most;
                 let wait = if most == 1 { "waits" } else { "wait" };
                 (TOO_MANY, format!("{} {wait} for a server already", counted(most, "client")))
             }
-            (_, Lack::Full) => {
+            (_, NoServer::Full) => {
                 (TOO_MANY, format!("all servers are full (waited {waited:.1} s for a place)"))
             }
             _ => {
@@ -633,7 +653,7 @@ impl Worker {
                 (CANNOT_CONNECT_NOW, format!("{why} (waited {waited:.1} s)"))
             }
         };
-        let failure = opening.failure.as_ref();
+        let failure = handshake.failure.as_ref();
         let detail = failure.map(|failure| format!("The last try: {failure}."));
         error_response(code, &message, detail.as_deref())
     }

@@ -1,4 +1,4 @@
-//! Clients that wait for a server, the longest waiting first, and how fast they are let go.
+//! Clients that wait for a server, the longest waiting first, and how fast they are released.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,44 +11,49 @@ pub(super) const RETRY: Duration = Duration::from_millis(100);
 
 /// One worker's queue of a listener.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct WaitQueue {
     pub(super) waiting: BTreeSet<(Instant, Key)>,
     /// Counts the times servers that failed get another try.
     pub(super) round: u64,
     /// When that is next.
     pub(super) retry: Option<Instant>,
-    pub(super) pace: Pace,
+    pub(super) bucket: TokenBucket,
 }
 
-impl Queue {
-    pub(super) fn new(hold: Hold, workers: usize, now: Instant) -> Queue {
-        Queue {
+impl WaitQueue {
+    pub(super) fn new(hold: Hold, workers: usize, now: Instant) -> WaitQueue {
+        WaitQueue {
             waiting: BTreeSet::new(),
             round: 0,
             retry: None,
-            pace: Pace::new(hold, workers, now),
+            bucket: TokenBucket::new(hold, workers, now),
         }
     }
 }
 
-/// A bucket of tokens, one for each client let go.
+/// Limits how fast clients are released: a server that comes back forks a process for each.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct TokenBucket {
     burst: u32,
     interval: Duration,
     tokens: u32,
     filled: Instant,
 }
 
-impl Pace {
-    pub(super) fn new(hold: Hold, workers: usize, now: Instant) -> Pace {
+impl TokenBucket {
+    pub(super) fn new(hold: Hold, workers: usize, now: Instant) -> TokenBucket {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let burst = (hold.burst / workers).max(1);
         let per_second = (hold.per_second / workers).max(1);
-        Pace { burst, interval: Duration::from_secs(1) / per_second, tokens: burst, filled: now }
+        TokenBucket {
+            burst,
+            interval: Duration::from_secs(1) / per_second,
+            tokens: burst,
+            filled: now,
+        }
     }
 
-    /// Whether one may go now.
+    /// Whether a client may go now.
     pub(super) fn ready(&mut self, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.filled).as_nanos();
         let more = since / self.interval.as_nanos().max(1);
@@ -63,7 +68,7 @@ impl Pace {
         self.tokens > 0
     }
 
-    /// One went.
+    /// One client went.
     pub(super) fn spend(&mut self) {
         self.tokens = self.tokens.saturating_sub(1);
     }
@@ -82,16 +87,16 @@ mod tests {
     fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
         let start = Instant::now();
         let hold = Hold { burst: 20, per_second: 1000, ..Hold::default() };
-        let mut pace = Pace::new(hold, 2, start);
+        let mut bucket = TokenBucket::new(hold, 2, start);
         let mut now = start;
         let mut gone = 0;
         while now < start + Duration::from_secs(1) {
-            if pace.ready(now) {
-                pace.spend();
+            if bucket.ready(now) {
+                bucket.spend();
                 gone += 1;
             } else {
-                assert!(pace.next() > now);
-                now = pace.next();
+                assert!(bucket.next() > now);
+                now = bucket.next();
             }
         }
         assert!((505..=511).contains(&gone), "{gone} of 10 + 500");
