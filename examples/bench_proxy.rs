@@ -40,7 +40,7 @@ fn main() -> Result<()> {
             name: "pg-1".into(),
             address: server.local_addr()?,
             role: Role::Primary,
-            admission: Admission::Usable,
+            admission: Admission::Up,
             weight: Weight::ONE,
             maxconn: None,
             backup: false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::patroni::Patroni;
-use super::{Cluster, Standing};
+use super::{Cluster, MemberState};
 use crate::config::OnDown;
 use crate::engine::io::Level;
 use crate::pool::{Admission, Role, Wants};
@@ -13,12 +13,12 @@ use crate::track::outcome::Cause;
 use crate::track::patroni::NoAnswer;
 use crate::types::Now;
 
-/// Who turned out not to be Patroni is asked for it again so often.
+/// Members that are not Patroni are asked so often whether they are now.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What the members of a cluster speak.
+/// What answers at the API addresses of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Speech {
+pub(super) enum ApiKind {
     /// None has answered.
     #[default]
     Unknown,
@@ -31,40 +31,42 @@ pub(super) enum Speech {
 
 impl Patroni {
     /// Whether the status alone decides about its members.
-    pub(super) fn is_other(&self) -> bool {
-        self.speech == Speech::Other
+    pub(super) fn is_by_status(&self) -> bool {
+        self.api_kind == ApiKind::Other
     }
 
     /// A member answered as Patroni.
     pub(super) fn is_patroni(&mut self, now: Now) {
-        if self.is_other() {
+        if self.is_by_status() {
             let (interval, fast) = (self.rhythm.interval, self.rhythm.fast_interval);
-            self.cadence.reconfigured(now, interval, fast);
-            self.tell(Level::Info, "answers as Patroni now: its word decides".to_owned());
+            self.schedule.reconfigured(now, interval, fast);
+            self.log(Level::Info, "answers as Patroni now: its word decides".to_owned());
         }
-        self.speech = Speech::Patroni;
+        self.api_kind = ApiKind::Patroni;
     }
 
     /// A member did not.
     pub(super) fn is_not_patroni(&mut self, now: Now, name: &str, why: &NoAnswer) {
         let answered = why.cause == Cause::WrongAnswer;
-        if self.speech == Speech::Unknown && self.cfg.by_status && answered {
-            self.speech = Speech::Other;
-            self.cadence.reconfigured(now, AGAIN, AGAIN);
+        if self.api_kind == ApiKind::Unknown && self.cfg.by_status && answered {
+            self.api_kind = ApiKind::Other;
+            self.schedule.reconfigured(now, AGAIN, AGAIN);
             let message = format!(
                 "{name} is not Patroni ({}): the status of each listener's own request decides, as \
                  with HAProxy",
                 why.detail
             );
-            self.tell(Level::Info, message);
+            self.log(Level::Info, message);
         }
     }
 
     /// When it is asked, after a reload.
     pub(super) fn intervals(&self) -> (Duration, Duration) {
-        match self.speech {
-            Speech::Other => (AGAIN, AGAIN),
-            Speech::Unknown | Speech::Patroni => (self.rhythm.interval, self.rhythm.fast_interval),
+        match self.api_kind {
+            ApiKind::Other => (AGAIN, AGAIN),
+            ApiKind::Unknown | ApiKind::Patroni => {
+                (self.rhythm.interval, self.rhythm.fast_interval)
+            }
         }
     }
 }
@@ -82,24 +84,24 @@ pub struct Statuses<'c> {
 
 impl Statuses<'_> {
     /// What the member at this place is to clients that want this.
-    pub(super) fn standing(&self, place: usize, wants: Wants) -> Option<Standing> {
-        let at = |cluster: &Cluster| cluster.standing(*cluster.members().get(place)?);
+    pub(super) fn member_state(&self, place: usize, wants: Wants) -> Option<MemberState> {
+        let at = |cluster: &Cluster| cluster.member_state(*cluster.members().get(place)?);
         let own = at(self.own)?;
-        if own.admission == Admission::Usable {
+        if own.admission == Admission::Up {
             let role = match wants {
                 Wants::Writer | Wants::Leader => Role::Primary,
                 Wants::Reader | Wants::Any => Role::Replica,
                 Wants::Sync => Role::Sync,
                 Wants::Async => Role::Async,
             };
-            return Some(Standing { role, ..own });
+            return Some(MemberState { role, ..own });
         }
         let primary = self.primary.and_then(at);
-        match primary.filter(|primary| primary.admission == Admission::Usable) {
-            Some(primary) => Some(Standing { role: Role::Primary, ..primary }),
+        match primary.filter(|primary| primary.admission == Admission::Up) {
+            Some(primary) => Some(MemberState { role: Role::Primary, ..primary }),
             None => Some(match (&own.admission, self.on_down) {
                 (Admission::Down(why), OnDown::Keep) => {
-                    Standing { admission: Admission::Held(Arc::clone(why)), ..own }
+                    MemberState { admission: Admission::Drain(Arc::clone(why)), ..own }
                 }
                 _ => own,
             }),

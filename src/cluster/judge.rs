@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::member::{Finding, Member};
 use super::patroni::Patroni;
-use super::truth::{Claim, Rejected};
-use super::{MemberId, Standing};
+use super::primary_tracker::{Claim, Rejected};
+use super::{MemberId, MemberState};
 use crate::engine::io::Level;
 use crate::pool::{Admission, Role};
 use crate::track::patroni::NodeAnswer;
@@ -17,72 +17,72 @@ const OUTDATED: Duration = Duration::from_secs(10);
 /// So far behind is caught up, in bytes: one file of the write-ahead log.
 const NEAR: u64 = 16 << 20;
 
-impl Standing {
+impl MemberState {
     /// Nothing is known.
-    pub(super) fn untested() -> Standing {
-        Standing::held(Role::Unknown, "not probed yet")
+    pub(super) fn untested() -> MemberState {
+        MemberState::drain(Role::Unknown, "not probed yet")
     }
 
-    pub(super) fn usable(role: Role) -> Standing {
-        Standing::new(role, Admission::Usable)
+    pub(super) fn up(role: Role) -> MemberState {
+        MemberState::new(role, Admission::Up)
     }
 
-    fn held(role: Role, why: &str) -> Standing {
-        Standing::new(role, Admission::Held(Arc::from(why)))
+    fn drain(role: Role, why: &str) -> MemberState {
+        MemberState::new(role, Admission::Drain(Arc::from(why)))
     }
 
-    pub(super) fn down(role: Role, why: &str) -> Standing {
-        Standing::new(role, Admission::Down(Arc::from(why)))
+    pub(super) fn down(role: Role, why: &str) -> MemberState {
+        MemberState::new(role, Admission::Down(Arc::from(why)))
     }
 
-    fn new(role: Role, admission: Admission) -> Standing {
-        Standing { role, admission, promoting: false, unbalanced: false, new: false }
+    fn new(role: Role, admission: Admission) -> MemberState {
+        MemberState { role, admission, promoting: false, unbalanced: false, new: false }
     }
 }
 
 impl Patroni {
     /// `claims` are those of its system.
-    pub(super) fn judge(&self, now: Now, member: &Member, claims: &[Claim]) -> Standing {
-        if self.is_stranger(member) {
+    pub(super) fn judge(&self, now: Now, member: &Member, claims: &[Claim]) -> MemberState {
+        if self.in_other_scope(member) {
             let scope = member.scope.as_deref().unwrap_or_default();
             let why = format!("belongs to another Patroni cluster, {scope:?}");
-            return Standing::held(Role::Unknown, &why);
+            return MemberState::drain(Role::Unknown, &why);
         }
-        let standing = self.by_answer(now, member, claims);
-        if matches!(standing.admission, Admission::Down(_)) {
-            return standing;
+        let state = self.by_answer(now, member, claims);
+        if matches!(state.admission, Admission::Down(_)) {
+            return state;
         }
-        let role = standing.role;
+        let role = state.role;
         if self.writes(member.id) {
             if self.is_kept(now, member) {
                 let why = match self.asks_again_until(now) {
                     Some(_) => "it is asked again, because vipd did not run",
                     None => "its Patroni does not answer, but it still leads",
                 };
-                return Standing::held(role, why);
+                return MemberState::drain(role, why);
             }
         } else if member.is_silent() && now >= self.silent_since(member) + self.cfg.silence {
             let why = member.silence.as_ref().map(|why| format!("no answer: {}", why.cause));
             return match (why, member.port.is_alive(now)) {
-                (Some(_), Some(_)) if member.heard.is_some() => {
-                    Standing::held(role, "its Patroni does not answer")
+                (Some(_), Some(_)) if member.last_answer.is_some() => {
+                    MemberState::drain(role, "its Patroni does not answer")
                 }
-                (Some(why), _) => Standing::down(role, &why),
-                (None, _) => Standing::down(role, "no answer"),
+                (Some(why), _) => MemberState::down(role, &why),
+                (None, _) => MemberState::down(role, "no answer"),
             };
         } else if member.rising && !self.has_risen(member) {
-            return Standing::held(role, "was down, must answer well more often first");
+            return MemberState::drain(role, "was down, must answer well more often first");
         }
-        if standing.admission == Admission::Usable && member.port.is_dead() {
+        if state.admission == Admission::Up && member.port.is_dead() {
             let why = format!("port {} does not answer", member.cfg.address.port);
-            return Standing::held(role, &why);
+            return MemberState::drain(role, &why);
         }
         let outdated = member.outdated.is_some_and(|since| now.since(since) >= OUTDATED);
         let standby = member.finding() == Finding::Standby;
-        if standing.admission == Admission::Usable && standby && outdated {
-            return Standing::held(role, "on an older timeline than the primary");
+        if state.admission == Admission::Up && standby && outdated {
+            return MemberState::drain(role, "on an older timeline than the primary");
         }
-        standing
+        state
     }
 
     /// Whether one that was down has answered well often enough. A standby must have caught up.
@@ -92,50 +92,50 @@ impl Patroni {
         member.good >= self.rhythm.rise.get() && (!archived || near)
     }
 
-    fn by_answer(&self, now: Now, member: &Member, claims: &[Claim]) -> Standing {
+    fn by_answer(&self, now: Now, member: &Member, claims: &[Claim]) -> MemberState {
         let writes = self.writes(member.id);
         let primary = || self.writer_of(self.system_of(member)).and_then(Member::answer);
         let standby = || member.standby_kind(primary(), self.is_blind(member));
         match member.finding() {
             Finding::Untested => {
-                let standing = match &member.silence {
-                    None => Standing::untested(),
+                let state = match &member.silence {
+                    None => MemberState::untested(),
                     Some(why) => {
-                        Standing::held(Role::Unknown, &format!("no answer yet: {}", why.cause))
+                        MemberState::drain(Role::Unknown, &format!("no answer yet: {}", why.cause))
                     }
                 };
-                Standing { new: member.new, ..standing }
+                MemberState { new: member.new, ..state }
             }
-            Finding::Writer if writes => Standing::usable(Role::Primary),
+            Finding::Writer if writes => MemberState::up(Role::Primary),
             Finding::Unsure if writes => {
-                Standing::held(Role::Primary, "its Patroni cannot ask PostgreSQL")
+                MemberState::drain(Role::Primary, "its Patroni cannot ask PostgreSQL")
             }
             Finding::Writer => match claims.iter().find(|claim| claim.member == member.id) {
-                Some(claim) => Standing::held(Role::Unknown, &self.rejected(claim, claims)),
-                None => Standing::down(Role::Unknown, &self.expired(member)),
+                Some(claim) => MemberState::drain(Role::Unknown, &self.rejected(claim, claims)),
+                None => MemberState::down(Role::Unknown, &self.expired(member)),
             },
-            Finding::Unsure => Standing::down(Role::Unknown, &self.expired(member)),
+            Finding::Unsure => MemberState::down(Role::Unknown, &self.expired(member)),
             Finding::Halted(state) => {
                 let lock = if member.answer().is_some_and(|answer| answer.holds_lock) {
                     "holds the leader lock, but PostgreSQL is "
                 } else {
                     "was the primary, and PostgreSQL is "
                 };
-                Standing::down(Role::Primary, &format!("{lock}{state}"))
+                MemberState::down(Role::Primary, &format!("{lock}{state}"))
             }
             Finding::LostLock => {
-                Standing::held(Role::Unknown, "does not hold the leader lock any more")
+                MemberState::drain(Role::Unknown, "does not hold the leader lock any more")
             }
-            Finding::Promoting => Standing { promoting: true, ..Standing::usable(standby()) },
-            Finding::StandbyLeader => Standing::usable(self.standby_leader(now, member)),
+            Finding::Promoting => MemberState { promoting: true, ..MemberState::up(standby()) },
+            Finding::StandbyLeader => MemberState::up(self.standby_leader(now, member)),
             Finding::Standby => {
                 let unbalanced = member.answer().is_some_and(|answer| answer.unbalanced);
-                Standing { unbalanced, ..Standing::usable(standby()) }
+                MemberState { unbalanced, ..MemberState::up(standby()) }
             }
             Finding::UnsureStandby => {
-                Standing::held(Role::Replica, "its Patroni cannot ask PostgreSQL")
+                MemberState::drain(Role::Replica, "its Patroni cannot ask PostgreSQL")
             }
-            Finding::Broken(what) => Standing::down(Role::Replica, &what),
+            Finding::Broken(what) => MemberState::down(Role::Replica, &what),
         }
     }
 
@@ -160,7 +160,7 @@ impl Patroni {
         let Some(system) = self.systems.get(system) else {
             return format!("claims to be the primary{own}");
         };
-        match system.truth.rejection(claim, claims) {
+        match system.tracker.rejection(claim, claims) {
             Rejected::Superseded(other) => format!(
                 "also claims to be the primary{own}; {} is the primary{}",
                 name(other),
@@ -182,7 +182,7 @@ impl Patroni {
 
     /// Of two leaders of a standby cluster the one that answered last is.
     fn standby_leader(&self, now: Now, member: &Member) -> Role {
-        let age = |m: &Member| m.heard.as_ref().map(|heard| now.since(heard.asked));
+        let age = |m: &Member| m.last_answer.as_ref().map(|answer| now.since(answer.asked));
         let leads = |m: &&Member| m.finding() == Finding::StandbyLeader && m.silence.is_none();
         let latest = self.members.iter().filter(leads).min_by_key(|m| age(m));
         match latest {
@@ -198,11 +198,11 @@ impl Patroni {
     }
 
     /// Logs what became of whom.
-    pub(super) fn tell_of(&mut self, before: &[Standing]) {
+    pub(super) fn log_changes(&mut self, before: &[MemberState]) {
         let mut news = Vec::new();
-        for (n, (member, standing)) in self.members.iter().zip(&self.standings).enumerate() {
+        for (n, (member, state)) in self.members.iter().zip(&self.states).enumerate() {
             let old = before.get(n);
-            if old.is_none_or(|old| old == standing) {
+            if old.is_none_or(|old| old == state) {
                 continue;
             }
             let name = member.name();
@@ -210,33 +210,33 @@ impl Patroni {
                 Some(why) => format!("; its Patroni: {why}"),
                 None => String::new(),
             };
-            let lost = old
-                .is_some_and(|old| old.role == Role::Primary && old.admission == Admission::Usable);
-            news.push(match &standing.admission {
-                Admission::Usable if standing.promoting => {
+            let lost =
+                old.is_some_and(|old| old.role == Role::Primary && old.admission == Admission::Up);
+            news.push(match &state.admission {
+                Admission::Up if state.promoting => {
                     (Level::Info, format!("{name} holds the leader lock and is being promoted"))
                 }
-                Admission::Usable if standing.role == Role::Primary => {
+                Admission::Up if state.role == Role::Primary => {
                     let timeline = member.answer().and_then(|answer| answer.timeline);
                     let on = timeline.map_or_else(String::new, |t| format!(" on timeline {t}"));
                     (Level::Info, format!("{name} is the primary{on}"))
                 }
-                Admission::Usable => (Level::Info, format!("{name} is {}", standing.role)),
-                Admission::Held(why) if lost && standing.role == Role::Primary => {
+                Admission::Up => (Level::Info, format!("{name} is {}", state.role)),
+                Admission::Drain(why) if lost && state.role == Role::Primary => {
                     let text = format!("{name}, the primary, gets no new sessions: {why}{silence}");
                     (Level::Warn, text)
                 }
-                Admission::Held(why) if lost => {
+                Admission::Drain(why) if lost => {
                     (Level::Warn, format!("{name} is not the primary any more: {why}{silence}"))
                 }
-                Admission::Held(why) => {
+                Admission::Drain(why) => {
                     (Level::Info, format!("{name} is not used: {why}{silence}"))
                 }
                 Admission::Down(why) => (Level::Warn, format!("{name} is down: {why}{silence}")),
             });
         }
         for (level, message) in news {
-            self.tell(level, message);
+            self.log(level, message);
         }
     }
 }

@@ -19,9 +19,9 @@ const MOST: usize = 600;
 /// Good measurements in a row that let a standby return.
 const RETURN: u32 = 2;
 
-/// Where the primary was.
+/// Where the primary's write-ahead log ended, and when.
 #[derive(Debug, Default)]
-pub(super) struct Written(VecDeque<(Now, u64)>);
+pub(super) struct WalHistory(VecDeque<(Now, u64)>);
 
 /// How far a standby is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub struct Lag {
     pub time: Option<Duration>,
 }
 
-impl Written {
-    /// The primary was there.
+impl WalHistory {
+    /// The primary had written up to `location`.
     pub(super) fn note(&mut self, now: Now, location: u64) {
         if self.0.back().is_some_and(|(_, last)| *last > location) {
             // Another history.
@@ -76,29 +76,29 @@ impl Written {
 /// Whether a standby lags too much for one listener: it leaves at the limit, and returns when it is
 /// well below it more than once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Gate {
-    shut: bool,
-    /// Good measurements in a row since it shut.
+pub(super) struct LagHysteresis {
+    excluded: bool,
+    /// Good measurements in a row since then.
     good: u32,
     seen: Option<u64>,
 }
 
-impl Gate {
-    /// Whether it is shut, after `lag`; one that is not known changes nothing.
+impl LagHysteresis {
+    /// Whether the standby is excluded, after `lag`; one that is not known changes nothing.
     pub(super) fn judge(&mut self, lag: Option<Lag>, most: MaxLag) -> bool {
         if most == MaxLag::default() {
-            *self = Gate::default();
+            *self = LagHysteresis::default();
             return false;
         }
-        let Some(lag) = lag.filter(|lag| self.seen != Some(lag.nth)) else { return self.shut };
+        let Some(lag) = lag.filter(|lag| self.seen != Some(lag.nth)) else { return self.excluded };
         self.seen = Some(lag.nth);
         if exceeds(lag, most, 10) {
-            (self.shut, self.good) = (true, 0);
-        } else if self.shut {
+            (self.excluded, self.good) = (true, 0);
+        } else if self.excluded {
             self.good = if exceeds(lag, most, 8) { 0 } else { self.good + 1 };
-            self.shut = self.good < RETURN;
+            self.excluded = self.good < RETURN;
         }
-        self.shut
+        self.excluded
     }
 }
 
@@ -148,48 +148,48 @@ mod tests {
 
     #[test]
     fn time_is_since_the_primary_was_there() {
-        let mut written = Written::default();
+        let mut history = WalHistory::default();
         for second in 0..20 {
-            written.note(at(second), 100 * (second + 1));
+            history.note(at(second), 100 * (second + 1));
         }
-        assert_eq!(written.lag(at(19), 2000, None), (0, secs(0)));
-        assert_eq!(written.lag(at(19), 1500, None), (500, secs(4)));
-        assert_eq!(written.lag(at(19), 1500, secs(3)), (500, secs(3)));
+        assert_eq!(history.lag(at(19), 2000, None), (0, secs(0)));
+        assert_eq!(history.lag(at(19), 1500, None), (500, secs(4)));
+        assert_eq!(history.lag(at(19), 1500, secs(3)), (500, secs(3)));
         // From before the record began only the standby itself can tell.
-        assert_eq!(written.lag(at(19), 50, None), (1950, None));
-        assert_eq!(written.lag(at(19), 50, secs(70)), (1950, secs(70)));
+        assert_eq!(history.lag(at(19), 50, None), (1950, None));
+        assert_eq!(history.lag(at(19), 50, secs(70)), (1950, secs(70)));
     }
 
     #[test]
     fn an_idle_primary_makes_nobody_late() {
-        let mut written = Written::default();
+        let mut history = WalHistory::default();
         for second in 0..3600 {
-            written.note(at(second), 500);
+            history.note(at(second), 500);
         }
-        assert_eq!(written.lag(at(3599), 500, secs(3600)), (0, secs(0)));
-        written.note(at(3600), 700);
-        assert_eq!(written.lag(at(3600), 500, secs(3601)), (200, secs(0)));
+        assert_eq!(history.lag(at(3599), 500, secs(3600)), (0, secs(0)));
+        history.note(at(3600), 700);
+        assert_eq!(history.lag(at(3600), 500, secs(3601)), (200, secs(0)));
     }
 
     #[test]
     fn the_record_is_bounded_whatever_the_pace() {
-        let mut written = Written::default();
+        let mut history = WalHistory::default();
         for tick in 0..100_000_u64 {
-            written.note(Now::from_start(Duration::from_millis(tick * 10)), tick);
+            history.note(Now::from_start(Duration::from_millis(tick * 10)), tick);
         }
-        assert_eq!(written.0.len(), MOST);
-        let (first, last) = (written.0.front().unwrap().0, written.0.back().unwrap().0);
+        assert_eq!(history.0.len(), MOST);
+        let (first, last) = (history.0.front().unwrap().0, history.0.back().unwrap().0);
         assert!(last.since(first) > Duration::from_secs(140), "{:?}", last.since(first));
     }
 
     #[test]
-    fn the_gate_shuts_at_the_limit_and_opens_well_below_it() {
+    fn a_standby_leaves_at_the_limit_and_returns_well_below_it() {
         let most = MaxLag { bytes: Some(10 * MB), time: None };
-        let mut gate = Gate::default();
+        let mut hysteresis = LagHysteresis::default();
         let mut nth = 0;
         let mut judge = |bytes| {
             nth += 1;
-            gate.judge(Some(Lag { nth, bytes, time: None }), most)
+            hysteresis.judge(Some(Lag { nth, bytes, time: None }), most)
         };
         assert!(!judge(10 * MB));
         assert!(judge(10 * MB + 10));
@@ -200,15 +200,21 @@ mod tests {
         assert!(!judge(7 * MB));
         assert!(!judge(9 * MB));
         for most in [0, 1, 9, 16, 104_857_599] {
-            let mut gate = Gate::default();
+            let mut hysteresis = LagHysteresis::default();
             let limit = MaxLag { bytes: Some(most), time: None };
-            assert!(!gate.judge(Some(Lag { nth: 1, bytes: most, time: None }), limit), "{most}");
-            assert!(gate.judge(Some(Lag { nth: 2, bytes: most + 1, time: None }), limit), "{most}");
+            assert!(
+                !hysteresis.judge(Some(Lag { nth: 1, bytes: most, time: None }), limit),
+                "{most}"
+            );
+            assert!(
+                hysteresis.judge(Some(Lag { nth: 2, bytes: most + 1, time: None }), limit),
+                "{most}"
+            );
         }
         // The same measurement again is no further one.
         assert!(judge(11 * MB));
         let again = Some(Lag { nth: nth + 1, bytes: MB, time: None });
-        assert!(gate.judge(again, most) && gate.judge(again, most));
-        assert!(gate.judge(None, most));
+        assert!(hysteresis.judge(again, most) && hysteresis.judge(again, most));
+        assert!(hysteresis.judge(None, most));
     }
 }

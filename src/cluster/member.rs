@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::MemberId;
 use super::lag::Lag;
-use super::opinion::Port;
-use super::truth::Claim;
+use super::primary_tracker::Claim;
+use super::second_opinion::Port;
 use crate::config::PatroniMember;
 use crate::config::checks::{Check, Endpoint, PostgresCheck};
 use crate::pool::Role;
@@ -31,7 +31,7 @@ pub(super) struct Member {
     /// It is being asked, since when.
     pub(super) asked: Option<Now>,
     /// Its last answer.
-    pub(super) heard: Option<Heard>,
+    pub(super) last_answer: Option<TimedAnswer>,
     /// Why the questions after that were not answered; the last of them.
     pub(super) silence: Option<NoAnswer>,
     /// What it claimed when it last said that it takes writes, and when it was asked; for as long as
@@ -50,14 +50,14 @@ pub(super) struct Member {
     /// Since when its timeline has been older than the primary's.
     pub(super) outdated: Option<Now>,
     /// Since when it has been what it is.
-    pub(super) standing_since: Now,
+    pub(super) state_since: Now,
     /// It has been down, and has not answered well often enough since.
     pub(super) rising: bool,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct TimedAnswer {
     /// When the question was put: what the answer says was true some time after that.
     pub(super) asked: Now,
     /// When the answer came.
@@ -108,7 +108,7 @@ impl Member {
             system: None,
             scope: None,
             asked: None,
-            heard: None,
+            last_answer: None,
             silence: None,
             claim: None,
             good: 0,
@@ -117,14 +117,14 @@ impl Member {
             suspect: false,
             lag: None,
             outdated: None,
-            standing_since: now,
+            state_since: now,
             rising: false,
         }
     }
 
     /// It answered.
-    pub(super) fn heard(&mut self, heard: Heard) {
-        let Heard { asked, answer, .. } = &heard;
+    pub(super) fn answered(&mut self, last_answer: TimedAnswer) {
+        let TimedAnswer { asked, answer, .. } = &last_answer;
         if answer.is_writer() {
             let timeline = answer.timeline;
             self.claim = Some((*asked, Claim { member: self.id, timeline }));
@@ -132,7 +132,7 @@ impl Member {
         let said = |word: &Option<String>| word.as_deref().map(Arc::from);
         self.system = said(&answer.system).or_else(|| self.system.take());
         self.scope = said(&answer.scope).or_else(|| self.scope.take());
-        self.heard = Some(heard);
+        self.last_answer = Some(last_answer);
         self.silence = None;
         let finding = self.finding();
         if !matches!(finding, Finding::Writer | Finding::Unsure) {
@@ -146,19 +146,19 @@ impl Member {
     }
 
     /// It did not answer.
-    pub(super) fn silent(&mut self, why: NoAnswer) {
+    pub(super) fn not_answered(&mut self, why: NoAnswer) {
         self.silence = Some(why);
         self.good = 0;
     }
 
     /// When it last answered, or became a member.
-    pub(super) fn last_word(&self) -> Now {
-        self.heard.as_ref().map_or(self.since, |heard| heard.at)
+    pub(super) fn last_answer_at(&self) -> Now {
+        self.last_answer.as_ref().map_or(self.since, |answer| answer.at)
     }
 
     /// Nothing is known of it any more.
     pub(super) fn forgotten(&mut self, now: Now) {
-        (self.heard, self.silence, self.claim, self.since) = (None, None, None, now);
+        (self.last_answer, self.silence, self.claim, self.since) = (None, None, None, now);
         (self.port, self.lag, self.outdated) = (Port::default(), None, None);
         (self.system, self.scope) = (None, None);
         self.new = false;
@@ -171,7 +171,7 @@ impl Member {
 
     /// Nothing has been heard of it since the last question that is over.
     pub(super) fn is_silent(&self) -> bool {
-        self.heard.is_none() || self.silence.is_some()
+        self.last_answer.is_none() || self.silence.is_some()
     }
 
     /// Whether its own port is to be looked at.
@@ -196,7 +196,7 @@ impl Member {
     }
 
     pub(super) fn answer(&self) -> Option<&NodeAnswer> {
-        self.heard.as_ref().map(|heard| &heard.answer)
+        self.last_answer.as_ref().map(|answer| &answer.answer)
     }
 
     pub(super) fn finding(&self) -> Finding {

@@ -4,37 +4,37 @@
 //! |---|---|
 //! | [`patroni`] | one PostgreSQL cluster run by Patroni: rounds of questions, and what is made of the answers |
 //! | `system` | the database systems: one, or one for each group of Citus |
-//! | `truth` | which node of a system takes writes: at most one |
+//! | `primary_tracker` | which node of a system takes writes: at most one |
 //! | `lease` | for how long that may be believed |
-//! | `opinion` | what speaks for a primary whose Patroni alone is silent |
-//! | `cadence` | when the nodes are asked |
+//! | `second_opinion` | whether a primary may stay whose Patroni alone does not answer |
+//! | `poll_schedule` | when the nodes are asked |
 //! | `judge` | what one node is to those who want to use it |
 //! | `phase` | the state of the whole, in a phrase |
 //! | `lag` | how far a standby is behind, and when that matters |
-//! | `damping` | servers that come and go |
+//! | `flap_damping` | how long servers that come and go have to wait |
 //! | [`plain`] | servers without roles |
 //! | [`by_status`] | members that are not Patroni after all |
 //! | [`serving`] | the view of one listener |
 //!
-//! Everything is handed the time, asks by [`Wish`]es and never waits. Hints make it look sooner;
-//! only answers, and their absence, change what it says.
+//! Time is an argument; what is to be asked comes out as [`ClusterAction`]s. Hints bring the next
+//! question forward; only answers, and their absence, change what a member is.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod by_status;
-mod cadence;
-mod damping;
+mod flap_damping;
 mod judge;
 mod lag;
 mod lease;
 mod member;
-mod opinion;
 pub mod patroni;
 mod phase;
 pub mod plain;
+mod poll_schedule;
+mod primary_tracker;
 mod report;
+mod second_opinion;
 pub mod serving;
 mod system;
-mod truth;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,9 +54,9 @@ use plain::Plain;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemberId(pub u32);
 
-/// What a cluster wants to be done for one of its members.
+/// What the shell is to do for a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum ClusterAction {
     /// Put a question to its Patroni; the answer goes to [`Cluster::answered`].
     Ask {
         /// Whom.
@@ -81,7 +81,7 @@ pub enum Wish {
         member: MemberId,
     },
     /// Something for the log, without the name of the cluster.
-    Tell {
+    Log {
         /// How loud.
         level: Level,
         /// What happened, in one line.
@@ -91,7 +91,7 @@ pub enum Wish {
 
 /// What one member is to all listeners alike, whatever they want.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct MemberState {
     /// What it is; while it does not answer, what it was.
     pub role: Role,
     /// Whether it may be used at all.
@@ -185,7 +185,7 @@ impl Cluster {
         }
     }
 
-    /// A [`Wish::Ask`] came to its end.
+    /// A [`ClusterAction::Ask`] came to its end.
     pub fn answered(&mut self, now: Now, member: MemberId, topic: Topic, answer: Answer) {
         match self {
             Cluster::Patroni(cluster) => cluster.answered(now, member, topic, answer),
@@ -193,7 +193,7 @@ impl Cluster {
         }
     }
 
-    /// A [`Wish::Probe`] did.
+    /// A [`ClusterAction::Probe`] did.
     pub fn probed(&mut self, now: Now, member: MemberId, outcome: Outcome) {
         match self {
             Cluster::Patroni(cluster) => cluster.probed(now, member, &outcome),
@@ -209,12 +209,12 @@ impl Cluster {
         }
     }
 
-    /// The next thing to be done, until `None`.
+    /// The next action, until `None`.
     #[must_use]
-    pub fn poll_wish(&mut self) -> Option<Wish> {
+    pub fn poll_action(&mut self) -> Option<ClusterAction> {
         match self {
-            Cluster::Patroni(cluster) => cluster.wishes.pop_front(),
-            Cluster::Plain(cluster) => cluster.wishes.pop_front(),
+            Cluster::Patroni(cluster) => cluster.actions.pop_front(),
+            Cluster::Plain(cluster) => cluster.actions.pop_front(),
         }
     }
 
@@ -222,7 +222,7 @@ impl Cluster {
     #[must_use]
     pub fn is_by_status(&self) -> bool {
         match self {
-            Cluster::Patroni(cluster) => cluster.is_other(),
+            Cluster::Patroni(cluster) => cluster.is_by_status(),
             Cluster::Plain(_) => false,
         }
     }
@@ -256,10 +256,10 @@ impl Cluster {
 
     /// What a member is now; `None` if it is configured no longer.
     #[must_use]
-    pub fn standing(&self, member: MemberId) -> Option<Standing> {
+    pub fn member_state(&self, member: MemberId) -> Option<MemberState> {
         match self {
-            Cluster::Patroni(cluster) => cluster.standing(member).cloned(),
-            Cluster::Plain(cluster) => cluster.standing(member),
+            Cluster::Patroni(cluster) => cluster.member_state(member).cloned(),
+            Cluster::Plain(cluster) => cluster.member_state(member),
         }
     }
 }

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::by_status::Speech;
-use super::cadence::Cadence;
+use super::by_status::ApiKind;
 use super::lag::Lag;
 use super::lease::Lease;
-use super::member::{Heard, Member};
-use super::opinion::Named;
+use super::member::{Member, TimedAnswer};
+use super::poll_schedule::PollSchedule;
+use super::primary_tracker::Claim;
+use super::second_opinion::DcsLeader;
 use super::system::System;
-use super::truth::Claim;
-use super::{MemberId, Standing, Wish};
+use super::{ClusterAction, MemberId, MemberState};
 use crate::config::checks::HttpTarget;
 use crate::config::{PatroniCluster, ProbeRhythm};
 use crate::engine::io::Level;
@@ -40,13 +40,13 @@ pub struct Patroni {
     pub(super) cfg: PatroniCluster,
     pub(super) rhythm: ProbeRhythm,
     /// The longest any question that may be under way was given for its answer.
-    patience: Duration,
-    pub(super) wishes: VecDeque<Wish>,
+    longest_timeout: Duration,
+    pub(super) actions: VecDeque<ClusterAction>,
     pub(super) members: Vec<Member>,
     /// What each member is, in the same order.
-    pub(super) standings: Vec<Standing>,
+    pub(super) states: Vec<MemberState>,
     next_id: u32,
-    pub(super) cadence: Cadence,
+    pub(super) schedule: PollSchedule,
     /// At least one.
     pub(super) systems: Vec<System>,
     /// The name of the Patroni cluster, as most members have it.
@@ -65,10 +65,10 @@ pub struct Patroni {
     resumed: Option<Now>,
     /// Those that claimed to take writes when that was last looked at, and what did not belong
     /// together.
-    told_rivals: Vec<MemberId>,
-    told_mixture: Vec<String>,
+    logged_rivals: Vec<MemberId>,
+    logged_mixture: Vec<String>,
     /// Whether its members are Patroni at all.
-    pub(super) speech: Speech,
+    pub(super) api_kind: ApiKind,
 }
 
 impl Patroni {
@@ -77,12 +77,12 @@ impl Patroni {
     pub fn new(now: Now, cfg: PatroniCluster, rhythm: ProbeRhythm) -> Patroni {
         let mut cluster = Patroni {
             rhythm,
-            patience: rhythm.timeout,
-            wishes: VecDeque::new(),
+            longest_timeout: rhythm.timeout,
+            actions: VecDeque::new(),
             members: Vec::new(),
-            standings: Vec::new(),
+            states: Vec::new(),
             next_id: 0,
-            cadence: Cadence::new(now, rhythm.interval, rhythm.fast_interval),
+            schedule: PollSchedule::new(now, rhythm.interval, rhythm.fast_interval),
             systems: vec![System::new(now, None)],
             scope: None,
             lease: Lease::new(cfg.lease),
@@ -94,9 +94,9 @@ impl Patroni {
             settings_turn: 0,
             switchover: None,
             resumed: None,
-            told_rivals: Vec::new(),
-            told_mixture: Vec::new(),
-            speech: Speech::default(),
+            logged_rivals: Vec::new(),
+            logged_mixture: Vec::new(),
+            api_kind: ApiKind::default(),
             cfg,
         };
         cluster.adopt_members(now);
@@ -109,12 +109,12 @@ impl Patroni {
             return;
         }
         (self.cfg, self.rhythm) = (cfg, rhythm);
-        self.patience = self.patience.max(rhythm.timeout);
-        if !self.cfg.by_status && self.is_other() {
-            self.speech = Speech::Unknown;
+        self.longest_timeout = self.longest_timeout.max(rhythm.timeout);
+        if !self.cfg.by_status && self.is_by_status() {
+            self.api_kind = ApiKind::Unknown;
         }
         let (interval, fast) = self.intervals();
-        self.cadence.reconfigured(now, interval, fast);
+        self.schedule.reconfigured(now, interval, fast);
         self.lease.reconfigured(self.cfg.lease);
         self.settings_due = self.settings_due.min(now);
         self.adopt_members(now);
@@ -122,21 +122,21 @@ impl Patroni {
 
     fn adopt_members(&mut self, now: Now) {
         let mut before = std::mem::take(&mut self.members);
-        let mut standings = std::mem::take(&mut self.standings);
+        let mut states = std::mem::take(&mut self.states);
         for cfg in &self.cfg.members {
-            let (member, standing) = match before.iter().position(|member| member.cfg == *cfg) {
-                Some(known) => (before.remove(known), standings.remove(known)),
+            let (member, state) = match before.iter().position(|member| member.cfg == *cfg) {
+                Some(known) => (before.remove(known), states.remove(known)),
                 None => {
                     let id = MemberId(self.next_id);
                     self.next_id += 1;
                     (
                         Member::new(id, cfg.clone(), now),
-                        Standing { new: true, ..Standing::untested() },
+                        MemberState { new: true, ..MemberState::untested() },
                     )
                 }
             };
             self.members.push(member);
-            self.standings.push(standing);
+            self.states.push(state);
         }
         for gone in before {
             for system in &mut self.systems {
@@ -144,9 +144,9 @@ impl Patroni {
                     system.opinion.answered(None);
                 }
             }
-            self.wishes.push_back(Wish::Forget { member: gone.id });
+            self.actions.push_back(ClusterAction::Forget { member: gone.id });
         }
-        self.cadence.changed(now);
+        self.schedule.changed(now);
         self.review(now);
     }
 
@@ -159,24 +159,24 @@ impl Patroni {
     }
 
     pub(super) fn is_judged(&self) -> bool {
-        self.members.iter().all(|member| member.heard.is_some() || member.silence.is_some())
+        self.members.iter().all(|member| member.last_answer.is_some() || member.silence.is_some())
     }
 
-    pub(super) fn standing(&self, member: MemberId) -> Option<&Standing> {
+    pub(super) fn member_state(&self, member: MemberId) -> Option<&MemberState> {
         let place = self.members.iter().position(|m| m.id == member)?;
-        self.standings.get(place)
+        self.states.get(place)
     }
 
     pub(super) fn deadline(&self) -> Now {
         let now = self.reviewed;
-        let late = self.patience + GRACE;
-        let mut next = self.cadence.next();
+        let late = self.longest_timeout + GRACE;
+        let mut next = self.schedule.next();
         for member in &self.members {
-            let of_interest = member.is_of_interest() && !self.is_other();
+            let of_interest = member.is_of_interest() && !self.is_by_status();
             let port = if of_interest { member.port.next(now) } else { None };
             let port_late = member.port.asked.map(|at| at + PORT_TIMEOUT + GRACE);
             let asked_late = member.asked.map(|at| at + late);
-            let moments = [asked_late, port, port_late, self.turning(member)];
+            let moments = [asked_late, port, port_late, self.next_change(member)];
             next = moments.into_iter().flatten().fold(next, Now::min);
         }
         for (place, system) in self.systems.iter().enumerate() {
@@ -188,7 +188,7 @@ impl Patroni {
     }
 
     /// When silence alone changes what a member is, if it has not done so already.
-    fn turning(&self, member: &Member) -> Option<Now> {
+    fn next_change(&self, member: &Member) -> Option<Now> {
         let now = self.reviewed;
         if let Some((confirmed, _)) = &member.claim
             && self.writes(member.id)
@@ -196,7 +196,7 @@ impl Patroni {
             let end = *confirmed + self.lease.length();
             return if now < end { Some(end) } else { self.kept_until(now, member) };
         }
-        let down = matches!(self.standing(member.id)?.admission, Admission::Down(_));
+        let down = matches!(self.member_state(member.id)?.admission, Admission::Down(_));
         if !member.is_silent() || down {
             return None;
         }
@@ -205,12 +205,12 @@ impl Patroni {
     }
 
     pub(super) fn time_passed(&mut self, now: Now) {
-        self.give_up(now);
+        self.expire_requests(now);
         self.review(now);
         let written = (0..self.systems.len()).all(|system| self.writer_of(system).is_some());
         let complete =
-            written && self.members.iter().all(|m| m.asked.is_none() && m.heard.is_some());
-        if self.cadence.due(now, complete) {
+            written && self.members.iter().all(|m| m.asked.is_none() && m.last_answer.is_some());
+        if self.schedule.due(now, complete) {
             self.ask_all(now);
         }
         self.ask_ports(now);
@@ -220,13 +220,13 @@ impl Patroni {
     }
 
     /// What should have been answered long ago is not.
-    fn give_up(&mut self, now: Now) {
-        let late = self.patience + GRACE;
+    fn expire_requests(&mut self, now: Now) {
+        let late = self.longest_timeout + GRACE;
         for member in &mut self.members {
             if member.asked.is_some_and(|at| at + late <= now) {
                 member.asked = None;
                 let detail = "the question does not come back".to_owned();
-                member.silent(NoAnswer { cause: Cause::TimedOut, detail });
+                member.not_answered(NoAnswer { cause: Cause::TimedOut, detail });
             }
             if member.port.asked.is_some_and(|at| at + PORT_TIMEOUT + GRACE <= now) {
                 member.port.answered(now, false);
@@ -247,7 +247,7 @@ impl Patroni {
         for member in self.members.iter_mut().filter(|member| member.asked.is_none()) {
             member.asked = Some(now);
             let question = Arc::clone(&member.question);
-            self.wishes.push_back(Wish::Ask { member: member.id, question, timeout });
+            self.actions.push_back(ClusterAction::Ask { member: member.id, question, timeout });
         }
         if self.settings_due <= now && self.settings_asked.is_none() {
             self.ask_settings(now);
@@ -256,7 +256,7 @@ impl Patroni {
 
     /// One member that answers is asked, in turn: for the settings, and for what is planned.
     fn ask_settings(&mut self, now: Now) {
-        let answers = |member: &&Member| !member.is_silent() && !self.is_stranger(member);
+        let answers = |member: &&Member| !member.is_silent() && !self.in_other_scope(member);
         let answering: Vec<&Member> = self.members.iter().filter(answers).collect();
         let Some(turn) = self.settings_turn.checked_rem(answering.len()) else { return };
         let Some(member) = answering.get(turn) else { return };
@@ -265,7 +265,7 @@ impl Patroni {
         self.settings_asked = Some(now);
         self.settings_due = now + SETTINGS_RETRY;
         let (question, timeout) = (Arc::new(Question::Settings(api.clone())), self.rhythm.timeout);
-        self.wishes.push_back(Wish::Ask { member, question, timeout });
+        self.actions.push_back(ClusterAction::Ask { member, question, timeout });
         let about = self.get(member).map_or(0, |member| self.system_of(member));
         let asked = self.is_asked_for_members(member);
         if let Some(system) = self.systems.get_mut(about)
@@ -274,19 +274,19 @@ impl Patroni {
         {
             system.opinion.ask(now, member);
             let question = Arc::new(Question::Members(api));
-            self.wishes.push_back(Wish::Ask { member, question, timeout });
+            self.actions.push_back(ClusterAction::Ask { member, question, timeout });
         }
     }
 
     fn ask_ports(&mut self, now: Now) {
-        if self.is_other() {
+        if self.is_by_status() {
             return;
         }
         for member in self.members.iter_mut().filter(|member| member.is_of_interest()) {
             if member.port.next(now).is_some_and(|at| at <= now) {
                 member.port.asked = Some(now);
                 let (check, timeout) = (Arc::clone(&member.check), PORT_TIMEOUT);
-                self.wishes.push_back(Wish::Probe { member: member.id, check, timeout });
+                self.actions.push_back(ClusterAction::Probe { member: member.id, check, timeout });
             }
         }
     }
@@ -313,16 +313,16 @@ impl Patroni {
         if !wanted || opinion.next().is_none_or(|at| at > now) {
             return;
         }
-        let turn = opinion.turn.checked_rem(others.len());
+        let turn = opinion.next_member.checked_rem(others.len());
         let Some((turn, asked)) = turn.and_then(|turn| Some((turn, others.get(turn)?))) else {
-            opinion.later(now);
+            opinion.postpone(now);
             return;
         };
         let (member, api) = asked.clone();
-        opinion.turn = turn + 1;
+        opinion.next_member = turn + 1;
         opinion.ask(now, member);
         let (question, timeout) = (Arc::new(Question::Members(api)), self.rhythm.timeout);
-        self.wishes.push_back(Wish::Ask { member, question, timeout });
+        self.actions.push_back(ClusterAction::Ask { member, question, timeout });
     }
 
     pub(super) fn suspended(&mut self, now: Now, gap: Duration) {
@@ -346,7 +346,7 @@ impl Patroni {
 
     /// From when on a member is silent that is: not while nobody listened.
     pub(super) fn silent_since(&self, member: &Member) -> Now {
-        self.resumed.map_or(member.last_word(), |resumed| resumed.max(member.last_word()))
+        self.resumed.map_or(member.last_answer_at(), |resumed| resumed.max(member.last_answer_at()))
     }
 
     pub(super) fn answered(&mut self, now: Now, member: MemberId, topic: Topic, answer: Answer) {
@@ -354,7 +354,7 @@ impl Patroni {
         match (topic, answer.said) {
             (Topic::Node, Ok(Said::Node(said))) => {
                 let asked = about.asked.take().unwrap_or(now.saturating_sub(answer.took));
-                about.heard(Heard { asked, at: now, answer: *said });
+                about.answered(TimedAnswer { asked, at: now, answer: *said });
                 self.is_patroni(now);
                 self.review(now);
                 self.measure();
@@ -363,10 +363,10 @@ impl Patroni {
                 about.asked = None;
                 let first = about.silence.is_none();
                 let (name, stranger) = (about.name().to_owned(), why.clone());
-                about.silent(why);
+                about.not_answered(why);
                 self.is_not_patroni(now, &name, &stranger);
                 if first && self.writes(member) {
-                    self.cadence.changed(now);
+                    self.schedule.changed(now);
                 }
                 self.time_passed(now);
             }
@@ -382,7 +382,7 @@ impl Patroni {
                     Ok(Said::Members(members)) => Some(members),
                     Ok(_) | Err(_) => None,
                 };
-                let named = members.as_ref().map(|members| self.named(member, members));
+                let named = members.as_ref().map(|members| self.dcs_leader(member, members));
                 let asking = |system: &&mut System| {
                     system.opinion.asking.is_some_and(|(asked, _)| asked == member)
                 };
@@ -402,14 +402,14 @@ impl Patroni {
     }
 
     /// Whom the store names as the leader of the system of `by`, who read it.
-    fn named(&self, by: MemberId, members: &Members) -> Named {
+    fn dcs_leader(&self, by: MemberId, members: &Members) -> DcsLeader {
         let system = self.get(by).map_or(0, |by| self.system_of(by));
         match &members.leader {
-            None => Named::Nobody,
+            None => DcsLeader::Nobody,
             Some(leader) => self
                 .members_of(system)
                 .find(|member| member.is_listed(leader))
-                .map_or(Named::Stranger, |member| Named::Member(member.id)),
+                .map_or(DcsLeader::Unknown, |member| DcsLeader::Member(member.id)),
         }
     }
 
@@ -418,7 +418,7 @@ impl Patroni {
         if self.lease.learnt(settings)
             && let Some(message) = self.lease.complaint()
         {
-            self.tell(Level::Warn, message);
+            self.log(Level::Warn, message);
         }
     }
 
@@ -430,29 +430,31 @@ impl Patroni {
     }
 
     fn measure_system(&mut self, place: usize) {
-        let Some(Heard { asked, answer, .. }) =
-            self.writer_of(place).and_then(|writer| writer.heard.as_ref())
+        let Some(TimedAnswer { asked, answer, .. }) =
+            self.writer_of(place).and_then(|writer| writer.last_answer.as_ref())
         else {
             return;
         };
         let (asked, timeline) = (*asked, answer.timeline);
         let Some(LogPosition::Writes { location }) = answer.log else { return };
         let of: Vec<MemberId> = self.members_of(place).map(|member| member.id).collect();
-        let Some(System { written, .. }) = self.systems.get_mut(place) else { return };
-        written.note(asked, location);
+        let Some(System { wal_history, .. }) = self.systems.get_mut(place) else { return };
+        wal_history.note(asked, location);
         for member in self.members.iter_mut().filter(|member| of.contains(&member.id)) {
-            let Some(heard) = member.heard.as_ref().filter(|heard| heard.asked == asked) else {
+            let Some(last_answer) =
+                member.last_answer.as_ref().filter(|answer| answer.asked == asked)
+            else {
                 continue;
             };
-            let Some(LogPosition::Replays { replayed, age, .. }) = heard.answer.log else {
+            let Some(LogPosition::Replays { replayed, age, .. }) = last_answer.answer.log else {
                 member.outdated = None;
                 continue;
             };
-            let old = heard.answer.timeline < timeline;
+            let old = last_answer.answer.timeline < timeline;
             member.outdated = if old { member.outdated.or(Some(asked)) } else { None };
             let nth = member.lag.map_or(0, |(_, lag)| lag.nth);
             if member.lag.is_none_or(|(at, _)| at != asked) {
-                let (bytes, time) = written.lag(asked, replayed, age);
+                let (bytes, time) = wal_history.lag(asked, replayed, age);
                 member.lag = Some((asked, Lag { nth: nth + 1, bytes, time }));
             }
         }
@@ -476,12 +478,12 @@ impl Patroni {
 
     /// Makes it look, if what was noticed is not known already.
     pub(super) fn hinted(&mut self, now: Now, member: MemberId, hint: Hint) {
-        let usable = |standing: &Standing| standing.admission == Admission::Usable;
-        if !self.standing(member).is_some_and(usable) {
+        let usable = |state: &MemberState| state.admission == Admission::Up;
+        if !self.member_state(member).is_some_and(usable) {
             return;
         }
         let serious = hint != Hint::Ended;
-        self.cadence.hinted(now, serious);
+        self.schedule.hinted(now, serious);
         if let Some(member) = self.members.iter_mut().find(|m| m.id == member) {
             member.suspect |= serious;
         }
@@ -496,44 +498,45 @@ impl Patroni {
             (0..self.systems.len()).map(|system| self.claims(now, system)).collect();
         let ttl = self.lease.settings().ttl;
         for (system, claims) in self.systems.iter_mut().zip(&claims) {
-            system.truth.weigh(now, claims, ttl);
+            system.tracker.update(now, claims, ttl);
         }
         let of =
             |member: &Member| claims.get(self.system_of(member)).map_or(&[][..], Vec::as_slice);
-        let standings: Vec<Standing> =
+        let states: Vec<MemberState> =
             self.members.iter().map(|member| self.judge(now, member, of(member))).collect();
         let risen: Vec<bool> = self.members.iter().map(|member| self.has_risen(member)).collect();
-        for ((member, standing), risen) in self.members.iter_mut().zip(&standings).zip(risen) {
-            match standing.admission {
+        for ((member, state), risen) in self.members.iter_mut().zip(&states).zip(risen) {
+            match state.admission {
                 // What it has missed is not known until it is asked again.
                 Admission::Down(_) => (member.rising, member.lag) = (true, None),
-                Admission::Usable | Admission::Held(_) => member.rising &= !risen,
+                Admission::Up | Admission::Drain(_) => member.rising &= !risen,
             }
         }
-        let before = std::mem::replace(&mut self.standings, standings);
-        if before != self.standings {
-            self.cadence.changed(now);
+        let before = std::mem::replace(&mut self.states, states);
+        if before != self.states {
+            self.schedule.changed(now);
             for (n, member) in self.members.iter_mut().enumerate() {
-                if before.get(n) != self.standings.get(n) {
-                    member.standing_since = now;
+                if before.get(n) != self.states.get(n) {
+                    member.state_since = now;
                 }
             }
-            if !self.is_other() {
-                self.tell_of(&before);
+            if !self.is_by_status() {
+                self.log_changes(&before);
             }
         }
         let rivals: Vec<Vec<MemberId>> =
             (0..self.systems.len()).map(|system| self.claimants(system)).collect();
         let rivals = rivals.into_iter().find(|of| of.len() > 1).unwrap_or_default();
-        if !rivals.is_empty() && rivals != self.told_rivals {
-            self.tell(Level::Warn, self.rivalry(&rivals));
+        if !rivals.is_empty() && rivals != self.logged_rivals {
+            self.log(Level::Warn, self.rivalry(&rivals));
         }
-        self.told_rivals = rivals;
+        self.logged_rivals = rivals;
         let mixture = self.mixture();
-        for news in mixture.iter().filter(|news| !self.told_mixture.contains(news)) {
-            self.wishes.push_back(Wish::Tell { level: Level::Warn, message: news.clone() });
+        for news in mixture.iter().filter(|news| !self.logged_mixture.contains(news)) {
+            self.actions
+                .push_back(ClusterAction::Log { level: Level::Warn, message: news.clone() });
         }
-        self.told_mixture = mixture;
+        self.logged_mixture = mixture;
         let phase = self.phase_now(now, &claims);
         if phase != self.phase {
             (self.phase, self.phase_since) = (phase, now);
@@ -561,7 +564,7 @@ impl Patroni {
 
     /// The same for the status, while it is so.
     pub(super) fn rivals(&self) -> Option<String> {
-        (self.told_rivals.len() > 1).then(|| self.rivalry(&self.told_rivals))
+        (self.logged_rivals.len() > 1).then(|| self.rivalry(&self.logged_rivals))
     }
 
     /// Who of a system claims to take writes, and may still be believed.
@@ -613,7 +616,7 @@ impl Patroni {
             && self.writes(member.id)
     }
 
-    pub(super) fn tell(&mut self, level: Level, message: String) {
-        self.wishes.push_back(Wish::Tell { level, message });
+    pub(super) fn log(&mut self, level: Level, message: String) {
+        self.actions.push_back(ClusterAction::Log { level, message });
     }
 }

@@ -2,7 +2,7 @@
 
 use super::member::{Finding, Member};
 use super::patroni::Patroni;
-use super::truth::Claim;
+use super::primary_tracker::Claim;
 use crate::status::Phase;
 use crate::track::patroni::NodeState;
 use crate::types::Now;
@@ -22,7 +22,7 @@ impl Patroni {
         if let Some(writer) = self.writer_of(system) {
             return self.phase_with(now, writer);
         }
-        if self.is_other() {
+        if self.is_by_status() {
             let text = "not Patroni: the status of each listener's own request decides";
             return (Phase::Plain, text.to_owned());
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{MemberId, Standing, Wish};
+use super::{ClusterAction, MemberId, MemberState};
 use crate::config::checks::{Check, Endpoint};
 use crate::config::{OnTimeout, PlainMember, ProbeRhythm, Rhythm};
 use crate::engine::io::Level;
@@ -21,7 +21,7 @@ const HINT_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Plain {
     rhythm: ProbeRhythm,
-    pub(super) wishes: VecDeque<Wish>,
+    pub(super) actions: VecDeque<ClusterAction>,
     members: Vec<Member>,
     next_id: u32,
 }
@@ -43,14 +43,14 @@ struct Checked {
     /// A hint asked for a run that the rhythm does not know of.
     extra: bool,
     /// When hints are listened to again.
-    rested: Now,
+    hints_after: Now,
 }
 
 impl Plain {
     /// Servers of which nothing is known; they are checked at once.
     #[must_use]
     pub fn new(now: Now, members: &[PlainMember], rhythm: ProbeRhythm) -> Plain {
-        let mut plain = Plain { rhythm, wishes: VecDeque::new(), members: Vec::new(), next_id: 0 };
+        let mut plain = Plain { rhythm, actions: VecDeque::new(), members: Vec::new(), next_id: 0 };
         plain.reconfigured(now, members, rhythm);
         plain
     }
@@ -79,7 +79,7 @@ impl Plain {
                         check: Arc::clone(check),
                         probe: Probe::new(nth, beat(rhythm, Reading::Untested, 0), now),
                         extra: false,
-                        rested: now,
+                        hints_after: now,
                     });
                     Member { id: MemberId(nth), cfg: cfg.clone(), since: now, checked }
                 }
@@ -87,7 +87,7 @@ impl Plain {
             self.members.push(member);
         }
         for gone in before {
-            self.wishes.push_back(Wish::Forget { member: gone.id });
+            self.actions.push_back(ClusterAction::Forget { member: gone.id });
         }
     }
 
@@ -106,11 +106,11 @@ impl Plain {
             let due = checked.probe.time_passed(now);
             if due.start && !std::mem::take(&mut checked.extra) {
                 let check = Arc::clone(&checked.check);
-                self.wishes.push_back(Wish::Probe { member: member.id, check, timeout });
+                self.actions.push_back(ClusterAction::Probe { member: member.id, check, timeout });
             }
             if due.turned {
                 checked.follow(now, self.rhythm);
-                member.turned(&mut self.wishes);
+                member.changed(&mut self.actions);
             }
         }
     }
@@ -119,10 +119,10 @@ impl Plain {
         let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
         let Some(checked) = &mut member.checked else { return };
         checked.extra = false;
-        let turned = checked.probe.answered(now, outcome);
+        let changed = checked.probe.answered(now, outcome);
         checked.follow(now, self.rhythm);
-        if turned {
-            member.turned(&mut self.wishes);
+        if changed {
+            member.changed(&mut self.actions);
         }
     }
 
@@ -132,22 +132,22 @@ impl Plain {
         let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
         let Some(checked) = &mut member.checked else { return };
         let idle = checked.probe.running_since().is_none() && !checked.extra;
-        if checked.probe.reading() == Reading::Up && idle && now >= checked.rested {
-            (checked.extra, checked.rested) = (true, now + HINT_PAUSE);
+        if checked.probe.reading() == Reading::Up && idle && now >= checked.hints_after {
+            (checked.extra, checked.hints_after) = (true, now + HINT_PAUSE);
             let check = Arc::clone(&checked.check);
-            self.wishes.push_back(Wish::Probe { member: member.id, check, timeout });
+            self.actions.push_back(ClusterAction::Probe { member: member.id, check, timeout });
         }
     }
 
-    pub(super) fn standing(&self, member: MemberId) -> Option<Standing> {
-        Some(self.members.iter().find(|m| m.id == member)?.standing())
+    pub(super) fn member_state(&self, member: MemberId) -> Option<MemberState> {
+        Some(self.members.iter().find(|m| m.id == member)?.member_state())
     }
 
     /// Name, address, standing, for how long, and what the last failed check says.
     pub(super) fn report(
         &self,
         now: Now,
-    ) -> impl Iterator<Item = (String, &Endpoint, Standing, Duration, Option<String>)> {
+    ) -> impl Iterator<Item = (String, &Endpoint, MemberState, Duration, Option<String>)> {
         self.members.iter().map(move |member| {
             let probe = member.checked.as_ref().map(|checked| &checked.probe);
             let since = probe.map_or(member.since, Probe::since);
@@ -155,7 +155,7 @@ impl Plain {
             let failed = said.filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
             let silence = failed.map(|outcome| outcome.detail.clone());
             let name = member.cfg.name.to_string();
-            (name, &member.cfg.address, member.standing(), now.since(since), silence)
+            (name, &member.cfg.address, member.member_state(), now.since(since), silence)
         })
     }
 
@@ -169,11 +169,11 @@ impl Plain {
 }
 
 impl Member {
-    fn standing(&self) -> Standing {
-        let Some(checked) = &self.checked else { return Standing::usable(Role::Unknown) };
+    fn member_state(&self) -> MemberState {
+        let Some(checked) = &self.checked else { return MemberState::up(Role::Unknown) };
         match checked.probe.reading() {
-            Reading::Untested => Standing::untested(),
-            Reading::Up | Reading::Value(_) => Standing::usable(Role::Unknown),
+            Reading::Untested => MemberState::untested(),
+            Reading::Up | Reading::Value(_) => MemberState::up(Role::Unknown),
             Reading::Down => {
                 let why = match checked.probe.last().map(|(_, outcome)| outcome) {
                     Some(Outcome { verdict: Verdict::Failed(cause), detail, .. }) => {
@@ -184,19 +184,19 @@ impl Member {
                     }
                     _ => "must answer well more often first".to_owned(),
                 };
-                Standing::down(Role::Unknown, &why)
+                MemberState::down(Role::Unknown, &why)
             }
         }
     }
 
-    fn turned(&self, wishes: &mut VecDeque<Wish>) {
+    fn changed(&self, actions: &mut VecDeque<ClusterAction>) {
         let name = &self.cfg.name;
-        let (level, message) = match self.standing().admission {
-            Admission::Usable => (Level::Info, format!("{name} is usable")),
-            Admission::Held(why) => (Level::Info, format!("{name} is not used: {why}")),
+        let (level, message) = match self.member_state().admission {
+            Admission::Up => (Level::Info, format!("{name} is usable")),
+            Admission::Drain(why) => (Level::Info, format!("{name} is not used: {why}")),
             Admission::Down(why) => (Level::Warn, format!("{name} is down: {why}")),
         };
-        wishes.push_back(Wish::Tell { level, message });
+        actions.push_back(ClusterAction::Log { level, message });
     }
 }
 

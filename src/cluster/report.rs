@@ -6,7 +6,7 @@ use super::lag::Lag;
 use super::member::Member;
 use super::patroni::Patroni;
 use super::plain::Plain;
-use super::{Cluster, Standing};
+use super::{Cluster, MemberState};
 use crate::config::checks::Endpoint;
 use crate::pool::{Admission, Role};
 use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, millis};
@@ -15,25 +15,30 @@ use crate::track::patroni::{NodeAnswer, NodeRole};
 use crate::types::{Now, counted};
 
 impl Cluster {
-    /// What it looks like now. `nowhere` says of a place why no session can go there.
+    /// What it looks like now. `unresolved_reason` says of a place why no session can go there.
     #[must_use]
-    pub fn status(&self, name: &str, now: Now, nowhere: &Nowhere<'_>) -> ClusterStatus {
+    pub fn status(
+        &self,
+        name: &str,
+        now: Now,
+        unresolved_reason: &UnresolvedReason<'_>,
+    ) -> ClusterStatus {
         match self {
-            Cluster::Patroni(cluster) => cluster.status(name, now, nowhere),
-            Cluster::Plain(cluster) => cluster.status(name, now, nowhere),
+            Cluster::Patroni(cluster) => cluster.status(name, now, unresolved_reason),
+            Cluster::Plain(cluster) => cluster.status(name, now, unresolved_reason),
         }
     }
 }
 
 /// Why no session can go to a place: its host name has no address yet.
-pub(super) type Nowhere<'a> = dyn Fn(&Endpoint) -> Option<String> + 'a;
+pub(super) type UnresolvedReason<'a> = dyn Fn(&Endpoint) -> Option<String> + 'a;
 
 /// A member that could be used, and whose name has no address.
 fn placed(
     (admission, why): (AdmissionStatus, String),
-    nowhere: Option<String>,
+    unresolved_reason: Option<String>,
 ) -> (AdmissionStatus, String) {
-    match (admission, nowhere) {
+    match (admission, unresolved_reason) {
         (AdmissionStatus::Usable, Some(why)) => (AdmissionStatus::Held, why),
         (admission, _) => (admission, why),
     }
@@ -41,10 +46,10 @@ fn placed(
 
 /// Whether a server takes sessions, and why not.
 #[must_use]
-pub(super) fn told(admission: &Admission) -> (AdmissionStatus, String) {
+pub(super) fn admission_status(admission: &Admission) -> (AdmissionStatus, String) {
     match admission {
-        Admission::Usable => (AdmissionStatus::Usable, String::new()),
-        Admission::Held(why) => (AdmissionStatus::Held, why.to_string()),
+        Admission::Up => (AdmissionStatus::Usable, String::new()),
+        Admission::Drain(why) => (AdmissionStatus::Held, why.to_string()),
         Admission::Down(why) => (AdmissionStatus::Down, why.to_string()),
     }
 }
@@ -70,7 +75,12 @@ fn blank(name: &str, (phase, summary): (Phase, &str)) -> ClusterStatus {
 }
 
 impl Patroni {
-    fn status(&self, name: &str, now: Now, nowhere: &Nowhere<'_>) -> ClusterStatus {
+    fn status(
+        &self,
+        name: &str,
+        now: Now,
+        unresolved_reason: &UnresolvedReason<'_>,
+    ) -> ClusterStatus {
         let writers: Vec<&str> = self.writers().map(Member::name).collect();
         let confirmed = self.writers().filter_map(|writer| Some(writer.claim.as_ref()?.0)).min();
         let left = |length: Duration| confirmed.map(|at| millis((at + length).since(now)));
@@ -87,15 +97,15 @@ impl Patroni {
             paused: any(|answer| answer.paused),
             failsafe: any(|answer| answer.failsafe),
             switchover: self.switchover.clone(),
-            fast: self.cadence.is_fast(),
+            fast: self.schedule.is_fast(),
             hints: self.hints(now),
             members: self
                 .members
                 .iter()
-                .zip(&self.standings)
-                .map(|(member, standing)| match self.is_other() {
-                    true => member.stranger(standing, now, nowhere),
-                    false => member.status(standing, now, nowhere),
+                .zip(&self.states)
+                .map(|(member, state)| match self.is_by_status() {
+                    true => member.status_without_role(state, now, unresolved_reason),
+                    false => member.status(state, now, unresolved_reason),
                 })
                 .collect(),
             ..blank(name, (*phase, summary))
@@ -103,7 +113,7 @@ impl Patroni {
     }
 
     fn hints(&self, now: Now) -> Vec<String> {
-        if self.is_other() {
+        if self.is_by_status() {
             return Vec::new();
         }
         let mut hints: Vec<String> = self.lease.complaint().into_iter().collect();
@@ -148,15 +158,21 @@ impl Patroni {
 }
 
 impl Member {
-    fn status(&self, standing: &Standing, now: Now, nowhere: &Nowhere<'_>) -> MemberStatus {
+    fn status(
+        &self,
+        state: &MemberState,
+        now: Now,
+        unresolved_reason: &UnresolvedReason<'_>,
+    ) -> MemberStatus {
         let answer = self.answer();
-        let (admission, reason) = placed(told(&standing.admission), nowhere(&self.cfg.address));
-        let lag = self.lag.map(|(_, lag)| lag).filter(|_| standing.role != Role::Primary);
+        let (admission, reason) =
+            placed(admission_status(&state.admission), unresolved_reason(&self.cfg.address));
+        let lag = self.lag.map(|(_, lag)| lag).filter(|_| state.role != Role::Primary);
         let mut notes = Vec::new();
-        if standing.promoting {
+        if state.promoting {
             notes.push("being promoted".to_owned());
         }
-        if standing.unbalanced {
+        if state.unbalanced {
             notes.push("noloadbalance".to_owned());
         }
         if let Some(answer) = answer {
@@ -172,16 +188,16 @@ impl Member {
             name: self.name().to_owned(),
             address: self.cfg.address.to_string(),
             api: Some(self.cfg.api.to_string()),
-            role: standing.role.to_string(),
+            role: state.role.to_string(),
             state: answer.map(|answer| answer.state.to_string()),
             holds_lock: answer.map(|answer| answer.holds_lock),
             timeline: answer.and_then(|answer| answer.timeline),
             admission,
             reason,
-            since_ms: millis(now.since(self.standing_since)),
+            since_ms: millis(now.since(self.state_since)),
             lag_bytes: lag.map(|lag| lag.bytes),
             lag_ms: lag.and_then(|Lag { time, .. }| time).map(millis),
-            answer_age_ms: self.heard.as_ref().map(|heard| millis(now.since(heard.at))),
+            answer_age_ms: self.last_answer.as_ref().map(|answer| millis(now.since(answer.at))),
             silence: self.silence.as_ref().map(ToString::to_string),
             version: answer.and_then(|answer| answer.version.clone()),
             notes,
@@ -191,9 +207,14 @@ impl Member {
 
 impl Member {
     /// One that is not Patroni: whether it may be used each listener's own request says.
-    fn stranger(&self, standing: &Standing, now: Now, nowhere: &Nowhere<'_>) -> MemberStatus {
+    fn status_without_role(
+        &self,
+        state: &MemberState,
+        now: Now,
+        unresolved_reason: &UnresolvedReason<'_>,
+    ) -> MemberStatus {
         let answers = matches!(&self.silence, Some(why) if why.cause == Cause::WrongAnswer);
-        let status = self.status(standing, now, nowhere);
+        let status = self.status(state, now, unresolved_reason);
         if !answers {
             return MemberStatus { role: "server".to_owned(), ..status };
         }
@@ -209,9 +230,15 @@ impl Member {
 }
 
 impl Plain {
-    fn status(&self, name: &str, now: Now, nowhere: &Nowhere<'_>) -> ClusterStatus {
-        let members = self.report(now).map(|(name, address, standing, since, silence)| {
-            let (admission, reason) = placed(told(&standing.admission), nowhere(address));
+    fn status(
+        &self,
+        name: &str,
+        now: Now,
+        unresolved_reason: &UnresolvedReason<'_>,
+    ) -> ClusterStatus {
+        let members = self.report(now).map(|(name, address, state, since, silence)| {
+            let (admission, reason) =
+                placed(admission_status(&state.admission), unresolved_reason(address));
             MemberStatus {
                 name,
                 address: address.to_string(),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::by_status::Statuses;
-use super::damping::Damping;
-use super::lag::{Gate, Limit};
-use super::report::told;
-use super::{Cluster, MemberId, Standing};
+use super::flap_damping::FlapDamping;
+use super::lag::{LagHysteresis, Limit};
+use super::report::admission_status;
+use super::{Cluster, MemberId, MemberState};
 use crate::config::checks::{Endpoint, Host, HostName};
 use crate::config::{ClusterConfig, ListenerConfig, MOST_LEASE, OnDown, ServerConfig};
 use crate::pool::{
@@ -21,7 +21,7 @@ use crate::types::Now;
 
 /// How long a server that was taken out of the configuration keeps its sessions, if it is not one
 /// whose clients write.
-pub const FAREWELL: Duration = Duration::from_secs(600);
+pub const REMOVED_SERVER_GRACE: Duration = Duration::from_secs(600);
 
 /// Host names and their addresses, as far as they are known.
 pub type Addresses = BTreeMap<HostName, IpAddr>;
@@ -49,8 +49,8 @@ struct Known {
     reasked: Option<Now>,
     /// Since when it has been configured no longer.
     left: Option<Now>,
-    gate: Gate,
-    damping: Damping,
+    lag_hysteresis: LagHysteresis,
+    damping: FlapDamping,
     /// It could be used, and has to wait.
     waits: bool,
 }
@@ -107,14 +107,14 @@ impl Serving {
     /// When the next server that was taken out loses its sessions.
     #[must_use]
     pub fn deadline(&self) -> Option<Now> {
-        let parting = |known: &Known| Some(self.parting(known, known.left?));
+        let removal_deadline = |known: &Known| Some(self.removal_deadline(known, known.left?));
         let waiting = |known: &Known| known.damping.until().filter(|_| known.waits);
         let reasked = |known: &Known| known.believed_until();
-        let moments = |known| [parting(known), waiting(known), reasked(known)];
+        let moments = |known| [removal_deadline(known), waiting(known), reasked(known)];
         self.known.values().flat_map(moments).flatten().min()
     }
 
-    /// Looks again. The new view, if it is another. `statuses` decide where members are not
+    /// Compute the view anew. Returns it if it differs from the last. `statuses` decide where members are not
     /// Patroni; `fresh` gives numbers to new servers; `cluster`
     /// is `None` once that was taken out of the configuration.
     pub fn refresh(
@@ -133,7 +133,7 @@ impl Serving {
             let address = match resolved(endpoint, addresses) {
                 Ok(address) => address,
                 Err(host) => {
-                    unresolved.push(format!("{name}: {}", nowhere(host)));
+                    unresolved.push(format!("{name}: {}", unresolved_reason(host)));
                     continue;
                 }
             };
@@ -166,7 +166,9 @@ impl Serving {
         let over: Vec<Key> = self
             .known
             .iter()
-            .filter(|(_, known)| known.left.is_some_and(|left| self.parting(known, left) <= now))
+            .filter(|(_, known)| {
+                known.left.is_some_and(|left| self.removal_deadline(known, left) <= now)
+            })
             .map(|(key, _)| key.clone())
             .collect();
         for key in over {
@@ -174,34 +176,33 @@ impl Serving {
         }
 
         let wants = self.cfg.wants;
-        let standing = |known: &Known| match &statuses {
+        let state_of = |known: &Known| match &statuses {
             Some(statuses) => {
                 let place = members.iter().position(|member| Some(*member) == known.member)?;
-                statuses.standing(place, wants)
+                statuses.member_state(place, wants)
             }
-            None => cluster?.0.standing(known.member?),
+            None => cluster?.0.member_state(known.member?),
         };
-        let leads = |standing: Standing| {
-            standing.role == Role::Primary && standing.admission == Admission::Usable
-        };
-        let mut all = members.iter().filter_map(|member| cluster?.0.standing(*member));
+        let leads =
+            |state: MemberState| state.role == Role::Primary && state.admission == Admission::Up;
+        let mut all = members.iter().filter_map(|member| cluster?.0.member_state(*member));
         let led = all.any(leads);
         for known in self.known.values_mut() {
             known.waits = false;
-            if let Some(standing) = standing(known) {
-                known.adopt(now, &standing, led);
+            if let Some(state) = state_of(known) {
+                known.adopt(now, &state, led);
             }
         }
         let mut servers = Vec::new();
         for ((name, address), _, cfg) in wanted {
             let Some(known) = self.known.get_mut(&(Arc::clone(&name), address)) else { continue };
-            let (Some(standing), Some((cluster, _))) = (standing(known), cluster) else { continue };
-            let mut admission = self.cfg.admission(cfg, &standing);
+            let (Some(state), Some((cluster, _))) = (state_of(known), cluster) else { continue };
+            let mut admission = self.cfg.admission(cfg, &state);
             if statuses.is_none()
-                && is_standby(standing.role)
+                && is_standby(state.role)
                 && let Some(why) = known.objection(now, cluster, &self.cfg, &admission)
             {
-                admission = Admission::Held(why);
+                admission = Admission::Drain(why);
             }
             servers.push(Server {
                 id: known.id,
@@ -215,9 +216,9 @@ impl Serving {
             });
         }
         for ((name, address), known) in self.known.iter().filter(|(_, k)| k.left.is_some()) {
-            let admission = match standing(known).map(|standing| standing.admission) {
+            let admission = match state_of(known).map(|state| state.admission) {
                 Some(down @ Admission::Down(_)) => down,
-                _ => Admission::Held(Arc::from("not configured any more")),
+                _ => Admission::Drain(Arc::from("not configured any more")),
             };
             servers.push(Server {
                 id: known.id,
@@ -240,7 +241,7 @@ impl Serving {
             servers,
             unresolved,
         };
-        self.excuse(&mut view);
+        self.relax_damping(&mut view);
         if self.view.as_deref() == Some(&view) {
             return None;
         }
@@ -249,16 +250,16 @@ impl Serving {
         Some(view)
     }
 
-    /// Where nobody else can be used, those who come and go are better than nobody.
-    fn excuse(&mut self, view: &mut PoolView) {
-        let usable = |s: &Server| s.admission == Admission::Usable && view.admits(s.role);
+    /// Where no other server can be used, one that comes and goes need not wait.
+    fn relax_damping(&mut self, view: &mut PoolView) {
+        let usable = |s: &Server| s.admission == Admission::Up && view.admits(s.role);
         if view.servers.iter().any(usable) {
             return;
         }
         for known in self.known.values_mut().filter(|known| known.waits) {
             known.waits = false;
             if let Some(server) = view.servers.iter_mut().find(|server| server.id == known.id) {
-                server.admission = Admission::Usable;
+                server.admission = Admission::Up;
             }
         }
     }
@@ -267,9 +268,7 @@ impl Serving {
     #[must_use]
     pub fn serves(&self) -> bool {
         let takes = |view: &PoolView, server: &Server| {
-            server.admission == Admission::Usable
-                && server.weight.get() > 0
-                && view.admits(server.role)
+            server.admission == Admission::Up && server.weight.get() > 0 && view.admits(server.role)
         };
         let view = self.view.as_deref();
         view.is_some_and(|view| view.servers.iter().any(|server| takes(view, server)))
@@ -280,14 +279,14 @@ impl Serving {
     pub fn status(&self, id: ListenerId, cluster: &str, accepting: bool) -> ListenerStatus {
         let cfg = &self.cfg;
         let view = self.view.as_deref();
-        let usable = |s: &&Server| s.admission == Admission::Usable && s.weight.get() > 0;
+        let usable = |s: &&Server| s.admission == Admission::Up && s.weight.get() > 0;
         let servers = || view.into_iter().flat_map(|view| &view.servers);
         let fits = |s: &Server| cfg.wants.fits(s.role);
         let direct = servers().filter(usable).any(fits);
         let serves = self.serves();
         let next = view.map(|view| candidates(view, &[])).unwrap_or_default();
         let server = |server: &Server| {
-            let (admission, why) = told(&server.admission);
+            let (admission, why) = admission_status(&server.admission);
             let takes = next.iter().any(|next| next.id == server.id);
             let reason = match admission {
                 AdmissionStatus::Usable if !takes && fits(server) && server.backup => {
@@ -334,9 +333,9 @@ impl Serving {
 
     /// When a server that was taken out loses its sessions: one that nobody looks at any more could
     /// cease to be the primary unnoticed.
-    fn parting(&self, known: &Known, left: Now) -> Now {
+    fn removal_deadline(&self, known: &Known, left: Now) -> Now {
         let unseen = known.member.is_none() && known.role == Role::Primary;
-        left + if unseen { MOST_LEASE } else { FAREWELL }
+        left + if unseen { MOST_LEASE } else { REMOVED_SERVER_GRACE }
     }
 }
 
@@ -348,8 +347,8 @@ impl Known {
             role: Role::Unknown,
             reasked: None,
             left: None,
-            gate: Gate::default(),
-            damping: Damping::default(),
+            lag_hysteresis: LagHysteresis::default(),
+            damping: FlapDamping::default(),
             waits: false,
         }
     }
@@ -357,15 +356,15 @@ impl Known {
     /// Takes note of what its member is. One that is asked in another way since a reload stays what
     /// it was until it answers, for as long as a lease may last, and a primary only until there is
     /// another: `led` says so.
-    fn adopt(&mut self, now: Now, standing: &Standing, led: bool) {
+    fn adopt(&mut self, now: Now, state: &MemberState, led: bool) {
         let rival = led && self.role == Role::Primary;
-        if standing.new && self.role != Role::Unknown && !rival {
+        if state.new && self.role != Role::Unknown && !rival {
             self.reasked.get_or_insert(now);
             if self.believed_until().is_some_and(|until| now < until) {
                 return;
             }
         }
-        (self.role, self.reasked) = (standing.role, None);
+        (self.role, self.reasked) = (state.role, None);
     }
 
     fn believed_until(&self) -> Option<Now> {
@@ -381,7 +380,7 @@ impl Known {
         admission: &Admission,
     ) -> Option<Arc<str>> {
         let member = self.member?;
-        let late = self.gate.judge(cluster.lag(member), cfg.max_lag);
+        let late = self.lag_hysteresis.judge(cluster.lag(member), cfg.max_lag);
         let said = cluster.answer(member);
         let lacks = cfg.tags.iter().find(|(name, value)| {
             said.and_then(|said| said.tags.get(name)).is_none_or(|has| has != value)
@@ -389,43 +388,43 @@ impl Known {
         let wanted = cfg.replication_state.as_deref();
         let state = said.and_then(|said| said.replication_state.as_deref());
         let other = wanted.filter(|wanted| state != Some(wanted));
-        let usable = *admission == Admission::Usable && !late && lacks.is_none() && other.is_none();
+        let usable = *admission == Admission::Up && !late && lacks.is_none() && other.is_none();
         self.waits = self.damping.observe(now, usable);
         match (admission, lacks) {
-            (Admission::Held(_) | Admission::Down(_), _) => None,
-            (Admission::Usable, Some((name, value))) => {
+            (Admission::Drain(_) | Admission::Down(_), _) => None,
+            (Admission::Up, Some((name, value))) => {
                 Some(format!("lacks the tag {name} = {value}").into())
             }
-            (Admission::Usable, None) if other.is_some() => {
+            (Admission::Up, None) if other.is_some() => {
                 let wanted = wanted.unwrap_or_default();
                 let is = state.map_or("of no known replication state".to_owned(), |state| {
                     format!("is {state}")
                 });
                 Some(format!("{is}, not {wanted}").into())
             }
-            (Admission::Usable, None) if late => {
+            (Admission::Up, None) if late => {
                 Some(format!("lags by more than {}", Limit(cfg.max_lag)).into())
             }
-            (Admission::Usable, None) if self.waits => Some("comes and goes, has to wait".into()),
-            (Admission::Usable, None) => None,
+            (Admission::Up, None) if self.waits => Some("comes and goes, has to wait".into()),
+            (Admission::Up, None) => None,
         }
     }
 }
 
 impl ListenerConfig {
     /// What a member's standing means for this listener's clients.
-    fn admission(&self, server: &ServerConfig, standing: &Standing) -> Admission {
-        let held = |why: &str| Admission::Held(Arc::from(why));
+    fn admission(&self, server: &ServerConfig, state: &MemberState) -> Admission {
+        let held = |why: &str| Admission::Drain(Arc::from(why));
         let leads = matches!(self.wants, Wants::Writer | Wants::Leader);
-        match &standing.admission {
+        match &state.admission {
             Admission::Down(why) if self.on_down == OnDown::Keep => {
-                Admission::Held(Arc::clone(why))
+                Admission::Drain(Arc::clone(why))
             }
-            Admission::Usable if server.disabled => held("disabled"),
-            Admission::Usable if standing.promoting && leads => {
+            Admission::Up if server.disabled => held("disabled"),
+            Admission::Up if state.promoting && leads => {
                 held("holds the leader lock, is being promoted")
             }
-            Admission::Usable if standing.unbalanced && !leads => held("noloadbalance"),
+            Admission::Up if state.unbalanced && !leads => held("noloadbalance"),
             admission => admission.clone(),
         }
     }
@@ -453,8 +452,8 @@ fn resolved<'e>(endpoint: &'e Endpoint, addresses: &Addresses) -> Result<SocketA
     Ok(SocketAddr::new(address, endpoint.port.get()))
 }
 
-/// Why nobody can be sent there.
+/// Why no connection can go to a server of this host name.
 #[must_use]
-pub fn nowhere(name: &HostName) -> String {
+pub fn unresolved_reason(name: &HostName) -> String {
     format!("the name {} has no address yet", name.as_str())
 }

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use super::MemberId;
-use super::lag::Written;
+use super::lag::WalHistory;
 use super::member::Member;
-use super::opinion::Opinion;
 use super::patroni::Patroni;
-use super::truth::Truth;
+use super::primary_tracker::PrimaryTracker;
+use super::second_opinion::SecondOpinion;
 use crate::types::Now;
 
 /// One database system.
@@ -19,15 +19,15 @@ use crate::types::Now;
 pub(super) struct System {
     /// Its identifier, once a member has said so.
     pub(super) id: Option<Arc<str>>,
-    pub(super) truth: Truth,
-    pub(super) opinion: Opinion,
-    pub(super) written: Written,
+    pub(super) tracker: PrimaryTracker,
+    pub(super) opinion: SecondOpinion,
+    pub(super) wal_history: WalHistory,
 }
 
 impl System {
     pub(super) fn new(now: Now, id: Option<Arc<str>>) -> System {
-        let (truth, written) = (Truth::default(), Written::default());
-        System { id, truth, opinion: Opinion::new(now), written }
+        let (tracker, wal_history) = (PrimaryTracker::default(), WalHistory::default());
+        System { id, tracker, opinion: SecondOpinion::new(now), wal_history }
     }
 }
 
@@ -41,18 +41,18 @@ impl Patroni {
 
     /// The members of one system.
     pub(super) fn members_of(&self, system: usize) -> impl Iterator<Item = &Member> {
-        let of = move |m: &&Member| !self.is_stranger(m) && self.system_of(m) == system;
+        let of = move |m: &&Member| !self.in_other_scope(m) && self.system_of(m) == system;
         self.members.iter().filter(of)
     }
 
     /// Whether a member takes writes, of its system.
     pub(super) fn writes(&self, member: MemberId) -> bool {
-        self.systems.iter().any(|system| system.truth.writer() == Some(member))
+        self.systems.iter().any(|system| system.tracker.writer() == Some(member))
     }
 
     /// The one that takes the writes of a system.
     pub(super) fn writer_of(&self, system: usize) -> Option<&Member> {
-        self.get(self.systems.get(system)?.truth.writer()?)
+        self.get(self.systems.get(system)?.tracker.writer()?)
     }
 
     /// Those that take writes: one for each system that has one.
@@ -61,7 +61,7 @@ impl Patroni {
     }
 
     /// Whether it belongs to another Patroni cluster.
-    pub(super) fn is_stranger(&self, member: &Member) -> bool {
+    pub(super) fn in_other_scope(&self, member: &Member) -> bool {
         member.scope.as_ref().is_some_and(|scope| self.scope.as_ref() != Some(scope))
     }
 
@@ -72,7 +72,7 @@ impl Patroni {
         // Of as many the first.
         self.scope = scopes().rev().max_by_key(|scope| votes(scope)).cloned();
         let mut ids: Vec<Arc<str>> = Vec::new();
-        for member in self.members.iter().filter(|member| !self.is_stranger(member)) {
+        for member in self.members.iter().filter(|member| !self.in_other_scope(member)) {
             if let Some(id) = &member.system
                 && !ids.contains(id)
             {
@@ -99,7 +99,7 @@ impl Patroni {
     pub(super) fn mixture(&self) -> Vec<String> {
         let mut hints = Vec::new();
         let ours = self.scope.as_deref().unwrap_or_default();
-        for member in self.members.iter().filter(|member| self.is_stranger(member)) {
+        for member in self.members.iter().filter(|member| self.in_other_scope(member)) {
             let theirs = member.scope.as_deref().unwrap_or_default();
             hints.push(format!(
                 "{} belongs to the Patroni cluster {theirs:?}, the others to {ours:?}: it is not \

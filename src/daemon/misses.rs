@@ -45,7 +45,7 @@ impl Misses {
                     told.over = true;
                     tracing::info!("{name}: {server_name} takes connections again");
                 }
-                (Some(missing), told) if server.admission == Admission::Usable => {
+                (Some(missing), told) if server.admission == Admission::Up => {
                     let news = |told: &Told| {
                         (told.over || told.times != missing.times)
                             && now.duration_since(told.at) >= AGAIN

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::agenda::Agenda;
 use super::verdicts::{Verdict, patience};
 use crate::cluster::by_status::Statuses;
-use crate::cluster::serving::{Addresses, Serving, nowhere};
-use crate::cluster::{Cluster, MemberId, Wish};
+use crate::cluster::serving::{Addresses, Serving, unresolved_reason};
+use crate::cluster::{Cluster, ClusterAction, MemberId};
 use crate::config::checks::{Endpoint, Host, HostName};
 use crate::config::{ClusterConfig, Config, ListenerConfig};
 use crate::engine::io::{Action, ProbeId};
@@ -369,15 +369,15 @@ impl Clusters {
 
     /// In the order of the configuration.
     pub(super) fn cluster_status(&self, config: &Config, now: Now) -> Vec<ClusterStatus> {
-        let nowhere = |place: &Endpoint| match &place.host {
+        let unresolved = |place: &Endpoint| match &place.host {
             Host::Name(name) if self.names.contains(name) && !self.addresses.contains_key(name) => {
-                Some(nowhere(name))
+                Some(unresolved_reason(name))
             }
             Host::Name(_) | Host::Address(_) => None,
         };
         let status = |cfg: &Arc<ClusterConfig>| {
             let running = self.running.get(self.by_name.get(&cfg.name)?)?;
-            Some(running.cluster.status(&cfg.name, now, &nowhere))
+            Some(running.cluster.status(&cfg.name, now, &unresolved))
         };
         config.clusters.iter().filter_map(status).collect()
     }
@@ -429,28 +429,34 @@ impl Clusters {
 
     /// Passes on what a cluster wants, and keeps its place in the agenda.
     fn touched(&mut self, id: ClusterId, ids: &mut ProbeIds, out: &mut Outbox) {
-        while let Some(wish) = self.running.get_mut(&id).and_then(|r| r.cluster.poll_wish()) {
-            self.grant(id, wish, ids, out);
+        while let Some(action) = self.running.get_mut(&id).and_then(|r| r.cluster.poll_action()) {
+            self.perform(id, action, ids, out);
         }
         let deadline = self.running.get(&id).and_then(|running| running.cluster.deadline());
         self.agenda.set(Due::Cluster(id), deadline);
     }
 
-    fn grant(&mut self, id: ClusterId, wish: Wish, ids: &mut ProbeIds, out: &mut Outbox) {
-        match wish {
-            Wish::Ask { member, question, timeout } => {
+    fn perform(
+        &mut self,
+        id: ClusterId,
+        action: ClusterAction,
+        ids: &mut ProbeIds,
+        out: &mut Outbox,
+    ) {
+        match action {
+            ClusterAction::Ask { member, question, timeout } => {
                 let topic = Some(question.topic());
                 let probe = self.probe(Subject { cluster: id, member, topic }, ids);
                 out.push(Action::Ask { probe, question, timeout });
             }
-            Wish::Probe { member, check, timeout } => {
+            ClusterAction::Probe { member, check, timeout } => {
                 let probe = self.probe(Subject { cluster: id, member, topic: None }, ids);
                 out.push(Action::Probe { probe, check, timeout });
             }
-            Wish::Forget { member } => {
+            ClusterAction::Forget { member } => {
                 self.forget(|subject| subject.cluster == id && subject.member == member, out);
             }
-            Wish::Tell { level, message } => {
+            ClusterAction::Log { level, message } => {
                 let name = self.running.get(&id).map_or("", |running| &running.cfg.name);
                 out.record(level, None, format!("cluster {name}: {message}"));
             }

@@ -114,7 +114,7 @@ pub fn candidates<'v>(view: &'v PoolView, tried: &[ServerId]) -> Vec<&'v Server>
     let usable = |wants: Wants, backup: bool| {
         view.servers.iter().filter(move |s| {
             s.backup == backup
-                && s.admission == Admission::Usable
+                && s.admission == Admission::Up
                 && s.weight.get() > 0
                 && wants.fits(s.role)
                 && !tried.contains(&s.id)

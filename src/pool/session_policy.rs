@@ -30,17 +30,17 @@ pub enum Cause {
 ///
 /// Role loss and an unreachable server end them, whatever holds a server back from new sessions
 /// does not. A server that leaves the configuration keeps its sessions as long as it is published
-/// as held.
+/// as draining.
 #[must_use]
 pub fn session_policy(view: &PoolView, server: ServerId) -> SessionPolicy {
     let Some(server) = view.server(server) else { return SessionPolicy::End(Cause::Removed) };
     match server.admission {
         Admission::Down(_) => SessionPolicy::End(Cause::Down),
-        Admission::Usable | Admission::Held(_) if view.admits(server.role) => {
+        Admission::Up | Admission::Drain(_) if view.admits(server.role) => {
             let returned = view.end_backups && server.backup && view.has_active();
             if returned { SessionPolicy::End(Cause::Returned) } else { SessionPolicy::Keep }
         }
-        Admission::Usable | Admission::Held(_) => SessionPolicy::End(Cause::RoleLost),
+        Admission::Up | Admission::Drain(_) => SessionPolicy::End(Cause::RoleLost),
     }
 }
 
@@ -59,12 +59,12 @@ pub fn explain(view: &PoolView) -> String {
         // Writing to a String cannot fail.
         let _ = match &server.admission {
             Admission::Down(why) => write!(text, "{name} is down ({why})"),
-            Admission::Held(why) => write!(text, "{name} is not used ({why})"),
-            Admission::Usable if !view.admits(server.role) => {
+            Admission::Drain(why) => write!(text, "{name} is not used ({why})"),
+            Admission::Up if !view.admits(server.role) => {
                 write!(text, "{name} is {}", server.role)
             }
-            Admission::Usable if server.weight.get() == 0 => write!(text, "{name} has weight 0"),
-            Admission::Usable => write!(text, "{name} is usable but did not take the connection"),
+            Admission::Up if server.weight.get() == 0 => write!(text, "{name} has weight 0"),
+            Admission::Up => write!(text, "{name} is usable but did not take the connection"),
         };
     }
     for why in &view.unresolved {

@@ -98,9 +98,9 @@ impl fmt::Display for Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// Takes new sessions.
-    Usable,
+    Up,
     /// Takes no new session and keeps those it has: not known yet, lagging, drained.
-    Held(Arc<str>),
+    Drain(Arc<str>),
     /// Takes no new session, and those it has end at once: unreachable, lease expired.
     Down(Arc<str>),
 }
@@ -199,7 +199,7 @@ impl PoolView {
     /// Whether a server that is no backup can be used.
     pub(super) fn has_active(&self) -> bool {
         let active = |s: &Server| !s.backup && s.weight.get() > 0 && self.admits(s.role);
-        self.servers.iter().any(|s| s.admission == Admission::Usable && active(s))
+        self.servers.iter().any(|s| s.admission == Admission::Up && active(s))
     }
 
     /// What to look for, in order. Whoever writes falls back to nothing.

@@ -28,7 +28,7 @@ fn server(id: u32, role: Role) -> Server {
         name: format!("pg-{id}").into(),
         address: ([10, 0, 0, u8::try_from(id).unwrap()], 5432).into(),
         role,
-        admission: Admission::Usable,
+        admission: Admission::Up,
         weight: Weight::ONE,
         maxconn: None,
         backup: false,
@@ -102,7 +102,7 @@ fn backups_serve_while_no_other_can_and_only_the_first_unless_all() {
     any.servers[1].backup = true;
     any.servers[2].backup = true;
     assert_eq!(picks(&any, &mut Balancer::default(), 2), [1, 1]);
-    any.servers[0].admission = Admission::Held("drained".into());
+    any.servers[0].admission = Admission::Drain("drained".into());
     assert_eq!(picks(&any, &mut Balancer::default(), 3), [2, 2, 2]);
     any.all_backups = true;
     assert_eq!(picks(&any, &mut Balancer::default(), 3), [2, 3, 2]);
@@ -117,10 +117,10 @@ fn sessions_of_backups_end_when_another_is_back_if_that_is_wanted() {
     assert_eq!(session_policy(&any, ServerId(3)), SessionPolicy::End(Cause::Returned));
     assert_eq!(session_policy(&any, ServerId(1)), SessionPolicy::Keep);
     // One that gets no sessions has not come back.
-    any.servers[0].admission = Admission::Held("drained".into());
+    any.servers[0].admission = Admission::Drain("drained".into());
     any.servers[1].weight = Weight::try_from(0).unwrap();
     assert_eq!(session_policy(&any, ServerId(3)), SessionPolicy::Keep);
-    any.servers[0].admission = Admission::Usable;
+    any.servers[0].admission = Admission::Up;
     assert_eq!(session_policy(&any, ServerId(3)), SessionPolicy::End(Cause::Returned));
 }
 
@@ -166,7 +166,7 @@ fn role_loss_and_unreachable_servers_end_sessions_and_holding_back_does_not() {
     let lost = SessionPolicy::End(Cause::RoleLost);
     let removed = SessionPolicy::End(Cause::Removed);
     assert_eq!(policies(&writer), [SessionPolicy::Keep, lost, lost, removed]);
-    writer.servers[0].admission = Admission::Held("only its API is silent".into());
+    writer.servers[0].admission = Admission::Drain("only its API is silent".into());
     assert_eq!(policies(&writer)[0], SessionPolicy::Keep);
     writer.servers[0].admission = Admission::Down("no answer for 8 s".into());
     assert_eq!(policies(&writer)[0], SessionPolicy::End(Cause::Down));
@@ -181,7 +181,7 @@ fn role_loss_and_unreachable_servers_end_sessions_and_holding_back_does_not() {
 fn a_client_without_a_server_is_told_about_each() {
     let mut writer = cluster(Wants::Writer);
     writer.servers[0].admission = Admission::Down("no answer for 8 s".into());
-    writer.servers[2].admission = Admission::Held("not probed yet".into());
+    writer.servers[2].admission = Admission::Drain("not probed yet".into());
     assert_eq!(
         explain(&writer),
         "no usable primary: pg-1 is down (no answer for 8 s), pg-2 is a synchronous standby, \
@@ -204,8 +204,8 @@ fn servers() -> impl Strategy<Value = Vec<Server>> {
         for (id, (role, admission, weight, maxconn, backup)) in (1..).zip(all) {
             servers.push(Server {
                 admission: match admission {
-                    0 => Admission::Usable,
-                    1 => Admission::Held("held".into()),
+                    0 => Admission::Up,
+                    1 => Admission::Drain("held".into()),
                     _ => Admission::Down("down".into()),
                 },
                 weight: Weight::try_from(weight).unwrap(),
@@ -238,7 +238,7 @@ fn views() -> impl Strategy<Value = PoolView> {
 
 /// Whether a new connection may go there at all, sessions and rank apart.
 fn may(view: &PoolView, server: &Server, tried: &[ServerId]) -> bool {
-    server.admission == Admission::Usable
+    server.admission == Admission::Up
         && server.weight.get() > 0
         && view.admits(server.role)
         && !tried.contains(&server.id)

@@ -357,7 +357,7 @@ impl Proxy {
         let runs = |n: usize| self.world.speaks(n) && self.world.nodes[n].pg == Pg::Running;
         self.readable = if (0..NODES).any(runs) { self.readable.or(Some(now)) } else { None };
         if self.readable.is_some_and(|since| now - since > FOUND) {
-            let usable = |s: &Server| s.admission == Admission::Usable;
+            let usable = |s: &Server| s.admission == Admission::Up;
             let any = self.view("any").is_some_and(|(_, view)| view.servers.iter().any(usable));
             assert!(any || !(0..NODES).all(|n| !runs(n)), "{}: no reads", self.place());
         }
@@ -392,7 +392,7 @@ impl Proxy {
 
 /// It takes new sessions of those who write.
 fn writes(server: &Server) -> bool {
-    server.role == Role::Primary && server.admission == Admission::Usable
+    server.role == Role::Primary && server.admission == Admission::Up
 }
 
 /// Faults and quiet in turn; at the end of each quiet the cluster is written to.

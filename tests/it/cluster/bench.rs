@@ -492,8 +492,8 @@ impl Bench {
     /// Why a server is not used; empty if it is.
     pub fn why(&self, listener: &str, name: &str) -> String {
         match self.server(listener, name).admission {
-            Admission::Usable => String::new(),
-            Admission::Held(why) => format!("held: {why}"),
+            Admission::Up => String::new(),
+            Admission::Drain(why) => format!("held: {why}"),
             Admission::Down(why) => format!("down: {why}"),
         }
     }
@@ -501,7 +501,7 @@ impl Bench {
 
 /// The servers of a view that fit and may be used.
 pub fn usable(view: &PoolView) -> Vec<String> {
-    let fits = |s: &&Server| s.admission == Admission::Usable && view.wants.fits(s.role);
+    let fits = |s: &&Server| s.admission == Admission::Up && view.wants.fits(s.role);
     view.servers.iter().filter(fits).map(|server| server.name.to_string()).collect()
 }
 

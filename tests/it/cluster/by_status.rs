@@ -123,7 +123,7 @@ impl Edge {
     /// Who may get new sessions of a listener.
     fn serving(&self, listener: &str) -> Vec<String> {
         let view = &self.views[listener];
-        let usable = view.servers.iter().filter(|s| s.admission == Admission::Usable);
+        let usable = view.servers.iter().filter(|s| s.admission == Admission::Up);
         let direct = |role: Role| view.wants.fits(role);
         let all: Vec<_> = usable.filter(|s| view.admits(s.role)).collect();
         let fits = all.iter().any(|server| direct(server.role));

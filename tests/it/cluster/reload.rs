@@ -1,6 +1,6 @@
 //! What a new configuration keeps, and what becomes of what is gone.
 
-use vipd::cluster::serving::FAREWELL;
+use vipd::cluster::serving::REMOVED_SERVER_GRACE;
 use vipd::config::Members;
 use vipd::pool::{SessionPolicy, Wants};
 
@@ -47,7 +47,7 @@ fn a_member_that_leaves_keeps_its_sessions_for_a_while() {
     bench.reload(without(3));
     assert_eq!(bench.usable("readers"), ["pg-2"]);
     assert_eq!(bench.why("readers", "pg-3"), "held: not configured any more");
-    bench.run_for(FAREWELL - secs(1));
+    bench.run_for(REMOVED_SERVER_GRACE - secs(1));
     assert_eq!(bench.session_policy("readers", "pg-3"), SessionPolicy::Keep);
     bench.run_for(secs(2));
     assert_eq!(bench.views["readers"].servers.len(), 2);
@@ -75,7 +75,7 @@ fn the_sessions_of_a_listener_that_leaves_are_still_watched_over() {
     bench.nodes.insert(2, primary(6));
     bench.run_for(INTERVAL);
     assert!(matches!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(_)));
-    bench.run_for(FAREWELL);
+    bench.run_for(REMOVED_SERVER_GRACE);
     assert!(bench.views["writers"].servers.is_empty(), "the last view has no servers");
 }
 

@@ -497,7 +497,7 @@ impl Shell {
             self.act();
         }
         let serves = |view: &PoolView| {
-            let usable = |server: &&vipd::pool::Server| server.admission == Admission::Usable;
+            let usable = |server: &&vipd::pool::Server| server.admission == Admission::Up;
             view.servers.iter().filter(usable).any(|server| view.admits(server.role))
         };
         let names = self.names.iter();

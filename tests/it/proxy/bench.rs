@@ -44,7 +44,7 @@ pub fn view(servers: &[SocketAddr]) -> PoolView {
         name: format!("pg-{id}").into(),
         address: *address,
         role: Role::Primary,
-        admission: Admission::Usable,
+        admission: Admission::Up,
         weight: Weight::ONE,
         maxconn: None,
         backup: false,

@@ -148,8 +148,8 @@ fn whatever_clients_and_servers_do_nothing_is_left_behind() {
                     server.role = if number == primary { Role::Primary } else { Role::Replica };
                     server.admission = match dice.roll(8) {
                         0 => Admission::Down("dice".into()),
-                        1 => Admission::Held("dice".into()),
-                        _ => Admission::Usable,
+                        1 => Admission::Drain("dice".into()),
+                        _ => Admission::Up,
                     };
                 }
                 bench.publish();

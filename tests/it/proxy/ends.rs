@@ -21,12 +21,12 @@ fn two_thousand_sessions_end_with_a_reset_when_their_server_is_down() {
     let (server, address) = listen();
     let (other, other_address) = listen();
     let mut bench = Bench::new(listener(Protocol::Tcp), SPLICE, &[address, other_address]);
-    bench.view.servers[1].admission = Admission::Held("later".into());
+    bench.view.servers[1].admission = Admission::Drain("later".into());
     bench.publish();
     let sessions: Vec<(TcpStream, TcpStream)> =
         (0..2000).map(|_| session(&bench, &server)).collect();
     bench.wait_for("all are sessions", |state| state.counters.sessions == 2000);
-    bench.view.servers[1].admission = Admission::Usable;
+    bench.view.servers[1].admission = Admission::Up;
     bench.publish();
     // Turns alternate; one of two comes to the other server.
     let mut spared = bench.connect();
@@ -60,7 +60,7 @@ fn sessions_end_when_their_server_loses_its_role_and_not_when_it_is_held_back() 
     bench.view.wants = Wants::Writer;
     bench.publish();
     let (mut client, mut server) = session(&bench, &server);
-    bench.view.servers[0].admission = Admission::Held("maintenance".into());
+    bench.view.servers[0].admission = Admission::Drain("maintenance".into());
     bench.publish();
     client.write_all(b"a").unwrap();
     assert_eq!(read(&mut server, 1), b"a");

@@ -344,7 +344,7 @@ fn a_cancel_request_reaches_every_server_with_sessions_and_is_seen_before_its_en
     let servers: Vec<_> = (0..3).map(|_| cancellable()).collect();
     let addresses: Vec<SocketAddr> = servers.iter().map(|(address, _)| *address).collect();
     let mut bench = Bench::new(listener(Protocol::Postgres), SPLICE, &addresses);
-    bench.view.servers[2].admission = Admission::Held("drained".into());
+    bench.view.servers[2].admission = Admission::Drain("drained".into());
     bench.publish();
     let mut sessions = Vec::new();
     until("both have sessions", || {
@@ -434,7 +434,7 @@ fn a_server_that_never_answers_is_left_for_another() {
     assert_eq!(bench.state().connections, 1);
     // Then there is.
     bench.view.servers[1].address = postgres("next");
-    bench.view.servers[1].admission = Admission::Usable;
+    bench.view.servers[1].admission = Admission::Up;
     bench.publish();
     assert_eq!(served_by(&mut patient), "next");
     // And who comes later does not wait for the first.

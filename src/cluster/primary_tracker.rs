@@ -33,13 +33,13 @@ pub(super) enum Rejected {
 
 /// Who takes writes, and what was seen before.
 #[derive(Debug, Default)]
-pub(super) struct Truth {
+pub(super) struct PrimaryTracker {
     writer: Option<MemberId>,
     /// The latest primary believed, and when.
     latest: Option<(Claim, Now)>,
 }
 
-impl Truth {
+impl PrimaryTracker {
     /// The one that takes writes.
     pub(super) fn writer(&self) -> Option<MemberId> {
         self.writer
@@ -47,7 +47,7 @@ impl Truth {
 
     /// Weighs the claims there are now. A timeline that was seen less than `memory` ago is not
     /// fallen behind of.
-    pub(super) fn weigh(&mut self, now: Now, claims: &[Claim], memory: Duration) {
+    pub(super) fn update(&mut self, now: Now, claims: &[Claim], memory: Duration) {
         let incumbent = claims.iter().find(|claim| Some(claim.member) == self.writer);
         let top = claims.iter().map(|claim| claim.timeline).max().flatten();
         let mut first = claims.iter().filter(|claim| claim.timeline == top);
@@ -104,10 +104,10 @@ mod tests {
 
     /// The writer after each set of claims, one second apart.
     fn fate(steps: &[&[Claim]]) -> Vec<Option<u32>> {
-        let mut truth = Truth::default();
+        let mut tracker = PrimaryTracker::default();
         let step = |(n, claims): (usize, &&[Claim])| {
-            truth.weigh(at(n.try_into().unwrap()), claims, TTL);
-            truth.writer().map(|writer| writer.0)
+            tracker.update(at(n.try_into().unwrap()), claims, TTL);
+            tracker.writer().map(|writer| writer.0)
         };
         steps.iter().enumerate().map(step).collect()
     }
@@ -127,13 +127,13 @@ mod tests {
 
     #[test]
     fn an_earlier_timeline_counts_again_when_the_later_is_forgotten() {
-        let mut truth = Truth::default();
-        truth.weigh(at(0), &[claim(1, 6)], TTL);
-        truth.weigh(at(29), &[claim(2, 5)], TTL);
-        assert_eq!(truth.writer(), None);
-        assert_eq!(truth.rejection(&claim(2, 5), &[claim(2, 5)]), Rejected::Outdated);
-        truth.weigh(at(30), &[claim(2, 5)], TTL);
-        assert_eq!(truth.writer(), Some(MemberId(2)));
+        let mut tracker = PrimaryTracker::default();
+        tracker.update(at(0), &[claim(1, 6)], TTL);
+        tracker.update(at(29), &[claim(2, 5)], TTL);
+        assert_eq!(tracker.writer(), None);
+        assert_eq!(tracker.rejection(&claim(2, 5), &[claim(2, 5)]), Rejected::Outdated);
+        tracker.update(at(30), &[claim(2, 5)], TTL);
+        assert_eq!(tracker.writer(), Some(MemberId(2)));
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
         let both = [one.clone(), two.clone()];
         assert_eq!(fate(&[&both]), [None]);
         assert_eq!(fate(&[from_ref(&two), &both]), [Some(2), Some(2)]);
-        let truth = Truth::default();
-        assert_eq!(truth.rejection(&one, &both), Rejected::Rivals(MemberId(2)));
+        let tracker = PrimaryTracker::default();
+        assert_eq!(tracker.rejection(&one, &both), Rejected::Rivals(MemberId(2)));
     }
 }

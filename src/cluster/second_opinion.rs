@@ -15,33 +15,33 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long an opinion is worth something.
 const FRESH: Duration = Duration::from_millis(2500);
 
-/// Whom the store names.
+/// The leader by the cluster's store (DCS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
+pub(super) enum DcsLeader {
     /// This member.
     Member(MemberId),
     /// Nobody.
     Nobody,
     /// Somebody who is no member as far as we know.
-    Stranger,
+    Unknown,
 }
 
-/// What the store said last, and about whom it is asked.
+/// What the store said last, and who is being asked for it.
 #[derive(Debug)]
-pub(super) struct Opinion {
+pub(super) struct SecondOpinion {
     /// When it was asked for what it said last.
-    said: Option<(Now, Named)>,
+    last: Option<(Now, DcsLeader)>,
     /// Who is being asked, since when.
     pub(super) asking: Option<(MemberId, Now)>,
     /// When it may be asked again.
     next: Now,
-    /// Whose turn it is.
-    pub(super) turn: usize,
+    /// Which of the other members is asked next.
+    pub(super) next_member: usize,
 }
 
-impl Opinion {
-    pub(super) fn new(now: Now) -> Opinion {
-        Opinion { said: None, asking: None, next: now, turn: 0 }
+impl SecondOpinion {
+    pub(super) fn new(now: Now) -> SecondOpinion {
+        SecondOpinion { last: None, asking: None, next: now, next_member: 0 }
     }
 
     /// When it may be asked for again.
@@ -54,32 +54,32 @@ impl Opinion {
         (self.asking, self.next) = (Some((whom, now)), now + EVERY);
     }
 
-    /// It said so, or nothing.
-    pub(super) fn answered(&mut self, named: Option<Named>) {
+    /// The member has answered; `None`: without naming a leader.
+    pub(super) fn answered(&mut self, named: Option<DcsLeader>) {
         let Some((_, asked)) = self.asking.take() else { return };
         if let Some(named) = named {
-            self.said = Some((asked, named));
+            self.last = Some((asked, named));
         }
     }
 
     /// Nobody can be asked at the moment.
-    pub(super) fn later(&mut self, now: Now) {
+    pub(super) fn postpone(&mut self, now: Now) {
         self.next = now + EVERY;
     }
 
     /// Whether the store named `member` a moment ago, and until when that counts.
     pub(super) fn supports(&self, now: Now, member: MemberId) -> Option<Now> {
-        let (asked, named) = self.said?;
+        let (asked, named) = self.last?;
         let until = asked + FRESH;
-        (named == Named::Member(member) && now < until).then_some(until)
+        (named == DcsLeader::Member(member) && now < until).then_some(until)
     }
 
     /// Whether the store named somebody else, or nobody, after `confirmed`.
     pub(super) fn denies(&self, member: MemberId, confirmed: Now) -> bool {
-        match self.said {
-            Some((asked, Named::Member(named))) => asked > confirmed && named != member,
-            Some((asked, Named::Nobody)) => asked > confirmed,
-            Some((_, Named::Stranger)) | None => false,
+        match self.last {
+            Some((asked, DcsLeader::Member(named))) => asked > confirmed && named != member,
+            Some((asked, DcsLeader::Nobody)) => asked > confirmed,
+            Some((_, DcsLeader::Unknown)) | None => false,
         }
     }
 }

@@ -1,29 +1,29 @@
-//! Servers that come and go are used less and less soon, as long as there are others.
+//! Servers that come and go wait longer each time before they are used, as long as there are others.
 
 use std::time::Duration;
 
 use crate::types::Now;
 
-/// Falls that are forgiven.
-const FREE: u32 = 2;
-/// Whoever has stood for so long begins anew.
-const FORGIVEN: Duration = Duration::from_secs(300);
+/// Falls that cost no waiting.
+const FREE_FALLS: u32 = 2;
+/// Falls are forgotten when the last one is so long ago.
+const FORGET_AFTER: Duration = Duration::from_secs(300);
 /// The longest a server waits.
-const MOST: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How often one server has ceased to be usable lately.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Damping {
+pub(super) struct FlapDamping {
     usable: bool,
     falls: u32,
     last: Option<Now>,
 }
 
-impl Damping {
+impl FlapDamping {
     /// Whether a server that could be used should wait; called with every look at it.
     pub(super) fn observe(&mut self, now: Now, usable: bool) -> bool {
         if !usable && std::mem::replace(&mut self.usable, usable) {
-            if self.last.is_none_or(|last| now.since(last) >= FORGIVEN) {
+            if self.last.is_none_or(|last| now.since(last) >= FORGET_AFTER) {
                 self.falls = 0;
             }
             self.falls = self.falls.saturating_add(1);
@@ -36,8 +36,8 @@ impl Damping {
 
     /// When it need not wait any more.
     pub(super) fn until(&self) -> Option<Now> {
-        let more = self.falls.checked_sub(FREE + 1)?;
-        let wait = Duration::from_secs(1 << more.min(6)).min(MOST);
+        let more = self.falls.checked_sub(FREE_FALLS + 1)?;
+        let wait = Duration::from_secs(1 << more.min(6)).min(LONGEST_WAIT);
         Some(self.last? + wait)
     }
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_third_fall_costs_a_second_and_each_further_twice_as_much() {
-        let mut damping = Damping::default();
+        let mut damping = FlapDamping::default();
         let mut waits = Vec::new();
         let mut now = 0;
         for _ in 0..10 {

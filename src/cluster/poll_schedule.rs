@@ -8,42 +8,42 @@ use crate::types::Now;
 /// The longest the nodes are asked in quick succession for one reason.
 const BURST: Duration = Duration::from_secs(10);
 /// Rounds without news that end a burst, if the picture is complete.
-const CALM: u32 = 3;
-/// After a burst that brought nothing, hints are not listened to for so long; then twice that.
-const REST: Duration = Duration::from_secs(1);
-/// The longest rest.
-const MOST_REST: Duration = Duration::from_secs(60);
+const QUIET_ROUNDS: u32 = 3;
+/// Hints begin no burst for so long after one that brought nothing new; then for twice that.
+const HINT_PAUSE: Duration = Duration::from_secs(1);
+/// The longest of these pauses.
+const LONGEST_HINT_PAUSE: Duration = Duration::from_secs(60);
 
-/// The rounds of one cluster.
+/// When the rounds of one cluster are due.
 #[derive(Debug)]
-pub(super) struct Cadence {
+pub(super) struct PollSchedule {
     interval: Duration,
     fast: Duration,
     next: Now,
     /// A burst is under way, and its end.
     burst: Option<Now>,
     /// Rounds of the burst in a row that brought nothing new.
-    calm: u32,
-    /// The burst has brought something.
-    fruitful: bool,
-    /// Bursts in a row that brought nothing.
-    fruitless: u32,
-    /// When hints that may mean little are listened to again, and when others are.
-    rested: (Now, Now),
+    rounds_without_news: u32,
+    /// The burst has brought something new.
+    brought_news: bool,
+    /// Bursts in a row that brought nothing new.
+    bursts_without_news: u32,
+    /// When hints that may mean little begin a burst again, and when serious ones do.
+    hints_after: (Now, Now),
 }
 
-impl Cadence {
+impl PollSchedule {
     /// The first round is due at once.
-    pub(super) fn new(now: Now, interval: Duration, fast: Duration) -> Cadence {
-        Cadence {
+    pub(super) fn new(now: Now, interval: Duration, fast: Duration) -> PollSchedule {
+        PollSchedule {
             interval,
             fast: fast.min(interval),
             next: now,
             burst: None,
-            calm: 0,
-            fruitful: false,
-            fruitless: 0,
-            rested: (now, now),
+            rounds_without_news: 0,
+            brought_news: false,
+            bursts_without_news: 0,
+            hints_after: (now, now),
         }
     }
 
@@ -67,30 +67,31 @@ impl Cadence {
         if now < self.next {
             return false;
         }
-        self.calm = self.calm.saturating_add(1);
-        let over = |end: Now| end <= now || (complete && self.calm > CALM);
+        self.rounds_without_news = self.rounds_without_news.saturating_add(1);
+        let over = |end: Now| end <= now || (complete && self.rounds_without_news > QUIET_ROUNDS);
         if self.burst.is_some_and(over) {
             self.burst = None;
-            self.fruitless = if self.fruitful { 0 } else { self.fruitless.saturating_add(1) };
-            let rest = REST.saturating_mul(1 << self.fruitless.min(6));
-            self.rested = (now + rest.min(MOST_REST), now + REST);
+            self.bursts_without_news =
+                if self.brought_news { 0 } else { self.bursts_without_news.saturating_add(1) };
+            let pause = HINT_PAUSE.saturating_mul(1 << self.bursts_without_news.min(6));
+            self.hints_after = (now + pause.min(LONGEST_HINT_PAUSE), now + HINT_PAUSE);
         }
         self.next = now + if self.is_fast() { self.fast } else { self.interval };
         true
     }
 
-    /// Something is other than it was.
+    /// Something has changed: a burst begins, or goes on.
     pub(super) fn changed(&mut self, now: Now) {
         self.begin(now);
-        self.fruitful = true;
+        self.brought_news = true;
         self.burst = Some(now + BURST);
         self.next = self.next.min(now + self.fast);
     }
 
     /// Somebody noticed something, which may well be `serious`: the next round is now.
     pub(super) fn hinted(&mut self, now: Now, serious: bool) {
-        let rested = if serious { self.rested.1 } else { self.rested.0 };
-        if self.is_fast() || now < rested {
+        let hints_after = if serious { self.hints_after.1 } else { self.hints_after.0 };
+        if self.is_fast() || now < hints_after {
             return;
         }
         self.begin(now);
@@ -100,10 +101,10 @@ impl Cadence {
 
     fn begin(&mut self, now: Now) {
         if !self.is_fast() {
-            self.fruitful = false;
-            self.rested = (now, now);
+            self.brought_news = false;
+            self.hints_after = (now, now);
         }
-        self.calm = 0;
+        self.rounds_without_news = 0;
     }
 }
 
@@ -119,11 +120,11 @@ mod tests {
     }
 
     /// The rounds until `end`.
-    fn rounds(cadence: &mut Cadence, end: Now, complete: bool) -> Vec<u128> {
+    fn rounds(schedule: &mut PollSchedule, end: Now, complete: bool) -> Vec<u128> {
         let mut rounds = Vec::new();
-        while cadence.next() <= end {
-            let now = cadence.next();
-            assert!(cadence.due(now, complete));
+        while schedule.next() <= end {
+            let now = schedule.next();
+            assert!(schedule.due(now, complete));
             rounds.push(now.since_start().as_millis());
         }
         rounds
@@ -131,33 +132,33 @@ mod tests {
 
     #[test]
     fn a_hint_brings_a_round_at_once_and_a_few_more() {
-        let mut cadence = Cadence::new(at(0), SECOND, FAST);
-        assert_eq!(rounds(&mut cadence, at(2000), true), [0, 1000, 2000]);
-        cadence.hinted(at(2300), false);
-        assert_eq!(rounds(&mut cadence, at(4000), true), [2300, 2400, 2500, 2600, 3600]);
+        let mut schedule = PollSchedule::new(at(0), SECOND, FAST);
+        assert_eq!(rounds(&mut schedule, at(2000), true), [0, 1000, 2000]);
+        schedule.hinted(at(2300), false);
+        assert_eq!(rounds(&mut schedule, at(4000), true), [2300, 2400, 2500, 2600, 3600]);
     }
 
     #[test]
     fn an_incomplete_picture_is_looked_at_for_ten_seconds() {
-        let mut cadence = Cadence::new(at(0), SECOND, FAST);
-        cadence.changed(at(0));
-        let found = rounds(&mut cadence, at(14_000), false);
+        let mut schedule = PollSchedule::new(at(0), SECOND, FAST);
+        schedule.changed(at(0));
+        let found = rounds(&mut schedule, at(14_000), false);
         assert_eq!(found.len(), 100 + 5);
         assert_eq!(found[99..102], [9900, 10_000, 11_000]);
     }
 
     #[test]
     fn hints_that_come_to_nothing_are_listened_to_less_and_less() {
-        let mut cadence = Cadence::new(at(0), SECOND, FAST);
+        let mut schedule = PollSchedule::new(at(0), SECOND, FAST);
         let mut asked = 0;
         for ms in 0..60_000 {
-            cadence.hinted(at(ms), false);
-            asked += usize::from(cadence.due(at(ms), true));
+            schedule.hinted(at(ms), false);
+            asked += usize::from(schedule.due(at(ms), true));
         }
         assert!((60..90).contains(&asked), "{asked}");
-        cadence.changed(at(60_000));
-        rounds(&mut cadence, at(62_000), true);
-        cadence.hinted(at(62_100), false);
-        assert_eq!(cadence.next(), at(62_100));
+        schedule.changed(at(60_000));
+        rounds(&mut schedule, at(62_000), true);
+        schedule.hinted(at(62_100), false);
+        assert_eq!(schedule.next(), at(62_100));
     }
 }
