@@ -11,7 +11,7 @@ use crate::engine::io::Level;
 use crate::pool::{Admission, Role};
 use crate::track::outcome::{Outcome, Verdict};
 use crate::track::probe::Probe;
-use crate::track::weight::Reading;
+use crate::track::weight::CheckState;
 use crate::types::Now;
 
 /// Hints that may mean little are not listened to more often.
@@ -66,9 +66,9 @@ impl Plain {
                 Some(known) => {
                     let mut member = before.remove(known);
                     if let Some(checked) = &mut member.checked {
-                        let (reading, (against, _)) =
-                            (checked.probe.reading(), checked.probe.against());
-                        checked.probe.reconfigured(now, beat(rhythm, reading, against));
+                        let (state, (against, _)) =
+                            (checked.probe.state(), checked.probe.against());
+                        checked.probe.reconfigured(now, beat(rhythm, state, against));
                     }
                     Member { cfg: cfg.clone(), ..member }
                 }
@@ -77,7 +77,7 @@ impl Plain {
                     self.next_id += 1;
                     let checked = cfg.check.as_ref().map(|check| Checked {
                         check: Arc::clone(check),
-                        probe: Probe::new(nth, beat(rhythm, Reading::Untested, 0), now),
+                        probe: Probe::new(nth, beat(rhythm, CheckState::Untested, 0), now),
                         extra: false,
                         hints_after: now,
                     });
@@ -108,7 +108,7 @@ impl Plain {
                 let check = Arc::clone(&checked.check);
                 self.actions.push_back(ClusterAction::Probe { member: member.id, check, timeout });
             }
-            if due.turned {
+            if due.changed {
                 checked.follow(now, self.rhythm);
                 member.changed(&mut self.actions);
             }
@@ -132,7 +132,7 @@ impl Plain {
         let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
         let Some(checked) = &mut member.checked else { return };
         let idle = checked.probe.running_since().is_none() && !checked.extra;
-        if checked.probe.reading() == Reading::Up && idle && now >= checked.hints_after {
+        if checked.probe.state() == CheckState::Up && idle && now >= checked.hints_after {
             (checked.extra, checked.hints_after) = (true, now + HINT_PAUSE);
             let check = Arc::clone(&checked.check);
             self.actions.push_back(ClusterAction::Probe { member: member.id, check, timeout });
@@ -171,10 +171,10 @@ impl Plain {
 impl Member {
     fn member_state(&self) -> MemberState {
         let Some(checked) = &self.checked else { return MemberState::up(Role::Unknown) };
-        match checked.probe.reading() {
-            Reading::Untested => MemberState::untested(),
-            Reading::Up | Reading::Value(_) => MemberState::up(Role::Unknown),
-            Reading::Down => {
+        match checked.probe.state() {
+            CheckState::Untested => MemberState::untested(),
+            CheckState::Up | CheckState::Value(_) => MemberState::up(Role::Unknown),
+            CheckState::Down => {
                 let why = match checked.probe.last().map(|(_, outcome)| outcome) {
                     Some(Outcome { verdict: Verdict::Failed(cause), detail, .. }) => {
                         match detail.as_str() {
@@ -204,24 +204,24 @@ impl Checked {
     /// One that is down, or on its way up or down, may be checked at another interval.
     fn follow(&mut self, now: Now, rhythm: ProbeRhythm) {
         let (against, _) = self.probe.against();
-        self.probe.paced(now, pace(rhythm, self.probe.reading(), against));
+        self.probe.set_interval(now, pace(rhythm, self.probe.state(), against));
     }
 }
 
-/// `against` answers in a row contradict the reading.
-fn pace(rhythm: ProbeRhythm, reading: Reading, against: u32) -> Duration {
-    match (reading, against) {
-        (Reading::Untested, _) => rhythm.interval,
+/// `against` answers in a row contradict the state.
+fn pace(rhythm: ProbeRhythm, state: CheckState, against: u32) -> Duration {
+    match (state, against) {
+        (CheckState::Untested, _) => rhythm.interval,
         (_, 1..) => rhythm.fast_interval,
-        (Reading::Down, 0) => rhythm.down_interval,
-        (Reading::Up | Reading::Value(_), 0) => rhythm.interval,
+        (CheckState::Down, 0) => rhythm.down_interval,
+        (CheckState::Up | CheckState::Value(_), 0) => rhythm.interval,
     }
 }
 
-fn beat(rhythm: ProbeRhythm, reading: Reading, against: u32) -> Rhythm {
+fn beat(rhythm: ProbeRhythm, state: CheckState, against: u32) -> Rhythm {
     Rhythm {
         watched: false,
-        interval: pace(rhythm, reading, against),
+        interval: pace(rhythm, state, against),
         timeout: rhythm.timeout,
         rise: rhythm.rise,
         fall: rhythm.fall,

@@ -17,7 +17,7 @@ use crate::pool::{Hinted, ListenerId, ServerId};
 use crate::status::{ClusterStatus, ListenerStatus};
 use crate::track::outcome::{self, Cause, Outcome};
 use crate::track::patroni::{Answer, Topic};
-use crate::track::weight::Reading;
+use crate::track::weight::CheckState;
 use crate::types::Now;
 use crate::vrrp::outbox::Outbox;
 
@@ -333,10 +333,10 @@ impl Clusters {
     }
 
     /// What a listener says to a router that has its addresses, or has not.
-    pub(super) fn reading(&self, listener: &str, master: bool) -> Reading {
+    pub(super) fn reading(&self, listener: &str, master: bool) -> CheckState {
         let id = self.by_listener.get(listener);
         let Some(listening) = id.and_then(|id| self.listeners.get(id)) else {
-            return Reading::Untested;
+            return CheckState::Untested;
         };
         let mut verdict = listening.verdict;
         if self.stands_still {

@@ -13,7 +13,7 @@ use crate::engine::io::{Action, Level, ProbeId, RouterId};
 use crate::status::{Standing, State, TrackedStatus, TrackerStatus, millis};
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::probe::Probe;
-use crate::track::weight::{Effect, Reading};
+use crate::track::weight::{CheckState, Effect};
 use crate::types::{IfName, Now};
 use crate::vrrp::environment::{Environment, Fault, LINK_DOWN, LINK_UNSETTLED, NO_INTERFACE};
 use crate::vrrp::outbox::Outbox;
@@ -31,7 +31,7 @@ pub(super) struct Trackers {
 /// What one tracker says, and does to one router, and what is wrong if it has no more to say; `None`: it
 /// is not there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tracked(Option<(&'static str, Effect, Reading, &'static str)>);
+pub(super) struct Tracked(Option<(&'static str, Effect, CheckState, &'static str)>);
 
 impl Tracked {
     /// The parts of the priority of a router with this configuration.
@@ -155,7 +155,7 @@ impl Engine {
                 let (check, timeout) = (Arc::clone(&tracker.cfg.check), tracker.cfg.rhythm.timeout);
                 self.out.push(Action::Probe { probe: id, check, timeout });
             }
-            if due.turned {
+            if due.changed {
                 self.turned(now, id);
             }
         }
@@ -172,7 +172,7 @@ impl Engine {
             self.out.record(Level::Warn, None, message);
         }
         let complains_anew =
-            tracker.probe.reading() == Reading::Down && tracker.complaint() != complaint;
+            tracker.probe.state() == CheckState::Down && tracker.complaint() != complaint;
         self.trackers.agenda.set(id, tracker.probe.deadline());
         if turned {
             self.turned(now, id);
@@ -213,7 +213,7 @@ impl Engine {
     pub(super) fn trackers_of(&self, router: &Router, env: &mut Environment) {
         for tracked in &router.cfg.track {
             if let Some(reading) = self.listener_reading(router, tracked) {
-                if reading == Reading::Untested {
+                if reading == CheckState::Untested {
                     env.untested.insert(tracked.tracker.name.clone());
                 }
                 if let Effect::Adds(points) = tracked.weight.effect(reading) {
@@ -252,7 +252,7 @@ impl Engine {
             }
             let tracker = self.trackers.get(&tracked.tracker)?;
             let kind = tracker.cfg.kind();
-            Some((kind, tracker.effect(tracked), tracker.probe.reading(), ""))
+            Some((kind, tracker.effect(tracked), tracker.probe.state(), ""))
         });
         let interfaces = router.cfg.track_interfaces.iter().map(|tracked| {
             let fault = self.link_fault(&tracked.iface);
@@ -286,7 +286,7 @@ impl Engine {
     }
 
     /// What a listener says to a router; `None` if something else is tracked.
-    fn listener_reading(&self, router: &Router, tracked: &TrackRef) -> Option<Reading> {
+    fn listener_reading(&self, router: &Router, tracked: &TrackRef) -> Option<CheckState> {
         let is_listener = tracked.tracker.namespace == Namespace::Listener;
         let master = router.state() == State::Master;
         is_listener.then(|| self.clusters.reading(&tracked.tracker.name, master))
@@ -303,15 +303,15 @@ impl Engine {
     }
 }
 
-fn interface_reading(fault: Option<&Fault>) -> Reading {
-    if fault.is_none() { Reading::Up } else { Reading::Down }
+fn interface_reading(fault: Option<&Fault>) -> CheckState {
+    if fault.is_none() { CheckState::Up } else { CheckState::Down }
 }
 
 impl Tracker {
     fn effect(&self, tracked: &TrackRef) -> Effect {
-        match (&*self.cfg.check, self.probe.reading()) {
+        match (&*self.cfg.check, self.probe.state()) {
             // A number that cannot be read is no number: the router must not serve on a guess.
-            (Check::File(_), Reading::Down) => Effect::Fault,
+            (Check::File(_), CheckState::Down) => Effect::Fault,
             (_, reading) => tracked.weight.effect(reading),
         }
     }
@@ -320,9 +320,9 @@ impl Tracker {
     fn complaint(&self) -> String {
         let name = &self.cfg.key;
         let last = self.probe.last().map(|(_, outcome)| outcome);
-        match (self.probe.reading(), last) {
-            (Reading::Value(value), _) => format!("{name} says {value}"),
-            (Reading::Up, _) => format!("{name} succeeds, which means FAULT here"),
+        match (self.probe.state(), last) {
+            (CheckState::Value(value), _) => format!("{name} says {value}"),
+            (CheckState::Up, _) => format!("{name} succeeds, which means FAULT here"),
             (_, Some(Outcome { verdict: Verdict::Failed(cause), detail, output, .. })) => {
                 let why = with_detail(&cause.to_string(), detail);
                 format!("{name} failed: {why}{}", printed(output))
@@ -339,7 +339,7 @@ impl Tracker {
             return None;
         };
         let lately = self.reason_logged.is_some_and(|at| now.since(at) < LOG_EVERY);
-        if old == new || self.probe.reading() != Reading::Down || lately {
+        if old == new || self.probe.state() != CheckState::Down || lately {
             return None;
         }
         let why = with_detail(&new.to_string(), &outcome.detail);
@@ -352,26 +352,26 @@ impl Tracker {
     /// The line of the log when the reading changes; keepalived's words for what it knows too.
     fn news(&self) -> (Level, String) {
         let name = &self.cfg.key;
-        let reading = self.probe.reading();
+        let reading = self.probe.state();
         let last = self.probe.last().map(|(_, outcome)| outcome);
         let detail = last.map_or("", |outcome| outcome.detail.as_str());
         let verdict = last.map_or(Verdict::Passed, |outcome| outcome.verdict);
         let said = last.map(|outcome| printed(&outcome.output)).unwrap_or_default();
         let message = match (&*self.cfg.check, reading, verdict) {
-            (_, Reading::Up, _) if self.cfg.listeners => {
+            (_, CheckState::Up, _) if self.cfg.listeners => {
                 format!("Check {name} succeeded: {detail}")
             }
             (_, _, Verdict::Failed(cause)) if self.cfg.listeners => {
                 format!("Check {name} failed: {}", with_detail(&cause.to_string(), detail))
             }
-            (_, Reading::Value(value), _) => {
+            (_, CheckState::Value(value), _) => {
                 format!("Tracked file {name} says {}", with_detail(&value.to_string(), detail))
             }
-            (Check::Process(_), Reading::Up, _) => {
+            (Check::Process(_), CheckState::Up, _) => {
                 format!("Quorum gained for tracked process {name}")
             }
             (Check::Process(_), _, _) => format!("Quorum lost for tracked process {name}"),
-            (Check::Script(_), Reading::Up, _) => format!("VRRP_Script({name}) succeeded"),
+            (Check::Script(_), CheckState::Up, _) => format!("VRRP_Script({name}) succeeded"),
             (Check::Script(_), _, Verdict::Failed(Cause::Exit(code))) => {
                 format!("VRRP_Script({name}) failed (exited with status {code}){said}")
             }
@@ -381,13 +381,13 @@ impl Tracker {
             (Check::Script(_), _, Verdict::Failed(Cause::TimedOut)) => {
                 format!("VRRP_Script({name}) timed_out{said}")
             }
-            (_, Reading::Up, _) => format!("Check {name} succeeded"),
+            (_, CheckState::Up, _) => format!("Check {name} succeeded"),
             (_, _, Verdict::Failed(cause)) => {
                 format!("Check {name} failed: {}", with_detail(&cause.to_string(), detail))
             }
             (_, _, Verdict::Passed | Verdict::Value(_)) => format!("Check {name} failed"),
         };
-        (if reading == Reading::Down { Level::Warn } else { Level::Info }, message)
+        (if reading == CheckState::Down { Level::Warn } else { Level::Info }, message)
     }
 
     fn status(&self, now: Now) -> TrackerStatus {
@@ -400,7 +400,7 @@ impl Tracker {
         TrackerStatus {
             name: self.cfg.key.name.clone(),
             kind: self.cfg.kind().to_owned(),
-            standing: standing(probe.reading()),
+            standing: standing(probe.state()),
             standing_age_ms: millis(now.since(probe.since())),
             against,
             needed: needed.get(),
@@ -420,12 +420,12 @@ impl Tracker {
     }
 }
 
-fn standing(reading: Reading) -> Standing {
+fn standing(reading: CheckState) -> Standing {
     match reading {
-        Reading::Untested => Standing::Untested,
-        Reading::Up => Standing::Up,
-        Reading::Down => Standing::Down,
-        Reading::Value(value) => Standing::Value(value),
+        CheckState::Untested => Standing::Untested,
+        CheckState::Up => Standing::Up,
+        CheckState::Down => Standing::Down,
+        CheckState::Value(value) => Standing::Value(value),
     }
 }
 

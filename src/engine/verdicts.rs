@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::config::{ClusterConfig, ProbeRhythm};
-use crate::track::weight::Reading;
+use crate::track::weight::CheckState;
 use crate::types::Now;
 
 /// What one listener is good for.
@@ -37,26 +37,26 @@ impl Verdict {
     }
 
     /// What it says to a router that has the address, or has not.
-    pub(super) fn reading(&self, now: Now, master: bool, patience: Duration) -> Reading {
+    pub(super) fn reading(&self, now: Now, master: bool, patience: Duration) -> CheckState {
         let (Some(accepts), Some((serves, since))) = (self.accepts, self.serves) else {
-            return Reading::Untested;
+            return CheckState::Untested;
         };
         let lasts = self.first || now.since(since) >= patience;
         match (accepts, serves, master) {
-            (false, _, _) | (true, false, false) => Reading::Down,
-            (true, true, true) => Reading::Up,
+            (false, _, _) | (true, false, false) => CheckState::Down,
+            (true, true, true) => CheckState::Up,
             (true, false, true) => {
                 if lasts {
-                    Reading::Down
+                    CheckState::Down
                 } else {
-                    Reading::Up
+                    CheckState::Up
                 }
             }
             (true, true, false) => {
                 if lasts {
-                    Reading::Up
+                    CheckState::Up
                 } else {
-                    Reading::Down
+                    CheckState::Down
                 }
             }
         }
@@ -94,12 +94,12 @@ mod tests {
     #[test]
     fn the_first_verdict_counts_at_once_and_for_everybody() {
         let mut verdict = accepting();
-        assert_eq!(verdict.reading(at(0), false, PATIENCE), Reading::Untested);
+        assert_eq!(verdict.reading(at(0), false, PATIENCE), CheckState::Untested);
         verdict.look(at(0), false, false);
-        assert_eq!(verdict.reading(at(0), false, PATIENCE), Reading::Untested);
+        assert_eq!(verdict.reading(at(0), false, PATIENCE), CheckState::Untested);
         verdict.look(at(1), true, false);
         for master in [false, true] {
-            assert_eq!(verdict.reading(at(1), master, PATIENCE), Reading::Up);
+            assert_eq!(verdict.reading(at(1), master, PATIENCE), CheckState::Up);
         }
     }
 
@@ -112,8 +112,8 @@ mod tests {
                 let serves = |late: u64| !(5000 + late..10_000 + late).contains(&ms);
                 master.look(at(ms), serves(ahead), true);
                 backup.look(at(ms), serves(behind), true);
-                let fallen = master.reading(at(ms), true, PATIENCE) != Reading::Up;
-                let better = fallen && backup.reading(at(ms), false, PATIENCE) == Reading::Up;
+                let fallen = master.reading(at(ms), true, PATIENCE) != CheckState::Up;
+                let better = fallen && backup.reading(at(ms), false, PATIENCE) == CheckState::Up;
                 assert!(!better, "{ahead} {behind} {ms}");
             }
         }
@@ -124,12 +124,12 @@ mod tests {
         let mut master = accepting();
         master.look(at(0), true, true);
         master.look(at(1000), false, true);
-        assert_eq!(master.reading(at(3999), true, PATIENCE), Reading::Up);
+        assert_eq!(master.reading(at(3999), true, PATIENCE), CheckState::Up);
         assert_eq!(master.settles(PATIENCE), Some(at(4000)));
-        assert_eq!(master.reading(at(4000), true, PATIENCE), Reading::Down);
+        assert_eq!(master.reading(at(4000), true, PATIENCE), CheckState::Down);
         master.look(at(5000), true, true);
-        assert_eq!(master.reading(at(5000), true, PATIENCE), Reading::Up);
+        assert_eq!(master.reading(at(5000), true, PATIENCE), CheckState::Up);
         master.accepts = Some(false);
-        assert_eq!(master.reading(at(5000), true, PATIENCE), Reading::Down);
+        assert_eq!(master.reading(at(5000), true, PATIENCE), CheckState::Down);
     }
 }

@@ -4,7 +4,7 @@ use super::roles::preempts;
 use super::{Couple, Half, Side};
 use crate::config::diag::{Diagnostic, Span};
 use crate::config::{Namespace, Preempt, Weight};
-use crate::track::weight::{Effect, Reading, effective};
+use crate::track::weight::{CheckState, Effect, effective};
 use crate::types::{IfName, Priority};
 
 /// What a tracker is called and how its failure is felt.
@@ -94,7 +94,7 @@ impl<'a> Half<'a> {
 
 /// Whichever reading is the better one is the one that is meant to last.
 fn swing(tracked: Tracked<'_>, weight: Weight) -> Swing<'_> {
-    match (weight.effect(Reading::Up), weight.effect(Reading::Down)) {
+    match (weight.effect(CheckState::Up), weight.effect(CheckState::Down)) {
         (Effect::Adds(up), Effect::Adds(down)) if up < down => {
             Swing { tracked, well: down, unwell: Effect::Adds(up) }
         }

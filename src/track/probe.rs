@@ -1,4 +1,4 @@
-//! From answers to a standing: when a check runs, and how many answers turn it.
+//! When a check runs, and how many answers change its state.
 //!
 //! A run never overlaps the one before. Runs keep their phase: one that was due while another was
 //! under way starts late, or not at all, and moves nothing.
@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::outcome::{Cause, Outcome, Verdict};
-use super::weight::Reading;
+use super::weight::CheckState;
 use crate::config::{OnTimeout, Rhythm};
 use crate::types::Now;
 
@@ -15,17 +15,17 @@ use crate::types::Now;
 /// shell answers on time, so nothing but a hanging shell makes use of it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The standing of one check.
+/// The schedule of one check, and its state.
 #[derive(Debug)]
 pub struct Probe {
     nth: u32,
     rhythm: Rhythm,
-    reading: Reading,
+    state: CheckState,
     since: Now,
-    /// Answers in a row that contradict the reading.
+    /// Answers in a row that contradict the state.
     against: u32,
-    /// When the contradiction becomes the reading, if it lasts.
-    turns: Option<Now>,
+    /// When the state changes, if the answers go on to contradict it.
+    changes_at: Option<Now>,
     run: Run,
     last: Option<(Now, Outcome)>,
 }
@@ -50,8 +50,8 @@ enum Run {
 pub struct Due {
     /// Run the check.
     pub start: bool,
-    /// The reading changed.
-    pub turned: bool,
+    /// The state changed.
+    pub changed: bool,
 }
 
 impl Probe {
@@ -59,26 +59,26 @@ impl Probe {
     /// checks which began together do not go on together.
     #[must_use]
     pub fn new(nth: u32, rhythm: Rhythm, now: Now) -> Probe {
-        let reading = if rhythm.init_fail { Reading::Down } else { Reading::Untested };
+        let state = if rhythm.init_fail { CheckState::Down } else { CheckState::Untested };
         Probe {
             nth,
             rhythm,
-            reading,
+            state,
             since: now,
             against: 0,
-            turns: None,
+            changes_at: None,
             run: Run::Waiting { next: now },
             last: None,
         }
     }
 
-    /// What it says.
+    /// Its state.
     #[must_use]
-    pub fn reading(&self) -> Reading {
-        self.reading
+    pub fn state(&self) -> CheckState {
+        self.state
     }
 
-    /// Since when it has said so.
+    /// Since when the state has been that.
     #[must_use]
     pub fn since(&self) -> Now {
         self.since
@@ -87,10 +87,10 @@ impl Probe {
     /// Nothing is known: no answer has come, and none was assumed.
     #[must_use]
     pub fn is_untested(&self) -> bool {
-        self.reading == Reading::Untested
+        self.state == CheckState::Untested
     }
 
-    /// When it runs and what turns it.
+    /// How often it runs, and what changes its state.
     #[must_use]
     pub fn rhythm(&self) -> &Rhythm {
         &self.rhythm
@@ -102,12 +102,12 @@ impl Probe {
         self.last.as_ref()
     }
 
-    /// Answers in a row that contradict the reading, and how many turn it.
+    /// Answers in a row that contradict the state, and how many change it.
     #[must_use]
     pub fn against(&self) -> (u32, NonZeroU32) {
-        let needed = match self.reading {
-            Reading::Down => self.rhythm.rise,
-            Reading::Untested | Reading::Up | Reading::Value(_) => self.rhythm.fall,
+        let needed = match self.state {
+            CheckState::Down => self.rhythm.rise,
+            CheckState::Untested | CheckState::Up | CheckState::Value(_) => self.rhythm.fall,
         };
         (self.against, needed)
     }
@@ -129,7 +129,7 @@ impl Probe {
             Run::Running { overdue, .. } => Some(overdue),
             Run::Watching => None,
         };
-        [run, self.turns].into_iter().flatten().min()
+        [run, self.changes_at].into_iter().flatten().min()
     }
 
     /// A deadline may have passed.
@@ -148,11 +148,11 @@ impl Probe {
                     output: String::new(),
                     took: self.rhythm.timeout,
                 };
-                due.turned |= self.heard(now, silence);
+                due.changed |= self.record(now, silence);
             }
         }
-        if self.turns.is_some_and(|at| at <= now) {
-            due.turned |= self.turn(now, self.opposite());
+        if self.changes_at.is_some_and(|at| at <= now) {
+            due.changed |= self.set_state(now, self.opposite());
         }
         if let Run::Waiting { next } = self.run
             && next <= now
@@ -166,7 +166,7 @@ impl Probe {
         due
     }
 
-    /// The check answered; `true` if the reading changed.
+    /// The check answered; `true` if the state changed.
     pub fn answered(&mut self, now: Now, outcome: Outcome) -> bool {
         if self.rhythm.watched {
             self.run = Run::Watching;
@@ -177,7 +177,7 @@ impl Probe {
             let next = if missed { self.on_grid(next, now) } else { next };
             self.run = Run::Waiting { next };
         }
-        self.heard(now, outcome)
+        self.record(now, outcome)
     }
 
     /// The same check with another rhythm: what is known stays known.
@@ -189,7 +189,7 @@ impl Probe {
     }
 
     /// From this answer on it runs at another interval.
-    pub fn paced(&mut self, now: Now, interval: Duration) {
+    pub fn set_interval(&mut self, now: Now, interval: Duration) {
         if interval == self.rhythm.interval {
             return;
         }
@@ -214,38 +214,38 @@ impl Probe {
         from + nanos((missed + 1).saturating_mul(interval))
     }
 
-    fn opposite(&self) -> Reading {
-        if self.reading == Reading::Up { Reading::Down } else { Reading::Up }
+    fn opposite(&self) -> CheckState {
+        if self.state == CheckState::Up { CheckState::Down } else { CheckState::Up }
     }
 
-    fn heard(&mut self, now: Now, outcome: Outcome) -> bool {
+    fn record(&mut self, now: Now, outcome: Outcome) -> bool {
         let verdict = outcome.verdict;
         self.last = Some((now, outcome));
         let good = match verdict {
-            Verdict::Value(value) => return self.turn(now, Reading::Value(value)),
-            Verdict::Failed(Cause::TimedOut) if self.keeps() => return false,
+            Verdict::Value(value) => return self.set_state(now, CheckState::Value(value)),
+            Verdict::Failed(Cause::TimedOut) if self.keeps_state() => return false,
             Verdict::Passed => true,
             Verdict::Failed(_) => false,
         };
-        match self.reading {
-            Reading::Untested | Reading::Value(_) => {
-                self.turn(now, if good { Reading::Up } else { Reading::Down })
+        match self.state {
+            CheckState::Untested | CheckState::Value(_) => {
+                self.set_state(now, if good { CheckState::Up } else { CheckState::Down })
             }
-            Reading::Up if !good => {
+            CheckState::Up if !good => {
                 self.contradicted(now, self.rhythm.fall, self.rhythm.fall_delay)
             }
-            Reading::Down if good => {
+            CheckState::Down if good => {
                 self.contradicted(now, self.rhythm.rise, self.rhythm.rise_delay)
             }
-            Reading::Up | Reading::Down => {
+            CheckState::Up | CheckState::Down => {
                 self.against = 0;
-                self.turns = None;
+                self.changes_at = None;
                 false
             }
         }
     }
 
-    fn keeps(&self) -> bool {
+    fn keeps_state(&self) -> bool {
         self.rhythm.on_timeout == OnTimeout::Keep && !self.is_untested()
     }
 
@@ -255,18 +255,18 @@ impl Probe {
             return false;
         }
         if delay.is_zero() {
-            return self.turn(now, self.opposite());
+            return self.set_state(now, self.opposite());
         }
-        self.turns.get_or_insert(now + delay);
+        self.changes_at.get_or_insert(now + delay);
         false
     }
 
-    fn turn(&mut self, now: Now, to: Reading) -> bool {
+    fn set_state(&mut self, now: Now, to: CheckState) -> bool {
         self.against = 0;
-        self.turns = None;
-        let changed = self.reading != to;
+        self.changes_at = None;
+        let changed = self.state != to;
         if changed {
-            self.reading = to;
+            self.state = to;
             self.since = now;
         }
         changed

@@ -1,11 +1,11 @@
-//! The arithmetic of tracking (R24): what a tracker's reading does to a priority.
+//! The arithmetic of tracking (R24): what a tracker's state does to a priority.
 
 use crate::config::Weight;
 use crate::types::Priority;
 
 /// What a tracker says at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum CheckState {
     /// Nothing yet.
     Untested,
     /// All is well.
@@ -17,27 +17,27 @@ pub enum Reading {
 }
 
 impl Weight {
-    /// What keepalived's `weight VALUE [reverse]` does with a reading. A positive weight counts while
+    /// What keepalived's `weight VALUE [reverse]` does with a state. A positive weight counts while
     /// the tracker is up, a negative one while it is down, a file's is multiplied by the number;
     /// `reverse` turns the sign of what is added, or the meaning of zero. Untested moves nothing.
     #[must_use]
-    pub fn effect(self, reading: Reading) -> Effect {
+    pub fn effect(self, state: CheckState) -> Effect {
         let (weight, reverse) = (self.value(), self.is_reverse());
-        let counts = match reading {
-            Reading::Untested => return Effect::Adds(0),
-            Reading::Up if weight == 0 => i32::from(reverse),
-            Reading::Down if weight == 0 => i32::from(!reverse),
-            Reading::Value(value) if weight == 0 => i32::from((value != 0) != reverse),
-            Reading::Up => i32::from(weight > 0),
-            Reading::Down => i32::from(weight < 0),
-            Reading::Value(value) => value,
+        let counts = match state {
+            CheckState::Untested => return Effect::Adds(0),
+            CheckState::Up if weight == 0 => i32::from(reverse),
+            CheckState::Down if weight == 0 => i32::from(!reverse),
+            CheckState::Value(value) if weight == 0 => i32::from((value != 0) != reverse),
+            CheckState::Up => i32::from(weight > 0),
+            CheckState::Down => i32::from(weight < 0),
+            CheckState::Value(value) => value,
         };
         if weight == 0 {
             return if counts == 0 { Effect::Adds(0) } else { Effect::Fault };
         }
         let most = i32::from(Weight::MAX);
-        match (reading, self.signed().saturating_mul(counts)) {
-            (Reading::Value(_), added) if added <= -most => Effect::Fault,
+        match (state, self.signed().saturating_mul(counts)) {
+            (CheckState::Value(_), added) if added <= -most => Effect::Fault,
             (_, added) => Effect::Adds(added.min(most)),
         }
     }
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn every_sign_direction_and_reading_has_its_effect() {
+        use CheckState::{Down, Untested, Up, Value};
         use Effect::{Adds, Fault};
-        use Reading::{Down, Untested, Up, Value};
         let table = [
             // weight, reverse, reading, effect
             (0, false, Up, Adds(0)),
@@ -116,9 +116,9 @@ mod tests {
             (-254, false, Value(i32::MIN), Adds(254)),
             (254, false, Value(i32::MIN), Fault),
         ];
-        for (value, reverse, reading, expected) in table {
+        for (value, reverse, state, expected) in table {
             let weight = Weight::new(value, reverse).unwrap();
-            assert_eq!(weight.effect(reading), expected, "{weight} {reading:?}");
+            assert_eq!(weight.effect(state), expected, "{weight} {state:?}");
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
         ) {
             let delta = parts.iter().fold(0_i32, |sum, (value, reverse, read)| {
                 let weight = Weight::new(*value, *reverse).unwrap();
-                match weight.effect(Reading::Value(*read)) {
+                match weight.effect(CheckState::Value(*read)) {
                     Effect::Adds(n) => { assert!((-253..=254).contains(&n)); sum + n }
                     Effect::Fault => sum,
                 }

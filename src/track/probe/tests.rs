@@ -40,24 +40,24 @@ fn at(since_start: u64) -> Now {
 }
 
 /// Runs the check at each of its deadlines and gives the answers in turn.
-fn readings(rhythm: Rhythm, answers: &[Verdict]) -> Vec<Reading> {
+fn readings(rhythm: Rhythm, answers: &[Verdict]) -> Vec<CheckState> {
     let mut probe = Probe::new(0, rhythm, Now::ZERO);
     answers
         .iter()
         .map(|verdict| {
             let now = probe.deadline().unwrap();
             assert!(probe.time_passed(now).start);
-            let before = probe.reading();
-            let turned = probe.answered(now + ms(3), outcome(*verdict));
-            assert_eq!(turned, before != probe.reading());
-            probe.reading()
+            let before = probe.state();
+            let changed = probe.answered(now + ms(3), outcome(*verdict));
+            assert_eq!(changed, before != probe.state());
+            probe.state()
         })
         .collect()
 }
 
 #[test]
 fn the_first_answer_decides_alone() {
-    use Reading::{Down, Up};
+    use CheckState::{Down, Up};
     let slow = || rhythm(|r| (r.rise, r.fall) = (times(3), times(2)));
     assert_eq!(readings(slow(), &[PASS, FAIL, FAIL]), [Up, Up, Down]);
     assert_eq!(readings(slow(), &[FAIL, PASS, PASS, PASS]), [Down, Down, Down, Up]);
@@ -65,15 +65,15 @@ fn the_first_answer_decides_alone() {
 
 #[test]
 fn init_fail_asks_for_every_success() {
-    use Reading::{Down, Up};
+    use CheckState::{Down, Up};
     let rhythm = rhythm(|r| (r.init_fail, r.rise) = (true, times(2)));
-    assert_eq!(Probe::new(0, rhythm.clone(), Now::ZERO).reading(), Down);
+    assert_eq!(Probe::new(0, rhythm.clone(), Now::ZERO).state(), Down);
     assert_eq!(readings(rhythm, &[PASS, FAIL, PASS, PASS]), [Down, Down, Down, Up]);
 }
 
 #[test]
 fn a_success_forgives_and_a_failure_starts_over() {
-    use Reading::{Down, Up};
+    use CheckState::{Down, Up};
     let rhythm = rhythm(|r| (r.rise, r.fall) = (times(2), times(2)));
     let answers = [PASS, FAIL, PASS, FAIL, FAIL, PASS, FAIL, PASS, PASS];
     assert_eq!(readings(rhythm, &answers), [Up, Up, Up, Up, Down, Down, Down, Down, Up]);
@@ -81,7 +81,7 @@ fn a_success_forgives_and_a_failure_starts_over() {
 
 #[test]
 fn a_timeout_fails_unless_it_is_to_say_nothing() {
-    use Reading::{Down, Up};
+    use CheckState::{Down, Up};
     assert_eq!(readings(rhythm(|_| {}), &[PASS, LATE]), [Up, Down]);
     let keep = || rhythm(|r| r.on_timeout = OnTimeout::Keep);
     assert_eq!(readings(keep(), &[PASS, LATE, LATE, FAIL, LATE]), [Up, Up, Up, Down, Down]);
@@ -91,10 +91,10 @@ fn a_timeout_fails_unless_it_is_to_say_nothing() {
 
 #[test]
 fn a_number_counts_at_once() {
-    let value = |n| Reading::Value(n);
+    let value = |n| CheckState::Value(n);
     let rhythm = rhythm(|r| r.fall = times(3));
     let answers = [Verdict::Value(0), Verdict::Value(7), FAIL, Verdict::Value(7)];
-    assert_eq!(readings(rhythm, &answers), [value(0), value(7), Reading::Down, value(7)]);
+    assert_eq!(readings(rhythm, &answers), [value(0), value(7), CheckState::Down, value(7)]);
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn a_run_that_never_answers_has_failed_and_is_not_run_again() {
     let mut probe = Probe::new(0, rhythm(|r| r.fall = times(2)), Now::ZERO);
     assert!(probe.time_passed(Now::ZERO).start);
     let due = probe.time_passed(probe.deadline().unwrap());
-    assert_eq!(due, Due { start: false, turned: true });
-    assert_eq!((probe.reading(), probe.since()), (Reading::Down, at(1500)));
+    assert_eq!(due, Due { start: false, changed: true });
+    assert_eq!((probe.state(), probe.since()), (CheckState::Down, at(1500)));
     // When it comes back at last, it counts.
     assert!(probe.answered(at(9200), outcome(PASS)));
     assert_eq!(probe.deadline(), Some(at(10_000)));
@@ -162,7 +162,7 @@ fn an_engine_that_overslept_first_looks_for_the_answer() {
     assert!(probe.time_passed(Now::ZERO).start);
     assert_eq!(probe.time_passed(at(60_000)), Due::default());
     assert!(probe.answered(at(60_001), outcome(PASS)));
-    assert_eq!(probe.reading(), Reading::Up);
+    assert_eq!(probe.state(), CheckState::Up);
 }
 
 #[test]
@@ -182,12 +182,12 @@ fn a_watched_check_is_started_once_and_settles_in_time() {
     assert!(!probe.answered(at(6000), outcome(FAIL)));
     assert!(!probe.answered(at(6100), outcome(FAIL)), "the first failure counts");
     assert_eq!(probe.deadline(), Some(at(6200)));
-    assert!(probe.time_passed(at(6200)).turned);
-    assert_eq!(probe.reading(), Reading::Down);
+    assert!(probe.time_passed(at(6200)).changed);
+    assert_eq!(probe.state(), CheckState::Down);
 
     assert!(!probe.answered(at(7000), outcome(PASS)));
-    assert_eq!(probe.time_passed(at(7300)), Due { start: false, turned: true });
-    assert_eq!(probe.reading(), Reading::Up);
+    assert_eq!(probe.time_passed(at(7300)), Due { start: false, changed: true });
+    assert_eq!(probe.state(), CheckState::Up);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn another_rhythm_keeps_what_is_known() {
     assert!(probe.time_passed(Now::ZERO).start);
     probe.answered(at(5), outcome(FAIL));
     probe.reconfigured(at(1000), rhythm(|r| r.interval = ms(2000)));
-    assert_eq!((probe.reading(), probe.deadline()), (Reading::Down, Some(at(3000))));
+    assert_eq!((probe.state(), probe.deadline()), (CheckState::Down, Some(at(3000))));
 }
 
 proptest! {
@@ -215,7 +215,7 @@ proptest! {
         let verdicts: Vec<Verdict> =
             answers.iter().map(|good| if *good { PASS } else { FAIL }).collect();
         let mut counter = init_fail.then_some(0);
-        let model: Vec<Reading> = answers
+        let model: Vec<CheckState> = answers
             .iter()
             .map(|good| {
                 let top = rise + fall - 1;
@@ -229,7 +229,7 @@ proptest! {
                     (Some(n), false) => n - 1,
                 };
                 counter = Some(next);
-                if next >= rise { Reading::Up } else { Reading::Down }
+                if next >= rise { CheckState::Up } else { CheckState::Down }
             })
             .collect();
         prop_assert_eq!(readings(rhythm, &verdicts), model);
