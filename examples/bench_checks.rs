@@ -15,7 +15,7 @@ use vipd::config::checks::{
     Check, Command as Script, Endpoint, Host, HttpCheck, HttpTarget, RunAs, ScriptCheck, Statuses,
 };
 use vipd::probe::resolve::Resolver;
-use vipd::probe::{Probe, Tools};
+use vipd::probe::{Probe, ProbeContext};
 use vipd::track::outcome::Verdict;
 
 /// How long each side runs.
@@ -67,11 +67,11 @@ impl std::fmt::Display for Cost {
 }
 
 async fn measure(count: u32, check: &Check) -> Cost {
-    let tools = Tools::new(Resolver::default()).unwrap();
+    let context = ProbeContext::new(Resolver::default()).unwrap();
     let mut tasks = JoinSet::new();
     let (began, before) = (Instant::now(), cpu());
     for n in 0..count {
-        let mut probe = Probe::new(check, &tools);
+        let mut probe = Probe::new(check, &context);
         tasks.spawn(async move {
             tokio::time::sleep(INTERVAL * n / count).await;
             let mut ticks = tokio::time::interval(INTERVAL);

@@ -21,7 +21,7 @@ use crate::config::checks::{Check, HostName};
 use crate::engine::ProbeId;
 use crate::probe::resolve::Resolver;
 use crate::probe::script::Scripts;
-use crate::probe::{Interview, Probe, Tools};
+use crate::probe::{PatroniClient, Probe, ProbeContext};
 use crate::track::patroni::Question;
 
 /// Always this program, even when another has been installed in its place.
@@ -30,12 +30,12 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 /// All checks, from the control thread.
 #[derive(Debug)]
 pub(super) struct Probes {
-    orders: UnboundedSender<Order>,
+    commands: UnboundedSender<ProbeCommand>,
     scripts: Scripts,
 }
 
 #[derive(Debug)]
-enum Order {
+enum ProbeCommand {
     Run { probe: ProbeId, check: Arc<Check>, timeout: Duration },
     Ask { probe: ProbeId, question: Arc<Question>, timeout: Duration },
     Resolve(Vec<HostName>),
@@ -55,10 +55,10 @@ impl Probes {
             Scripts::guarded(PathBuf::from(OWN_PROGRAM), successor)?
         };
         let resolver = Resolver::default();
-        let tools = Tools::with(resolver.clone(), scripts.clone());
-        let (orders, queue) = unbounded_channel();
-        runtime.spawn(obey(queue, tools, resolver, inbox));
-        Ok(Probes { orders, scripts })
+        let context = ProbeContext::with(resolver.clone(), scripts.clone());
+        let (commands, queue) = unbounded_channel();
+        runtime.spawn(execute(queue, context, resolver, inbox));
+        Ok(Probes { commands, scripts })
     }
 
     /// Whoever else runs scripts: their ends are watched in one place.
@@ -67,20 +67,20 @@ impl Probes {
     }
 
     pub(super) fn run(&self, probe: ProbeId, check: Arc<Check>, timeout: Duration) {
-        let _ = self.orders.send(Order::Run { probe, check, timeout });
+        let _ = self.commands.send(ProbeCommand::Run { probe, check, timeout });
     }
 
     pub(super) fn ask(&self, probe: ProbeId, question: Arc<Question>, timeout: Duration) {
-        let _ = self.orders.send(Order::Ask { probe, question, timeout });
+        let _ = self.commands.send(ProbeCommand::Ask { probe, question, timeout });
     }
 
     /// Keep the addresses of these names known, and of no others.
     pub(super) fn resolve(&self, names: Vec<HostName>) {
-        let _ = self.orders.send(Order::Resolve(names));
+        let _ = self.commands.send(ProbeCommand::Resolve(names));
     }
 
     pub(super) fn cancel(&self, probe: ProbeId) {
-        let _ = self.orders.send(Order::Cancel { probe });
+        let _ = self.commands.send(ProbeCommand::Cancel { probe });
     }
 }
 
@@ -99,12 +99,12 @@ struct Task {
 }
 
 impl Task {
-    fn start<F>(attend: impl FnOnce(UnboundedReceiver<Duration>) -> F) -> Task
+    fn start<F>(serve: impl FnOnce(UnboundedReceiver<Duration>) -> F) -> Task
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (runs, queue) = unbounded_channel();
-        Task { runs, handle: tokio::spawn(attend(queue)).abort_handle() }
+        Task { runs, handle: tokio::spawn(serve(queue)).abort_handle() }
     }
 
     fn run(&self, timeout: Duration) {
@@ -119,36 +119,36 @@ impl Drop for Task {
     }
 }
 
-async fn obey(
-    mut orders: UnboundedReceiver<Order>,
-    tools: Tools,
+async fn execute(
+    mut commands: UnboundedReceiver<ProbeCommand>,
+    context: ProbeContext,
     resolver: Resolver,
     inbox: UnboundedSender<Inbox>,
 ) {
     let mut tasks: BTreeMap<ProbeId, Task> = BTreeMap::new();
     let mut names: BTreeMap<HostName, Task> = BTreeMap::new();
-    while let Some(order) = orders.recv().await {
-        match order {
-            Order::Cancel { probe } => drop(tasks.remove(&probe)),
-            Order::Run { probe, check, timeout } => {
+    while let Some(command) = commands.recv().await {
+        match command {
+            ProbeCommand::Cancel { probe } => drop(tasks.remove(&probe)),
+            ProbeCommand::Run { probe, check, timeout } => {
                 let task = tasks.entry(probe).or_insert_with(|| {
-                    let probed = Probe::new(&check, &tools);
-                    Task::start(|queue| attend(probe, probed, queue, inbox.clone()))
+                    let probed = Probe::new(&check, &context);
+                    Task::start(|queue| run_on_request(probe, probed, queue, inbox.clone()))
                 });
                 task.run(timeout);
             }
-            Order::Ask { probe, question, timeout } => {
+            ProbeCommand::Ask { probe, question, timeout } => {
                 let task = tasks.entry(probe).or_insert_with(|| {
-                    let interview = Interview::new(question, &tools);
-                    Task::start(|queue| put(probe, interview, queue, inbox.clone()))
+                    let client = PatroniClient::new(question, &context);
+                    Task::start(|queue| ask_on_request(probe, client, queue, inbox.clone()))
                 });
                 task.run(timeout);
             }
-            Order::Resolve(wanted) => {
+            ProbeCommand::Resolve(wanted) => {
                 names.retain(|name, _| wanted.contains(name));
                 for name in wanted {
                     names.entry(name.clone()).or_insert_with(|| {
-                        Task::start(|_| follow(name, resolver.clone(), inbox.clone()))
+                        Task::start(|_| watch_name(name, resolver.clone(), inbox.clone()))
                     });
                 }
             }
@@ -157,7 +157,7 @@ async fn obey(
 }
 
 /// Answers every run, and every change of a watched check once it has run.
-async fn attend(
+async fn run_on_request(
     id: ProbeId,
     mut probe: Probe,
     mut runs: UnboundedReceiver<Duration>,
@@ -180,21 +180,21 @@ async fn attend(
 }
 
 /// Puts a question whenever that is asked for.
-async fn put(
+async fn ask_on_request(
     id: ProbeId,
-    mut interview: Interview,
+    mut client: PatroniClient,
     mut runs: UnboundedReceiver<Duration>,
     inbox: UnboundedSender<Inbox>,
 ) {
     while let Some(timeout) = runs.recv().await {
-        let answer = interview.ask(timeout).await;
+        let answer = client.ask(timeout).await;
         if inbox.send(Inbox::Answered { probe: id, answer }).is_err() {
             return;
         }
     }
 }
 /// Tells where a name leads, and when that changes.
-async fn follow(name: HostName, resolver: Resolver, inbox: UnboundedSender<Inbox>) {
+async fn watch_name(name: HostName, resolver: Resolver, inbox: UnboundedSender<Inbox>) {
     let mut last = None;
     loop {
         let found = resolver.another(&name, last).await;

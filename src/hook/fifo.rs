@@ -203,7 +203,7 @@ async fn keep_reading(
 ) {
     let mut pause = PAUSE;
     loop {
-        let outcome = scripts.tell(command.clone(), Vec::new(), until.clone()).await;
+        let outcome = scripts.run_once(command.clone(), Vec::new(), until.clone()).await;
         // Moved only when the daemon ends or the reader is wanted no more.
         if *until.borrow() < Instant::now() + NEVER / 2 {
             return;

@@ -187,7 +187,7 @@ pub async fn run_to_its_end(
 ) {
     let (_deadline, until) = watch::channel(Instant::now() + script.timeout);
     let command = script.command.clone();
-    let run = runtime.spawn(async move { scripts.tell(command, Vec::new(), until).await });
+    let run = runtime.spawn(async move { scripts.run_once(command, Vec::new(), until).await });
     // An error means that the runtime is shutting down.
     let Ok(outcome) = run.await else { return };
     let took = outcome.took.as_secs_f32();

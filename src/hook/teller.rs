@@ -260,7 +260,7 @@ impl Teller {
             subject.running = Some(running);
             let (scripts, ended, key) = (scripts.clone(), ended.clone(), key.clone());
             tokio::spawn(async move {
-                let outcome = scripts.tell(check, environment, until).await;
+                let outcome = scripts.run_once(check, environment, until).await;
                 let _ = ended.send(Ended { key, id, outcome });
             });
         }

@@ -20,7 +20,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Deadline, Errand, Failure};
+use super::{BlockingTask, Deadline, Failure};
 use crate::sys::cause;
 use crate::track::file::{LONGEST, value};
 use crate::track::outcome::{Cause, Outcome, Verdict};
@@ -107,14 +107,20 @@ pub(super) struct File {
     path: PathBuf,
     directories: Directories,
     wake: Arc<Notify>,
-    reading: Errand<io::Result<Vec<u8>>>,
+    reading: BlockingTask<io::Result<Vec<u8>>>,
     last: Option<Outcome>,
 }
 
 impl File {
     pub(super) fn new(path: &Path, directories: Directories) -> File {
         let wake = directories.waiting.subscribe(path.parent().unwrap_or(path));
-        File { path: path.to_owned(), directories, wake, reading: Errand::default(), last: None }
+        File {
+            path: path.to_owned(),
+            directories,
+            wake,
+            reading: BlockingTask::default(),
+            last: None,
+        }
     }
 
     /// Reads it.

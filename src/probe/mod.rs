@@ -43,7 +43,7 @@ use tls::Roots;
 
 /// What checks share.
 #[derive(Clone, Debug)]
-pub struct Tools {
+pub struct ProbeContext {
     scripts: Scripts,
     resolver: Resolver,
     roots: Roots,
@@ -51,19 +51,19 @@ pub struct Tools {
     processes: Processes,
 }
 
-impl Tools {
+impl ProbeContext {
     /// Must run inside the runtime that runs the checks.
     ///
     /// # Errors
     /// The system's, if it has no thread to give.
-    pub fn new(resolver: Resolver) -> io::Result<Tools> {
-        Ok(Tools::with(resolver, Scripts::new()?))
+    pub fn new(resolver: Resolver) -> io::Result<ProbeContext> {
+        Ok(ProbeContext::with(resolver, Scripts::new()?))
     }
 
     /// The same with a way to start scripts.
     #[must_use]
-    pub fn with(resolver: Resolver, scripts: Scripts) -> Tools {
-        Tools {
+    pub fn with(resolver: Resolver, scripts: Scripts) -> ProbeContext {
+        ProbeContext {
             scripts,
             resolver,
             roots: Roots::default(),
@@ -95,8 +95,8 @@ enum Kind {
 impl Probe {
     /// A check that has not run yet.
     #[must_use]
-    pub fn new(check: &Check, tools: &Tools) -> Probe {
-        let Tools { scripts, resolver, roots, directories, processes } = tools.clone();
+    pub fn new(check: &Check, context: &ProbeContext) -> Probe {
+        let ProbeContext { scripts, resolver, roots, directories, processes } = context.clone();
         let kind = match check {
             Check::Script(check) => Kind::Script(Script::new(check.clone(), scripts)),
             Check::File(check) => Kind::File(file::File::new(&check.path, directories)),
@@ -178,18 +178,18 @@ async fn ask_patroni(
 
 /// Puts one question to one Patroni node, again and again.
 #[derive(Debug)]
-pub struct Interview {
+pub struct PatroniClient {
     question: Arc<Question>,
     server: http::Server,
 }
 
-impl Interview {
+impl PatroniClient {
     /// Nothing has been asked yet.
     #[must_use]
-    pub fn new(question: Arc<Question>, tools: &Tools) -> Interview {
-        let Tools { resolver, roots, .. } = tools.clone();
+    pub fn new(question: Arc<Question>, context: &ProbeContext) -> PatroniClient {
+        let ProbeContext { resolver, roots, .. } = context.clone();
         let server = http::Server::new(question.target().clone(), resolver, roots);
-        Interview { question, server }
+        PatroniClient { question, server }
     }
 
     /// Asks once. The answer comes within `timeout`.
@@ -250,15 +250,15 @@ impl Deadline {
 /// Something that blocks, done on a helper thread: one at a time, so what hangs holds one thread and
 /// not one per run.
 #[derive(Debug)]
-struct Errand<T>(Option<JoinHandle<T>>);
+struct BlockingTask<T>(Option<JoinHandle<T>>);
 
-impl<T> Default for Errand<T> {
-    fn default() -> Errand<T> {
-        Errand(None)
+impl<T> Default for BlockingTask<T> {
+    fn default() -> BlockingTask<T> {
+        BlockingTask(None)
     }
 }
 
-impl<T: Send + 'static> Errand<T> {
+impl<T: Send + 'static> BlockingTask<T> {
     /// Does it, or waits for the one of an earlier run that is still under way.
     async fn run(
         &mut self,

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, RootCertStore};
 
 use super::verify::{Believed, Verifier};
-use super::{Deadline, Errand, Failure};
+use super::{BlockingTask, Deadline, Failure};
 use crate::config::checks::{Host, PemFile, Tls, Trust};
 use crate::pem;
 use crate::sys::cause;
@@ -64,7 +64,7 @@ pub(super) struct Client {
     source: Source,
     /// Of the server, or a host name no certificate can carry.
     name: Result<ServerName<'static>, String>,
-    reading: Errand<Result<Arc<ClientConfig>, Failure>>,
+    reading: BlockingTask<Result<Arc<ClientConfig>, Failure>>,
 }
 
 /// Where a configuration comes from.
@@ -104,7 +104,7 @@ impl Client {
             Ok(_) | Err(_) => Ok(nameless()),
         };
         let source = Source { tls: tls.clone(), roots, ready: Arc::default() };
-        Client { source, name, reading: Errand::default() }
+        Client { source, name, reading: BlockingTask::default() }
     }
 
     /// Believes everyone and is nobody.

@@ -23,24 +23,27 @@ use vipd::lab::Node;
 use vipd::lab::cluster::{API_PORT, Cluster, SQL_PORT};
 use vipd::lab::deadline::eventually;
 use vipd::probe::resolve::Resolver;
-use vipd::probe::{Probe, Tools};
+use vipd::probe::{Probe, ProbeContext};
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 
 use crate::turns::together;
 use crate::{SOON, lab};
 
 /// Runs checks on the host, in a runtime like that of the daemon.
-fn on<T: Send + 'static>(node: &Node, work: impl AsyncFnOnce(Tools) -> T + Send + 'static) -> T {
+fn on<T: Send + 'static>(
+    node: &Node,
+    work: impl AsyncFnOnce(ProbeContext) -> T + Send + 'static,
+) -> T {
     // A thread of its own: the host's is inside a runtime already.
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async { Ok(work(Tools::new(Resolver::default())?).await) })
+        runtime.block_on(async { Ok(work(ProbeContext::new(Resolver::default())?).await) })
     };
     node.inside("ask", || thread::spawn(run).join().unwrap()).unwrap()
 }
 
 fn ask_within(node: &Node, check: Check, timeout: Duration) -> Outcome {
-    on(node, async move |tools| Probe::new(&check, &tools).run(timeout).await)
+    on(node, async move |context| Probe::new(&check, &context).run(timeout).await)
 }
 
 fn ask(node: &Node, check: Check) -> Outcome {
@@ -151,8 +154,8 @@ fn a_script_of_another_user_is_killed_as_well() {
     let lab = lab();
     let node = lab.node("lb-01").unwrap();
     let check = script("trap '' TERM; sleep 6141 & sleep 6142; true", user("daemon", None));
-    let outcome = on(&node, async move |tools| {
-        let outcome = Probe::new(&check, &tools).run(Duration::from_millis(300)).await;
+    let outcome = on(&node, async move |context| {
+        let outcome = Probe::new(&check, &context).run(Duration::from_millis(300)).await;
         let gone = || {
             let found = Command::new("pgrep").args(["-f", "^sleep 614"]).output();
             found.unwrap().stdout.is_empty()

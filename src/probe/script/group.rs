@@ -45,12 +45,12 @@ impl Live {
 
     /// The guard learns of the process of `command` from itself.
     pub(super) fn await_group_of(&self, command: &mut Command) {
-        self.lock().tell(|guard| guard.await_group_of(command));
+        self.lock().instruct(|guard| guard.await_group_of(command));
     }
 
     /// The command could not be started.
     pub(super) fn not_started(&self) {
-        self.lock().tell(Guard::not_started);
+        self.lock().instruct(Guard::not_started);
     }
 
     /// Takes leave of a child that has ended, unless its group is under way: that is done there.
@@ -73,10 +73,10 @@ impl Live {
 impl Groups {
     fn remove(&mut self, group: Pid) {
         self.groups.remove(&group);
-        self.tell(|guard| guard.remove(group));
+        self.instruct(|guard| guard.remove(group));
     }
 
-    fn tell(&mut self, what: impl FnOnce(&mut Guard) -> io::Result<()>) {
+    fn instruct(&mut self, what: impl FnOnce(&mut Guard) -> io::Result<()>) {
         if let Some(guard) = &mut self.guard
             && let Err(error) = what(guard)
         {
@@ -169,7 +169,7 @@ impl Member {
 
     /// Ends the group; `None`: it is over already. With `grace` it gets SIGTERM and so much time,
     /// else SIGKILL.
-    pub(super) fn bury(&mut self, grace: Duration) -> Option<Burial> {
+    pub(super) fn terminate(&mut self, grace: Duration) -> Option<Termination> {
         let mut entry = self.entry.take()?;
         let pid = entry.group.pid();
         if grace.is_zero() {
@@ -187,7 +187,7 @@ impl Member {
         let hurry = Arc::new(Notify::new());
         let (over, when_over) = oneshot::channel();
         self.runtime.spawn(entry.end(grace, Arc::clone(&hurry), over));
-        Some(Burial { pid, hurry, when_over })
+        Some(Termination { pid, hurry, when_over })
     }
 
     /// Takes leave of the leader, which has ended. What it leaves behind lives on.
@@ -214,20 +214,20 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        drop(self.bury(Duration::ZERO));
+        drop(self.terminate(Duration::ZERO));
     }
 }
 
 /// The end of a group, under way. It goes on when this is dropped.
 #[derive(Debug)]
-pub(super) struct Burial {
+pub(super) struct Termination {
     /// The number of the group.
     pub(super) pid: Pid,
     hurry: Arc<Notify>,
     when_over: oneshot::Receiver<()>,
 }
 
-impl Burial {
+impl Termination {
     /// Without further grace, until no process of the group will ever run again. Cancel-safe.
     pub(super) async fn finish(&mut self) {
         self.hurry.notify_one();

@@ -10,8 +10,8 @@ mod group;
 pub mod guard;
 mod orphans;
 mod prepare;
+mod run_once;
 mod spawner;
-mod tell;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -23,12 +23,12 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Deadline, Errand, Failure};
+use super::{BlockingTask, Deadline, Failure};
 use crate::config::checks::ScriptCheck;
 use crate::sys::process::End;
 use crate::sys::ready::Watched;
 use crate::track::outcome::{Cause, Outcome, Verdict};
-use group::Burial;
+use group::Termination;
 use prepare::Prepared;
 pub(crate) use prepare::{inspect, owner};
 pub use spawner::Scripts;
@@ -48,15 +48,15 @@ const GRACE: Duration = Duration::from_millis(500);
 pub struct Script {
     check: Arc<ScriptCheck>,
     scripts: Scripts,
-    preparing: Errand<Result<Prepared, Failure>>,
-    last: Option<Burial>,
+    preparing: BlockingTask<Result<Prepared, Failure>>,
+    last: Option<Termination>,
 }
 
 impl Script {
     /// A check that has not run yet.
     #[must_use]
     pub fn new(check: ScriptCheck, scripts: Scripts) -> Script {
-        Script { check: Arc::new(check), scripts, preparing: Errand::default(), last: None }
+        Script { check: Arc::new(check), scripts, preparing: BlockingTask::default(), last: None }
     }
 
     /// Runs it once. One that has not ended `timeout` after it was started is told to (SIGTERM) and
@@ -95,10 +95,10 @@ impl Script {
         let leader =
             Watched::new(leader).map_err(|error| Failure::cannot("watch the process", &error))?;
         if !watch(&leader, reader, Deadline::after(timeout), output).await {
-            self.last = member.bury(GRACE);
+            self.last = member.terminate(GRACE);
             return Err(Failure::new(Cause::TimedOut, first_line(&printable(output))));
         }
-        self.last = member.bury(Duration::ZERO);
+        self.last = member.terminate(Duration::ZERO);
         member
             .end()
             .ok_or_else(|| Failure::new(Cause::CannotRun, "somebody else reaped the process"))

@@ -19,7 +19,7 @@ use vipd::engine::Engine;
 use vipd::engine::io::{Action, Input, KernelView, ProbeId};
 use vipd::pool::{Admission, ListenerId, PoolView};
 use vipd::probe::resolve::Resolver;
-use vipd::probe::{Interview, Probe, Tools};
+use vipd::probe::{PatroniClient, Probe, ProbeContext};
 use vipd::types::Now;
 
 use super::server::{acceptor, pem};
@@ -417,7 +417,7 @@ async fn haproxy(dir: &Path, text: &str) -> BTreeMap<String, bool> {
 struct Shell {
     engine: Engine,
     began: Instant,
-    tools: Tools,
+    context: ProbeContext,
     /// How many answers of each are waited for.
     probes: BTreeMap<ProbeId, u32>,
     names: BTreeMap<ListenerId, String>,
@@ -435,7 +435,7 @@ impl Shell {
         Shell {
             engine: Engine::new(config, kernel, Now::ZERO),
             began: Instant::now(),
-            tools: Tools::new(Resolver::default()).unwrap(),
+            context: ProbeContext::new(Resolver::default()).unwrap(),
             probes: BTreeMap::new(),
             names: BTreeMap::new(),
             views: BTreeMap::new(),
@@ -453,7 +453,7 @@ impl Shell {
             match action {
                 Action::Probe { probe, check, timeout } => {
                     self.probes.entry(probe).or_insert(1);
-                    let mut running = Probe::new(&check, &self.tools);
+                    let mut running = Probe::new(&check, &self.context);
                     tokio::spawn(async move {
                         let outcome = running.run(timeout).await;
                         let _ = said.send((probe, Input::Probed { probe, outcome }));
@@ -461,9 +461,9 @@ impl Shell {
                 }
                 Action::Ask { probe, question, timeout } => {
                     self.probes.entry(probe).or_insert(1);
-                    let mut interview = Interview::new(question, &self.tools);
+                    let mut client = PatroniClient::new(question, &self.context);
                     tokio::spawn(async move {
-                        let answer = interview.ask(timeout).await;
+                        let answer = client.ask(timeout).await;
                         let _ = said.send((probe, Input::Answered { probe, answer }));
                     });
                 }

@@ -12,7 +12,7 @@ use vipd::config::checks::{
     PatroniCheck, PatroniRole, PostgresCheck, ProxySide, TcpCheck, Tls, Trust,
 };
 use vipd::probe::resolve::Resolver;
-use vipd::probe::{Probe, Tools};
+use vipd::probe::{Probe, ProbeContext};
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 use vipd::types::Identity;
 
@@ -36,7 +36,7 @@ fn http(target: HttpTarget) -> HttpCheck {
 }
 
 async fn ask_with(resolver: Resolver, check: &Check, timeout: Duration) -> Outcome {
-    Probe::new(check, &Tools::new(resolver).unwrap()).run(timeout).await
+    Probe::new(check, &ProbeContext::new(resolver).unwrap()).run(timeout).await
 }
 
 async fn ask(check: Check) -> Outcome {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use vipd::config::checks::{ArgsMatch, Check, FileCheck, ProcessCheck, ProcessPattern};
 use vipd::probe::resolve::Resolver;
-use vipd::probe::{Probe, Tools};
+use vipd::probe::{Probe, ProbeContext};
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 
 use super::{SOON, run};
@@ -18,7 +18,7 @@ const AT_ONCE: Duration = Duration::from_millis(900);
 
 fn probe(check: &Check) -> Probe {
     assert!(check.is_watched());
-    Probe::new(check, &Tools::new(Resolver::default()).unwrap())
+    Probe::new(check, &ProbeContext::new(Resolver::default()).unwrap())
 }
 
 async fn next(probe: &mut Probe, within: Duration) -> Outcome {
@@ -173,12 +173,12 @@ fn a_command_line_tells_instances_of_one_program_apart() {
             })
         };
         // The looks begin without command lines.
-        let tools = Tools::new(Resolver::default()).unwrap();
-        let mut named = Probe::new(&named("vipd-line", 1, Some(1)), &tools);
+        let context = ProbeContext::new(Resolver::default()).unwrap();
+        let mut named = Probe::new(&named("vipd-line", 1, Some(1)), &context);
         assert_eq!(named.run(SOON).await.detail, "1 running");
-        let mut right = Probe::new(&line(&["1234"]), &tools);
+        let mut right = Probe::new(&line(&["1234"]), &context);
         assert_eq!(right.run(SOON).await.verdict, Verdict::Passed);
-        let mut wrong = Probe::new(&line(&["4321"]), &tools);
+        let mut wrong = Probe::new(&line(&["4321"]), &context);
         assert_eq!(wrong.run(SOON).await.verdict, Verdict::Failed(Cause::WrongAnswer));
     });
 }

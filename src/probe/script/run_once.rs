@@ -1,5 +1,5 @@
-//! Commands that are told something. Nothing is asked of them but how they end, so their output goes
-//! nowhere; and what they leave behind lives on, because people start services with them.
+//! Commands that are notified of something. Only how they end is of interest, so their output goes to
+//! /dev/null; processes they leave behind live on, because people start services with them.
 
 use std::future::Future;
 use std::pin::pin;
@@ -21,18 +21,18 @@ impl Scripts {
     /// Runs a command once, with these variables added to its environment. When `deadline` has
     /// passed, wherever it has been moved to by then, its whole group is told to end (SIGTERM) and
     /// 500 ms later made to; the answer waits for that.
-    pub async fn tell(
+    pub async fn run_once(
         &self,
         check: ScriptCheck,
         environment: Vec<(&'static str, String)>,
         mut deadline: watch::Receiver<Instant>,
     ) -> Outcome {
         let began = Instant::now();
-        let result = self.tell_once(check, environment, &mut deadline).await;
+        let result = self.start_and_wait(check, environment, &mut deadline).await;
         outcome(began, result, String::new())
     }
 
-    async fn tell_once(
+    async fn start_and_wait(
         &self,
         check: ScriptCheck,
         environment: Vec<(&'static str, String)>,
@@ -54,8 +54,8 @@ impl Scripts {
         let leader =
             Watched::new(leader).map_err(|error| Failure::cannot("watch the process", &error))?;
         if until(deadline, leader.readable()).await.is_none() {
-            if let Some(mut burial) = member.bury(GRACE) {
-                burial.over().await;
+            if let Some(mut termination) = member.terminate(GRACE) {
+                termination.over().await;
             }
             return Err(late(""));
         }
