@@ -477,8 +477,8 @@ impl Control {
         let Some(telling) = successor.telling.take() else {
             let (hooks, outbox) = (self.hooks.clone(), self.outbox.clone());
             self.background.effects.spawn(async move {
-                let orders = hooks.orders();
-                let (idle, told, fifos) = (hooks.is_idle(), hooks.told(), hooks.made_fifos());
+                let orders = hooks.commands_sent();
+                let (idle, told, fifos) = (hooks.is_idle(), hooks.notified(), hooks.made_fifos());
                 let telling = Some(Telling { idle, told, fifos, orders });
                 let _ = outbox.send(Inbox::Upgrade(Successor { telling, ..successor }));
             });
@@ -486,7 +486,7 @@ impl Control {
         };
         // A command that takes its time is run again by the successor.
         let busy = !telling.idle && successor.looks < SETTLE_LOOKS;
-        let outdated = telling.orders != self.hooks.orders();
+        let outdated = telling.orders != self.hooks.commands_sent();
         if busy || outdated || !self.engine.is_settled() || self.reload != Reloading::Idle {
             successor.looks += 1;
             if successor.looks > SETTLE_LOOKS {

@@ -32,7 +32,7 @@ use crate::engine::{
     Action, Applied, Event, Kind, Level, Link, LinkChange, News, Notice as Told, OpError, OpId,
     Renewal, Want, allow_vrrp_out,
 };
-use crate::hook::{Hooks, LAST_WORDS, run_to_its_end};
+use crate::hook::{FINISH_LIMIT, Hooks, run_to_its_end};
 use crate::proxy::Left;
 use crate::status::{RouterStatus, Snapshot, State, millis};
 use crate::sys::echo;
@@ -300,7 +300,7 @@ impl Effects {
         let (over, when_over) = oneshot::channel();
         let _ = self.addresses.send(AddressOp::Finish(over));
         // An address thread that hangs keeps nobody from ending.
-        let _ = timeout(LAST_WORDS, when_over).await;
+        let _ = timeout(FINISH_LIMIT, when_over).await;
         self.hooks.finish().await;
         if let Some(script) = &self.config.globals.shutdown {
             let (runtime, scripts) = (&self.background.effects, self.probes.scripts());
@@ -477,7 +477,7 @@ async fn perform_addresses(
                     return;
                 }
             }
-            AddressOp::Tell(told) => hooks.tell(told),
+            AddressOp::Tell(told) => hooks.notify(told),
             AddressOp::Finish(over) => {
                 let _ = over.send(());
             }

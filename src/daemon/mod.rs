@@ -250,7 +250,7 @@ impl Control {
         let process = &config.globals.process;
         let realtime = process.realtime.then_some(process.realtime_priority);
         let inherited = legacy.as_ref().map_or_else(Inherited::default, |legacy| Inherited {
-            told: legacy.told.clone(),
+            notified: legacy.told.clone(),
             fifos: legacy.fifos.clone(),
         });
         let hooks = Hooks::start(

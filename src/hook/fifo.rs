@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{lock, teller, text};
+use super::{lock, notifier, text};
 use crate::config::FifoConfig;
 use crate::config::checks::ScriptCheck;
 use crate::notify;
@@ -211,7 +211,7 @@ async fn keep_reading(
         if outcome.took >= LONGEST_PAUSE {
             pause = PAUSE;
         }
-        let said = teller::said(&outcome);
+        let said = notifier::outcome_text(&outcome);
         let seconds = pause.as_secs();
         tracing::warn!("the reader of {path} ended ({said}); started again in {seconds} s");
         *lock(&ended) = Some(said);

@@ -1,4 +1,4 @@
-//! Telling: runs the commands, writes the FIFOs and sends the mail that [`crate::notify`] words.
+//! Runs the commands, writes the FIFOs and sends the mail whose words come from [`crate::notify`].
 //!
 //! All of it lives in the runtime of the "effects" thread. One task ([`serve`]) takes the notices in
 //! their order and knows what runs; each command under way, each FIFO, each FIFO's reader and the
@@ -8,7 +8,7 @@
 
 mod fifo;
 mod mail;
-mod teller;
+mod notifier;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,42 +25,42 @@ use crate::engine::{Kind, Notice};
 use crate::probe::script::Scripts;
 use crate::status::{FifoStatus, MailStatus, NotifyStatus, State};
 use crate::track::outcome::Verdict;
-use teller::Teller;
+use notifier::Notifier;
 
 /// Notices on their way at most: many more than any network can cause in the time of one task.
 const NOTICES: usize = 4096;
 
 /// How long commands, readers and mail have when the daemon ends.
-pub const LAST_WORDS: Duration = Duration::from_secs(5);
+pub const FINISH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Between two looks whether everything has come to its end.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const FINISH_POLL: Duration = Duration::from_millis(5);
 
-/// Whoever is told, from outside.
+/// Notifications, from outside.
 #[derive(Clone, Debug)]
 pub struct Hooks {
-    orders: mpsc::UnboundedSender<Order>,
-    /// Orders the task has not dealt with yet.
+    commands: mpsc::UnboundedSender<HookCommand>,
+    /// Commands the task has not carried out yet.
     waiting: Arc<AtomicUsize>,
-    /// Orders so far.
-    given: Arc<AtomicU64>,
-    teller: Arc<Mutex<Teller>>,
+    /// Commands sent so far.
+    commands_sent: Arc<AtomicU64>,
+    notifier: Arc<Mutex<Notifier>>,
     lost: Arc<AtomicU64>,
 }
 
 /// What a daemon goes on with that continues another.
 #[derive(Debug, Default)]
 pub struct Inherited {
-    /// The states that have been told already.
-    pub told: Vec<(Key, State)>,
+    /// The states that have been notified already.
+    pub notified: Vec<(Key, State)>,
     /// The FIFOs that were made, and are to go with the daemon.
     pub fifos: Vec<PathBuf>,
 }
 
 /// What the task is asked to do.
 #[derive(Debug)]
-enum Order {
-    Tell(Notice),
+enum HookCommand {
+    Notify(Notice),
     Configure(Arc<Config>),
     Finish(oneshot::Sender<()>),
 }
@@ -69,7 +69,7 @@ enum Order {
 pub type Key = (Kind, String);
 
 impl Hooks {
-    /// Tells what `config` says in `runtime`. `node` is the host's name.
+    /// Start in `runtime` with what `config` says. `node` is the host's name.
     #[must_use]
     pub fn start(
         runtime: &Handle,
@@ -79,101 +79,101 @@ impl Hooks {
         inherited: Inherited,
     ) -> Hooks {
         let _of_that_thread = runtime.enter();
-        let (orders, inbox) = mpsc::unbounded_channel();
+        let (commands, inbox) = mpsc::unbounded_channel();
         let (ended, ends) = mpsc::unbounded_channel();
         let waiting = Arc::<AtomicUsize>::default();
-        let teller = Arc::new(Mutex::new(Teller::new(scripts, config, node, inherited, ended)));
-        runtime.spawn(serve(inbox, Arc::clone(&waiting), ends, Arc::clone(&teller)));
-        Hooks { orders, waiting, given: Arc::default(), teller, lost: Arc::default() }
+        let notifier = Arc::new(Mutex::new(Notifier::new(scripts, config, node, inherited, ended)));
+        runtime.spawn(serve(inbox, Arc::clone(&waiting), ends, Arc::clone(&notifier)));
+        Hooks { commands, waiting, commands_sent: Arc::default(), notifier, lost: Arc::default() }
     }
 
-    /// Tells whoever wants to know, without waiting.
-    pub fn tell(&self, notice: Notice) {
+    /// Notify commands, FIFOs and mail of something, without waiting.
+    pub fn notify(&self, notice: Notice) {
         if self.waiting.load(Ordering::Relaxed) < NOTICES {
-            self.order(Order::Tell(notice));
+            self.send(HookCommand::Notify(notice));
         } else {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::warn!("notices lost: {lost}; the effects thread does not keep up");
         }
     }
 
-    /// Goes on with another configuration.
+    /// Go on with another configuration.
     pub fn reconfigure(&self, config: Arc<Config>) {
-        self.order(Order::Configure(config));
+        self.send(HookCommand::Configure(config));
     }
 
-    fn order(&self, order: Order) {
+    fn send(&self, command: HookCommand) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.given.fetch_add(1, Ordering::Relaxed);
+        self.commands_sent.fetch_add(1, Ordering::Relaxed);
         // An error means that the runtime is shutting down.
-        let _ = self.orders.send(order);
+        let _ = self.commands.send(command);
     }
 
-    /// Comes to an end: everyone is told of the stop, and what runs has [`LAST_WORDS`].
+    /// Notify everyone of the stop; what runs then has [`FINISH_LIMIT`].
     pub async fn finish(&self) {
         let (over, when_over) = oneshot::channel();
         let end = async {
-            self.order(Order::Finish(over));
+            self.send(HookCommand::Finish(over));
             let _ = when_over.await;
         };
-        if timeout(LAST_WORDS, end).await.is_err() {
-            let limit = LAST_WORDS.as_secs();
+        if timeout(FINISH_LIMIT, end).await.is_err() {
+            let limit = FINISH_LIMIT.as_secs();
             tracing::warn!("not everyone was told of the stop within {limit} s");
         }
-        self.teller().close();
+        self.notifier().close();
     }
 
-    /// How many orders were given so far. Never waits, unlike what follows: those share a lock with the
-    /// task.
+    /// How many commands were sent to the task so far. Never waits, unlike what follows: those share a
+    /// lock with the task.
     #[must_use]
-    pub fn orders(&self) -> u64 {
-        self.given.load(Ordering::Relaxed)
+    pub fn commands_sent(&self) -> u64 {
+        self.commands_sent.load(Ordering::Relaxed)
     }
 
     /// Whether no command runs and none waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) == 0 && self.teller().is_idle()
+        self.waiting.load(Ordering::Relaxed) == 0 && self.notifier().is_idle()
     }
 
-    /// The states that were told completely.
+    /// The states of which everyone has been notified.
     #[must_use]
-    pub fn told(&self) -> Vec<(Key, State)> {
-        self.teller().told()
+    pub fn notified(&self) -> Vec<(Key, State)> {
+        self.notifier().notified()
     }
 
     /// The FIFOs that were made, and are to go with the daemon.
     #[must_use]
     pub fn made_fifos(&self) -> Vec<PathBuf> {
-        self.teller().made_fifos()
+        self.notifier().made_fifos()
     }
 
     /// How the commands of a router or group went.
     #[must_use]
     pub fn status(&self, kind: Kind, name: &str) -> NotifyStatus {
-        self.teller().status(kind, name)
+        self.notifier().status(kind, name)
     }
 
     /// How the commands of the groups went, by name.
     #[must_use]
     pub fn groups(&self) -> BTreeMap<String, NotifyStatus> {
-        self.teller().groups()
+        self.notifier().groups()
     }
 
     /// The FIFOs.
     #[must_use]
     pub fn fifos(&self) -> Vec<FifoStatus> {
-        self.teller().fifos()
+        self.notifier().fifos()
     }
 
     /// The mail, if there is any.
     #[must_use]
     pub fn mail(&self) -> Option<MailStatus> {
-        self.teller().mail()
+        self.notifier().mail()
     }
 
-    fn teller(&self) -> MutexGuard<'_, Teller> {
-        lock(&self.teller)
+    fn notifier(&self) -> MutexGuard<'_, Notifier> {
+        lock(&self.notifier)
     }
 }
 
@@ -194,44 +194,44 @@ pub async fn run_to_its_end(
     if outcome.verdict == Verdict::Passed {
         tracing::info!("{name} took {took:.2} s");
     } else {
-        tracing::warn!("{name} failed: {} ({took:.2} s)", teller::said(&outcome));
+        tracing::warn!("{name} failed: {} ({took:.2} s)", notifier::outcome_text(&outcome));
     }
 }
 
 /// Until the last [`Hooks`] is gone. The lock is never held while anything is awaited.
 async fn serve(
-    mut orders: mpsc::UnboundedReceiver<Order>,
+    mut commands: mpsc::UnboundedReceiver<HookCommand>,
     waiting: Arc<AtomicUsize>,
-    mut ends: mpsc::UnboundedReceiver<teller::Ended>,
-    teller: Arc<Mutex<Teller>>,
+    mut ends: mpsc::UnboundedReceiver<notifier::Ended>,
+    notifier: Arc<Mutex<Notifier>>,
 ) {
     let mut finishing: Option<oneshot::Sender<()>> = None;
     loop {
         let (due, finished) = {
-            let mut teller = lock(&teller);
-            teller.start();
-            (teller.next_due(), teller.is_finished())
+            let mut notifier = lock(&notifier);
+            notifier.start();
+            (notifier.next_due(), notifier.is_finished())
         };
         if finished && let Some(over) = finishing.take() {
             let _ = over.send(());
         }
         tokio::select! {
-            order = orders.recv() => {
-                match order {
-                    Some(Order::Tell(notice)) => lock(&teller).tell(&notice),
-                    Some(Order::Configure(config)) => lock(&teller).reconfigure(config),
-                    Some(Order::Finish(over)) => {
-                        lock(&teller).finish();
+            command = commands.recv() => {
+                match command {
+                    Some(HookCommand::Notify(notice)) => lock(&notifier).notify(&notice),
+                    Some(HookCommand::Configure(config)) => lock(&notifier).reconfigure(config),
+                    Some(HookCommand::Finish(over)) => {
+                        lock(&notifier).finish();
                         finishing = Some(over);
                     }
                     None => return,
                 }
                 waiting.fetch_sub(1, Ordering::Relaxed);
             }
-            Some(ended) = ends.recv() => lock(&teller).ended(ended),
+            Some(ended) = ends.recv() => lock(&notifier).ended(ended),
             () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {}
-            // FIFOs, readers and mail come to their ends without a word.
-            () = sleep(LOOK_AGAIN), if finishing.is_some() => {}
+            // FIFOs, readers and mail do not report their ends.
+            () = sleep(FINISH_POLL), if finishing.is_some() => {}
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What is told when something happens to a router or a group: the words of a command, the line of a
-//! FIFO, a mail; and in which order ([`queue`]), or for how long ([`ensure`]).
+//! FIFO, a mail; and in which order ([`queue`]), or for how long ([`reconciler`]).
 //!
 //! Words and lines are keepalived's, byte for byte: scripts written for it must not notice.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-pub mod ensure;
 pub mod mail;
 pub mod queue;
+pub mod reconciler;
 
 use crate::config::checks::{Command, ScriptCheck};
 use crate::config::{Moment, NotifyConfig};

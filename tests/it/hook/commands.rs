@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
 use vipd::config::{EnsureConfig, Moment, NotifyConfig};
 use vipd::engine::{Kind, News};
-use vipd::hook::LAST_WORDS;
+use vipd::hook::FINISH_LIMIT;
 use vipd::status::{NotifyStatus, State};
 
 use super::*;
@@ -29,7 +29,7 @@ fn the_state_s_own_command_runs_first_and_every_state_in_its_order() {
         ];
         let hooks = start(config(telling(commands)));
         for (notice, lines) in [(entered(None, State::Backup), 2), (master(), 4), (backup(), 6)] {
-            hooks.tell(notice);
+            hooks.notify(notice);
             until("the telling", || read(&log).lines().count() == lines).await;
         }
         assert_eq!(
@@ -60,10 +60,10 @@ fn a_command_that_hangs_is_killed_with_its_children_and_the_newest_state_is_told
         ];
         let timeout = Some(Duration::from_millis(700));
         let hooks = start(config(NotifyConfig { timeout, ..telling(commands) }));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the start", || status(&hooks).running.is_some()).await;
         for notice in [backup(), entered(Some(State::Backup), State::Fault), backup()] {
-            hooks.tell(notice);
+            hooks.notify(notice);
         }
         until("the last state", || read(&log).contains("BACKUP")).await;
         assert_eq!(read(&log), "MASTER skipped 0\nBACKUP skipped 2\n");
@@ -92,13 +92,13 @@ fn what_cannot_be_run_is_said_and_keeps_nobody_from_being_told() {
             (Moment::Backup, sh("exit 3")),
         ];
         let hooks = start(config(telling(commands)));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the telling", || read(&log).contains("MASTER 150")).await;
         until("the status", || status(&hooks).runs.len() == 2).await;
         let failed = &status(&hooks).runs[1];
         let said = format!("cannot run: {}/no: No such file or directory", dir.path().display());
         assert_eq!((failed.succeeded, &failed.outcome), (false, &said));
-        hooks.tell(backup());
+        hooks.notify(backup());
         until("the status", || status(&hooks).runs.len() == 4).await;
         assert_eq!(status(&hooks).runs[1].outcome, "exit 3");
     });
@@ -114,7 +114,7 @@ fn what_a_command_leaves_behind_lives_on() {
             Moment::Master,
             sh(&format!("sleep 30 & echo $! > {at}")),
         )])));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the end of the command", || status(&hooks).runs.len() == 1).await;
         let pid = read(&log).trim().to_owned();
         let process = format!("/proc/{pid}/cmdline");
@@ -133,14 +133,14 @@ fn what_has_to_be_true_of_a_master_is_tried_until_it_is_and_ended_with_the_maste
         let every = Duration::from_millis(300);
         let ensure = Some(EnsureConfig { command, every });
         let hooks = start(config(NotifyConfig { ensure, ..NotifyConfig::default() }));
-        hooks.tell(entered(None, State::Backup));
-        hooks.tell(master());
+        hooks.notify(entered(None, State::Backup));
+        hooks.notify(master());
         until("the first failure", || status(&hooks).runs.len() == 1).await;
         assert_eq!(status(&hooks).ensured, Some(false));
         until("a success, and another", || read(&log).lines().count() >= 3).await;
         until("the status", || status(&hooks).ensured == Some(true)).await;
         assert!(read(&log).starts_with("1\n2\n1\n"), "{}", read(&log));
-        hooks.tell(backup());
+        hooks.notify(backup());
         until("the end", || status(&hooks).ensured.is_none()).await;
     });
 }
@@ -153,10 +153,10 @@ fn an_attempt_under_way_is_ended_when_the_router_is_master_no_more() {
         let ensure = Some(EnsureConfig { command: sh("sleep 1000"), every: EnsureConfig::EVERY });
         let notify = telling(vec![(Moment::Backup, noting(&at, "backup"))]);
         let hooks = start(config(NotifyConfig { ensure, ..notify }));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the start", || status(&hooks).running.is_some()).await;
         let told = Instant::now();
-        hooks.tell(backup());
+        hooks.notify(backup());
         until("the next state", || !read(&log).is_empty()).await;
         assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
     });
@@ -170,12 +170,12 @@ fn a_stop_is_told_within_a_limit_even_past_a_command_that_hangs() {
         let hangs = sh("trap '' TERM; sleep 1000");
         let commands = vec![(Moment::Master, hangs), (Moment::Stop, noting(&at, "stop"))];
         let hooks = start(config(telling(commands)));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the start", || status(&hooks).running.is_some()).await;
         let began = Instant::now();
-        hooks.tell(notice(News::Stopped));
+        hooks.notify(notice(News::Stopped));
         hooks.finish().await;
-        assert!(began.elapsed() < LAST_WORDS, "{:?}", began.elapsed());
+        assert!(began.elapsed() < FINISH_LIMIT, "{:?}", began.elapsed());
         assert_eq!(read(&log), "stop  MASTER a test\n");
     });
 }
@@ -188,12 +188,12 @@ fn a_flood_of_notices_loses_notices_and_no_configuration() {
         let hooks = start(config(NotifyConfig::default()));
         // Nothing runs before this task waits.
         for _ in 0..10_000 {
-            hooks.tell(notice(News::LowerPriorityHeard));
+            hooks.notify(notice(News::LowerPriorityHeard));
         }
         let any = config(telling(vec![(Moment::Any, noting(&at, "any"))]));
         hooks.reconfigure(Arc::new(any));
         until("the end", || hooks.is_idle()).await;
-        hooks.tell(master());
+        hooks.notify(master());
         until("the telling", || read(&log).contains("MASTER 150")).await;
     });
 }
@@ -206,15 +206,15 @@ fn a_daemon_that_continues_another_repeats_no_state_it_has_told() {
         let key = (Kind::Router, "VI_1".to_owned());
         let scripts = Scripts::new().unwrap();
         let config = Arc::new(config(telling(vec![(Moment::Any, noting(&at, "any"))])));
-        let known = Inherited { told: vec![(key.clone(), State::Master)], fifos: Vec::new() };
+        let known = Inherited { notified: vec![(key.clone(), State::Master)], fifos: Vec::new() };
         let runtime = Handle::current();
         let hooks = Hooks::start(&runtime, scripts, config, "lb1".to_owned(), known);
-        hooks.tell(entered(None, State::Master));
-        hooks.tell(backup());
+        hooks.notify(entered(None, State::Master));
+        hooks.notify(backup());
         until("the telling", || read(&log).contains("BACKUP 150")).await;
         assert!(!read(&log).contains("MASTER 150"), "{}", read(&log));
         until("the end", || hooks.is_idle()).await;
-        assert_eq!(hooks.told(), [(key, State::Backup)]);
+        assert_eq!(hooks.notified(), [(key, State::Backup)]);
     });
 }
 
@@ -226,7 +226,7 @@ fn a_shell_command_gets_its_words_too() {
         let command = Command::Shell(format!("</dev/null printf '%s|' >> {at}"));
         let check = ScriptCheck { command, run_as: RunAs::Default, security: false };
         let hooks = start(config(telling(vec![(Moment::Any, check)])));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the telling", || !read(&log).is_empty()).await;
         assert_eq!(read(&log), "INSTANCE|VI_1|MASTER|150|");
     });

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::time::Instant;
 
 use vipd::config::FifoConfig;
-use vipd::hook::LAST_WORDS;
+use vipd::hook::FINISH_LIMIT;
 
 use super::*;
 
@@ -33,8 +33,8 @@ fn a_fifo_is_made_keeps_its_lines_for_a_late_reader_and_goes_with_the_daemon() {
             ..fifo(&path)
         };
         let hooks = start(with(owned));
-        hooks.tell(entered(None, State::Backup));
-        hooks.tell(master());
+        hooks.notify(entered(None, State::Backup));
+        hooks.notify(master());
         until("the writing", || hooks.fifos()[0].written == 2).await;
         let made = fs::metadata(&path).unwrap();
         assert!(made.file_type().is_fifo());
@@ -62,7 +62,7 @@ fn a_fifo_an_earlier_daemon_made_goes_with_this_one() {
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     }
     run(async {
-        let inherited = Inherited { told: Vec::new(), fifos: vec![path.clone()] };
+        let inherited = Inherited { notified: Vec::new(), fifos: vec![path.clone()] };
         let config =
             Config { fifos: vec![fifo(&path), fifo(&foreign)], ..config(NotifyConfig::default()) };
         let (scripts, config) = (Scripts::new().unwrap(), Arc::new(config));
@@ -81,7 +81,7 @@ fn a_fifo_nobody_reads_loses_its_oldest_lines_and_says_how_many() {
         let hooks = start(with(fifo(&path)));
         let total = 5000;
         for n in 0..total {
-            hooks.tell(Notice { priority: u8::try_from(n % 256).unwrap(), ..master() });
+            hooks.notify(Notice { priority: u8::try_from(n % 256).unwrap(), ..master() });
             if n % 500 == 499 {
                 until("the reading", || hooks.is_idle()).await;
             }
@@ -118,11 +118,11 @@ fn a_reader_is_given_the_path_started_again_and_left_to_read_to_the_end() {
         let script = format!("read line < $2; echo \"$1: $line\" >> {log_at}");
         let reader = argv(&["/bin/sh", "-c", &script, "sh", "first"]);
         let hooks = start(with(FifoConfig { reader: Some(reader), ..fifo(&path) }));
-        hooks.tell(entered(None, State::Backup));
+        hooks.notify(entered(None, State::Backup));
         until("the first line", || read(&log).contains("BACKUP")).await;
         until("the end of the reader", || hooks.fifos()[0].reader.is_some()).await;
         assert_eq!(hooks.fifos()[0].reader.as_deref(), Some("exit 0"));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the second line", || read(&log).contains("MASTER")).await;
         assert_eq!(
             read(&log),
@@ -134,7 +134,7 @@ fn a_reader_is_given_the_path_started_again_and_left_to_read_to_the_end() {
         .await;
         let began = Instant::now();
         hooks.finish().await;
-        assert!(began.elapsed() < LAST_WORDS, "{:?}", began.elapsed());
+        assert!(began.elapsed() < FINISH_LIMIT, "{:?}", began.elapsed());
         assert!(!Path::new(&at).exists());
     });
 }
@@ -149,11 +149,11 @@ fn a_reader_that_lives_is_told_to_end_after_the_last_line() {
             format!("while read line; do echo \"$line\" >> {log_at}; done < $1; sleep 600");
         let reader = argv(&["/bin/sh", "-c", &script, "sh"]);
         let hooks = start(with(FifoConfig { reader: Some(reader), ..fifo(&path) }));
-        hooks.tell(entered(None, State::Backup));
+        hooks.notify(entered(None, State::Backup));
         until("the first line", || read(&log).contains("BACKUP")).await;
         let began = Instant::now();
         hooks.finish().await;
-        assert!(began.elapsed() < LAST_WORDS, "{:?}", began.elapsed());
+        assert!(began.elapsed() < FINISH_LIMIT, "{:?}", began.elapsed());
         assert!(read(&log).ends_with("STOP 150\n"), "{}", read(&log));
     });
 }
@@ -165,7 +165,7 @@ fn a_file_in_the_place_of_a_fifo_is_left_alone_and_said() {
     fs::write(&path, "precious").unwrap();
     run(async {
         let hooks = start(with(fifo(&path)));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the error", || hooks.fifos()[0].error.is_some()).await;
         assert_eq!(hooks.fifos()[0].error.as_deref(), Some("it exists and is no FIFO"));
         assert_eq!(read(&path), "precious");
@@ -181,11 +181,11 @@ fn a_reload_keeps_the_fifo_and_repeats_the_states_if_asked() {
     let (path, _) = file(&dir, "fifo");
     run(async {
         let hooks = start(with(fifo(&path)));
-        hooks.tell(entered(None, State::Backup));
-        hooks.tell(master());
+        hooks.notify(entered(None, State::Backup));
+        hooks.notify(master());
         until("the writing", || hooks.fifos()[0].written == 2).await;
         let mut reader = BufReader::new(File::open(&path).unwrap()).lines();
-        hooks.tell(notice(News::PriorityChanged { master: true }));
+        hooks.notify(notice(News::PriorityChanged { master: true }));
         hooks.reconfigure(Arc::new(with(FifoConfig { states_on_reload: true, ..fifo(&path) })));
         until("the repetition", || hooks.fifos()[0].written == 3).await;
         let lines: Vec<String> = (0..3).map(|_| reader.next().unwrap().unwrap()).collect();

@@ -95,7 +95,7 @@ fn a_change_of_state_is_mailed_with_keepalived_s_subject() {
     let (server, heard) = sink(Manner::Takes);
     run(async {
         let hooks = start(mailing(&server, SOON));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the mail", || hooks.mail().unwrap().sent == 1).await;
         until("the end of the dialogue", || !heard.lock().unwrap().is_empty()).await;
         let mail = heard.lock().unwrap()[0].clone();
@@ -119,11 +119,11 @@ fn a_mail_that_is_refused_is_given_up_and_the_next_one_sent() {
     let (server, heard) = sink(Manner::Refuses);
     run(async {
         let hooks = start(mailing(&server, SOON));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the refusal", || hooks.mail().unwrap().failed == 1).await;
         let error = hooks.mail().unwrap().error.unwrap();
         assert!(error.contains("550") && error.contains("nobody of that name"), "{error}");
-        hooks.tell(backup());
+        hooks.notify(backup());
         until("the next mail", || hooks.mail().unwrap().sent == 1).await;
         assert_eq!(hooks.mail().unwrap().error, None);
         until("its dialogue", || heard.lock().unwrap().len() == 2).await;
@@ -137,7 +137,7 @@ fn mail_that_waits_goes_to_the_server_of_a_reload() {
     let (server, heard) = sink(Manner::Takes);
     run(async {
         let hooks = start(mailing(&away, SOON));
-        hooks.tell(master());
+        hooks.notify(master());
         until("the error", || hooks.mail().unwrap().error.is_some()).await;
         hooks.reconfigure(Arc::new(mailing(&server, SOON)));
         until("the mail", || hooks.mail().unwrap().sent == 1).await;
@@ -160,7 +160,7 @@ fn a_server_that_is_busy_or_hangs_holds_up_nobody() {
             let hooks = start(config);
             for notice in [entered(None, State::Backup), master(), backup()] {
                 let state = read(&log).lines().count();
-                hooks.tell(notice);
+                hooks.notify(notice);
                 until("the command", || read(&log).lines().count() > state).await;
             }
             until("the error", || hooks.mail().unwrap().error.is_some()).await;
@@ -168,7 +168,7 @@ fn a_server_that_is_busy_or_hangs_holds_up_nobody() {
             assert_eq!((mail.sent, mail.waiting), (0, 3), "{mail:?}");
             let began = Instant::now();
             hooks.finish().await;
-            assert!(began.elapsed() <= vipd::hook::LAST_WORDS + Duration::from_secs(1));
+            assert!(began.elapsed() <= vipd::hook::FINISH_LIMIT + Duration::from_secs(1));
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Who is told what next, and how it went.
+//! Which commands run next for which router or group, and how they ended.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use super::mail::Mailer;
 use super::{Inherited, Key};
 use crate::config::{Config, EnsureConfig, NotifyConfig};
 use crate::engine::{Kind, News, Notice};
-use crate::notify::ensure::Ensure;
 use crate::notify::queue::Queue;
+use crate::notify::reconciler::Reconciler;
 use crate::notify::{self, Job};
 use crate::probe::script::Scripts;
 use crate::status::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus, State};
@@ -32,7 +32,7 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const LAST_RUN: Duration = Duration::from_millis(1500);
 
 /// How long a command without a limit of its own holds up the next one.
-const PATIENCE: Duration = Duration::from_secs(60);
+const OVERTAKE_AFTER: Duration = Duration::from_secs(60);
 
 /// A command is over.
 #[derive(Debug)]
@@ -42,16 +42,16 @@ pub(super) struct Ended {
     outcome: Outcome,
 }
 
-/// Everything that is told.
+/// The routers and groups, and what is run and written for them.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub(super) struct Notifier {
     scripts: Scripts,
     config: Arc<Config>,
     /// The host's name.
     host: String,
     began: Instant,
     subjects: BTreeMap<Key, Subject>,
-    /// States an earlier daemon has told.
+    /// States an earlier daemon has notified of.
     known: BTreeMap<Key, State>,
     /// FIFOs an earlier daemon has made.
     made: Vec<PathBuf>,
@@ -68,7 +68,7 @@ pub(super) struct Teller {
 struct Subject {
     config: NotifyConfig,
     queue: Queue,
-    ensure: Ensure,
+    reconciler: Reconciler,
     running: Option<Running>,
     /// Commands that take so long that the next one did not wait for them.
     beside: Vec<Running>,
@@ -77,7 +77,7 @@ struct Subject {
     last: Option<Notice>,
     /// What the last mail said.
     mailed: Option<&'static str>,
-    /// It will be told nothing more.
+    /// There will be no further notice about it.
     over: bool,
 }
 
@@ -87,7 +87,7 @@ struct Running {
     hook: &'static str,
     about: &'static str,
     since: Instant,
-    /// It makes true what has to be.
+    /// It is the command of `while_master`.
     ensures: bool,
     deadline: watch::Sender<Instant>,
 }
@@ -100,21 +100,21 @@ struct Run {
     at: Instant,
 }
 
-impl Teller {
+impl Notifier {
     pub(super) fn new(
         scripts: Scripts,
         config: Arc<Config>,
         host: String,
         inherited: Inherited,
         ended: UnboundedSender<Ended>,
-    ) -> Teller {
-        let mut teller = Teller {
+    ) -> Notifier {
+        let mut notifier = Notifier {
             scripts,
             config: Arc::default(),
             host,
             began: Instant::now(),
             subjects: BTreeMap::new(),
-            known: inherited.told.into_iter().collect(),
+            known: inherited.notified.into_iter().collect(),
             made: inherited.fifos,
             fifos: Vec::new(),
             mailer: None,
@@ -122,8 +122,8 @@ impl Teller {
             count: 0,
             finishing: false,
         };
-        teller.configure(config);
-        teller
+        notifier.configure(config);
+        notifier
     }
 
     /// What runs goes on, FIFOs and their readers too unless they are changed themselves.
@@ -164,8 +164,8 @@ impl Teller {
                 // Nothing is told of a group that is gone; a router's end is yet to come.
                 None if key.0 == Kind::Group => {
                     subject.over = true;
-                    subject.ensure.master(now, false);
-                    subject.end_what_is_not_wanted();
+                    subject.reconciler.master(now, false);
+                    subject.cancel_unwanted();
                 }
                 None => {}
             }
@@ -173,17 +173,17 @@ impl Teller {
         self.config = config;
     }
 
-    pub(super) fn tell(&mut self, notice: &Notice) {
+    pub(super) fn notify(&mut self, notice: &Notice) {
         let key = (notice.kind, notice.name.clone());
         let now = self.now();
-        let Teller { subjects, config, known, .. } = self;
+        let Notifier { subjects, config, known, .. } = self;
         let subject = subjects.entry(key.clone()).or_insert_with(|| Subject {
             config: settings(config, &key).cloned().unwrap_or_default(),
             ..Subject::default()
         });
         // A router of this name is there, perhaps again.
         subject.over = false;
-        let mut told_before = false;
+        let mut notified_before = false;
         let last = subject.last.as_ref().and_then(|last| match last.news {
             News::Entered { to, .. } => Some(to),
             _ => None,
@@ -191,16 +191,16 @@ impl Teller {
         let jobs = notify::jobs(notice, last, &subject.config);
         match notice.news {
             News::Entered { from, to } => {
-                told_before = from.is_none() && known.remove(&key) == Some(to);
+                notified_before = from.is_none() && known.remove(&key) == Some(to);
                 subject.last = Some(notice.clone());
-                subject.ensure.master(now, to == State::Master);
-                if !told_before {
+                subject.reconciler.master(now, to == State::Master);
+                if !notified_before {
                     subject.queue.state(jobs);
                 }
             }
             News::Stopped | News::Deleted => {
                 subject.over = true;
-                subject.ensure.master(now, false);
+                subject.reconciler.master(now, false);
                 subject.queue.state(jobs);
             }
             News::LowerPriorityHeard => subject.queue.event(jobs),
@@ -210,8 +210,8 @@ impl Teller {
                 }
             }
         }
-        subject.end_what_is_not_wanted();
-        if told_before {
+        subject.cancel_unwanted();
+        if notified_before {
             return;
         }
         let line = notify::line(notice, &subject.config);
@@ -229,18 +229,18 @@ impl Teller {
     /// Starts whatever may run now.
     pub(super) fn start(&mut self) {
         let now = self.now();
-        let Teller { subjects, scripts, ended, count, finishing, .. } = self;
+        let Notifier { subjects, scripts, ended, count, finishing, .. } = self;
         for ((_, name), subject) in subjects.iter_mut() {
             subject.overtake(name);
         }
         for (key, subject) in subjects.iter_mut().filter(|(_, subject)| subject.running.is_none()) {
-            let due = subject.ensure.due().is_some_and(|due| due <= now);
+            let due = subject.reconciler.due().is_some_and(|due| due <= now);
             let (job, ensures) =
                 match (subject.queue.begin(), &subject.config.ensure, &subject.last) {
                     (Some(job), ..) => (job, false),
                     (None, Some(ensure), Some(last)) if due && !*finishing => {
                         let mut job = notify::ensuring(last, &ensure.command);
-                        let attempt = subject.ensure.begin().to_string();
+                        let attempt = subject.reconciler.begin().to_string();
                         job.environment.push(("VIPD_ATTEMPT", attempt));
                         (job, true)
                     }
@@ -282,16 +282,16 @@ impl Teller {
         let (_, name) = &key;
         if succeeded {
             tracing::debug!(router = name, "told {hook} of {about} in {took:.2} s");
-        } else if !ensures || subject.ensure.is_wanted() {
-            let said = said(&outcome);
+        } else if !ensures || subject.reconciler.is_wanted() {
+            let outcome_text = outcome_text(&outcome);
             tracing::warn!(
                 router = name,
-                "notify script for {about} failed: {said} ({hook}, {took:.2} s)"
+                "notify script for {about} failed: {outcome_text} ({hook}, {took:.2} s)"
             );
         }
         if ensures {
             let every = subject.config.ensure.as_ref().map_or(Duration::MAX, |ensure| ensure.every);
-            subject.ensure.done(now, succeeded, every);
+            subject.reconciler.done(now, succeeded, every);
         } else if overtaken.is_none() {
             subject.queue.done();
         }
@@ -299,26 +299,26 @@ impl Teller {
         subject.runs.push_front(Run { hook, about, outcome, at: Instant::now() });
     }
 
-    /// When something has to be made true next, or a command is no longer waited for.
+    /// When `while_master` runs next, or a command is no longer waited for.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let subjects = self.subjects.values();
         let ensuring = subjects
             .clone()
             .filter(|s| s.config.ensure.is_some() && s.running.is_none() && s.last.is_some())
-            .filter_map(|s| s.ensure.due())
+            .filter_map(|s| s.reconciler.due())
             .map(|due| self.began + due.since_start());
-        let patience = subjects.filter_map(Subject::overtakes);
-        ensuring.chain(patience).min().filter(|_| !self.finishing)
+        let overtaking = subjects.filter_map(Subject::overtakes);
+        ensuring.chain(overtaking).min().filter(|_| !self.finishing)
     }
 
-    /// The daemon ends: whoever was not told of it yet is, and nothing takes long any more.
+    /// The daemon ends: everyone is notified of that, and nothing may take long any more.
     pub(super) fn finish(&mut self) {
         self.finishing = true;
         let left = self.subjects.values().filter(|subject| !subject.over);
         let notices: Vec<Notice> = left.filter_map(|subject| subject.last.clone()).collect();
         for last in notices {
             let reason = "the daemon stops".to_owned();
-            self.tell(&Notice { news: News::Stopped, reason, ..last });
+            self.notify(&Notice { news: News::Stopped, reason, ..last });
         }
         let latest = Instant::now() + LAST_RUN;
         for running in self.subjects.values().flat_map(Subject::all_running) {
@@ -352,26 +352,26 @@ impl Teller {
         self.subjects.values().all(|s| s.all_running().all(|r| r.ensures) && s.queue.is_idle())
     }
 
-    pub(super) fn told(&self) -> Vec<(Key, State)> {
-        let told = |(key, subject): (&Key, &Subject)| match subject.last.as_ref()?.news {
+    pub(super) fn notified(&self) -> Vec<(Key, State)> {
+        let notified = |(key, subject): (&Key, &Subject)| match subject.last.as_ref()?.news {
             News::Entered { to, .. } if subject.queue.is_idle() => Some((key.clone(), to)),
             _ => None,
         };
-        self.subjects.iter().filter_map(told).collect()
+        self.subjects.iter().filter_map(notified).collect()
     }
 
     pub(super) fn status(&self, kind: Kind, name: &str) -> NotifyStatus {
         let Some(subject) = self.subjects.get(&(kind, name.to_owned())) else {
             return NotifyStatus::default();
         };
-        let Subject { queue, ensure, config, running, runs, .. } = subject;
+        let Subject { queue, reconciler, config, running, runs, .. } = subject;
         let running = running.as_ref().map(|running| RunningStatus {
             hook: running.hook.to_owned(),
             about: running.about.to_owned(),
             age_ms: millis(running.since.elapsed()),
         });
         let ensured =
-            (config.ensure.is_some() && ensure.is_wanted()).then(|| ensure.has_succeeded());
+            (config.ensure.is_some() && reconciler.is_wanted()).then(|| reconciler.has_succeeded());
         NotifyStatus {
             running,
             waiting: u64::try_from(queue.waiting()).unwrap_or(u64::MAX),
@@ -408,7 +408,7 @@ impl Subject {
     fn overtakes(&self) -> Option<Instant> {
         let running = self.running.as_ref().filter(|running| !running.ensures)?;
         let waits = self.config.timeout.is_none() && self.queue.waiting() > 0;
-        waits.then(|| running.since + PATIENCE)
+        waits.then(|| running.since + OVERTAKE_AFTER)
     }
 
     /// A command without a limit holds up the next one for a while, not for ever.
@@ -427,11 +427,11 @@ impl Subject {
         }
     }
 
-    /// An attempt at something that must not be true any more.
-    fn end_what_is_not_wanted(&self) {
+    /// End a run of `while_master` when the router is master no more.
+    fn cancel_unwanted(&self) {
         if let Some(running) = &self.running
             && running.ensures
-            && !self.ensure.is_wanted()
+            && !self.reconciler.is_wanted()
         {
             let _ = running.deadline.send(Instant::now());
         }
@@ -444,14 +444,14 @@ impl Run {
             hook: self.hook.to_owned(),
             about: self.about.to_owned(),
             succeeded: self.outcome.verdict == Verdict::Passed,
-            outcome: said(&self.outcome),
+            outcome: outcome_text(&self.outcome),
             took_ms: millis(self.outcome.took),
             age_ms: millis(self.at.elapsed()),
         }
     }
 }
 
-/// What is told of the router of this name, or of the group.
+/// What is configured for the router of this name, or for the group.
 fn settings<'c>(config: &'c Config, (kind, name): &Key) -> Option<&'c NotifyConfig> {
     match kind {
         Kind::Router => config.routers.iter().find(|r| r.name == *name).map(|r| &r.notify),
@@ -460,7 +460,7 @@ fn settings<'c>(config: &'c Config, (kind, name): &Key) -> Option<&'c NotifyConf
 }
 
 /// How a command ended, in a few words.
-pub(super) fn said(outcome: &Outcome) -> String {
+pub(super) fn outcome_text(outcome: &Outcome) -> String {
     let verdict = match outcome.verdict {
         Verdict::Passed => "exit 0".to_owned(),
         Verdict::Failed(cause) => cause.to_string(),
@@ -498,13 +498,15 @@ mod tests {
             subject
         };
         // Nobody waits.
-        let mut subject = running(PATIENCE * 2);
+        let mut subject = running(OVERTAKE_AFTER * 2);
         assert_eq!(subject.overtakes(), None);
         subject.queue.state(job());
         subject.overtake("VI_1");
         assert!(subject.running.is_none() && subject.queue.begin().is_some());
         assert_eq!(subject.all_running().count(), 1);
-        for (age, timeout) in [(PATIENCE / 2, None), (PATIENCE * 2, Some(PATIENCE * 3))] {
+        for (age, timeout) in
+            [(OVERTAKE_AFTER / 2, None), (OVERTAKE_AFTER * 2, Some(OVERTAKE_AFTER * 3))]
+        {
             let mut subject = running(age);
             subject.config.timeout = timeout;
             subject.queue.state(job());

@@ -1,5 +1,5 @@
-//! "While master, ensure": a command that is run until it succeeds, and again from time to time, for
-//! as long as the router is master. An address of a cloud follows the master this way, whichever call
+//! `while_master`: a command that is run until it succeeds, and again from time to time, for as long
+//! as the router is master. An address of a cloud follows the master this way, whichever call
 //! was lost, refused or overtaken.
 
 use std::time::Duration;
@@ -12,10 +12,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// One command that makes something true.
+/// When the command of one router runs.
 #[derive(Debug, Default)]
-pub struct Ensure {
-    /// When it is run next; `None`: it need not be true, or is being made so.
+pub struct Reconciler {
+    /// When it is run next; `None`: the router is not master, or it is running.
     due: Option<Now>,
     master: bool,
     attempt: u32,
@@ -23,12 +23,12 @@ pub struct Ensure {
     succeeded: bool,
 }
 
-impl Ensure {
+impl Reconciler {
     /// The router has become master, or is one no more.
     pub fn master(&mut self, now: Now, master: bool) {
         if self.master != master {
             let due = master.then_some(now);
-            *self = Ensure { due, master, ..Ensure::default() };
+            *self = Reconciler { due, master, ..Reconciler::default() };
         }
     }
 
@@ -44,7 +44,7 @@ impl Ensure {
         self.master
     }
 
-    /// Whether it is true, as far as the last run since the router became master can tell.
+    /// Whether the last run since the router became master succeeded.
     #[must_use]
     pub fn has_succeeded(&self) -> bool {
         self.succeeded
@@ -86,39 +86,39 @@ mod tests {
 
     #[test]
     fn failures_are_tried_again_with_growing_pauses_and_successes_now_and_then() {
-        let mut ensure = Ensure::default();
-        assert_eq!(ensure.due(), None);
-        ensure.master(at(0), true);
-        assert_eq!(ensure.due(), Some(at(0)));
+        let mut reconciler = Reconciler::default();
+        assert_eq!(reconciler.due(), None);
+        reconciler.master(at(0), true);
+        assert_eq!(reconciler.due(), Some(at(0)));
         let mut now = 0;
         for (attempt, pause) in (1..).zip([1, 2, 4, 8, 16, 32, 60, 60]) {
-            assert_eq!(ensure.begin(), attempt);
-            assert_eq!(ensure.due(), None, "never twice at a time");
-            ensure.done(at(now), false, EVERY);
+            assert_eq!(reconciler.begin(), attempt);
+            assert_eq!(reconciler.due(), None, "never twice at a time");
+            reconciler.done(at(now), false, EVERY);
             now += pause;
-            assert_eq!(ensure.due(), Some(at(now)));
+            assert_eq!(reconciler.due(), Some(at(now)));
         }
-        ensure.begin();
-        ensure.done(at(now), true, EVERY);
-        assert_eq!(ensure.due(), Some(at(now + 30)));
-        assert!(ensure.has_succeeded());
-        assert_eq!(ensure.begin(), 1, "a success ends the count");
+        reconciler.begin();
+        reconciler.done(at(now), true, EVERY);
+        assert_eq!(reconciler.due(), Some(at(now + 30)));
+        assert!(reconciler.has_succeeded());
+        assert_eq!(reconciler.begin(), 1, "a success ends the count");
     }
 
     #[test]
     fn it_ends_with_the_mastership() {
-        let mut ensure = Ensure::default();
-        ensure.master(at(0), true);
-        ensure.begin();
-        ensure.done(at(0), true, EVERY);
-        ensure.begin();
-        ensure.master(at(1), false);
-        ensure.done(at(2), true, EVERY);
-        assert_eq!(ensure.due(), None);
-        assert!(!ensure.is_wanted());
-        ensure.master(at(3), true);
-        assert!(!ensure.has_succeeded(), "that was another mastership");
-        ensure.master(at(9), true);
-        assert_eq!(ensure.due(), Some(at(3)), "said twice is said once");
+        let mut reconciler = Reconciler::default();
+        reconciler.master(at(0), true);
+        reconciler.begin();
+        reconciler.done(at(0), true, EVERY);
+        reconciler.begin();
+        reconciler.master(at(1), false);
+        reconciler.done(at(2), true, EVERY);
+        assert_eq!(reconciler.due(), None);
+        assert!(!reconciler.is_wanted());
+        reconciler.master(at(3), true);
+        assert!(!reconciler.has_succeeded(), "that was another mastership");
+        reconciler.master(at(9), true);
+        assert_eq!(reconciler.due(), Some(at(3)), "said twice is said once");
     }
 }
