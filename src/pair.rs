@@ -4,8 +4,8 @@
 //! a failover takes, by [`crate::vrrp::timing`].
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod compat;
 mod groups;
-mod hearing;
 mod listeners;
 mod lists;
 mod outcomes;
@@ -118,19 +118,20 @@ impl Pairing {
 pub fn compare(first: Node<'_>, second: Node<'_>) -> Comparison {
     let mut diagnostics = Vec::new();
     let mut routers = Vec::new();
-    let (a, b) = (halves(first), halves(second));
-    let couples = matching(&a, &b);
+    let (a, b) = (nodes(first), nodes(second));
+    let pairs = matching(&a, &b);
     let mut both = Vec::new();
-    for &(own, other) in &couples {
-        let mut couple = Couple { a: own, b: other, a_hears: true, b_hears: true, flaps: false };
-        hearing::check(&mut couple, &mut diagnostics);
-        lists::check(&mut couple, &mut diagnostics);
-        roles::check(&couple, &mut diagnostics);
-        weights::check(&couple, &mut diagnostics);
-        both.push(couple);
+    for &(own, other) in &pairs {
+        let mut pair =
+            RouterPair { a: own, b: other, a_accepts: true, b_accepts: true, flaps: false };
+        compat::check(&mut pair, &mut diagnostics);
+        lists::check(&mut pair, &mut diagnostics);
+        roles::check(&pair, &mut diagnostics);
+        weights::check(&pair, &mut diagnostics);
+        both.push(pair);
     }
-    for couple in &both {
-        let Couple { a: own, b: other, .. } = couple;
+    for pair in &both {
+        let RouterPair { a: own, b: other, .. } = pair;
         routers.push(Pairing {
             names: [own.router.name.clone(), other.router.name.clone()],
             vrid: own.router.vrid,
@@ -138,25 +139,25 @@ pub fn compare(first: Node<'_>, second: Node<'_>) -> Comparison {
             version: own.router.dialect.version(),
             interfaces: [own.router.iface.clone(), other.router.iface.clone()],
             priorities: [own.priority().get(), other.priority().get()],
-            outcomes: outcomes::of(couple, &groups::company(couple, &both)),
+            outcomes: outcomes::of(pair, &groups::same_group(pair, &both)),
         });
     }
-    lists::strangers(&a, &b, &couples, &mut diagnostics);
-    let alone = |half: &&Half<'_>| {
-        !couples.iter().any(|(a, b)| a.raw.name == half.raw.name || b.raw.name == half.raw.name)
+    lists::shared_addresses(&a, &b, &pairs, &mut diagnostics);
+    let alone = |node: &&NodeSide<'_>| {
+        !pairs.iter().any(|(a, b)| a.raw.name == node.raw.name || b.raw.name == node.raw.name)
     };
-    for half in a.iter().chain(&b).filter(alone) {
-        let (name, node) = (&half.router.name, half.node);
-        let text = format!("{name} is on {node} only: nobody takes over its addresses");
-        let mut warning = Diagnostic::warning(half.raw.name.span, text);
-        warning.notes.extend(groups::taken_along(half, &couples));
+    for node in a.iter().chain(&b).filter(alone) {
+        let name = &node.router.name;
+        let text = format!("{name} is on {} only: nobody takes over its addresses", node.node_name);
+        let mut warning = Diagnostic::warning(node.raw.name.span, text);
+        warning.notes.extend(groups::lost_with_group(node, &pairs));
         diagnostics.push(warning);
     }
-    groups::check(first, second, &couples, &mut diagnostics);
+    groups::check(first, second, &pairs, &mut diagnostics);
     let listeners = listeners::check(first, second, &mut diagnostics);
     // Two proxies may share an address that something else moves.
     let proxies = listeners > 0 && a.is_empty() && b.is_empty();
-    if couples.is_empty() && !proxies {
+    if pairs.is_empty() && !proxies {
         let text = "the two nodes have no virtual router in common";
         diagnostics.push(
             Diagnostic::general(text)
@@ -181,20 +182,20 @@ type Place = (Span, String);
 
 /// One node's side of a router.
 #[derive(Clone, Copy)]
-struct Half<'a> {
-    node: &'a str,
+struct NodeSide<'a> {
+    node_name: &'a str,
     router: &'a RouterConfig,
     raw: &'a RawRouter,
     /// The configuration of the whole node.
     config: &'a Config,
 }
 
-impl Half<'_> {
+impl NodeSide<'_> {
     /// Where a setting stands and what it says; at the block's header if it is a default.
     fn at<T>(&self, setting: Option<&Spanned<T>>, value: impl Display) -> Place {
         match setting {
-            Some(written) => (written.span, format!("{}: {value}", self.node)),
-            None => (self.raw.name.span, format!("{}: {value}, the default", self.node)),
+            Some(written) => (written.span, format!("{}: {value}", self.node_name)),
+            None => (self.raw.name.span, format!("{}: {value}, the default", self.node_name)),
         }
     }
 
@@ -210,26 +211,26 @@ impl Half<'_> {
     }
 }
 
-fn halves<'a>(node: Node<'a>) -> Vec<Half<'a>> {
+fn nodes<'a>(node: Node<'a>) -> Vec<NodeSide<'a>> {
     let Node { name, config, raw } = node;
     let both = config.routers.iter().zip(&raw.routers);
-    both.map(|(router, raw)| Half { node: name, router, raw, config }).collect()
+    both.map(|(router, raw)| NodeSide { node_name: name, router, raw, config }).collect()
 }
 
 /// A router of both nodes.
-struct Couple<'a> {
-    a: Half<'a>,
-    b: Half<'a>,
+struct RouterPair<'a> {
+    a: NodeSide<'a>,
+    b: NodeSide<'a>,
     /// Whether A accepts B's adverts.
-    a_hears: bool,
+    a_accepts: bool,
     /// Whether B accepts A's.
-    b_hears: bool,
+    b_accepts: bool,
     /// One of them cannot wait for the other's next advert.
     flaps: bool,
 }
 
-impl<'a> Couple<'a> {
-    fn half(&self, side: Side) -> &Half<'a> {
+impl<'a> RouterPair<'a> {
+    fn node(&self, side: Side) -> &NodeSide<'a> {
         match side {
             Side::A => &self.a,
             Side::B => &self.b,
@@ -239,7 +240,7 @@ impl<'a> Couple<'a> {
     /// What messages call it.
     fn name(&self) -> String {
         let (a, b) = (&self.a.router.name, &self.b.router.name);
-        if a == b { a.clone() } else { format!("{a} ({b} on {})", self.b.node) }
+        if a == b { a.clone() } else { format!("{a} ({b} on {})", self.b.node_name) }
     }
 
     fn error(&self, text: &str, a: Place, b: Place) -> Diagnostic {
@@ -251,17 +252,18 @@ impl<'a> Couple<'a> {
         Diagnostic { severity: Severity::Warning, ..self.error(text, a, b) }
     }
 
-    fn deafen(&mut self, side: Side) {
+    /// This side does not accept the adverts of the other.
+    fn set_refusing(&mut self, side: Side) {
         match side {
-            Side::A => self.a_hears = false,
-            Side::B => self.b_hears = false,
+            Side::A => self.a_accepts = false,
+            Side::B => self.b_accepts = false,
         }
     }
 }
 
 /// Which routers belong together: the same VRID and family first, then shared addresses, then the
 /// name. Each router has one counterpart at most.
-fn matching<'a>(a: &[Half<'a>], b: &[Half<'a>]) -> Vec<(Half<'a>, Half<'a>)> {
+fn matching<'a>(a: &[NodeSide<'a>], b: &[NodeSide<'a>]) -> Vec<(NodeSide<'a>, NodeSide<'a>)> {
     let mut candidates = Vec::new();
     for (i, own) in a.iter().enumerate() {
         for (j, other) in b.iter().enumerate() {
@@ -286,7 +288,7 @@ fn matching<'a>(a: &[Half<'a>], b: &[Half<'a>]) -> Vec<(Half<'a>, Half<'a>)> {
 }
 
 /// How much two routers look like one; 0 if not at all.
-fn likeness(own: &Half<'_>, other: &Half<'_>) -> u8 {
+fn likeness(own: &NodeSide<'_>, other: &NodeSide<'_>) -> u8 {
     let (a, b) = (own.router, other.router);
     let same_key = a.vrid == b.vrid && a.dialect.family() == b.dialect.family();
     let shares = !own.addresses().is_disjoint(&other.addresses());

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::roles::preempts;
-use super::{Couple, Half, Node, listed};
+use super::{Node, NodeSide, RouterPair, listed};
 use crate::config::GroupConfig;
 use crate::config::diag::{Diagnostic, Span};
 
 /// Its group, if it has company there.
-fn group_of<'a>(half: &Half<'a>) -> Option<&'a GroupConfig> {
-    let groups = half.config.groups.iter().filter(|group| group.members.len() > 1);
-    groups.into_iter().find(|group| group.members.contains(&half.router.key()))
+fn group_of<'a>(node: &NodeSide<'a>) -> Option<&'a GroupConfig> {
+    let groups = node.config.groups.iter().filter(|group| group.members.len() > 1);
+    groups.into_iter().find(|group| group.members.contains(&node.router.key()))
 }
 
 fn span_of(node: Node<'_>, group: &GroupConfig) -> Option<Span> {
@@ -19,20 +19,20 @@ fn span_of(node: Node<'_>, group: &GroupConfig) -> Option<Span> {
 }
 
 /// The routers that move with this one on both nodes.
-pub(super) fn company<'c, 'a>(
-    couple: &Couple<'a>,
-    couples: &'c [Couple<'a>],
-) -> Vec<&'c Couple<'a>> {
-    let together = |one: &Half<'_>, other: &Half<'_>| {
+pub(super) fn same_group<'c, 'a>(
+    pair: &RouterPair<'a>,
+    pairs: &'c [RouterPair<'a>],
+) -> Vec<&'c RouterPair<'a>> {
+    let together = |one: &NodeSide<'_>, other: &NodeSide<'_>| {
         group_of(one).is_some_and(|group| group.members.contains(&other.router.key()))
     };
-    let works = |other: &Couple<'_>| other.a_hears && other.b_hears && !other.flaps;
-    let others = couples.iter().filter(|other| {
-        other.a.raw.name != couple.a.raw.name
-            && together(&couple.a, &other.a)
-            && together(&couple.b, &other.b)
+    let works = |other: &RouterPair<'_>| other.a_accepts && other.b_accepts && !other.flaps;
+    let others = pairs.iter().filter(|other| {
+        other.a.raw.name != pair.a.raw.name
+            && together(&pair.a, &other.a)
+            && together(&pair.b, &other.b)
             && works(other)
-            && preempts(other) == preempts(couple)
+            && preempts(other) == preempts(pair)
     });
     others.collect()
 }
@@ -41,13 +41,13 @@ pub(super) fn company<'c, 'a>(
 pub(super) fn check(
     a: Node<'_>,
     b: Node<'_>,
-    couples: &[(Half<'_>, Half<'_>)],
+    pairs: &[(NodeSide<'_>, NodeSide<'_>)],
     out: &mut Vec<Diagnostic>,
 ) {
-    let turned: Vec<_> = couples.iter().map(|(own, other)| (*other, *own)).collect();
-    for (node, beside, couples) in [(a, b, couples), (b, a, turned.as_slice())] {
+    let turned: Vec<_> = pairs.iter().map(|(own, other)| (*other, *own)).collect();
+    for (node, beside, pairs) in [(a, b, pairs), (b, a, turned.as_slice())] {
         for group in node.config.groups.iter().filter(|group| group.members.len() > 1) {
-            out.extend(apart(node, beside, group, couples));
+            out.extend(apart(node, beside, group, pairs));
         }
     }
 }
@@ -57,11 +57,11 @@ fn apart(
     node: Node<'_>,
     beside: Node<'_>,
     group: &GroupConfig,
-    couples: &[(Half<'_>, Half<'_>)],
+    pairs: &[(NodeSide<'_>, NodeSide<'_>)],
 ) -> Option<Diagnostic> {
     let members: Vec<_> =
-        couples.iter().filter(|(own, _)| group.members.contains(&own.router.key())).collect();
-    let mut there: BTreeMap<Option<&str>, Vec<&Half<'_>>> = BTreeMap::new();
+        pairs.iter().filter(|(own, _)| group.members.contains(&own.router.key())).collect();
+    let mut there: BTreeMap<Option<&str>, Vec<&NodeSide<'_>>> = BTreeMap::new();
     for (_, other) in &members {
         there.entry(group_of(other).map(|group| &*group.name)).or_default().push(other);
     }
@@ -72,10 +72,10 @@ fn apart(
     let (on, off) = (node.name, beside.name);
     let text = format!("{names} change state together on {on}, but not on {off}");
     let mut warning = Diagnostic::warning(span_of(node, group)?, text).label(on);
-    for (name, halves) in there {
-        let names = listed(halves.iter().map(|half| &half.router.name));
+    for (name, nodes) in there {
+        let names = listed(nodes.iter().map(|node| &node.router.name));
         let group = beside.config.groups.iter().find(|group| Some(&*group.name) == name);
-        let header = halves.first().map(|half| half.raw.name.span);
+        let header = nodes.first().map(|node| node.raw.name.span);
         let place = group.and_then(|group| span_of(beside, group)).or(header)?;
         let label = match name {
             Some(_) => format!("{off}: {names}"),
@@ -94,14 +94,17 @@ fn apart(
 }
 
 /// What becomes of a router that only one node has, in company of one that both have.
-pub(super) fn taken_along(half: &Half<'_>, couples: &[(Half<'_>, Half<'_>)]) -> Option<String> {
-    let group = group_of(half)?;
-    let both = couples.iter().flat_map(|(own, other)| [own, other]);
-    let company = both
-        .filter(|own| own.node == half.node)
+pub(super) fn lost_with_group(
+    node: &NodeSide<'_>,
+    pairs: &[(NodeSide<'_>, NodeSide<'_>)],
+) -> Option<String> {
+    let group = group_of(node)?;
+    let both = pairs.iter().flat_map(|(own, other)| [own, other]);
+    let same_group = both
+        .filter(|own| own.node_name == node.node_name)
         .find(|own| group.members.contains(&own.router.key()))?;
     Some(format!(
         "group {} gives them up when the other node takes over {}",
-        group.name, company.router.name
+        group.name, same_group.router.name
     ))
 }

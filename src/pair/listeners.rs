@@ -12,7 +12,7 @@ use crate::config::{ClusterConfig, ListenerConfig};
 /// What a node offers its clients at a listener.
 #[derive(Clone, Copy)]
 struct Offer<'a> {
-    node: &'a str,
+    node_name: &'a str,
     listener: &'a ListenerConfig,
     raw: &'a RawListener,
     cluster: &'a ClusterConfig,
@@ -25,7 +25,7 @@ impl<'a> Offer<'a> {
         let offer = |listener: &'a ListenerConfig| {
             let cluster = &**config.clusters.get(listener.cluster)?;
             Some(Offer {
-                node: name,
+                node_name: name,
                 listener,
                 raw: raw.listeners.iter().find(|raw| raw.name.value == listener.name)?,
                 cluster,
@@ -60,20 +60,20 @@ impl<'a> Offer<'a> {
 /// How many listeners both nodes have. Says what they differ in, and which one node lacks.
 pub(super) fn check(a: Node<'_>, b: Node<'_>, out: &mut Vec<Diagnostic>) -> usize {
     let (ours, theirs) = (Offer::all(a), Offer::all(b));
-    let couples = matching(&ours, &theirs);
-    for (own, other) in &couples {
+    let pairs = matching(&ours, &theirs);
+    for (own, other) in &pairs {
         ports(own, other, out);
         roles(own, other, out);
     }
-    servers(&couples, out);
-    let coupled = |offer: &Offer<'_>| {
-        couples.iter().any(|(a, b)| a.raw.name == offer.raw.name || b.raw.name == offer.raw.name)
+    servers(&pairs, out);
+    let paired = |offer: &Offer<'_>| {
+        pairs.iter().any(|(a, b)| a.raw.name == offer.raw.name || b.raw.name == offer.raw.name)
     };
     for (offers, lacks) in [(&ours, b.name), (&theirs, a.name)] {
-        let alone: Vec<&Offer<'_>> = offers.iter().filter(|offer| !coupled(offer)).collect();
+        let alone: Vec<&Offer<'_>> = offers.iter().filter(|offer| !paired(offer)).collect();
         out.extend(missing(&alone, lacks));
     }
-    couples.len()
+    pairs.len()
 }
 
 /// Which belong together: the same name first, then a port in common. Each has one counterpart at
@@ -102,7 +102,7 @@ fn ports(own: &Offer<'_>, other: &Offer<'_>, out: &mut Vec<Diagnostic>) {
     }
     let place = |offer: &Offer<'_>| {
         let span = offer.raw.binds.first().map_or(offer.raw.name.span, |bind| bind.span);
-        (span, format!("{}: port {}", offer.node, listed(offer.ports())))
+        (span, format!("{}: port {}", offer.node_name, listed(offer.ports())))
     };
     out.push(
         differ("the ports differ", &own.listener.name, place(own), place(other))
@@ -117,7 +117,7 @@ fn roles(own: &Offer<'_>, other: &Offer<'_>, out: &mut Vec<Diagnostic>) {
     }
     let place = |offer: &Offer<'_>| {
         let span = offer.raw.role.map_or(offer.raw.name.span, |role| role.span);
-        (span, format!("{}: {}", offer.node, offer.role()))
+        (span, format!("{}: {}", offer.node_name, offer.role()))
     };
     out.push(
         differ("the roles differ", &own.listener.name, place(own), place(other))
@@ -135,9 +135,9 @@ struct Differing<'a> {
     places: [Place; 2],
 }
 
-fn servers(couples: &[(Offer<'_>, Offer<'_>)], out: &mut Vec<Diagnostic>) {
+fn servers(pairs: &[(Offer<'_>, Offer<'_>)], out: &mut Vec<Diagnostic>) {
     let mut found: Vec<Differing<'_>> = Vec::new();
-    for (own, other) in couples {
+    for (own, other) in pairs {
         let name = &*own.listener.name;
         let (ours, theirs) = (own.servers(), other.servers());
         let surplus = |from: &BTreeMap<String, Span>, than: &BTreeMap<String, Span>| {
@@ -172,8 +172,8 @@ fn place(
     less: &[String],
 ) -> Place {
     match more.first().and_then(|first| servers.get(first)) {
-        Some(span) => (*span, format!("{} only: {}", offer.node, listed(more))),
-        None => (offer.raw.name.span, format!("{} lacks {}", offer.node, listed(less))),
+        Some(span) => (*span, format!("{} only: {}", offer.node_name, listed(more))),
+        None => (offer.raw.name.span, format!("{} lacks {}", offer.node_name, listed(less))),
     }
 }
 
@@ -187,7 +187,7 @@ fn missing(alone: &[&Offer<'_>], lacks: &str) -> Option<Diagnostic> {
     });
     Some(
         warning
-            .label(format!("{} only", first.node))
+            .label(format!("{} only", first.node_name))
             .note(format!("clients find nobody there while {lacks} has the addresses"))
             .help(format!("listen on {lacks} too, unless another program does")),
     )

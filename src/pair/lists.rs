@@ -4,34 +4,34 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Couple, Half, Place, Side};
+use super::{NodeSide, Place, RouterPair, Side};
 use crate::config::diag::Diagnostic;
 use crate::config::{Strict, VirtualAddress};
 
 /// V24: adverts without an address of its own are refused, unless a peer was named or RFC 3768 is
 /// followed to the letter and an owner sends them.
-fn takes_for_another_cluster(own: &Half<'_>, other: &Half<'_>) -> bool {
-    let listed = |half: &Half<'_>| half.router.advertised().collect::<BTreeSet<_>>();
+fn takes_for_another_cluster(own: &NodeSide<'_>, other: &NodeSide<'_>) -> bool {
+    let listed = |node: &NodeSide<'_>| node.router.advertised().collect::<BTreeSet<_>>();
     let (ours, theirs) = (listed(own), listed(other));
     let obeyed = own.router.strict == Some(Strict::Rfc3768) && other.router.priority.is_owner();
     ours != theirs && ours.is_disjoint(&theirs) && !own.router.is_unicast() && !obeyed
 }
 
 /// Differences within one router.
-pub(super) fn check(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
+pub(super) fn check(pair: &mut RouterPair<'_>, out: &mut Vec<Diagnostic>) {
     for receiver in [Side::A, Side::B] {
-        if takes_for_another_cluster(couple.half(receiver), couple.half(receiver.other())) {
-            couple.deafen(receiver);
+        if takes_for_another_cluster(pair.node(receiver), pair.node(receiver.other())) {
+            pair.set_refusing(receiver);
         }
     }
-    let couple = &*couple;
-    let (a, b) = (&couple.a, &couple.b);
-    let listed = |half: &Half<'_>| half.router.advertised().collect::<BTreeSet<_>>();
+    let pair = &*pair;
+    let (a, b) = (&pair.a, &pair.b);
+    let listed = |node: &NodeSide<'_>| node.router.advertised().collect::<BTreeSet<_>>();
     let (ours, theirs) = (listed(a), listed(b));
     if ours != theirs && a.router.dialect.family() == b.router.dialect.family() {
         let only_a: Vec<IpAddr> = ours.difference(&theirs).copied().collect();
         let only_b: Vec<IpAddr> = theirs.difference(&ours).copied().collect();
-        let mut error = couple
+        let mut error = pair
             .error(
                 "the nodes advertise different addresses",
                 surplus(a, &only_a, &only_b),
@@ -59,9 +59,9 @@ pub(super) fn check(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
         };
         for address in own.router.addresses.iter().filter(missing) {
             let ip = address.cidr.address();
-            let (name, lacks) = (own.node, other.node);
+            let (name, lacks) = (own.node_name, other.node_name);
             let text =
-                format!("{}: {ip} is excluded on {name} and missing on {lacks}", couple.name());
+                format!("{}: {ip} is excluded on {name} and missing on {lacks}", pair.name());
             let span = own.address_span(ip);
             out.push(
                 Diagnostic::warning(span, text)
@@ -73,10 +73,10 @@ pub(super) fn check(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
         let ip = own.cidr.address();
         let same = b.router.addresses.iter().find(|other| other.cidr.address() == ip);
         if let Some(other) = same.filter(|other| other.cidr.prefix() != own.cidr.prefix()) {
-            let place = |half: &Half<'_>, address: &VirtualAddress| {
-                (half.address_span(ip), format!("{}: /{}", half.node, address.cidr.prefix()))
+            let place = |node: &NodeSide<'_>, address: &VirtualAddress| {
+                (node.address_span(ip), format!("{}: /{}", node.node_name, address.cidr.prefix()))
             };
-            out.push(couple.warning(
+            out.push(pair.warning(
                 &format!("{ip} has another prefix length on each node"),
                 place(a, own),
                 place(b, other),
@@ -86,14 +86,14 @@ pub(super) fn check(couple: &mut Couple<'_>, out: &mut Vec<Diagnostic>) {
 }
 
 /// Addresses that routers of both nodes want which are not one router.
-pub(super) fn strangers(
-    a: &[Half<'_>],
-    b: &[Half<'_>],
-    couples: &[(Half<'_>, Half<'_>)],
+pub(super) fn shared_addresses(
+    a: &[NodeSide<'_>],
+    b: &[NodeSide<'_>],
+    pairs: &[(NodeSide<'_>, NodeSide<'_>)],
     out: &mut Vec<Diagnostic>,
 ) {
     for own in a {
-        let partner = couples.iter().find(|(half, _)| half.raw.name == own.raw.name);
+        let partner = pairs.iter().find(|(node, _)| node.raw.name == own.raw.name);
         let partner = partner.map(|(_, other)| &other.raw.name);
         for other in b.iter().filter(|other| Some(&other.raw.name) != partner) {
             let shared: Vec<IpAddr> =
@@ -102,7 +102,7 @@ pub(super) fn strangers(
                 |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
             for ip in shared.into_iter().filter(|ip| !link_local(ip)) {
                 let (ours, theirs) = (&own.router.name, &other.router.name);
-                let (here, there) = (own.node, other.node);
+                let (here, there) = (own.node_name, other.node_name);
                 let text = format!("{ip} belongs to {ours} on {here}, but to {theirs} on {there}");
                 out.push(
                     Diagnostic::error(own.address_span(ip), text)
@@ -116,10 +116,12 @@ pub(super) fn strangers(
 }
 
 /// What this node has more or, if nothing, less than the other.
-fn surplus(half: &Half<'_>, own: &[IpAddr], other: &[IpAddr]) -> Place {
+fn surplus(node: &NodeSide<'_>, own: &[IpAddr], other: &[IpAddr]) -> Place {
     let list = |ips: &[IpAddr]| ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match own.first() {
-        Some(first) => (half.address_span(*first), format!("{} only: {}", half.node, list(own))),
-        None => (half.raw.name.span, format!("{} lacks {}", half.node, list(other))),
+        Some(first) => {
+            (node.address_span(*first), format!("{} only: {}", node.node_name, list(own)))
+        }
+        None => (node.raw.name.span, format!("{} lacks {}", node.node_name, list(other))),
     }
 }

@@ -3,18 +3,18 @@
 use std::cmp::Ordering;
 
 use super::weights::Failure;
-use super::{Couple, Half, Side};
+use super::{NodeSide, RouterPair, Side};
 use crate::config::Preempt;
 use crate::config::check::human;
 use crate::config::diag::Diagnostic;
 
 /// The side an election prefers; `None` if only their addresses on the day decide.
-pub(super) fn better(couple: &Couple<'_>) -> Option<Side> {
-    let by_address = match (couple.a.router.source, couple.b.router.source) {
+pub(super) fn better(pair: &RouterPair<'_>) -> Option<Side> {
+    let by_address = match (pair.a.router.source, pair.b.router.source) {
         (Some(a), Some(b)) => a.cmp(&b),
         _ => Ordering::Equal,
     };
-    match couple.a.priority().cmp(&couple.b.priority()).then(by_address) {
+    match pair.a.priority().cmp(&pair.b.priority()).then(by_address) {
         Ordering::Greater => Some(Side::A),
         Ordering::Less => Some(Side::B),
         Ordering::Equal => None,
@@ -22,20 +22,20 @@ pub(super) fn better(couple: &Couple<'_>) -> Option<Side> {
 }
 
 /// The node that takes the addresses back from the other one, if there is one.
-pub(super) fn preempts(couple: &Couple<'_>) -> Option<Side> {
-    let side = better(couple)?;
-    let (own, other) = (couple.half(side), couple.half(side.other()));
+pub(super) fn preempts(pair: &RouterPair<'_>) -> Option<Side> {
+    let side = better(pair)?;
+    let (own, other) = (pair.node(side), pair.node(side.other()));
     let preempts = own.router.preempt != Preempt::Never;
     (own.priority() != other.priority() && preempts).then_some(side)
 }
 
-pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
-    priorities(couple, out);
-    preemption(couple, out);
+pub(super) fn check(pair: &RouterPair<'_>, out: &mut Vec<Diagnostic>) {
+    priorities(pair, out);
+    preemption(pair, out);
 }
 
-fn priorities(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
-    let (a, b) = (&couple.a, &couple.b);
+fn priorities(pair: &RouterPair<'_>, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&pair.a, &pair.b);
     let ours = a.priority();
     if ours != b.priority() {
         return;
@@ -44,33 +44,31 @@ fn priorities(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
     let there = b.at(b.raw.priority.as_ref(), b.priority_words());
     if ours.is_owner() {
         out.push(
-            couple
-                .error("both nodes claim to own the addresses (priority 255)", here, there)
+            pair.error("both nodes claim to own the addresses (priority 255)", here, there)
                 .note("an owner becomes master at once, without listening first")
                 .help("give both nodes different priorities from 1 to 254"),
         );
         return;
     }
-    let tie = match better(couple) {
-        Some(side) => format!("{} has the higher address", couple.half(side).node),
+    let tie = match better(pair) {
+        Some(side) => format!("{} has the higher address", pair.node(side).node_name),
         None => "the higher source address on the network decides".to_owned(),
     };
     out.push(
-        couple
-            .warning("the priorities are equal", here, there)
+        pair.warning("the priorities are equal", here, there)
             .note(format!("whoever serves goes on; if both start together, {tie}"))
             .help("if one node should serve when it can, give it a higher priority"),
     );
 }
 
 /// Preemption is the better node's business only.
-fn preemption(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
-    let Some(side) = preempts(couple) else { return };
-    let (own, other) = (couple.half(side), couple.half(side.other()));
-    let vain = |what: &str, half: &Half<'_>, at| {
-        let text = format!("{}: {what} has no effect on {}", couple.name(), half.node);
+fn preemption(pair: &RouterPair<'_>, out: &mut Vec<Diagnostic>) {
+    let Some(side) = preempts(pair) else { return };
+    let (own, other) = (pair.node(side), pair.node(side.other()));
+    let no_effect = |what: &str, node: &NodeSide<'_>, at| {
+        let text = format!("{}: {what} has no effect on {}", pair.name(), node.node_name);
         let (better, better_at) =
-            (own.node, own.at(own.raw.priority.as_ref(), own.priority_words()));
+            (own.node_name, own.at(own.raw.priority.as_ref(), own.priority_words()));
         Diagnostic::warning(at, text).also(better_at.0, better_at.1).note(format!(
             "only the node with the higher priority preempts, and {better} does so: it takes the \
              addresses back"
@@ -83,15 +81,15 @@ fn preemption(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
         (Preempt::Never, Some(at), _) => {
             let word = other.raw.words.no_preempt;
             out.push(
-                vain(word, other, at.span)
-                    .help(format!("set it on {}, or on both nodes", own.node)),
+                no_effect(word, other, at.span)
+                    .help(format!("set it on {}, or on both nodes", own.node_name)),
             );
         }
         (Preempt::After(delay), _, Some(at))
             if !delay.is_zero() && other.router.preempt != own.router.preempt =>
         {
             let what = format!("a preempt_delay of {}", human(delay));
-            out.push(vain(&what, other, at.span).help(format!("set it on {}", own.node)));
+            out.push(no_effect(&what, other, at.span).help(format!("set it on {}", own.node_name)));
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! What trackers do to the priorities of a pair: with all of them content, and with one failing.
 
 use super::roles::preempts;
-use super::{Couple, Half, Side};
+use super::{NodeSide, RouterPair, Side};
 use crate::config::diag::{Diagnostic, Span};
 use crate::config::{Namespace, Preempt, Weight};
 use crate::track::weight::{CheckState, Effect, effective};
@@ -16,7 +16,7 @@ pub(super) enum Tracked<'a> {
 }
 
 /// A tracker's effect while all is well, and while it is not.
-struct Swing<'a> {
+struct TrackerEffect<'a> {
     tracked: Tracked<'a>,
     well: i32,
     unwell: Effect,
@@ -29,10 +29,10 @@ pub(super) struct Failure<'a> {
     pub(super) priority: Option<Priority>,
 }
 
-impl<'a> Half<'a> {
+impl<'a> NodeSide<'a> {
     /// The priority while every tracker is content.
     pub(super) fn priority(&self) -> Priority {
-        effective(self.router.priority, self.swings().map(|swing| swing.well).sum())
+        effective(self.router.priority, self.tracker_effects().map(|swing| swing.well).sum())
     }
 
     /// The same as a sum, if trackers add to it.
@@ -47,8 +47,8 @@ impl<'a> Half<'a> {
     /// Every tracker that makes a difference, with that difference.
     pub(super) fn failures(&self) -> Vec<Failure<'a>> {
         let base = self.router.priority;
-        let well: i32 = self.swings().map(|swing| swing.well).sum();
-        let failure = |swing: Swing<'a>| Failure {
+        let well: i32 = self.tracker_effects().map(|swing| swing.well).sum();
+        let failure = |swing: TrackerEffect<'a>| Failure {
             tracked: swing.tracked,
             priority: match swing.unwell {
                 Effect::Fault => None,
@@ -56,12 +56,12 @@ impl<'a> Half<'a> {
             },
         };
         let now = Some(self.priority());
-        self.swings().map(failure).filter(|failure| failure.priority != now).collect()
+        self.tracker_effects().map(failure).filter(|failure| failure.priority != now).collect()
     }
 
     /// The priority with everything unwell that moves it.
     fn worst(&self) -> Priority {
-        let worst = self.swings().map(|swing| match swing.unwell {
+        let worst = self.tracker_effects().map(|swing| match swing.unwell {
             Effect::Adds(points) => points.min(swing.well),
             Effect::Fault => swing.well,
         });
@@ -69,7 +69,7 @@ impl<'a> Half<'a> {
     }
 
     /// What a file says is up to whoever writes it.
-    fn swings(&self) -> impl Iterator<Item = Swing<'a>> + use<'a> {
+    fn tracker_effects(&self) -> impl Iterator<Item = TrackerEffect<'a>> + use<'a> {
         let router = self.router;
         let checks = router.track.iter().filter(|t| t.tracker.namespace != Namespace::File);
         let checks = checks.map(|t| (Tracked::Check(&t.tracker.name), t.weight));
@@ -93,32 +93,34 @@ impl<'a> Half<'a> {
 }
 
 /// Whichever reading is the better one is the one that is meant to last.
-fn swing(tracked: Tracked<'_>, weight: Weight) -> Swing<'_> {
+fn swing(tracked: Tracked<'_>, weight: Weight) -> TrackerEffect<'_> {
     match (weight.effect(CheckState::Up), weight.effect(CheckState::Down)) {
         (Effect::Adds(up), Effect::Adds(down)) if up < down => {
-            Swing { tracked, well: down, unwell: Effect::Adds(up) }
+            TrackerEffect { tracked, well: down, unwell: Effect::Adds(up) }
         }
-        (Effect::Adds(up), down) => Swing { tracked, well: up, unwell: down },
-        (Effect::Fault, Effect::Adds(down)) => Swing { tracked, well: down, unwell: Effect::Fault },
-        (Effect::Fault, Effect::Fault) => Swing { tracked, well: 0, unwell: Effect::Fault },
+        (Effect::Adds(up), down) => TrackerEffect { tracked, well: up, unwell: down },
+        (Effect::Fault, Effect::Adds(down)) => {
+            TrackerEffect { tracked, well: down, unwell: Effect::Fault }
+        }
+        (Effect::Fault, Effect::Fault) => TrackerEffect { tracked, well: 0, unwell: Effect::Fault },
     }
 }
 
 /// Says which weights move nothing.
-pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
-    if !(couple.a_hears && couple.b_hears) || couple.flaps {
+pub(super) fn check(pair: &RouterPair<'_>, out: &mut Vec<Diagnostic>) {
+    if !(pair.a_accepts && pair.b_accepts) || pair.flaps {
         return;
     }
-    let masters = match preempts(couple) {
+    let masters = match preempts(pair) {
         Some(side) => vec![side],
         None => vec![Side::A, Side::B],
     };
     for side in masters {
-        let (own, other) = (couple.half(side), couple.half(side.other()));
+        let (own, other) = (pair.node(side), pair.node(side.other()));
         let theirs = other.priority();
         for failure in own.failures() {
             let Some(left) = failure.priority else { continue };
-            let (name, node) = (couple.name(), own.node);
+            let (name, node) = (pair.name(), own.node_name);
             let what = match failure.tracked {
                 Tracked::Check(check) => format!("{check} fails on {node}"),
                 Tracked::Link(link) => format!("{node} loses {link}"),
@@ -134,7 +136,7 @@ pub(super) fn check(couple: &Couple<'_>, out: &mut Vec<Diagnostic>) {
                         .note(format!(
                             "its priority falls to {left}, but {}, which has {theirs}, takes nothing \
                              over from a master",
-                            other.node
+                            other.node_name
                         ))
                         .help("use weight 0: a failure then means FAULT"),
                 );
