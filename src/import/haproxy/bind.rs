@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::keywords::{Place, Said};
+use super::keywords::{KeywordScope, Reporter};
 use super::lexer::{Line, Word};
 use super::proxy::Proxy;
 use super::values::{duration, number, without_brackets};
@@ -14,13 +14,13 @@ use crate::types::IfName;
 const MOST_PORTS: usize = 1000;
 
 /// Reads `bind ADDRESSES OPTION…`.
-pub(super) fn bind(line: &Line, proxy: &mut Proxy, said: &mut Said<'_>) {
+pub(super) fn bind(line: &Line, proxy: &mut Proxy, reporter: &mut Reporter<'_>) {
     let Some((places, words)) = line.args.split_first() else { return };
     let mut options = Options::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let keyword = Place::Bind.find(&word.text);
-        let honoured = said.keyword(Place::Bind, word, "bind … ").is_some();
+        let keyword = KeywordScope::Bind.find(&word.text);
+        let honoured = reporter.keyword(KeywordScope::Bind, word, "bind … ").is_some();
         let count = keyword.map_or(0, |keyword| keyword.args.0);
         let values: Vec<&Word> = words.by_ref().take(count).collect();
         if !honoured {
@@ -29,17 +29,17 @@ pub(super) fn bind(line: &Line, proxy: &mut Proxy, said: &mut Said<'_>) {
         }
         if values.len() < count {
             let text = format!("`{}` needs a value", word.text);
-            said.out.push(Diagnostic::error(word.span, text));
+            reporter.out.push(Diagnostic::error(word.span, text));
             continue;
         }
         match (word.text.as_str(), values.first()) {
             ("v6only", _) => options.v6_only = true,
             ("v4v6", _) => options.v6_only = false,
-            ("interface", Some(value)) => options.interface = interface(value, said),
-            ("maxconn", Some(value)) => proxy.settings.maxconn = number(value, said.out),
-            ("backlog", Some(value)) => proxy.settings.backlog = number(value, said.out),
+            ("interface", Some(value)) => options.interface = interface(value, reporter),
+            ("maxconn", Some(value)) => proxy.settings.maxconn = number(value, reporter.out),
+            ("backlog", Some(value)) => proxy.settings.backlog = number(value, reporter.out),
             ("tcp-ut", Some(value)) => {
-                proxy.settings.client.unacknowledged = duration(value, said.out);
+                proxy.settings.client.unacknowledged = duration(value, reporter.out);
             }
             ("ssl", _) => proxy.tls = proxy.tls.or(Some(word.span)),
             ("crt" | "crt-list" | "ca-file" | "verify", _) => {}
@@ -55,7 +55,7 @@ pub(super) fn bind(line: &Line, proxy: &mut Proxy, said: &mut Said<'_>) {
             Err(why) => {
                 proxy.unreadable = true;
                 let text = format!("{} is no place vipd can listen at: {why}", quoted(place));
-                said.out.push(
+                reporter.out.push(
                     Diagnostic::error(places.span, text)
                         .help("for example `*:5000`, `10.0.0.10:5000` or `:::5000`"),
                 );
@@ -70,9 +70,9 @@ struct Options {
     interface: Option<IfName>,
 }
 
-fn interface(word: &Word, said: &mut Said<'_>) -> Option<IfName> {
+fn interface(word: &Word, reporter: &mut Reporter<'_>) -> Option<IfName> {
     let name = word.text.parse::<IfName>();
-    name.map_err(|error| said.out.push(Diagnostic::error(word.span, error.to_string()))).ok()
+    name.map_err(|error| reporter.out.push(Diagnostic::error(word.span, error.to_string()))).ok()
 }
 
 /// `*:5000`, `:5000`, `10.0.0.1:5000-5009`, `[::1]:5000`, `:::5000`, `ipv4@…`, `ipv6@…`.

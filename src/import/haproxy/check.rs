@@ -1,6 +1,6 @@
 //! How the servers of a section are asked: `option httpchk` and its like.
 
-use super::keywords::{Place, Said};
+use super::keywords::{KeywordScope, Reporter};
 use super::lexer::{Line, Word};
 use super::values::{number, text};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
@@ -106,7 +106,7 @@ impl CheckSettings {
     }
 
     /// `option httpchk`, `tcp-check` and `pgsql-check`.
-    pub(super) fn option(&mut self, line: &Line, said: &mut Said<'_>) {
+    pub(super) fn option(&mut self, line: &Line, reporter: &mut Reporter<'_>) {
         let (method, name) = match line.keyword.text.as_str() {
             "httpchk" => (Method::Http, "option httpchk"),
             "tcp-check" => (Method::Tcp, "option tcp-check"),
@@ -119,16 +119,16 @@ impl CheckSettings {
         self.method = Some(Spanned::new(method, line.span()));
         self.own.push(Spanned::new(name, line.span()));
         match method {
-            Method::Http => self.httpchk(&line.args, said),
-            Method::Postgres => self.pgsql_check(line, said),
+            Method::Http => self.httpchk(&line.args, reporter),
+            Method::Postgres => self.pgsql_check(line, reporter),
             Method::Tcp => {}
         }
     }
 
-    fn pgsql_check(&mut self, line: &Line, said: &mut Said<'_>) {
+    fn pgsql_check(&mut self, line: &Line, reporter: &mut Reporter<'_>) {
         match line.args.as_slice() {
             [word, user] if word.text == "user" => self.user = Some(text(user)),
-            _ => said.out.push(
+            _ => reporter.out.push(
                 Diagnostic::error(line.span(), "`option pgsql-check` needs a user")
                     .help("write `option pgsql-check user NAME`; NAME needs no rights"),
             ),
@@ -136,7 +136,7 @@ impl CheckSettings {
     }
 
     /// `[METHOD] [URI] [VERSION [HOST]]`: one word alone is the URI.
-    fn httpchk(&mut self, words: &[Word], said: &mut Said<'_>) {
+    fn httpchk(&mut self, words: &[Word], reporter: &mut Reporter<'_>) {
         self.begin();
         if !words.is_empty() {
             // Of two requests the later one counts.
@@ -144,16 +144,20 @@ impl CheckSettings {
         }
         let (method, uri, version) = match words {
             [] => (None, None, None),
-            [uri] => (None, Some(uri_of(uri, said)), None),
-            [method, uri, version @ ..] => (Some(method), Some(uri_of(uri, said)), version.first()),
+            [uri] => (None, Some(uri_of(uri, reporter)), None),
+            [method, uri, version @ ..] => {
+                (Some(method), Some(uri_of(uri, reporter)), version.first())
+            }
         };
-        let (host, headers) = version.map(|version| headers(version, said)).unwrap_or_default();
+        let (host, headers) = version.map(|version| headers(version, reporter)).unwrap_or_default();
         self.option = Request { method: method.map(text), uri, host, headers };
     }
 
     /// `http-check KEYWORD …`
-    pub(super) fn http_check(&mut self, line: &Line, said: &mut Said<'_>) {
-        let Some(keyword) = said.line(Place::HttpCheck, line, "http-check ") else { return };
+    pub(super) fn http_check(&mut self, line: &Line, reporter: &mut Reporter<'_>) {
+        let Some(keyword) = reporter.line(KeywordScope::HttpCheck, line, "http-check ") else {
+            return;
+        };
         let step = match keyword.name {
             "connect" => Step::Connected,
             "send" => Step::Sent,
@@ -161,7 +165,7 @@ impl CheckSettings {
         };
         self.begin();
         if self.step >= step {
-            said.out.push(
+            reporter.out.push(
                 Diagnostic::error(line.span(), "vipd asks one question, and this begins a second")
                     .note("servers that HAProxy takes for down would be up")
                     .help(
@@ -172,14 +176,14 @@ impl CheckSettings {
         }
         self.step = step;
         match keyword.name {
-            "expect" => self.expectation(line, said),
-            "send" => self.send(line, said),
-            "connect" => self.connect(line, said),
+            "expect" => self.expectation(line, reporter),
+            "send" => self.send(line, reporter),
+            "connect" => self.connect(line, reporter),
             name => debug_assert!(false, "{name} is in the table but not read"),
         }
     }
 
-    fn expectation(&mut self, line: &Line, said: &mut Said<'_>) {
+    fn expectation(&mut self, line: &Line, reporter: &mut Reporter<'_>) {
         let mut words = line.args.iter();
         while let Some(word) = words.next() {
             let value = words.next();
@@ -204,7 +208,7 @@ impl CheckSettings {
                 _ => break,
             }
         }
-        said.out.push(
+        reporter.out.push(
             Diagnostic::error(line.span(), "vipd cannot expect this of an answer")
                 .note("it knows `status`, with statuses and ranges, and `string`")
                 .help("for example `http-check expect status 200-299`"),
@@ -212,7 +216,7 @@ impl CheckSettings {
     }
 
     /// A request without a method is OPTIONS, as with `option httpchk`.
-    fn send(&mut self, line: &Line, said: &mut Said<'_>) {
+    fn send(&mut self, line: &Line, reporter: &mut Reporter<'_>) {
         let mut words = line.args.iter();
         while let Some(word) = words.next() {
             let count = if word.text == "hdr" { 2 } else { 1 };
@@ -227,7 +231,7 @@ impl CheckSettings {
                 ("hdr", [name, value]) => self.send.headers.extend(header(text(name), text(value))),
                 _ => {
                     let message = format!("`http-check send {}` is not supported", word.text);
-                    said.out.push(
+                    reporter.out.push(
                         Diagnostic::error(word.span, message)
                             .note("vipd sends a method, a path and headers")
                             .help("remove it, or ask a path that answers without it"),
@@ -237,20 +241,20 @@ impl CheckSettings {
         }
     }
 
-    fn connect(&mut self, line: &Line, said: &mut Said<'_>) {
+    fn connect(&mut self, line: &Line, reporter: &mut Reporter<'_>) {
         let mut words = line.args.iter();
         while let Some(word) = words.next() {
             match word.text.as_str() {
                 "default" | "linger" => {}
                 "ssl" => self.https = Some(word.span),
-                "port" => self.port = words.next().and_then(|value| number(value, said.out)),
+                "port" => self.port = words.next().and_then(|value| number(value, reporter.out)),
                 "sni" => self.sni = words.next().map(text),
                 "alpn" | "comment" => {
                     words.next();
                 }
                 other => {
                     let message = format!("`http-check connect {other}` is not supported");
-                    said.out.push(
+                    reporter.out.push(
                         Diagnostic::error(word.span, message)
                             .help("where a server is asked stands on its line: `addr`, `port`"),
                     );
@@ -261,12 +265,12 @@ impl CheckSettings {
     }
 
     /// `tcp-check connect` is what `option tcp-check` does by itself.
-    pub(super) fn tcp_check(&mut self, line: &Line, said: &mut Said<'_>) {
+    pub(super) fn tcp_check(&mut self, line: &Line, reporter: &mut Reporter<'_>) {
         let words: Vec<&str> = line.args.iter().map(|word| word.text.as_str()).collect();
         if matches!(words.as_slice(), ["connect"] | ["comment", _]) {
             return;
         }
-        said.out.push(
+        reporter.out.push(
             Diagnostic::error(line.span(), "vipd's TCP check connects and says nothing")
                 .note("servers that answer wrongly would be up")
                 .help(
@@ -278,12 +282,12 @@ impl CheckSettings {
 
 /// Where a word is the URI. One that does not begin with a slash is sent as it is by HAProxy:
 /// `OPTIONS/master`, of which Patroni reads what it knows.
-fn uri_of(word: &Word, said: &mut Said<'_>) -> Spanned<String> {
+fn uri_of(word: &Word, reporter: &mut Reporter<'_>) -> Spanned<String> {
     let at = word.text.find('/').unwrap_or_default();
     let path = word.text.get(at..).unwrap_or_default();
     if at > 0 {
         let message = format!("{} is taken for {}", quoted(&word.text), quoted(path));
-        said.out.push(
+        reporter.out.push(
             Diagnostic::warning(word.span, message)
                 .note("HAProxy sends it as it is, and a server may read the path in it, or not")
                 .help(format!("write method and path apart: `option httpchk GET {path}`")),
@@ -296,7 +300,7 @@ fn uri_of(word: &Word, said: &mut Said<'_>) -> Spanned<String> {
 type Headers = (Option<Spanned<String>>, Vec<(Spanned<String>, Spanned<String>)>);
 
 /// The old way to headers: `HTTP/1.0\r\nHost:\ NAME`.
-fn headers(version: &Word, said: &mut Said<'_>) -> Headers {
+fn headers(version: &Word, reporter: &mut Reporter<'_>) -> Headers {
     let mut lines = version.text.split("\r\n");
     let mut right = lines.next().unwrap_or_default().starts_with("HTTP/");
     let (mut host, mut headers) = (None, Vec::new());
@@ -313,7 +317,7 @@ fn headers(version: &Word, said: &mut Said<'_>) -> Headers {
         }
     }
     if !right {
-        said.out.push(
+        reporter.out.push(
             Diagnostic::error(version.span, "vipd does not send this with a check")
                 .note("it sends a method, a path and headers")
                 .help("remove it, or ask a path that answers without it"),

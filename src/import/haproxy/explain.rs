@@ -1,6 +1,6 @@
 //! What becomes of every line, in the words of the keyword table and of what was inferred.
 
-use super::keywords::{Keyword, Place};
+use super::keywords::{Keyword, KeywordScope};
 use super::lexer::Line;
 use super::sections::{Kind, Section};
 use crate::config::diag::{Span, masked, nearest, printable};
@@ -10,30 +10,35 @@ use crate::config::explain::Statement;
 pub(super) fn explain(sections: &[Section], inferred: &[(Span, String)]) -> Vec<Statement> {
     let mut found = Vec::new();
     for section in sections {
-        let place = match section.kind {
-            Kind::Global => Place::Global,
-            _ => Place::Proxy,
+        let scope = match section.kind {
+            Kind::Global => KeywordScope::Global,
+            _ => KeywordScope::Proxy,
         };
-        found.push(statement(Place::Section, &section.head, 0, inferred));
+        found.push(statement(KeywordScope::Section, &section.head, 0, inferred));
         if section.kind == Kind::Other {
             continue;
         }
-        found.extend(section.lines.iter().map(|line| statement(place, line, 1, inferred)));
+        found.extend(section.lines.iter().map(|line| statement(scope, line, 1, inferred)));
     }
     found
 }
 
-fn statement(place: Place, line: &Line, depth: usize, inferred: &[(Span, String)]) -> Statement {
+fn statement(
+    scope: KeywordScope,
+    line: &Line,
+    depth: usize,
+    inferred: &[(Span, String)],
+) -> Statement {
     let rest = line.rest();
-    let own = place.find(&line.keyword.text);
+    let own = scope.find(&line.keyword.text);
     let behind = match (line.keyword.text.as_str(), depth) {
-        ("timeout", 1) => Some(Place::Timeout),
-        ("option", 1) => Some(Place::Option),
-        ("http-check", 1) => Some(Place::HttpCheck),
-        ("stats", 1) if place == Place::Proxy => Some(Place::Stats),
+        ("timeout", 1) => Some(KeywordScope::Timeout),
+        ("option", 1) => Some(KeywordScope::Option),
+        ("http-check", 1) => Some(KeywordScope::HttpCheck),
+        ("stats", 1) if scope == KeywordScope::Proxy => Some(KeywordScope::Stats),
         _ => None,
     };
-    let inner = behind.and_then(|place| place.find(&rest.as_ref()?.keyword.text));
+    let inner = behind.and_then(|scope| scope.find(&rest.as_ref()?.keyword.text));
     let keyword: Option<&'static Keyword> = if behind.is_some() { inner } else { own };
     let covers = |span: &Span| {
         span.file == line.span().file && (line.span().start..=line.span().end).contains(&span.start)
@@ -47,7 +52,7 @@ fn statement(place: Place, line: &Line, depth: usize, inferred: &[(Span, String)
     }
     let (status, why) = match keyword {
         None => {
-            let known = place.names();
+            let known = scope.names();
             let near =
                 nearest(&line.keyword.text, known).map(|name| format!("did you mean `{name}`?"));
             ("unknown", near.unwrap_or_default())
@@ -59,7 +64,7 @@ fn statement(place: Place, line: &Line, depth: usize, inferred: &[(Span, String)
     Statement {
         span: line.keyword.span,
         places: line.words().map(|word| word.span).chain([line.span()]).collect(),
-        block: place.to_string(),
+        block: scope.to_string(),
         depth,
         text: masked(&printable(&words.join(" "))),
         status,

@@ -10,7 +10,7 @@ use crate::import::coverage::CoverageRow;
 
 /// Where a keyword stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum KeywordScope {
     /// Begins a section.
     Section,
     /// In `global`.
@@ -31,31 +31,31 @@ pub(super) enum Place {
     Server,
 }
 
-impl Place {
+impl KeywordScope {
     /// All of them, in the order of the manual.
-    const ALL: &'static [Place] = &[
-        Place::Section,
-        Place::Global,
-        Place::Proxy,
-        Place::Timeout,
-        Place::Option,
-        Place::HttpCheck,
-        Place::Stats,
-        Place::Bind,
-        Place::Server,
+    const ALL: &'static [KeywordScope] = &[
+        KeywordScope::Section,
+        KeywordScope::Global,
+        KeywordScope::Proxy,
+        KeywordScope::Timeout,
+        KeywordScope::Option,
+        KeywordScope::HttpCheck,
+        KeywordScope::Stats,
+        KeywordScope::Bind,
+        KeywordScope::Server,
     ];
 
     fn keywords(self) -> &'static [Keyword] {
         match self {
-            Place::Section => table::SECTIONS,
-            Place::Global => table::GLOBAL,
-            Place::Proxy => table::PROXY,
-            Place::Timeout => table::TIMEOUTS,
-            Place::Option => table::OPTIONS,
-            Place::HttpCheck => table::HTTP_CHECK,
-            Place::Stats => table::STATS,
-            Place::Bind => table::BIND,
-            Place::Server => table::SERVER,
+            KeywordScope::Section => table::SECTIONS,
+            KeywordScope::Global => table::GLOBAL,
+            KeywordScope::Proxy => table::PROXY,
+            KeywordScope::Timeout => table::TIMEOUTS,
+            KeywordScope::Option => table::OPTIONS,
+            KeywordScope::HttpCheck => table::HTTP_CHECK,
+            KeywordScope::Stats => table::STATS,
+            KeywordScope::Bind => table::BIND,
+            KeywordScope::Server => table::SERVER,
         }
     }
 
@@ -73,18 +73,18 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for KeywordScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Place::Section => "the sections",
-            Place::Global => "global",
-            Place::Proxy => "a proxy",
-            Place::Timeout => "timeout",
-            Place::Option => "option",
-            Place::HttpCheck => "http-check",
-            Place::Stats => "stats",
-            Place::Bind => "a bind line",
-            Place::Server => "a server line",
+            KeywordScope::Section => "the sections",
+            KeywordScope::Global => "global",
+            KeywordScope::Proxy => "a proxy",
+            KeywordScope::Timeout => "timeout",
+            KeywordScope::Option => "option",
+            KeywordScope::HttpCheck => "http-check",
+            KeywordScope::Stats => "stats",
+            KeywordScope::Bind => "a bind line",
+            KeywordScope::Server => "a server line",
         })
     }
 }
@@ -137,9 +137,9 @@ impl Keyword {
 
 /// What vipd does with every keyword of haproxy.cfg, in the order of the manual.
 pub(super) fn coverage() -> impl Iterator<Item = CoverageRow> {
-    Place::ALL.iter().flat_map(|place| {
-        place.keywords().iter().map(|keyword| CoverageRow {
-            block: place.to_string(),
+    KeywordScope::ALL.iter().flat_map(|scope| {
+        scope.keywords().iter().map(|keyword| CoverageRow {
+            block: scope.to_string(),
             keyword: keyword.name,
             status: keyword.class.status(),
             text: keyword.explanation(),
@@ -148,27 +148,27 @@ pub(super) fn coverage() -> impl Iterator<Item = CoverageRow> {
 }
 
 /// Diagnostics about keywords.
-pub(super) struct Said<'a> {
+pub(super) struct Reporter<'a> {
     pub(super) out: &'a mut Vec<Diagnostic>,
 }
 
-impl<'a> Said<'a> {
-    pub(super) fn new(out: &'a mut Vec<Diagnostic>) -> Said<'a> {
-        Said { out }
+impl<'a> Reporter<'a> {
+    pub(super) fn new(out: &'a mut Vec<Diagnostic>) -> Reporter<'a> {
+        Reporter { out }
     }
 
     /// The keyword called `word`, if it is honoured; says what becomes of the others. `before` is
     /// what stands before it in messages: `option `.
     pub(super) fn keyword(
         &mut self,
-        place: Place,
+        scope: KeywordScope,
         word: &Word,
         before: &str,
     ) -> Option<&'static Keyword> {
-        let Some(keyword) = place.find(&word.text) else {
-            let text = format!("unknown keyword {} in {place}", quoted(&word.text));
+        let Some(keyword) = scope.find(&word.text) else {
+            let text = format!("unknown keyword {} in {scope}", quoted(&word.text));
             let error =
-                Diagnostic::error(word.span, text).suggest(nearest(&word.text, place.names()));
+                Diagnostic::error(word.span, text).suggest(nearest(&word.text, scope.names()));
             self.out.push(error.note("vipd-haproxy(5) lists the keywords there are"));
             return None;
         };
@@ -195,11 +195,11 @@ impl<'a> Said<'a> {
     /// The keyword of a line with as many words as it takes.
     pub(super) fn line(
         &mut self,
-        place: Place,
+        scope: KeywordScope,
         line: &Line,
         before: &str,
     ) -> Option<&'static Keyword> {
-        let keyword = self.keyword(place, &line.keyword, before)?;
+        let keyword = self.keyword(scope, &line.keyword, before)?;
         let (least, most) = keyword.args;
         let name = format!("`{before}{}`", keyword.name);
         if line.args.len() < least {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::check::Expect;
-use super::keywords::Said;
-use super::lower::{Edge, Front};
+use super::keywords::Reporter;
+use super::lower::{Front, Lowered};
 use super::proxy::Proxy;
-use super::role::{Asked, PATRONI_PORT, RoleCheck, asked_at, uri};
+use super::role::{HealthCheck, PATRONI_PORT, RoleCheck, check_endpoint, uri};
 use super::route::{Route, backend, shorter, writer_beside};
 use super::sections::Kind;
 use super::server::Server;
@@ -29,7 +29,7 @@ pub(super) fn layer_7(
     front: &Proxy,
     route: Option<Route>,
     proxies: &[Proxy],
-    asked: &[Asked],
+    health_checks: &[HealthCheck],
     out: &mut Vec<Diagnostic>,
 ) -> bool {
     let before = out.len();
@@ -43,8 +43,9 @@ pub(super) fn layer_7(
         let place = first.settings.http.map_or(first.name.span, |mode| mode.span);
         let text = format!("{} {verb} on HTTP (layer 7), and vipd on TCP", names.join(" and "));
         let mut error = Diagnostic::error(first.name.span, text).also(place, "the mode");
-        let sql =
-            route.is_some_and(|route| matches!(asked.get(route.backend), Some(Asked::Patroni(_))));
+        let sql = route.is_some_and(|route| {
+            matches!(health_checks.get(route.backend), Some(HealthCheck::Patroni(_)))
+        });
         if sql {
             error = error
                 .note("PostgreSQL is not HTTP: HAProxy would answer its clients with an error")
@@ -82,16 +83,16 @@ pub(super) fn layer_7(
 }
 
 /// Goes through the mistakes that are made in the field.
-pub(super) fn lint(edge: &Edge<'_>, said: &mut Said<'_>) {
-    let out = &mut *said.out;
-    global(edge, out);
-    for (at, proxy) in edge.proxies.iter().enumerate() {
+pub(super) fn lint(lowered: &Lowered<'_>, reporter: &mut Reporter<'_>) {
+    let out = &mut *reporter.out;
+    global(lowered, out);
+    for (at, proxy) in lowered.proxies.iter().enumerate() {
         several_methods(proxy, out);
-        unused(at, proxy, edge, out);
+        unused(at, proxy, lowered, out);
     }
-    for front in edge.fronts {
+    for front in lowered.fronts {
         let (Some(own), Some(back)) =
-            (edge.proxies.get(front.proxy), edge.proxies.get(front.route.backend))
+            (lowered.proxies.get(front.proxy), lowered.proxies.get(front.route.backend))
         else {
             continue;
         };
@@ -102,34 +103,36 @@ pub(super) fn lint(edge: &Edge<'_>, said: &mut Said<'_>) {
             out.push(Diagnostic::warning(place, text).help("remove them, or `default_backend`"));
         }
         idle(own, back, out);
-        match edge.asked.get(front.route.backend) {
-            Some(Asked::Patroni(role)) => patroni(&Way { front, own, back, role }, edge, out),
-            Some(Asked::Url(path)) => {
+        match lowered.health_checks.get(front.route.backend) {
+            Some(HealthCheck::Patroni(role)) => {
+                patroni(&Way { front, own, back, role }, lowered, out);
+            }
+            Some(HealthCheck::Url(path)) => {
                 special_path(&path.value, back, out);
                 not_the_primary(&path.value, back, out);
             }
-            Some(Asked::Tcp) => connected(back, out),
-            Some(Asked::Postgres | Asked::Nothing) | None => {}
+            Some(HealthCheck::Tcp) => connected(back, out),
+            Some(HealthCheck::Postgres | HealthCheck::Nothing) | None => {}
         }
-        unchecked(back, edge.asked.get(front.route.backend), out);
-        shared_limit(front, back, edge, out);
+        unchecked(back, lowered.health_checks.get(front.route.backend), out);
+        shared_limit(front, back, lowered, out);
     }
 }
 
 /// A limit of a server that several sections send clients to, said at the first of them.
-fn shared_limit(front: &Front, back: &Proxy, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+fn shared_limit(front: &Front, back: &Proxy, lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) {
     let limited = back.servers.iter().find_map(|server| {
         let most = server.options.maxconn.filter(|most| most.value > 0)?;
         Some((server, most))
     });
     let Some((server, most)) = limited else { return };
-    let sharing = edge.fronts.iter().filter(|other| other.route.backend == front.route.backend);
+    let sharing = lowered.fronts.iter().filter(|other| other.route.backend == front.route.backend);
     let names: Vec<String> = sharing
-        .filter_map(|other| edge.proxies.get(other.proxy))
+        .filter_map(|other| lowered.proxies.get(other.proxy))
         .map(|proxy| quoted(&proxy.name.value))
         .collect();
     let [first, _, ..] = names.as_slice() else { return };
-    if edge.proxies.get(front.proxy).is_none_or(|own| *first != quoted(&own.name.value)) {
+    if lowered.proxies.get(front.proxy).is_none_or(|own| *first != quoted(&own.name.value)) {
         return;
     }
     let text = format!(
@@ -145,8 +148,8 @@ fn shared_limit(front: &Front, back: &Proxy, edge: &Edge<'_>, out: &mut Vec<Diag
     );
 }
 
-fn global(edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
-    let Some(most) = edge.global.maxconn.filter(|most| (1..FEW).contains(&most.value)) else {
+fn global(lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) {
+    let Some(most) = lowered.global.maxconn.filter(|most| (1..FEW).contains(&most.value)) else {
         return;
     };
     let text = format!(
@@ -175,10 +178,10 @@ fn several_methods(proxy: &Proxy, out: &mut Vec<Diagnostic>) {
 }
 
 /// A backend that no section sends anybody to.
-fn unused(at: usize, proxy: &Proxy, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+fn unused(at: usize, proxy: &Proxy, lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) {
     let name = &proxy.name;
-    let is_it = |other: &str| backend(other, edge.proxies) == Some(at);
-    let named = edge.proxies.iter().any(|other| {
+    let is_it = |other: &str| backend(other, lowered.proxies) == Some(at);
+    let named = lowered.proxies.iter().any(|other| {
         let default = other.settings.default_backend.as_ref();
         other.kind != Kind::Backend
             && (default.is_some_and(|default| is_it(&default.value))
@@ -213,7 +216,8 @@ fn idle(own: &Proxy, back: &Proxy, out: &mut Vec<Diagnostic>) {
 /// Patroni's API takes connections on every node.
 fn connected(back: &Proxy, out: &mut Vec<Diagnostic>) {
     let asks_api = |server: &&Server| {
-        server.is_checked() && asked_at(server, &back.settings.check).port.get() == PATRONI_PORT
+        server.is_checked()
+            && check_endpoint(server, &back.settings.check).port.get() == PATRONI_PORT
     };
     let Some(server) = back.servers.iter().find(asks_api) else { return };
     let place = server.options.port.map_or(server.name.span, |port| port.span);
@@ -254,11 +258,14 @@ fn special_path(path: &str, back: &Proxy, out: &mut Vec<Diagnostic>) {
 }
 
 /// Servers that nobody asks beside others that are.
-fn unchecked(back: &Proxy, asked: Option<&Asked>, out: &mut Vec<Diagnostic>) {
+fn unchecked(back: &Proxy, health_check: Option<&HealthCheck>, out: &mut Vec<Diagnostic>) {
     let unasked = back.servers.iter().find(|server| !server.is_checked());
-    let Some(server) = unasked.filter(|_| !matches!(asked, Some(Asked::Nothing))) else { return };
+    let Some(server) = unasked.filter(|_| !matches!(health_check, Some(HealthCheck::Nothing)))
+    else {
+        return;
+    };
     let text = format!("server {} has no `check`: it is always up", quoted(&server.name.value));
-    let roles = matches!(asked, Some(Asked::Patroni(_)));
+    let roles = matches!(health_check, Some(HealthCheck::Patroni(_)));
     let found = if roles {
         let text = format!("server {} has no `check`", quoted(&server.name.value));
         Diagnostic::error(server.name.span, text)
@@ -281,12 +288,13 @@ struct Way<'a> {
 }
 
 /// What goes wrong with roles.
-fn patroni(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+fn patroni(way: &Way<'_>, lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) {
     let &Way { own, back, role, .. } = way;
     let name = quoted(&own.name.value);
     let check = &back.settings.check;
-    let is_api =
-        |server: &&Server| asked_at(server, check) == server.address.value && server.is_checked();
+    let is_api = |server: &&Server| {
+        check_endpoint(server, check) == server.address.value && server.is_checked()
+    };
     if let Some(server) = back.servers.iter().find(is_api) {
         let text = format!("clients of {name} are sent to Patroni's API, not to PostgreSQL");
         out.push(Diagnostic::warning(server.address.span, text).help(
@@ -303,7 +311,7 @@ fn patroni(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
     match role.wants {
         Wants::Writer => {
             silence(back, out);
-            writer(way, edge, out);
+            writer(way, lowered, out);
         }
         Wants::Leader => {
             silence(back, out);
@@ -316,7 +324,7 @@ fn patroni(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
             );
         }
         Wants::Any => {}
-        Wants::Reader | Wants::Sync | Wants::Async => reader(way, edge, out),
+        Wants::Reader | Wants::Sync | Wants::Async => reader(way, lowered, out),
     }
 }
 
@@ -343,7 +351,7 @@ fn silence(back: &Proxy, out: &mut Vec<Diagnostic>) {
     );
 }
 
-fn writer(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+fn writer(way: &Way<'_>, lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) {
     let &Way { front, own, back, role } = way;
     let name = quoted(&own.name.value);
     if let Some(backup) = back.servers.iter().find_map(|s| s.options.backup.filter(|b| b.value)) {
@@ -365,7 +373,7 @@ fn writer(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
     let standby = ["standby", "standbys", "slave", "slaves", "secondary", "secondaries"];
     let sounds = words.any(|word| reads.contains(&word) || standby.contains(&word));
     let write = own.name.value.to_ascii_lowercase().contains("write");
-    let shared = edge.fronts.iter().any(|other| other.proxy != front.proxy);
+    let shared = lowered.fronts.iter().any(|other| other.proxy != front.proxy);
     if sounds && !write && shared {
         let text = format!("{name} sounds like readers, and gets the primary alone");
         out.push(
@@ -376,7 +384,7 @@ fn writer(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
     }
 }
 
-fn reader(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
+fn reader(way: &Way<'_>, lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) {
     let &Way { front, own, back, role } = way;
     let name = quoted(&own.name.value);
     if let Some(lag) = &role.lag
@@ -393,7 +401,7 @@ fn reader(way: &Way<'_>, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) {
         return;
     }
     // Clients that fall back must find what they speak to.
-    let writer = writer_beside(back, edge.proxies, edge.asked);
+    let writer = writer_beside(back, lowered.proxies, lowered.health_checks);
     let primary = writer.map_or("PRIMARY", |proxy| proxy.name.value.as_str());
     let text = format!(
         "readers of {name} get no server while no standby is usable: nothing falls back to the primary"

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::lint::length;
-use super::lower::{Edge, Front, Group, status_check};
+use super::lower::{Front, Group, Lowered, status_check};
 use super::proxy::Proxy;
-use super::role::{Asked, RoleCheck, asked_at, speaks_sql};
+use super::role::{HealthCheck, RoleCheck, check_endpoint, speaks_sql};
 use super::route::shorter;
 use super::server::{Server, ServerOptions};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
@@ -19,12 +19,12 @@ pub(super) fn listener(
     front: &Front,
     groups: &[Group],
     clusters: &[RawCluster],
-    edge: &Edge<'_>,
+    lowered: &Lowered<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<RawListener> {
-    let own = edge.proxies.get(front.proxy)?;
-    let backend = edge.proxies.get(front.route.backend)?;
-    let asked = edge.asked.get(front.route.backend)?;
+    let own = lowered.proxies.get(front.proxy)?;
+    let backend = lowered.proxies.get(front.route.backend)?;
+    let health_check = lowered.health_checks.get(front.route.backend)?;
     let group = groups.iter().find(|group| group.backends.contains(&front.route.backend))?;
     let mut raw = RawListener::new(own.name.clone());
     raw.binds.clone_from(&own.binds);
@@ -34,26 +34,26 @@ pub(super) fn listener(
     raw.balance = backend.settings.balance;
     raw.all_backups = backend.settings.all_backups;
     raw.end_backups = end_backups(backend, out);
-    raw.maxconn = own.settings.maxconn.or(edge.global.maxconn);
+    raw.maxconn = own.settings.maxconn.or(lowered.global.maxconn);
     raw.backlog = own.settings.backlog;
     times(&mut raw, own, backend);
     raw.client = own.settings.client.clone();
     raw.server = backend.settings.server.clone();
     let slow = backend.servers.iter().find_map(|server| server.options.unacknowledged);
     raw.server.unacknowledged = slow.or(raw.server.unacknowledged);
-    match asked {
-        Asked::Patroni(role) => {
-            role_of(&mut raw, role, front, group, edge);
+    match health_check {
+        HealthCheck::Patroni(role) => {
+            role_of(&mut raw, role, front, group, lowered);
             raw.status_check = status_check(backend);
             if let Some(check) = &mut raw.status_check {
                 check.on_down = Some(on_down(backend, &mut Vec::new()));
             }
-            let primary = front.route.primary.and_then(|at| edge.proxies.get(at));
+            let primary = front.route.primary.and_then(|at| lowered.proxies.get(at));
             raw.primary_status_check = primary.and_then(status_check);
             let cluster = clusters.iter().find(|cluster| cluster.name == group.name);
             raw.inferred.extend(cluster.and_then(|cluster| rhythm(cluster, backend)));
         }
-        Asked::Url(_) | Asked::Tcp | Asked::Nothing => {
+        HealthCheck::Url(_) | HealthCheck::Tcp | HealthCheck::Nothing => {
             let protocol = if speaks_sql(backend) {
                 ListenerProtocol::Postgres
             } else {
@@ -62,17 +62,17 @@ pub(super) fn listener(
             raw.protocol = Some(Spanned::new(protocol, own.name.span));
             raw.on_down = Some(on_down(backend, out));
         }
-        Asked::Postgres => raw.on_down = Some(on_down(backend, out)),
+        HealthCheck::Postgres => raw.on_down = Some(on_down(backend, out)),
     }
-    if !matches!(asked, Asked::Patroni(_)) {
+    if !matches!(health_check, HealthCheck::Patroni(_)) {
         let cluster = clusters.iter().find(|cluster| cluster.name == group.name);
         let tls = cluster.is_some_and(|cluster| cluster.tls.https.is_some());
-        let url = match asked {
-            Asked::Url(path) => format!("by HTTP for {}", path.value),
-            Asked::Postgres => "for PostgreSQL's answer to a session that begins".to_owned(),
-            Asked::Tcp if tls => "by a connection that speaks TLS".to_owned(),
-            Asked::Tcp => "by a connection".to_owned(),
-            Asked::Patroni(_) | Asked::Nothing => "not at all".to_owned(),
+        let url = match health_check {
+            HealthCheck::Url(path) => format!("by HTTP for {}", path.value),
+            HealthCheck::Postgres => "for PostgreSQL's answer to a session that begins".to_owned(),
+            HealthCheck::Tcp if tls => "by a connection that speaks TLS".to_owned(),
+            HealthCheck::Tcp => "by a connection".to_owned(),
+            HealthCheck::Patroni(_) | HealthCheck::Nothing => "not at all".to_owned(),
         };
         let place = backend.settings.check.method.map_or(backend.name.span, |method| method.span);
         raw.inferred.push((place, format!("each server is asked {url}")));
@@ -95,7 +95,7 @@ fn rhythm(cluster: &RawCluster, backend: &Proxy) -> Option<(Span, String)> {
 fn servers(group: &Group, backend: &Proxy) -> Vec<RawServer> {
     let server = |server: &Server| {
         let options = &server.options;
-        let name = group.member(server, &asked_at(server, &backend.settings.check));
+        let name = group.member(server, &check_endpoint(server, &backend.settings.check));
         RawServer {
             member: Spanned::new(name, server.name.span),
             address: Some(server.address.clone()),
@@ -131,7 +131,13 @@ fn times(raw: &mut RawListener, own: &Proxy, backend: &Proxy) {
     raw.half_closed = shorter(front.client_fin, back.server_fin);
 }
 
-fn role_of(raw: &mut RawListener, role: &RoleCheck, front: &Front, group: &Group, edge: &Edge<'_>) {
+fn role_of(
+    raw: &mut RawListener,
+    role: &RoleCheck,
+    front: &Front,
+    group: &Group,
+    lowered: &Lowered<'_>,
+) {
     let at = role.path.span;
     raw.role = Some(Spanned::new(role.wants, at));
     let standbys = matches!(role.wants, Wants::Reader | Wants::Sync | Wants::Async);
@@ -155,7 +161,7 @@ fn role_of(raw: &mut RawListener, role: &RoleCheck, front: &Front, group: &Group
     let sections: Vec<String> = group
         .backends
         .iter()
-        .filter_map(|at| edge.proxies.get(*at))
+        .filter_map(|at| lowered.proxies.get(*at))
         .map(|proxy| proxy.name.value.clone())
         .collect();
     let once = match sections.as_slice() {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::check::Expect;
-use super::keywords::Said;
+use super::keywords::Reporter;
 use super::lint;
 use super::listener::listener;
 use super::page::{self, Guard, Purpose};
 use super::proxy::{Global, Proxy, Timeouts, proxies};
-use super::role::{Asked, asked, asked_at, uri};
+use super::role::{HealthCheck, check_endpoint, health_check, uri};
 use super::route::{Route, route};
 use super::sections::{Kind, Section};
 use super::server::{Server, ServerOptions};
@@ -34,29 +34,30 @@ pub(super) struct Front {
 }
 
 /// All sections, and what they were found to mean.
-pub(super) struct Edge<'a> {
+pub(super) struct Lowered<'a> {
     pub(super) global: &'a Global,
     pub(super) proxies: &'a [Proxy],
-    pub(super) asked: &'a [Asked],
+    pub(super) health_checks: &'a [HealthCheck],
     pub(super) fronts: &'a [Front],
 }
 
 /// Lowers all sections of all files.
-pub(super) fn lower(sections: &[Section], raw: &mut Raw, said: &mut Said<'_>) {
-    let (global, proxies) = proxies(sections, said);
+pub(super) fn lower(sections: &[Section], raw: &mut Raw, reporter: &mut Reporter<'_>) {
+    let (global, proxies) = proxies(sections, reporter);
     raw.sections = parts(sections, &proxies);
-    names(&proxies, said.out);
-    let asked: Vec<Asked> = proxies.iter().map(|proxy| asked(proxy, &proxies)).collect();
+    names(&proxies, reporter.out);
+    let health_checks: Vec<HealthCheck> =
+        proxies.iter().map(|proxy| health_check(proxy, &proxies)).collect();
     let mut fronts = Vec::new();
     for (at, proxy) in proxies.iter().enumerate() {
         let purpose = page::purpose(proxy, &proxies);
         if !matches!(purpose, Purpose::Page(_)) {
-            said.out.extend(proxy.filters.iter().map(Guard::refused));
+            reporter.out.extend(proxy.filters.iter().map(Guard::refused));
         }
         let disabled = proxy.settings.disabled.filter(|disabled| disabled.value);
         if let Some(disabled) = disabled {
             let text = format!("{} is disabled", quoted(&proxy.name.value));
-            said.out.push(Diagnostic::remark(disabled.span, text));
+            reporter.out.push(Diagnostic::remark(disabled.span, text));
             continue;
         }
         if proxy.kind == Kind::Backend || proxy.kind == Kind::Listen && no_bind(proxy) {
@@ -64,31 +65,36 @@ pub(super) fn lower(sections: &[Section], raw: &mut Raw, said: &mut Said<'_>) {
         }
         match purpose {
             Purpose::Page(shown) => {
-                raw.pages.extend(page::page(proxy, &shown, said.out));
+                raw.pages.extend(page::page(proxy, &shown, reporter.out));
                 continue;
             }
             Purpose::Nothing => {
-                page::nothing(proxy, said.out);
+                page::nothing(proxy, reporter.out);
                 continue;
             }
-            Purpose::Connections => page::no_page(proxy, said.out),
+            Purpose::Connections => page::no_page(proxy, reporter.out),
         }
-        let before = said.out.len();
-        let route = route(at, &proxies, &asked, said.out);
-        let right = said.out.len() == before;
-        if lint::layer_7(proxy, route, &proxies, &asked, said.out) {
+        let before = reporter.out.len();
+        let route = route(at, &proxies, &health_checks, reporter.out);
+        let right = reporter.out.len() == before;
+        if lint::layer_7(proxy, route, &proxies, &health_checks, reporter.out) {
             continue;
         }
         fronts.extend(route.filter(|_| right).map(|route| Front { proxy: at, route }));
     }
-    let edge = Edge { global: &global, proxies: &proxies, asked: &asked, fronts: &fronts };
-    lint::lint(&edge, said);
-    let groups = groups(&edge);
+    let lowered = Lowered {
+        global: &global,
+        proxies: &proxies,
+        health_checks: &health_checks,
+        fronts: &fronts,
+    };
+    lint::lint(&lowered, reporter);
+    let groups = groups(&lowered);
     for group in &groups {
-        raw.clusters.extend(cluster(group, &edge, said.out));
+        raw.clusters.extend(cluster(group, &lowered, reporter.out));
     }
     for front in &fronts {
-        let found = listener(front, &groups, &raw.clusters, &edge, said.out);
+        let found = listener(front, &groups, &raw.clusters, &lowered, reporter.out);
         raw.listeners.extend(found);
     }
 }
@@ -201,17 +207,17 @@ impl Group {
 }
 
 /// Patroni's nodes belong to one cluster each: backends that share one are about the same cluster.
-fn groups(edge: &Edge<'_>) -> Vec<Group> {
+fn groups(lowered: &Lowered<'_>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut seen = BTreeSet::new();
-    for backend in edge.fronts.iter().map(|front| front.route.backend) {
-        let Some(proxy) = edge.proxies.get(backend) else { continue };
+    for backend in lowered.fronts.iter().map(|front| front.route.backend) {
+        let Some(proxy) = lowered.proxies.get(backend) else { continue };
         if !seen.insert(backend) {
             continue;
         }
         let mut group =
             Group { name: proxy.name.clone(), backends: vec![backend], members: Vec::new() };
-        if matches!(edge.asked.get(backend), Some(Asked::Patroni(_))) {
+        if matches!(lowered.health_checks.get(backend), Some(HealthCheck::Patroni(_))) {
             group.members =
                 apis(proxy).map(|(api, server)| (api, server.name.value.clone())).collect();
             let shares = |other: &mut Group| {
@@ -250,16 +256,16 @@ fn unique_names(group: &mut Group) {
 }
 
 fn apis(proxy: &Proxy) -> impl Iterator<Item = (Endpoint, &Server)> {
-    proxy.servers.iter().map(|server| (asked_at(server, &proxy.settings.check), server))
+    proxy.servers.iter().map(|server| (check_endpoint(server, &proxy.settings.check), server))
 }
 
 /// The cluster of a group.
-fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<RawCluster> {
+fn cluster(group: &Group, lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) -> Option<RawCluster> {
     let first = *group.backends.first()?;
-    let proxy = edge.proxies.get(first)?;
-    let way = edge.asked.get(first)?;
+    let proxy = lowered.proxies.get(first)?;
+    let way = lowered.health_checks.get(first)?;
     let backends: Vec<&Proxy> =
-        group.backends.iter().filter_map(|at| edge.proxies.get(*at)).collect();
+        group.backends.iter().filter_map(|at| lowered.proxies.get(*at)).collect();
     let mut raw = RawCluster::new(group.name.clone());
     raw.unreadable = backends.iter().any(|proxy| proxy.unreadable);
     let servers = || backends.iter().flat_map(|proxy| &proxy.servers);
@@ -269,16 +275,16 @@ fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<
     let option = proxy.settings.check.method.map_or(proxy.name.span, |method| method.span);
     raw.check = Some(Spanned::new(
         match way {
-            Asked::Patroni(_) => RawCheck::Patroni,
-            Asked::Url(_) => RawCheck::Http,
-            Asked::Tcp => RawCheck::Tcp,
-            Asked::Postgres => RawCheck::Postgres,
-            Asked::Nothing => RawCheck::None,
+            HealthCheck::Patroni(_) => RawCheck::Patroni,
+            HealthCheck::Url(_) => RawCheck::Http,
+            HealthCheck::Tcp => RawCheck::Tcp,
+            HealthCheck::Postgres => RawCheck::Postgres,
+            HealthCheck::Nothing => RawCheck::None,
         },
         option,
     ));
-    let speaks_tls = secure(&backends, edge, out);
-    let patroni = matches!(way, Asked::Patroni(_));
+    let speaks_tls = secure(&backends, lowered, out);
+    let patroni = matches!(way, HealthCheck::Patroni(_));
     let mut taken = BTreeSet::new();
     let servers = backends
         .iter()
@@ -292,7 +298,7 @@ fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<
         raw.members.push(RawMember {
             address: server.address.clone(),
             name: Some(Spanned::new(name, server.name.span)),
-            probe: (!matches!(way, Asked::Nothing)).then(|| Spanned::new(api, span)),
+            probe: (!matches!(way, HealthCheck::Nothing)).then(|| Spanned::new(api, span)),
             checked: (!patroni && !server.is_checked())
                 .then(|| Spanned::new(false, server.name.span)),
             server_name: certified(proxy, server).filter(|_| speaks_tls.https.is_some()),
@@ -303,13 +309,13 @@ fn cluster(group: &Group, edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> Option<
     } else {
         plain_rhythm(&mut raw, proxy, out);
     }
-    if let Asked::Url(path) = way {
+    if let HealthCheck::Url(path) = way {
         raw.request = request(proxy, path);
     }
-    if let Asked::Patroni(_) = way {
+    if let HealthCheck::Patroni(_) = way {
         raw.request.headers = proxy.settings.check.request().headers;
     }
-    raw.user = proxy.settings.check.user.clone().filter(|_| matches!(way, Asked::Postgres));
+    raw.user = proxy.settings.check.user.clone().filter(|_| matches!(way, HealthCheck::Postgres));
     raw.tls = speaks_tls;
     names_of(&mut raw);
     Some(raw)
@@ -444,13 +450,13 @@ fn request(proxy: &Proxy, path: &Spanned<String>) -> RawRequest {
 }
 
 /// How TLS is spoken with all of them, but for the names in their certificates.
-fn secure(backends: &[&Proxy], edge: &Edge<'_>, out: &mut Vec<Diagnostic>) -> RawTls {
+fn secure(backends: &[&Proxy], lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) -> RawTls {
     let own = |proxy: &Proxy, server: &Server| {
         let connect = proxy.settings.check.https.filter(|_| proxy.settings.check.is_http());
         let https = server.options.tls.https.filter(|on| on.value);
         let https = https.or(connect.map(|at| Spanned::new(true, at)));
         let tls = &server.options.tls;
-        let verify = tls.verify.or(edge.global.tls.verify);
+        let verify = tls.verify.or(lowered.global.tls.verify);
         // Who is not verified needs nobody who vouches.
         let ca = tls.ca.clone().filter(|_| verify.is_none_or(|on| on.value));
         match https {

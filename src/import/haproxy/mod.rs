@@ -29,7 +29,7 @@ use crate::import::coverage;
 
 /// Words that begin a section, and thereby a haproxy.cfg.
 pub(crate) fn is_section(word: &str) -> bool {
-    keywords::Place::Section.find(word).is_some()
+    keywords::KeywordScope::Section.find(word).is_some()
 }
 
 /// The coverage table of vipd-haproxy(5) as mdoc(7).
@@ -72,10 +72,10 @@ impl Importer {
         if self.lines.is_empty() {
             return Vec::new();
         }
-        let mut said = keywords::Said::new(&mut load.out);
-        let sections = sections::sections(self.lines, &mut said);
+        let mut reporter = keywords::Reporter::new(&mut load.out);
+        let sections = sections::sections(self.lines, &mut reporter);
         let (before, pages) = (raw.listeners.len(), raw.pages.len());
-        lower::lower(&sections, raw, &mut said);
+        lower::lower(&sections, raw, &mut reporter);
         let inferred = raw.listeners.iter().skip(before).flat_map(|listener| &listener.inferred);
         let pages = raw.pages.iter().skip(pages).flat_map(|page| &page.inferred);
         let inferred: Vec<_> = inferred.chain(pages).cloned().collect();

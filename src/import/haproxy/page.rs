@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::keywords::{Place, Said};
+use super::keywords::{KeywordScope, Reporter};
 use super::lexer::Line;
 use super::proxy::Proxy;
 use super::route::backend;
@@ -68,17 +68,17 @@ impl Stats {
     }
 
     /// Reads what stands behind `stats`.
-    pub(super) fn line(&mut self, line: &Line, said: &mut Said<'_>) {
+    pub(super) fn line(&mut self, line: &Line, reporter: &mut Reporter<'_>) {
         if self.inherited {
             // The first own line takes the place of all of the defaults, their users included.
             *self = Stats::default();
         }
         self.first = self.first.or(Some(line.span()));
-        let Some(keyword) = said.line(Place::Stats, line, "stats ") else { return };
+        let Some(keyword) = reporter.line(KeywordScope::Stats, line, "stats ") else { return };
         match (keyword.name, line.args.first()) {
             ("uri", Some(value)) => self.uri = Some(text(value)),
-            ("refresh", Some(value)) => self.refresh = seconds(value, said.out),
-            ("auth", Some(value)) => self.user(&text(value), said),
+            ("refresh", Some(value)) => self.refresh = seconds(value, reporter.out),
+            ("auth", Some(value)) => self.user(&text(value), reporter),
             ("http-request" | "scope", _) => {
                 let text = format!("stats {}", keyword.name);
                 self.guards.push(Guard { text, span: line.span() });
@@ -88,11 +88,11 @@ impl Stats {
         }
     }
 
-    fn user(&mut self, word: &Spanned<String>, said: &mut Said<'_>) {
+    fn user(&mut self, word: &Spanned<String>, reporter: &mut Reporter<'_>) {
         let Spanned { value, span } = word;
         let (name, password) = value.split_once(':').unwrap_or((value, ""));
         if let Some(first) = self.users.iter().find(|user| user.name.value == name) {
-            said.out.push(
+            reporter.out.push(
                 Diagnostic::warning(*span, format!("user {} exists twice", quoted(name)))
                     .also(first.name.span, "this one counts, as in HAProxy")
                     .help("remove one of them"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bind;
 use super::check::CheckSettings;
 use super::condition::Acls;
-use super::keywords::{Place, Said};
+use super::keywords::{KeywordScope, Reporter};
 use super::lexer::{Line, Word};
 use super::page::{Guard, Stats, guards};
 use super::sections::{Kind, Section};
@@ -113,10 +113,10 @@ pub(super) struct Global {
 }
 
 /// Reads all sections.
-pub(super) fn proxies(sections: &[Section], said: &mut Said<'_>) -> (Global, Vec<Proxy>) {
+pub(super) fn proxies(sections: &[Section], reporter: &mut Reporter<'_>) -> (Global, Vec<Proxy>) {
     let mut global = Global::default();
     for line in sections.iter().filter(|s| s.kind == Kind::Global).flat_map(|s| &s.lines) {
-        read_global(line, &mut global, said);
+        read_global(line, &mut global, reporter);
     }
     let mut proxies = Vec::new();
     let mut named: BTreeMap<&str, Settings> = BTreeMap::new();
@@ -125,7 +125,7 @@ pub(super) fn proxies(sections: &[Section], said: &mut Said<'_>) -> (Global, Vec
         if !section.is_proxy() && section.kind != Kind::Defaults {
             continue;
         }
-        let base = base(section, &named, &latest, said);
+        let base = base(section, &named, &latest, reporter);
         let name = section.name.as_ref().map(text);
         let name = name.unwrap_or_else(|| Spanned::new(String::new(), section.span()));
         let mut proxy = Proxy {
@@ -145,7 +145,7 @@ pub(super) fn proxies(sections: &[Section], said: &mut Said<'_>) -> (Global, Vec
         proxy.settings.check.inherit();
         proxy.settings.stats.inherit();
         for line in &section.lines {
-            Reader { proxy: &mut proxy, tls: &global.tls, said: &mut *said }.line(line);
+            Reader { proxy: &mut proxy, tls: &global.tls, reporter: &mut *reporter }.line(line);
         }
         if section.kind == Kind::Defaults {
             latest = proxy.settings;
@@ -164,14 +164,14 @@ fn base(
     section: &Section,
     named: &BTreeMap<&str, Settings>,
     latest: &Settings,
-    said: &mut Said<'_>,
+    reporter: &mut Reporter<'_>,
 ) -> Settings {
     match &section.from {
         Some(from) => named.get(from.text.as_str()).cloned().unwrap_or_else(|| {
             let message =
                 format!("there are no defaults called {} before this", quoted(&from.text));
             let known = nearest(&from.text, named.keys().copied());
-            said.out.push(Diagnostic::error(from.span, message).suggest(known));
+            reporter.out.push(Diagnostic::error(from.span, message).suggest(known));
             Settings::default()
         }),
         None if section.kind == Kind::Defaults => Settings::default(),
@@ -179,17 +179,17 @@ fn base(
     }
 }
 
-fn read_global(line: &Line, global: &mut Global, said: &mut Said<'_>) {
-    let Some(keyword) = said.line(Place::Global, line, "") else { return };
+fn read_global(line: &Line, global: &mut Global, reporter: &mut Reporter<'_>) {
+    let Some(keyword) = reporter.line(KeywordScope::Global, line, "") else { return };
     let Some(value) = line.args.first() else { return };
     match keyword.name {
-        "maxconn" => global.maxconn = number(value, said.out),
+        "maxconn" => global.maxconn = number(value, reporter.out),
         "ca-base" => global.tls.ca_base = Some(value.text.clone()),
         "crt-base" => global.tls.crt_base = Some(value.text.clone()),
         "ssl-server-verify" if ["none", "required"].contains(&value.text.as_str()) => {
             global.tls.verify = Some(Spanned::new(value.text == "required", value.span));
         }
-        "ssl-server-verify" => choice(value, &["none", "required"], said),
+        "ssl-server-verify" => choice(value, &["none", "required"], reporter),
         name => debug_assert!(false, "{name} is in the table but not read"),
     }
 }
@@ -204,15 +204,16 @@ fn metrics(line: &Line) -> bool {
 struct Reader<'a, 'o> {
     proxy: &'a mut Proxy,
     tls: &'a TlsDefaults,
-    said: &'a mut Said<'o>,
+    reporter: &'a mut Reporter<'o>,
 }
 
 impl Reader<'_, '_> {
     fn line(&mut self, line: &Line) {
-        let Some(keyword) = self.said.line(Place::Proxy, line, "") else {
+        let Some(keyword) = self.reporter.line(KeywordScope::Proxy, line, "") else {
             let servers = ["server-template", "dispatch", "transparent"];
             let servers = servers.contains(&line.keyword.text.as_str());
-            self.proxy.unreadable |= servers || Place::Proxy.find(&line.keyword.text).is_none();
+            self.proxy.unreadable |=
+                servers || KeywordScope::Proxy.find(&line.keyword.text).is_none();
             return;
         };
         if !self.fits(keyword.name, line) {
@@ -228,19 +229,19 @@ impl Reader<'_, '_> {
                     let http = Spanned::new(first.text == "http", line.span());
                     self.proxy.settings.http = Some(http);
                 }
-                _ => choice(first, &["tcp"], self.said),
+                _ => choice(first, &["tcp"], self.reporter),
             },
-            "bind" => bind::bind(line, self.proxy, self.said),
+            "bind" => bind::bind(line, self.proxy, self.reporter),
             "server" => {
                 let defaults = self.proxy.settings.server_options.clone();
-                match server(line, &defaults, self.tls, self.said) {
+                match server(line, &defaults, self.tls, self.reporter) {
                     Some(server) => self.proxy.servers.push(server),
                     None => self.proxy.unreadable = true,
                 }
             }
             "default-server" => {
                 let defaults = &mut self.proxy.settings.server_options;
-                options(&line.args, defaults, self.tls, self.said);
+                options(&line.args, defaults, self.tls, self.reporter);
             }
             "default_backend" => self.proxy.settings.default_backend = Some(text(first)),
             "use_backend" => self.proxy.rules.push(UseBackend {
@@ -249,20 +250,20 @@ impl Reader<'_, '_> {
             }),
             "acl" => self.proxy.acls.define(line),
             "balance" => self.balance(line, first),
-            "maxconn" => self.proxy.settings.maxconn = number(first, self.said.out),
-            "backlog" => self.proxy.settings.backlog = number(first, self.said.out),
+            "maxconn" => self.proxy.settings.maxconn = number(first, self.reporter.out),
+            "backlog" => self.proxy.settings.backlog = number(first, self.reporter.out),
             "timeout" => self.timeout(line),
             "option" => self.option(line, true),
             "no" => self.no(line, first),
             "http-check" => {
                 let Some(line) = line.rest() else { return };
-                self.proxy.settings.check.http_check(&line, self.said);
+                self.proxy.settings.check.http_check(&line, self.reporter);
             }
             "stats" => {
                 let Some(line) = line.rest() else { return };
-                self.proxy.settings.stats.line(&line, self.said);
+                self.proxy.settings.stats.line(&line, self.reporter);
             }
-            "tcp-check" => self.proxy.settings.check.tcp_check(line, self.said),
+            "tcp-check" => self.proxy.settings.check.tcp_check(line, self.reporter),
             "tcp-request" => self.tcp_request(line, first),
             "http-request" if metrics(line) => {
                 self.proxy.service = self.proxy.service.or(Some(line.keyword.span));
@@ -299,7 +300,7 @@ impl Reader<'_, '_> {
             };
             let message = format!("`{keyword}` has no meaning in {section}");
             let error = Diagnostic::error(line.keyword.span, message);
-            self.said.out.push(error.help("move it to a section that has it, or use listen"));
+            self.reporter.out.push(error.help("move it to a section that has it, or use listen"));
         }
         !wrong
     }
@@ -315,7 +316,7 @@ impl Reader<'_, '_> {
     }
 
     fn keepalive(&mut self, name: &str, value: &Word) {
-        let out = &mut *self.said.out;
+        let out = &mut *self.reporter.out;
         let Settings { client, server, .. } = &mut self.proxy.settings;
         match name {
             "clitcpka-idle" => client.keepalive = seconds(value, out),
@@ -335,7 +336,7 @@ impl Reader<'_, '_> {
             "first" => Balance::First,
             other => {
                 let message = format!("`balance {other}` is not supported");
-                self.said.out.push(
+                self.reporter.out.push(
                     Diagnostic::error(line.span(), message)
                         .note("clients would reach other servers than with HAProxy")
                         .help("use roundrobin, leastconn or first"),
@@ -348,10 +349,12 @@ impl Reader<'_, '_> {
 
     fn timeout(&mut self, line: &Line) {
         let Some(line) = line.rest() else { return };
-        let Some(keyword) = self.said.line(Place::Timeout, &line, "timeout ") else { return };
+        let Some(keyword) = self.reporter.line(KeywordScope::Timeout, &line, "timeout ") else {
+            return;
+        };
         let Some(value) = line.args.first() else { return };
         // 0 is no limit, as if it were not there.
-        let time = duration(value, self.said.out).filter(|time| !time.value.is_zero());
+        let time = duration(value, self.reporter.out).filter(|time| !time.value.is_zero());
         let misplaced = match (self.proxy.kind, keyword.name) {
             (Kind::Backend, "client" | "client-fin") => Some("a backend has no clients"),
             (Kind::Frontend, "connect" | "server" | "server-fin" | "queue" | "check") => {
@@ -361,7 +364,7 @@ impl Reader<'_, '_> {
         };
         if let Some(why) = misplaced {
             let setting = format!("timeout {}", keyword.name);
-            self.said.out.push(Diagnostic::no_effect(line.span(), &setting, why));
+            self.reporter.out.push(Diagnostic::no_effect(line.span(), &setting, why));
             return;
         }
         let timeouts = &mut self.proxy.settings.timeouts;
@@ -381,11 +384,11 @@ impl Reader<'_, '_> {
     fn option(&mut self, line: &Line, on: bool) {
         let Some(line) = line.rest() else { return };
         let before = if on { "option " } else { "no option " };
-        let Some(keyword) = self.said.line(Place::Option, &line, before) else { return };
+        let Some(keyword) = self.reporter.line(KeywordScope::Option, &line, before) else { return };
         let settings = &mut self.proxy.settings;
         match keyword.name {
             "allbackups" => settings.all_backups = Some(Spanned::new(on, line.span())),
-            _ => settings.check.option(&line, self.said),
+            _ => settings.check.option(&line, self.reporter),
         }
     }
 
@@ -398,14 +401,15 @@ impl Reader<'_, '_> {
             let message =
                 format!("`no option {}` takes nothing back, and HAProxy refuses it", option.text);
             let error = Diagnostic::error(line.span(), message);
-            self.said
+            self.reporter
                 .out
                 .push(error.help("remove it; of several ways of checking the last one counts"));
             return;
         }
         if first.text == "option" && !rest.args.is_empty() {
             // Taking back what vipd refuses is in order.
-            let refused = rest.args.first().and_then(|option| Place::Option.find(&option.text));
+            let refused =
+                rest.args.first().and_then(|option| KeywordScope::Option.find(&option.text));
             let refused = refused
                 .is_some_and(|option| matches!(option.class, super::keywords::Class::Refused(_)));
             if !refused {
@@ -416,19 +420,19 @@ impl Reader<'_, '_> {
         if first.text != "log" {
             let message = format!("nothing can be taken back by `no {}`", first.text);
             let error = Diagnostic::error(line.span(), message);
-            self.said.out.push(error.help("write `no option NAME`"));
+            self.reporter.out.push(error.help("write `no option NAME`"));
         }
     }
 
     fn tcp_request(&mut self, line: &Line, first: &Word) {
         if first.text == "inspect-delay" {
             let message = "`tcp-request inspect-delay`: vipd waits for what clients send anyway";
-            self.said.out.push(Diagnostic::remark(line.span(), message));
+            self.reporter.out.push(Diagnostic::remark(line.span(), message));
             return;
         }
         let filter = Guard::of(line);
         if self.proxy.kind == Kind::Defaults {
-            self.said.out.push(filter.refused());
+            self.reporter.out.push(filter.refused());
         } else {
             self.proxy.filters.push(filter);
         }

@@ -16,7 +16,7 @@ const SQL_PORTS: [u16; 3] = [5432, 5433, 6432];
 
 /// What the servers of a section are, by how they are asked.
 #[derive(Clone, Debug)]
-pub(super) enum Asked {
+pub(super) enum HealthCheck {
     /// Patroni knows who is who.
     Patroni(RoleCheck),
     /// A web server at a URL.
@@ -46,7 +46,7 @@ pub(super) struct RoleCheck {
 }
 
 /// Where a server is asked.
-pub(super) fn asked_at(server: &Server, check: &CheckSettings) -> Endpoint {
+pub(super) fn check_endpoint(server: &Server, check: &CheckSettings) -> Endpoint {
     let Endpoint { host, port } = server.address.value.clone();
     let common = check.port.and_then(|port| u16::try_from(port.value).ok()?.try_into().ok());
     Endpoint {
@@ -62,19 +62,19 @@ pub(super) fn speaks_sql(proxy: &Proxy) -> bool {
 
 /// How the servers of `proxy` are asked; `others` are all there are, which may show what a bare `/`
 /// is.
-pub(super) fn asked(proxy: &Proxy, others: &[Proxy]) -> Asked {
+pub(super) fn health_check(proxy: &Proxy, others: &[Proxy]) -> HealthCheck {
     let check = &proxy.settings.check;
     if !proxy.servers.iter().any(Server::is_checked) {
-        return Asked::Nothing;
+        return HealthCheck::Nothing;
     }
     match check.method.map(|method| method.value) {
-        None | Some(Method::Tcp) => Asked::Tcp,
-        Some(Method::Postgres) => Asked::Postgres,
+        None | Some(Method::Tcp) => HealthCheck::Tcp,
+        Some(Method::Postgres) => HealthCheck::Postgres,
         Some(Method::Http) => {
             let role = role_check(check).filter(|role| is_patroni(proxy, role, others));
             match role {
-                Some(role) => Asked::Patroni(role),
-                None => Asked::Url(uri(check)),
+                Some(role) => HealthCheck::Patroni(role),
+                None => HealthCheck::Url(uri(check)),
             }
         }
     }
@@ -169,7 +169,7 @@ fn decoded(text: &str) -> String {
 fn is_patroni(proxy: &Proxy, role: &RoleCheck, others: &[Proxy]) -> bool {
     let check = &proxy.settings.check;
     let apart = |server: &Server| {
-        let api = asked_at(server, check);
+        let api = check_endpoint(server, check);
         api.port.get() == PATRONI_PORT || api != server.address.value
     };
     if !proxy.servers.iter().filter(|server| server.is_checked()).all(apart) {
@@ -178,13 +178,13 @@ fn is_patroni(proxy: &Proxy, role: &RoleCheck, others: &[Proxy]) -> bool {
     if role.path.value != "/" || speaks_sql(proxy) {
         return true;
     }
-    let apis: Vec<Endpoint> = proxy.servers.iter().map(|s| asked_at(s, check)).collect();
+    let apis: Vec<Endpoint> = proxy.servers.iter().map(|s| check_endpoint(s, check)).collect();
     let named = |other: &&Proxy| {
         let check = &other.settings.check;
         let asks_http = check.method.is_some_and(|method| method.value == Method::Http);
         asks_http
             && role_check(check).is_some_and(|role| role.path.value != "/")
-            && other.servers.iter().any(|server| apis.contains(&asked_at(server, check)))
+            && other.servers.iter().any(|server| apis.contains(&check_endpoint(server, check)))
     };
     apis.iter().all(|api| api.port.get() == PATRONI_PORT) || others.iter().any(|o| named(&o))
 }

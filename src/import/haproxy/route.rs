@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{Condition, parse};
 use super::proxy::Proxy;
-use super::role::{Asked, asked_at};
+use super::role::{HealthCheck, check_endpoint};
 use super::sections::Kind;
 use crate::config::checks::Endpoint;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
@@ -30,11 +30,11 @@ pub(super) fn backend(name: &str, proxies: &[Proxy]) -> Option<usize> {
     proxies.iter().position(|proxy| is_backend(proxy) && proxy.name.value == name)
 }
 
-/// The route of `front`; `asked` says of every proxy how its servers are.
+/// The route of `front`; `health_checks` says of every proxy how its servers are checked.
 pub(super) fn route(
     front: usize,
     proxies: &[Proxy],
-    asked: &[Asked],
+    health_checks: &[HealthCheck],
     out: &mut Vec<Diagnostic>,
 ) -> Option<Route> {
     let proxy = proxies.get(front)?;
@@ -76,7 +76,7 @@ pub(super) fn route(
         );
         return None;
     }
-    Router { proxies, asked, rules: &rules, default }.route(proxy, out)
+    Router { proxies, health_checks, rules: &rules, default }.route(proxy, out)
 }
 
 fn find(name: &str, at: Span, proxies: &[Proxy], out: &mut Vec<Diagnostic>) -> Option<usize> {
@@ -102,7 +102,7 @@ struct Rule {
 
 struct Router<'a> {
     proxies: &'a [Proxy],
-    asked: &'a [Asked],
+    health_checks: &'a [HealthCheck],
     rules: &'a [Rule],
     default: Option<usize>,
 }
@@ -159,7 +159,7 @@ impl Router<'_> {
             quoted(&writers.name.value)
         );
         let warning = Diagnostic::warning(line, text);
-        Some(match writer_beside(readers, self.proxies, self.asked) {
+        Some(match writer_beside(readers, self.proxies, self.health_checks) {
             Some(other) => {
                 warning.help(format!("name `{}`, which has the same ports", other.name.value))
             }
@@ -206,15 +206,15 @@ impl Router<'_> {
     }
 
     fn wants(&self, at: usize) -> Option<Wants> {
-        match self.asked.get(at) {
-            Some(Asked::Patroni(role)) => Some(role.wants),
+        match self.health_checks.get(at) {
+            Some(HealthCheck::Patroni(role)) => Some(role.wants),
             _ => None,
         }
     }
 
     /// Whether the primary is one of its servers, so that falling back to it adds nothing.
     fn takes_any(&self, at: usize) -> bool {
-        matches!(self.asked.get(at), Some(Asked::Patroni(role))
+        matches!(self.health_checks.get(at), Some(HealthCheck::Patroni(role))
             if role.wants == Wants::Any && role.lag.is_none() && role.tags.is_empty())
     }
 
@@ -234,7 +234,7 @@ impl Router<'_> {
         };
         let apis = |proxy: &Proxy| -> BTreeSet<_> {
             let check = &proxy.settings.check;
-            proxy.servers.iter().map(|server| asked_at(server, check)).collect()
+            proxy.servers.iter().map(|server| check_endpoint(server, check)).collect()
         };
         let same = apis(writers).is_subset(&apis(readers));
         let up = |case: &BTreeMap<&str, u64>, proxy: &Proxy| {
@@ -277,11 +277,12 @@ fn places(proxy: &Proxy) -> BTreeSet<&Endpoint> {
 pub(super) fn writer_beside<'p>(
     readers: &Proxy,
     proxies: &'p [Proxy],
-    asked: &[Asked],
+    health_checks: &[HealthCheck],
 ) -> Option<&'p Proxy> {
-    let mut all = proxies.iter().zip(asked);
-    let beside = all.find(|(proxy, asked)| {
-        let writes = matches!(asked, Asked::Patroni(role) if role.wants == Wants::Writer);
+    let mut all = proxies.iter().zip(health_checks);
+    let beside = all.find(|(proxy, health_check)| {
+        let writes =
+            matches!(health_check, HealthCheck::Patroni(role) if role.wants == Wants::Writer);
         writes && !proxy.servers.is_empty() && places(proxy).is_superset(&places(readers))
     });
     beside.map(|(proxy, _)| proxy)

@@ -1,6 +1,6 @@
 //! Lines to sections.
 
-use super::keywords::{Place, Said};
+use super::keywords::{KeywordScope, Reporter};
 use super::lexer::{Line, Word};
 use crate::config::diag::{Diagnostic, Span, quoted};
 
@@ -40,17 +40,17 @@ impl Section {
 }
 
 /// All sections, in their order.
-pub(super) fn sections(lines: Vec<Line>, said: &mut Said<'_>) -> Vec<Section> {
+pub(super) fn sections(lines: Vec<Line>, reporter: &mut Reporter<'_>) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let mut lost = false;
     for line in lines {
-        if Place::Section.find(&line.keyword.text).is_some() {
-            sections.push(section(line, said));
+        if KeywordScope::Section.find(&line.keyword.text).is_some() {
+            sections.push(section(line, reporter));
             continue;
         }
         if line.keyword.text.starts_with('.') {
             let text = format!("{} is not supported", quoted(&line.keyword.text));
-            said.out.push(
+            reporter.out.push(
                 Diagnostic::error(line.keyword.span, text)
                     .note("vipd knows no conditional parts of a haproxy.cfg")
                     .help("keep the part that holds on this host, and remove the condition"),
@@ -63,7 +63,7 @@ pub(super) fn sections(lines: Vec<Line>, said: &mut Said<'_>) -> Vec<Section> {
             None => {
                 lost = true;
                 let text = format!("{} stands in no section", quoted(&line.keyword.text));
-                said.out.push(
+                reporter.out.push(
                     Diagnostic::error(line.span(), text)
                         .help("a section comes first: global, defaults, listen NAME, frontend NAME or backend NAME"),
                 );
@@ -73,8 +73,8 @@ pub(super) fn sections(lines: Vec<Line>, said: &mut Said<'_>) -> Vec<Section> {
     sections
 }
 
-fn section(head: Line, said: &mut Said<'_>) -> Section {
-    let known = said.line(Place::Section, &head, "").is_some();
+fn section(head: Line, reporter: &mut Reporter<'_>) -> Section {
+    let known = reporter.line(KeywordScope::Section, &head, "").is_some();
     let kind = match head.keyword.text.as_str() {
         "global" => Kind::Global,
         "defaults" => Kind::Defaults,
@@ -90,7 +90,7 @@ fn section(head: Line, said: &mut Said<'_>) -> Section {
             if let (Some(surplus), false) = (rest.first(), kind == Kind::Other) {
                 let text = format!("{} is one word too many", quoted(&surplus.text));
                 let error = Diagnostic::error(surplus.span, text);
-                said.out.push(error.help("a section has one name, and `from NAME` behind it"));
+                reporter.out.push(error.help("a section has one name, and `from NAME` behind it"));
             }
             (Some(name.clone()), None)
         }

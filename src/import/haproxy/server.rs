@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::path::Path;
 use std::time::Duration;
 
-use super::keywords::{Place, Said};
+use super::keywords::{KeywordScope, Reporter};
 use super::lexer::{Line, Word};
 use super::values::{duration, number, text, without_brackets};
 use crate::config::checks::{Endpoint, Host};
@@ -75,18 +75,19 @@ pub(super) fn server(
     line: &Line,
     defaults: &ServerOptions,
     tls: &TlsDefaults,
-    said: &mut Said<'_>,
+    reporter: &mut Reporter<'_>,
 ) -> Option<Server> {
     let (name, address, words) = match line.args.as_slice() {
         [name, address, words @ ..] => (name, address, words),
         _ => return None,
     };
     let mut server_options = defaults.clone();
-    options(words, &mut server_options, tls, said);
+    options(words, &mut server_options, tls, reporter);
     let endpoint = endpoint(&address.text).map_err(|why| {
         let message = format!("{} is no server vipd can reach: {why}", quoted(&address.text));
         let error = Diagnostic::error(address.span, message);
-        said.out
+        reporter
+            .out
             .push(error.help("for example `10.0.0.11:5432`, `[2001:db8::11]:5432` or `db1:5432`"));
     });
     let address = Spanned::new(endpoint.ok()?, address.span);
@@ -118,21 +119,21 @@ pub(super) fn options(
     words: &[Word],
     options: &mut ServerOptions,
     tls: &TlsDefaults,
-    said: &mut Said<'_>,
+    reporter: &mut Reporter<'_>,
 ) {
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let keyword = Place::Server.find(&word.text);
-        let honoured = said.keyword(Place::Server, word, "server … ").is_some();
+        let keyword = KeywordScope::Server.find(&word.text);
+        let honoured = reporter.keyword(KeywordScope::Server, word, "server … ").is_some();
         let count = keyword.map_or(0, |keyword| keyword.args.0);
         let values: Vec<&Word> = words.by_ref().take(count).collect();
         match (values.as_slice(), count) {
             _ if !honoured => {}
             ([], 0) => switch(word, options),
-            ([value], 1) => setting(word, value, options, tls, said),
+            ([value], 1) => setting(word, value, options, tls, reporter),
             _ => {
                 let message = format!("`{}` needs a value", word.text);
-                said.out.push(Diagnostic::error(word.span, message));
+                reporter.out.push(Diagnostic::error(word.span, message));
             }
         }
     }
@@ -159,41 +160,41 @@ fn setting(
     value: &Word,
     options: &mut ServerOptions,
     tls: &TlsDefaults,
-    said: &mut Said<'_>,
+    reporter: &mut Reporter<'_>,
 ) {
     match word.text.as_str() {
-        "port" => options.port = parsed(value, NO_PORT, said),
+        "port" => options.port = parsed(value, NO_PORT, reporter),
         "addr" => match value.text.rsplit_once(':') {
             Some((host, port)) if value.text.parse::<Host>().is_err() => {
                 let part = |text: &str| Word { text: text.to_owned(), span: value.span };
                 let host = without_brackets(host);
-                options.addr = parsed(&part(host), NO_HOST, said);
-                let port = parsed(&part(port), NO_PORT, said);
+                options.addr = parsed(&part(host), NO_HOST, reporter);
+                let port = parsed(&part(port), NO_PORT, reporter);
                 options.port = options.port.or(port);
             }
-            _ => options.addr = parsed(value, NO_HOST, said),
+            _ => options.addr = parsed(value, NO_HOST, reporter),
         },
-        "inter" => options.inter = duration(value, said.out),
-        "fastinter" => options.fastinter = duration(value, said.out),
-        "downinter" => options.downinter = duration(value, said.out),
-        "rise" => options.rise = number(value, said.out),
-        "fall" => options.fall = number(value, said.out),
-        "weight" => options.weight = number(value, said.out),
-        "id" => options.id = number(value, said.out),
-        "maxconn" => options.maxconn = number(value, said.out),
-        "tcp-ut" => options.unacknowledged = duration(value, said.out),
+        "inter" => options.inter = duration(value, reporter.out),
+        "fastinter" => options.fastinter = duration(value, reporter.out),
+        "downinter" => options.downinter = duration(value, reporter.out),
+        "rise" => options.rise = number(value, reporter.out),
+        "fall" => options.fall = number(value, reporter.out),
+        "weight" => options.weight = number(value, reporter.out),
+        "id" => options.id = number(value, reporter.out),
+        "maxconn" => options.maxconn = number(value, reporter.out),
+        "tcp-ut" => options.unacknowledged = duration(value, reporter.out),
         "on-marked-down" if value.text == "shutdown-sessions" => {
             options.ends_sessions = Some(word.span);
         }
-        "on-marked-down" => choice(value, &["shutdown-sessions"], said),
+        "on-marked-down" => choice(value, &["shutdown-sessions"], reporter),
         "on-marked-up" if value.text == "shutdown-backup-sessions" => {
             options.ends_backups = Some(word.span);
         }
-        "on-marked-up" => choice(value, &["shutdown-backup-sessions"], said),
+        "on-marked-up" => choice(value, &["shutdown-backup-sessions"], reporter),
         "verify" if ["none", "required"].contains(&value.text.as_str()) => {
             options.tls.verify = Some(Spanned::new(value.text == "required", value.span));
         }
-        "verify" => choice(value, &["none", "required"], said),
+        "verify" => choice(value, &["none", "required"], reporter),
         "ca-file" => {
             options.system_ca = value.text == "@system-ca";
             let file = (!options.system_ca).then(|| file(value, tls.ca_base.as_deref()));
@@ -223,21 +224,21 @@ fn file(value: &Word, base: Option<&str>) -> Spanned<String> {
 }
 
 /// Says what would have been right.
-pub(super) fn choice(value: &Word, allowed: &[&str], said: &mut Said<'_>) {
+pub(super) fn choice(value: &Word, allowed: &[&str], reporter: &mut Reporter<'_>) {
     let message = format!("unknown value {}", quoted(&value.text));
     let error = Diagnostic::error(value.span, message);
-    said.out.push(error.help(format!("allowed: {}", allowed.join(", "))));
+    reporter.out.push(error.help(format!("allowed: {}", allowed.join(", "))));
 }
 
 fn parsed<T: std::str::FromStr>(
     value: &Word,
     wrong: &str,
-    said: &mut Said<'_>,
+    reporter: &mut Reporter<'_>,
 ) -> Option<Spanned<T>> {
     let found = value.text.parse::<T>().ok();
     if found.is_none() {
         let message = format!("{}: {wrong}", quoted(&value.text));
-        said.out.push(Diagnostic::error(value.span, message));
+        reporter.out.push(Diagnostic::error(value.span, message));
     }
     Some(Spanned::new(found?, value.span))
 }
