@@ -4,9 +4,9 @@
 
 mod changes;
 mod clusters;
+mod notify;
 mod strangers;
-mod told;
-pub(crate) mod words;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,9 +22,9 @@ pub use clusters::{
     AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
     MissingStatus, Phase, ServerStatus, Traffic,
 };
+pub use notify::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 pub(crate) use strangers::Strangers;
 pub use strangers::{MOST_PEERS, MOST_STRANGERS, StrangerStatus};
-pub use told::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 
 /// Everything `vipd status` knows, at one moment. Ages and delays are in milliseconds.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ use crate::config::explain::{Setting, Statement, globals, router as settings_of}
 use crate::config::host::missing as missing_here;
 use crate::config::load::{Failed, Loaded, Reading, load_as};
 use crate::config::{Config, Format, Preempt, RouterConfig};
-use crate::status::words::missing;
+use crate::status::text::missing;
 use crate::sys::terminal_width;
 use crate::types::{AuthV2, Dialect, counted};
 

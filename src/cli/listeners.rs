@@ -8,7 +8,7 @@ use crate::config::diag::printable;
 use crate::config::vipd_toml::role_word;
 use crate::config::{BindConfig, Config, ListenerConfig, PageConfig};
 use crate::status::millis;
-use crate::status::words::bind;
+use crate::status::text::bind;
 
 /// One aligned line per listener, and one per page, under headings: no table where there are none.
 pub(super) fn tables(config: &Config) -> impl Iterator<Item = String> {

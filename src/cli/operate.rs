@@ -12,7 +12,7 @@ use super::status::json;
 use super::{complain, exit, no_router, print, run_dir, strange, unavailable};
 use crate::api::client::{AskError, ask};
 use crate::api::protocol::{Request, Response, Subject};
-use crate::status::words::{age, span};
+use crate::status::text::{age, span};
 use crate::status::{RouterStatus, Snapshot, State, Successor};
 
 /// Between two looks at the routers.

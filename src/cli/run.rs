@@ -13,7 +13,7 @@ use crate::config::diag::{Diagnostic, without_effect};
 use crate::config::{Config, Failed, Format, Loaded, Process, Reading, load_as};
 use crate::daemon::{self, Options, Reread, StartError, Warning};
 use crate::log::{Log, LogFormat};
-use crate::status::words::missing;
+use crate::status::text::missing;
 
 /// How long the log may take to write that a thread panicked.
 const LAST_LINE: Duration = Duration::from_millis(300);

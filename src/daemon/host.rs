@@ -18,7 +18,7 @@ use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
 use crate::engine::{Kind, allow_vrrp};
 use crate::hook::Hooks;
-use crate::status::words::age;
+use crate::status::text::age;
 use crate::status::{RouterStatus, Snapshot, State};
 use crate::sys::echo::{self, Place};
 use crate::types::{Family, IfIndex, IfName};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::pool::{Admission, Hint, PoolView, ServerId};
 use crate::proxy::{Missing, ServerState};
-use crate::status::words::missing_words;
+use crate::status::text::missing_words;
 use crate::status::{Miss, MissingStatus};
 
 /// How often the log has a server that goes on like this.

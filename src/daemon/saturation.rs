@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::ListenerConfig;
 use crate::proxy::ListenerState;
-use crate::status::words::limit_words;
+use crate::status::text::limit_words;
 use crate::status::{Limit, LimitStatus};
 use crate::sys::descriptors;
 

@@ -1,6 +1,6 @@
 //! The status as a page for browsers: no scripts, nothing from elsewhere, readable at 3 a.m.
 //!
-//! Pure, like the text `vipd status` prints, and in the same words ([`crate::status::words`]).
+//! Pure, like the text `vipd status` prints, and in the same words ([`crate::status::text`]).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod html;
@@ -10,7 +10,7 @@ mod verdict;
 use std::time::Duration;
 
 use crate::status::Snapshot;
-use crate::status::words::{WallClock, age, daemon_notes};
+use crate::status::text::{WallClock, age, daemon_notes};
 use html::Html;
 pub use verdict::{Verdict, verdict};
 

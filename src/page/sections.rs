@@ -2,7 +2,7 @@
 
 use super::html::Html;
 use super::verdict::{is_open, limits};
-use crate::status::words::{
+use crate::status::text::{
     RECENT_MS, WallClock, address_line, age, bind, bytes, change_text, cluster_heading,
     cluster_notes, everything, goes_to, is, listener_notes, master, next_failure, priority,
     priority_line, router_notes, sessions, since, state,

@@ -1,6 +1,6 @@
 //! The line at the top: who serves, and where writers go.
 
-use crate::status::words::{goes_to, limit_words, state};
+use crate::status::text::{goes_to, limit_words, state};
 use crate::status::{LimitStatus, ListenerStatus, RouterStatus, ServerStatus, Snapshot, State};
 
 /// With more routers than this, only their number is said.

@@ -6,7 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::{fold, keep_words};
-use crate::status::words::{
+use crate::status::text::{
     age, bind, bytes, cluster_heading, cluster_notes, goes_to, is, listener_notes, sessions,
 };
 use crate::status::{ClusterStatus, Snapshot, Traffic};

@@ -1,4 +1,5 @@
-//! What was told of routers, and how that went. Ages and delays are in milliseconds.
+//! Commands, FIFOs and mail that notify of state changes, and how they went. Ages and delays are in
+//! milliseconds.
 
 use std::path::PathBuf;
 
