@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use super::Inbox;
 use super::background::{Background, Notice};
-use super::host::{ECHO_WITHIN, deaf};
+use super::host::{ECHO_WITHIN, unreachable_text};
 use super::listeners::Listeners;
 use super::probes::Probes;
 use super::sockets::{Fit, Links, Sockets};
@@ -46,11 +46,11 @@ use crate::wire::{arp, ndisc};
 /// How long a reading of the forwarding sysctl is believed.
 const FORWARDING_FRESH: Duration = Duration::from_secs(5);
 
-/// At most one warning about failing sends or about a deaf host per interface and this time.
+/// At most one warning about failing sends or about an unreachable group per interface and this time.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
-/// At most one test of the host's hearing per interface and this time: a filter may have come since.
-const HEARING_PAUSE: Duration = Duration::from_millis(250);
+/// At most one loopback test per interface and this time: a packet filter may have come since.
+const LOOPBACK_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long an address waits for the end of the sessions that came in by it: their clients can be
 /// told only while it is there, and a proxy that is stuck must not keep it.
@@ -79,8 +79,8 @@ pub(super) struct Effects {
     forwarding: BTreeMap<IfIndex, (Now, bool)>,
     /// By interface, family and the system's error.
     send_warnings: BTreeMap<(IfIndex, Family, i32), Now>,
-    hearing_checked: BTreeMap<(IfIndex, Family), Now>,
-    hearing_warnings: BTreeMap<(IfIndex, Family), Now>,
+    loopback_checked: BTreeMap<(IfIndex, Family), Now>,
+    loopback_warnings: BTreeMap<(IfIndex, Family), Now>,
     states: BTreeMap<String, State>,
 }
 
@@ -174,8 +174,8 @@ impl Effects {
             probes,
             forwarding: BTreeMap::new(),
             send_warnings: BTreeMap::new(),
-            hearing_checked: BTreeMap::new(),
-            hearing_warnings: BTreeMap::new(),
+            loopback_checked: BTreeMap::new(),
+            loopback_warnings: BTreeMap::new(),
             states: BTreeMap::new(),
         })
     }
@@ -351,19 +351,19 @@ impl Effects {
     }
 
     /// A router that took over because it heard nobody: whether it could.
-    fn check_hearing(&mut self, now: Now, name: &str) {
+    fn check_loopback(&mut self, now: Now, name: &str) {
         let Some(router) = self.config.routers.iter().find(|router| router.name == *name) else {
             return;
         };
         let Cast::Multicast { group } = router.cast else { return };
         let iface = self.links.iter().find(|(_, (name, _))| *name == router.iface);
         let Some((&iface, _)) = iface else { return };
-        if !is_due(&mut self.hearing_checked, (iface, Family::of(group)), now, HEARING_PAUSE) {
+        if !is_due(&mut self.loopback_checked, (iface, Family::of(group)), now, LOOPBACK_PAUSE) {
             return;
         }
         let inbox = self.inbox.clone();
         self.background.effects.spawn_blocking(move || {
-            if !echo::deaf(&[(iface, group)], ECHO_WITHIN).is_empty() {
+            if !echo::unreachable(&[(iface, group)], ECHO_WITHIN).is_empty() {
                 let _ = inbox.send(Inbox::Deaf { iface, group });
             }
         });
@@ -373,8 +373,8 @@ impl Effects {
     pub(super) fn is_deaf(&mut self, now: Now, iface: IfIndex, group: IpAddr) {
         let place = (iface, Family::of(group));
         let Some((name, _)) = self.links.get(&iface) else { return };
-        if is_due(&mut self.hearing_warnings, place, now, WARNING_PAUSE) {
-            tracing::warn!("{}", deaf(name, group));
+        if is_due(&mut self.loopback_warnings, place, now, WARNING_PAUSE) {
+            tracing::warn!("{}", unreachable_text(name, group));
         }
     }
 
@@ -400,7 +400,7 @@ impl Effects {
         let now = match told.news {
             News::Entered { to, .. } => {
                 if to == State::Master {
-                    self.check_hearing(at, &told.name);
+                    self.check_loopback(at, &told.name);
                 }
                 self.states.insert(told.name.clone(), to);
                 to.to_string()

@@ -20,13 +20,13 @@ use crate::engine::{Kind, allow_vrrp};
 use crate::hook::Hooks;
 use crate::status::text::age;
 use crate::status::{RouterStatus, Snapshot, State};
-use crate::sys::echo::{self, Place};
+use crate::sys::echo::{self, MulticastGroup};
 use crate::types::{Family, IfIndex, IfName};
 
 /// How long a packet may take from this host to itself.
 pub(super) const ECHO_WITHIN: Duration = Duration::from_millis(50);
-/// For how long it is believed that a host does not hear itself.
-const DEAF_FOR: Duration = Duration::from_secs(5);
+/// For how long an unreachable group is not tested again.
+const RECHECK_AFTER: Duration = Duration::from_secs(5);
 
 /// What the server asks.
 pub(super) struct DaemonHost {
@@ -36,9 +36,9 @@ pub(super) struct DaemonHost {
     pub(super) drains: Drains,
     /// Who may command.
     pub(super) access: Access,
-    /// Whether the host hears itself.
-    pub(super) ears: Ears,
-    /// Whoever is told what happens; there from the start of the loop on.
+    /// Whether the host lets its own packets in.
+    pub(super) loopback: LoopbackCheck,
+    /// Notifications; set when the loop starts.
     pub(super) hooks: OnceLock<Hooks>,
     /// Status pages.
     pub(super) pages: PageStates,
@@ -63,7 +63,7 @@ impl Host for DaemonHost {
                 router.drained_sticky = drained.sticky;
             }
         }
-        self.ears.complete(snapshot);
+        self.loopback.complete(snapshot);
     }
 
     fn permits(&self, client: Client, request: &Request) -> Result<(), String> {
@@ -95,13 +95,13 @@ impl Host for DaemonHost {
     }
 }
 
-/// Where routers listen that have heard nobody for three intervals, the host looks whether it could.
+/// Where routers have received nothing for three intervals, the host tests whether it could.
 #[derive(Default)]
-pub(super) struct Ears {
-    deaf: Mutex<Option<(Instant, BTreeSet<Place>)>>,
+pub(super) struct LoopbackCheck {
+    unreachable: Mutex<Option<(Instant, BTreeSet<MulticastGroup>)>>,
 }
 
-impl Ears {
+impl LoopbackCheck {
     fn complete(&self, snapshot: &mut Snapshot) {
         let place = |router: &RouterStatus| {
             let heard = router.last_heard_ms.is_some_and(|ms| ms <= router.interval_ms * 3);
@@ -110,34 +110,37 @@ impl Ears {
             let index = if_nametoindex(router.interface.as_str()).ok()?;
             Some((IfIndex(index), *group))
         };
-        let places: BTreeSet<Place> = snapshot.routers.iter().filter_map(place).collect();
+        let places: BTreeSet<MulticastGroup> = snapshot.routers.iter().filter_map(place).collect();
         if places.is_empty() {
             return;
         }
-        let deaf = self.deaf_at(&places);
+        let unreachable = self.unreachable_at(&places);
         for router in &mut snapshot.routers {
-            if let Some((_, group)) = place(router).filter(|place| deaf.contains(place)) {
-                router.hints.insert(0, deaf_hint(router, group));
+            if let Some((_, group)) = place(router).filter(|place| unreachable.contains(place)) {
+                router.hints.insert(0, unreachable_hint(router, group));
             }
         }
     }
 
-    /// That the host hears itself is asked again each time: it is told at once.
-    fn deaf_at(&self, places: &BTreeSet<Place>) -> BTreeSet<Place> {
-        let mut known = self.deaf.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Groups that can be reached are tested again each time: that answers at once.
+    fn unreachable_at(&self, places: &BTreeSet<MulticastGroup>) -> BTreeSet<MulticastGroup> {
+        let mut known = self.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
-            Some((at, deaf)) if at.elapsed() < DEAF_FOR && !deaf.is_empty() => deaf.clone(),
+            Some((at, unreachable)) if at.elapsed() < RECHECK_AFTER && !unreachable.is_empty() => {
+                unreachable.clone()
+            }
             Some(_) | None => {
-                let places: Vec<Place> = places.iter().copied().collect();
-                let deaf: BTreeSet<Place> = echo::deaf(&places, ECHO_WITHIN).into_iter().collect();
-                *known = Some((Instant::now(), deaf.clone()));
-                deaf
+                let places: Vec<MulticastGroup> = places.iter().copied().collect();
+                let unreachable: BTreeSet<MulticastGroup> =
+                    echo::unreachable(&places, ECHO_WITHIN).into_iter().collect();
+                *known = Some((Instant::now(), unreachable.clone()));
+                unreachable
             }
         }
     }
 }
 
-fn deaf_hint(router: &RouterStatus, group: IpAddr) -> String {
+fn unreachable_hint(router: &RouterStatus, group: IpAddr) -> String {
     let interface = &router.interface;
     let heard = match router.last_heard_ms {
         Some(ms) => {
@@ -147,11 +150,11 @@ fn deaf_hint(router: &RouterStatus, group: IpAddr) -> String {
             format!("no advert of another node was ever received on {interface} since the start")
         }
     };
-    format!("{heard}, and {}", deaf(interface, group))
+    format!("{heard}, and {}", unreachable_text(interface, group))
 }
 
-/// What the echo test has found.
-pub(super) fn deaf(interface: &IfName, group: IpAddr) -> String {
+/// The hint for a group that cannot be reached.
+pub(super) fn unreachable_text(interface: &IfName, group: IpAddr) -> String {
     let allow = allow_vrrp(Family::of(group));
     format!(
         "a packet of IP protocol 112 that this host sends to {group} on {interface} does not come \

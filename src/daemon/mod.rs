@@ -65,7 +65,7 @@ use commands::Answer;
 use deadline::Deadline;
 use drains::Drains;
 use effects::Effects;
-use host::{Access, DaemonHost, Ears};
+use host::{Access, DaemonHost, LoopbackCheck};
 use inbox::Inbox;
 use locks::Locks;
 use pages::PageStates;
@@ -119,7 +119,7 @@ pub fn run(options: Options, log: &Log) -> Result<(), StartError> {
         lost: Box::new(log.lost()),
         drains,
         access: Access::new(options.run_dir.join(SOCKET_NAME)),
-        ears: Ears::default(),
+        loopback: LoopbackCheck::default(),
         hooks: OnceLock::new(),
         pages: PageStates::default(),
     };

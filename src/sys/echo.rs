@@ -18,16 +18,16 @@ use crate::types::{Family, IfIndex};
 /// Version, type and virtual router id zero: nothing a router could be meant by.
 const QUESTION: [u8; 8] = [0, 0, b'e', b'c', b'h', b'o', 0, 0];
 
-/// An interface and a group.
-pub type Place = (IfIndex, IpAddr);
+/// A group on one interface.
+pub type MulticastGroup = (IfIndex, IpAddr);
 
-/// The places where the host does not hear itself within `patience`. Those where it cannot ask (no
-/// address, no multicast) are not among them.
+/// The groups of which this host does not receive its own packet within `limit`. Those to which it
+/// cannot send (no address, no multicast) are not among them.
 #[must_use]
-pub fn deaf(places: &[Place], patience: Duration) -> Vec<Place> {
-    let ask = |place: &Place| Some((*place, ask(*place).ok()?));
-    let mut waiting: Vec<(Place, Socket)> = places.iter().filter_map(ask).collect();
-    let ends = Instant::now() + patience;
+pub fn unreachable(groups: &[MulticastGroup], limit: Duration) -> Vec<MulticastGroup> {
+    let ask = |group: &MulticastGroup| Some((*group, ask(*group).ok()?));
+    let mut waiting: Vec<(MulticastGroup, Socket)> = groups.iter().filter_map(ask).collect();
+    let ends = Instant::now() + limit;
     while !waiting.is_empty() {
         let left = ends.saturating_duration_since(Instant::now());
         let mut sockets: Vec<PollFd<'_>> = waiting
@@ -43,11 +43,11 @@ pub fn deaf(places: &[Place], patience: Duration) -> Vec<Place> {
         }
         waiting.retain(|((_, group), socket)| !answered(socket, *group));
     }
-    waiting.into_iter().map(|(place, _)| place).collect()
+    waiting.into_iter().map(|(group, _)| group).collect()
 }
 
 /// Joins the group and sends the question.
-fn ask((iface, group): Place) -> io::Result<Socket> {
+fn ask((iface, group): MulticastGroup) -> io::Result<Socket> {
     let family = Family::of(group);
     let socket = raw_socket(family, VRRP)?;
     socket.bind_device(Some(interface_name(iface)?.as_bytes()))?;
