@@ -14,6 +14,7 @@ mod common;
 mod conflicts;
 mod daemon;
 mod demo;
+mod fake_patroni;
 mod hostile;
 mod instances;
 mod interop;
@@ -32,7 +33,6 @@ mod process;
 mod samples;
 mod serving;
 mod stalls;
-mod stand_in;
 mod sys;
 mod turns;
 #[path = "../it/schema/violations.rs"]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vipd::lab::deadline::eventually;
-use vipd::lab::stand_in::{Face, StandIn};
+use vipd::lab::fake_patroni::{FakePatroni, FakeRole};
 use vipd::lab::{Lab, Node, Stamp, Vipd};
 
 use crate::common::{Machine, adverts, pass, snapshot, start};
@@ -216,8 +216,8 @@ fn the_address_follows_the_edge_that_can_serve_and_stays_where_nobody_can() {
     let lab = lab();
     let (a, b) = (host(&lab, "lb-01", 2), host(&lab, "lb-02", 3));
     let (pg, client) = (host(&lab, "pg-01", 21), host(&lab, "client", 9));
-    let database = StandIn::start(&pg, Ipv4Addr::new(10, 0, 0, 21)).unwrap();
-    database.become_a(Face::Primary(1)).unwrap();
+    let database = FakePatroni::start(&pg, Ipv4Addr::new(10, 0, 0, 21)).unwrap();
+    database.set_role(FakeRole::Primary(1)).unwrap();
     let track = "track = [{ listener = \"write\", weight = -60 }]";
     let (first, second) =
         (start(&a, &config(150, track, PATRONI)), start(&b, &config(100, track, PATRONI)));
@@ -233,7 +233,7 @@ fn the_address_follows_the_edge_that_can_serve_and_stays_where_nobody_can() {
     await_state(&first, "master");
 
     // What both see moves nothing.
-    database.become_a(Face::Dead).unwrap();
+    database.set_role(FakeRole::Dead).unwrap();
     let moved = vipd::lab::deadline::never(Duration::from_secs(6), || {
         (state(&first) != "master").then(|| first.log())
     });
@@ -263,8 +263,8 @@ fn a_session_outlives_a_stop_of_the_process_and_no_check_fails_by_it() {
     let lab = lab();
     let (edge, pg) = (host(&lab, "lb-01", 2), host(&lab, "pg-01", 21));
     let client = host(&lab, "client", 9);
-    let database = StandIn::start(&pg, Ipv4Addr::new(10, 0, 0, 21)).unwrap();
-    database.become_a(Face::Primary(1)).unwrap();
+    let database = FakePatroni::start(&pg, Ipv4Addr::new(10, 0, 0, 21)).unwrap();
+    database.set_role(FakeRole::Primary(1)).unwrap();
     let serves = PATRONI.replace("[listener]", "lease = \"2s\"\n[listener]");
     let vipd = start(&edge, &config(150, "track = [{ listener = \"write\" }]", &serves));
     await_state(&vipd, "master");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::stage::VIP;
 use super::timeline::Reach;
-use crate::lab::stand_in::{Face, StandIn};
+use crate::lab::fake_patroni::{FakePatroni, FakeRole};
 use crate::lab::writer::{Work, Writer};
 use crate::lab::{Lab, Node, Result, Stamp};
 
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Two nodes, the first of which is the primary at the beginning.
 #[derive(Debug)]
 pub(super) struct Database {
-    nodes: [StandIn; 2],
+    nodes: [FakePatroni; 2],
 }
 
 /// Clients that write through the virtual address; dropping them ends them.
@@ -57,26 +57,26 @@ impl Database {
         let host = |name: &str, last: u8| {
             let node = lab.node(name)?;
             node.link("eth0", &[&format!("10.0.0.{last}/24")])?;
-            StandIn::start(&node, Ipv4Addr::new(10, 0, 0, last))
+            FakePatroni::start(&node, Ipv4Addr::new(10, 0, 0, last))
         };
         let database = Database { nodes: [host("pg-01", 21)?, host("pg-02", 22)?] };
-        database.nodes[0].become_a(Face::Primary(1))?;
+        database.nodes[0].set_role(FakeRole::Primary(1))?;
         Ok(database)
     }
 
     /// The primary's host goes away.
     pub(super) fn primary_dies(&self) -> Result<()> {
-        self.nodes[0].become_a(Face::Dead)
+        self.nodes[0].set_role(FakeRole::Dead)
     }
 
     /// The other node takes over.
     pub(super) fn promote(&self) -> Result<()> {
-        self.nodes[1].become_a(Face::Primary(2))
+        self.nodes[1].set_role(FakeRole::Primary(2))
     }
 
     /// The first is back, and follows the new primary.
     pub(super) fn repair(&self) -> Result<()> {
-        self.nodes[0].become_a(Face::Replica(2))
+        self.nodes[0].set_role(FakeRole::Replica(2))
     }
 }
 

@@ -33,7 +33,7 @@ const CANCEL_REQUEST: u32 = 80_877_102;
 
 /// What a node is at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Face {
+pub enum FakeRole {
     /// It takes writes, on this timeline.
     Primary(u64),
     /// It follows a primary on this timeline.
@@ -46,7 +46,7 @@ pub enum Face {
 
 /// One node. Dropping it ends it.
 #[derive(Debug)]
-pub struct StandIn {
+pub struct FakePatroni {
     node: Node,
     address: Ipv4Addr,
     shared: Arc<Mutex<Shared>>,
@@ -56,39 +56,39 @@ pub struct StandIn {
 struct Shared {
     name: String,
     /// `None`: it is over.
-    face: Option<Face>,
+    role: Option<FakeRole>,
     /// Ports that are open now: the API's and PostgreSQL's.
     open: [bool; 2],
     sessions: Vec<TcpStream>,
 }
 
-impl StandIn {
+impl FakePatroni {
     /// A replica on timeline 1 at `address` of `node`, with the ports of the lab's real cluster.
     ///
     /// # Errors
     /// [`Error::Kernel`](super::Error::Kernel) if the host has no thread to give,
     /// [`Error::Overdue`](super::Error::Overdue) if its ports are in use.
-    pub fn start(node: &Node, address: Ipv4Addr) -> Result<StandIn> {
+    pub fn start(node: &Node, address: Ipv4Addr) -> Result<FakePatroni> {
         let shared = Shared {
             name: node.name().to_owned(),
-            face: Some(Face::Replica(1)),
+            role: Some(FakeRole::Replica(1)),
             open: [false; 2],
             sessions: Vec::new(),
         };
         let shared = Arc::new(Mutex::new(shared));
-        for (door, port) in [API_PORT, SQL_PORT].into_iter().enumerate() {
+        for (number, port) in [API_PORT, SQL_PORT].into_iter().enumerate() {
             let shared = Arc::clone(&shared);
             let listen = move || {
                 let name = format!("lab:{port}");
-                let door = Door { number: door, at: (address, port).into(), shared };
+                let port = OpenPort { number, at: (address, port).into(), shared };
                 // In the host's network, as the thread that starts it.
-                thread::Builder::new().name(name).spawn(move || door.keep()).map(drop)
+                thread::Builder::new().name(name).spawn(move || port.keep()).map(drop)
             };
             node.inside(format!("serve port {port}"), listen)?;
         }
-        let stand_in = StandIn { node: node.clone(), address, shared };
-        stand_in.settle()?;
-        Ok(stand_in)
+        let fake = FakePatroni { node: node.clone(), address, shared };
+        fake.settle()?;
+        Ok(fake)
     }
 
     /// The host.
@@ -107,11 +107,11 @@ impl StandIn {
     ///
     /// # Errors
     /// [`Error::Overdue`](super::Error::Overdue) if its ports cannot be opened or closed.
-    pub fn become_a(&self, face: Face) -> Result<()> {
-        let before = lock(&self.shared).face.replace(face);
-        let writes = |face| matches!(face, Some(Face::Primary(_)));
-        if !(writes(before) && writes(Some(face))) && before != Some(face) {
-            self.end_sessions(face != Face::Dead);
+    pub fn set_role(&self, role: FakeRole) -> Result<()> {
+        let before = lock(&self.shared).role.replace(role);
+        let writes = |role| matches!(role, Some(FakeRole::Primary(_)));
+        if !(writes(before) && writes(Some(role))) && before != Some(role) {
+            self.end_sessions(role != FakeRole::Dead);
         }
         self.settle()
     }
@@ -130,45 +130,45 @@ impl StandIn {
         let what = format!("the ports of {}", self.node.name());
         eventually(SOON, what, || {
             let shared = lock(&self.shared);
-            let wanted = [0, 1].map(|door| opens(shared.face, door));
+            let wanted = [0, 1].map(|port| opens(shared.role, port));
             if shared.open == wanted { Ok(()) } else { Err(format!("{:?}", shared.open)) }
         })?;
         Ok(())
     }
 }
 
-impl Drop for StandIn {
+impl Drop for FakePatroni {
     fn drop(&mut self) {
-        lock(&self.shared).face = None;
+        lock(&self.shared).role = None;
         self.end_sessions(false);
     }
 }
 
 /// Whether the API, or PostgreSQL, is to be reached.
-fn opens(face: Option<Face>, door: usize) -> bool {
-    match face {
-        None | Some(Face::Dead) => false,
-        Some(Face::Stopping(_)) => door == 0,
-        Some(Face::Primary(_) | Face::Replica(_)) => true,
+fn opens(role: Option<FakeRole>, port: usize) -> bool {
+    match role {
+        None | Some(FakeRole::Dead) => false,
+        Some(FakeRole::Stopping(_)) => port == 0,
+        Some(FakeRole::Primary(_) | FakeRole::Replica(_)) => true,
     }
 }
 
 /// One port.
-struct Door {
+struct OpenPort {
     number: usize,
     at: SocketAddr,
     shared: Arc<Mutex<Shared>>,
 }
 
-impl Door {
+impl OpenPort {
     fn keep(self) {
         let mut listener: Option<TcpListener> = None;
         loop {
-            let face = lock(&self.shared).face;
-            if face.is_none() {
+            let role = lock(&self.shared).role;
+            if role.is_none() {
                 return;
             }
-            match (&listener, opens(face, self.number)) {
+            match (&listener, opens(role, self.number)) {
                 (None, true) => listener = bind(self.at).ok(),
                 (Some(_), false) => listener = None,
                 (None, false) | (Some(_), true) => {}
@@ -209,24 +209,24 @@ fn answer(shared: &Mutex<Shared>, mut stream: TcpStream) -> io::Result<()> {
     while lines.read_line(&mut line)? > 2 {
         line.clear();
     }
-    let (face, name) = {
+    let (role, name) = {
         let shared = lock(shared);
-        (shared.face.unwrap_or(Face::Dead), shared.name.clone())
+        (shared.role.unwrap_or(FakeRole::Dead), shared.name.clone())
     };
     let path = request.split(' ').nth(1).unwrap_or("/");
-    let (status, body) = say(path, face, &name);
+    let (status, body) = say(path, role, &name);
     write!(stream, "HTTP/1.0 {status} \r\nContent-Type: application/json\r\n\r\n{body}")
 }
 
-fn say(path: &str, face: Face, name: &str) -> (u16, String) {
+fn say(path: &str, role: FakeRole, name: &str) -> (u16, String) {
     if path == "/config" {
         return (200, json!({ "ttl": 30, "loop_wait": 10, "retry_timeout": 10 }).to_string());
     }
-    let (state, role, timeline) = match face {
-        Face::Primary(timeline) => ("running", "primary", timeline),
-        Face::Stopping(timeline) => ("stopping", "primary", timeline),
-        Face::Replica(timeline) => ("running", "replica", timeline),
-        Face::Dead => ("stopped", "replica", 0),
+    let (state, role, timeline) = match role {
+        FakeRole::Primary(timeline) => ("running", "primary", timeline),
+        FakeRole::Stopping(timeline) => ("stopping", "primary", timeline),
+        FakeRole::Replica(timeline) => ("running", "replica", timeline),
+        FakeRole::Dead => ("stopped", "replica", 0),
     };
     let leads = role == "primary";
     if path == "/cluster" {
@@ -267,7 +267,7 @@ fn converse(shared: &Mutex<Shared>, mut stream: TcpStream) -> io::Result<()> {
     }
     {
         let mut shared = lock(shared);
-        if !opens(shared.face, 1) {
+        if !opens(shared.role, 1) {
             return stream.write_all(&error("57P03", "the database system is shutting down"));
         }
         shared.sessions.push(stream.try_clone()?);
@@ -280,14 +280,14 @@ fn converse(shared: &Mutex<Shared>, mut stream: TcpStream) -> io::Result<()> {
         let mut kind = [0];
         stream.read_exact(&mut kind)?;
         let body = read_body(&mut stream)?;
-        let (face, name) = {
+        let (role, name) = {
             let shared = lock(shared);
-            (shared.face, shared.name.clone())
+            (shared.role, shared.name.clone())
         };
         let writes = body.get(..6).is_some_and(|verb| verb.eq_ignore_ascii_case(b"insert"));
         let answer = match kind {
             [b'X'] => return Ok(()),
-            [b'Q'] if writes && !matches!(face, Some(Face::Primary(_))) => {
+            [b'Q'] if writes && !matches!(role, Some(FakeRole::Primary(_))) => {
                 error("25006", "cannot execute INSERT in a read-only transaction")
             }
             [b'Q'] => row(&name, if writes { b"INSERT 0 1\0" } else { b"SELECT 1\0" }),
