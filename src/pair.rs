@@ -30,23 +30,18 @@ use crate::types::{Family, IfName, Vrid};
 pub struct Node<'a> {
     /// What messages call it.
     pub name: &'a str,
-    /// The checked configuration.
     pub config: &'a Config,
     /// The same as written.
     pub raw: &'a Raw,
 }
 
-/// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
-    /// The first.
     A,
-    /// The second.
     B,
 }
 
 impl Side {
-    /// The other one.
     #[must_use]
     pub fn other(self) -> Side {
         match self {
@@ -66,7 +61,6 @@ pub fn rough(length: Duration) -> String {
     }
 }
 
-/// What the comparison found.
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// Errors mean that the pair, or a router of it, cannot work.
@@ -80,7 +74,6 @@ pub struct Comparison {
 /// A virtual router of both nodes.
 #[derive(Clone, Debug)]
 pub struct Pairing {
-    /// Its name on each node.
     pub names: [String; 2],
     /// The VRID, as the first node has it.
     pub vrid: Vrid,
@@ -92,7 +85,6 @@ pub struct Pairing {
     pub interfaces: [IfName; 2],
     /// The priorities, with every tracker content.
     pub priorities: [u8; 2],
-    /// Who serves when.
     pub outcomes: Vec<Outcome>,
 }
 
@@ -113,7 +105,6 @@ impl Pairing {
     }
 }
 
-/// Compares two nodes.
 #[must_use]
 pub fn compare(first: Node<'_>, second: Node<'_>) -> Comparison {
     let mut diagnostics = Vec::new();
@@ -186,7 +177,6 @@ struct NodeSide<'a> {
     node_name: &'a str,
     router: &'a RouterConfig,
     raw: &'a RawRouter,
-    /// The configuration of the whole node.
     config: &'a Config,
 }
 

@@ -1,5 +1,6 @@
 //! The one status type: what the socket sends is what the table, the JSON and the tests use.
 //! Fields are added, never repurposed.
+#![warn(missing_docs)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod changes;

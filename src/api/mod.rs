@@ -1,5 +1,6 @@
 //! Who may ask the daemon: programs over the control socket, one JSON object per line both ways, and
 //! browsers over status pages.
+#![warn(missing_docs)]
 
 pub mod client;
 pub mod page;

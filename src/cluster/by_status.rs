@@ -108,7 +108,6 @@ impl Statuses<'_> {
         }
     }
 
-    /// Whether every member has been judged.
     #[must_use]
     pub fn is_judged(&self) -> bool {
         self.own.is_judged() && self.primary.is_none_or(Cluster::is_judged)

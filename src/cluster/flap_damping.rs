@@ -8,7 +8,6 @@ use crate::types::Now;
 const FREE_FALLS: u32 = 2;
 /// Falls are forgotten when the last one is so long ago.
 const FORGET_AFTER: Duration = Duration::from_secs(300);
-/// The longest a server waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How often one server has ceased to be usable lately.

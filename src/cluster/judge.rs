@@ -18,7 +18,6 @@ const OUTDATED: Duration = Duration::from_secs(10);
 const NEAR: u64 = 16 << 20;
 
 impl MemberState {
-    /// Nothing is known.
     pub(super) fn untested() -> MemberState {
         MemberState::drain(Role::Unknown, "not probed yet")
     }
@@ -197,7 +196,6 @@ impl Patroni {
         seen.is_some_and(|age| age > self.lease.settings().ttl)
     }
 
-    /// Logs what became of whom.
     pub(super) fn log_changes(&mut self, before: &[MemberState]) {
         let mut news = Vec::new();
         for (n, (member, state)) in self.members.iter().zip(&self.states).enumerate() {

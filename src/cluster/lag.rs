@@ -23,7 +23,6 @@ const RETURN: u32 = 2;
 #[derive(Debug, Default)]
 pub(super) struct WalHistory(VecDeque<(Now, u64)>);
 
-/// How far a standby is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lag {
     /// Which measurement of this member it is.

@@ -15,7 +15,6 @@ const RESERVE: Duration = Duration::from_secs(2);
 /// A shorter lease ends between two answers of a node that answers well.
 const LEAST: Duration = Duration::from_secs(2);
 
-/// The lease of one cluster.
 #[derive(Debug)]
 pub(super) struct Lease {
     configured: Option<Duration>,

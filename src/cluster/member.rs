@@ -30,7 +30,6 @@ pub(super) struct Member {
     pub(super) scope: Option<Arc<str>>,
     /// It is being asked, since when.
     pub(super) asked: Option<Now>,
-    /// Its last answer.
     pub(super) last_answer: Option<TimedAnswer>,
     /// Why the questions after that were not answered; the last of them.
     pub(super) silence: Option<NoAnswer>,
@@ -55,7 +54,6 @@ pub(super) struct Member {
     pub(super) rising: bool,
 }
 
-/// An answer.
 #[derive(Debug)]
 pub(super) struct TimedAnswer {
     /// When the question was put: what the answer says was true some time after that.
@@ -81,9 +79,7 @@ pub(super) enum Finding {
     LostLock,
     /// It holds the lock and is a standby still.
     Promoting,
-    /// It leads a standby cluster.
     StandbyLeader,
-    /// A running standby.
     Standby,
     /// A standby that Patroni cannot ask.
     UnsureStandby,
@@ -122,7 +118,6 @@ impl Member {
         }
     }
 
-    /// It answered.
     pub(super) fn answered(&mut self, last_answer: TimedAnswer) {
         let TimedAnswer { asked, answer, .. } = &last_answer;
         if answer.is_writer() {
@@ -145,7 +140,6 @@ impl Member {
         self.good = if good { self.good.saturating_add(1) } else { 0 };
     }
 
-    /// It did not answer.
     pub(super) fn not_answered(&mut self, why: NoAnswer) {
         self.silence = Some(why);
         self.good = 0;

@@ -59,34 +59,22 @@ pub struct MemberId(pub u32);
 pub enum ClusterAction {
     /// Put a question to its Patroni; the answer goes to [`Cluster::answered`].
     Ask {
-        /// Whom.
         member: MemberId,
-        /// What.
         question: Arc<Question>,
         /// An answer that takes longer is none.
         timeout: Duration,
     },
     /// Run a check of the server itself; the outcome goes to [`Cluster::probed`].
     Probe {
-        /// Whose.
         member: MemberId,
         /// What to look at; always the same for a member.
         check: Arc<Check>,
-        /// The longest it may take.
         timeout: Duration,
     },
     /// The member is gone: whatever was asked is not wanted any more.
-    Forget {
-        /// Which.
-        member: MemberId,
-    },
+    Forget { member: MemberId },
     /// Something for the log, without the name of the cluster.
-    Log {
-        /// How loud.
-        level: Level,
-        /// What happened, in one line.
-        message: String,
-    },
+    Log { level: Level, message: String },
 }
 
 /// What one member is to all listeners alike, whatever they want.
@@ -104,7 +92,6 @@ pub struct MemberState {
     pub new: bool,
 }
 
-/// A cluster, of either kind.
 #[derive(Debug)]
 pub enum Cluster {
     /// Its members have roles.
@@ -161,7 +148,6 @@ impl Cluster {
         }
     }
 
-    /// A deadline may have passed.
     pub fn time_passed(&mut self, now: Now) {
         match self {
             Cluster::Patroni(cluster) => cluster.time_passed(now),

@@ -34,7 +34,6 @@ const SETTINGS_RETRY: Duration = Duration::from_secs(2);
 /// The longest a PostgreSQL may take to say whether it speaks TLS.
 const PORT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A cluster run by Patroni.
 #[derive(Debug)]
 pub struct Patroni {
     pub(super) cfg: PatroniCluster,

@@ -30,7 +30,6 @@ pub struct Plain {
 struct Member {
     id: MemberId,
     cfg: PlainMember,
-    /// When it became a member.
     since: Now,
     /// `None`: it is not checked, and always usable.
     checked: Option<Checked>,

@@ -52,7 +52,6 @@ impl PollSchedule {
         self.next = self.next.min(now + interval);
     }
 
-    /// When the next round is due.
     pub(super) fn next(&self) -> Now {
         self.next
     }

@@ -40,7 +40,6 @@ pub(super) struct PrimaryTracker {
 }
 
 impl PrimaryTracker {
-    /// The one that takes writes.
     pub(super) fn writer(&self) -> Option<MemberId> {
         self.writer
     }
@@ -63,7 +62,6 @@ impl PrimaryTracker {
         }
     }
 
-    /// Why a claim was not believed.
     pub(super) fn rejection(&self, claim: &Claim, claims: &[Claim]) -> Rejected {
         let rival = claims
             .iter()

@@ -18,9 +18,7 @@ const FRESH: Duration = Duration::from_millis(2500);
 /// The leader by the cluster's store (DCS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DcsLeader {
-    /// This member.
     Member(MemberId),
-    /// Nobody.
     Nobody,
     /// Somebody who is no member as far as we know.
     Unknown,
@@ -49,7 +47,6 @@ impl SecondOpinion {
         self.asking.is_none().then_some(self.next)
     }
 
-    /// This member is asked now.
     pub(super) fn ask(&mut self, now: Now, whom: MemberId) {
         (self.asking, self.next) = (Some((whom, now)), now + EVERY);
     }

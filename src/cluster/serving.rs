@@ -29,7 +29,6 @@ pub type Addresses = BTreeMap<HostName, IpAddr>;
 /// What makes a server the same across views: its name, and where sessions go.
 type Key = (Arc<str>, SocketAddr);
 
-/// One listener's servers.
 #[derive(Debug)]
 pub struct Serving {
     cfg: Arc<ListenerConfig>,
@@ -56,13 +55,11 @@ struct Known {
 }
 
 impl Serving {
-    /// A listener without a view.
     #[must_use]
     pub fn new(cfg: Arc<ListenerConfig>) -> Serving {
         Serving { cfg, known: BTreeMap::new(), view: None, closed: None }
     }
 
-    /// Its configuration.
     #[must_use]
     pub fn config(&self) -> &Arc<ListenerConfig> {
         &self.cfg
@@ -274,7 +271,6 @@ impl Serving {
         view.is_some_and(|view| view.servers.iter().any(|server| takes(view, server)))
     }
 
-    /// What it looks like now.
     #[must_use]
     pub fn status(&self, id: ListenerId, cluster: &str, accepting: bool) -> ListenerStatus {
         let cfg = &self.cfg;

@@ -14,7 +14,6 @@ use super::primary_tracker::PrimaryTracker;
 use super::second_opinion::SecondOpinion;
 use crate::types::Now;
 
-/// One database system.
 #[derive(Debug)]
 pub(super) struct System {
     /// Its identifier, once a member has said so.
@@ -39,7 +38,6 @@ impl Patroni {
         place.unwrap_or(0)
     }
 
-    /// The members of one system.
     pub(super) fn members_of(&self, system: usize) -> impl Iterator<Item = &Member> {
         let of = move |m: &&Member| !self.in_other_scope(m) && self.system_of(m) == system;
         self.members.iter().filter(of)

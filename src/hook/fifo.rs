@@ -45,7 +45,6 @@ const READ_ON: Duration = Duration::from_millis(500);
 /// A reader has no deadline until it is given one.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// One FIFO.
 #[derive(Debug)]
 pub(super) struct Fifo {
     config: FifoConfig,
@@ -70,7 +69,6 @@ struct Waiting {
     error: Option<String>,
     /// It was made by us, and goes with us.
     ours: bool,
-    /// Nothing more is coming.
     last: bool,
 }
 

@@ -34,7 +34,6 @@ const PAUSES: [Duration; 5] = [
 /// A letter takes a connection, four questions and the text: with this many limits it is over.
 const STEPS: u32 = 6;
 
-/// The mail.
 #[derive(Debug)]
 pub(super) struct Mailer {
     config: MailConfig,
@@ -49,7 +48,6 @@ struct Outgoing {
     wake: Notify,
 }
 
-/// A letter with its number.
 type Posted = (u64, Message);
 
 #[derive(Debug, Default)]
@@ -185,7 +183,6 @@ async fn send(transport: Transport, limit: Duration, outgoing: Arc<Outgoing>) {
 /// Characters of an error: a server may say anything at any length.
 const SERVERS_WORDS: usize = 400;
 
-/// An error with its causes.
 fn explained(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     plain_line(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "), SERVERS_WORDS)

@@ -42,7 +42,6 @@ pub struct Hooks {
     commands: mpsc::UnboundedSender<HookCommand>,
     /// Commands the task has not carried out yet.
     waiting: Arc<AtomicUsize>,
-    /// Commands sent so far.
     commands_sent: Arc<AtomicU64>,
     notifier: Arc<Mutex<Notifier>>,
     lost: Arc<AtomicU64>,
@@ -65,7 +64,6 @@ enum HookCommand {
     Finish(oneshot::Sender<()>),
 }
 
-/// A router's or group's name.
 pub type Key = (Kind, String);
 
 impl Hooks {
@@ -97,7 +95,6 @@ impl Hooks {
         }
     }
 
-    /// Go on with another configuration.
     pub fn reconfigure(&self, config: Arc<Config>) {
         self.send(HookCommand::Configure(config));
     }
@@ -160,13 +157,11 @@ impl Hooks {
         self.notifier().groups()
     }
 
-    /// The FIFOs.
     #[must_use]
     pub fn fifos(&self) -> Vec<FifoStatus> {
         self.notifier().fifos()
     }
 
-    /// The mail, if there is any.
     #[must_use]
     pub fn mail(&self) -> Option<MailStatus> {
         self.notifier().mail()

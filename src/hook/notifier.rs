@@ -34,7 +34,6 @@ const LAST_RUN: Duration = Duration::from_millis(1500);
 /// How long a command without a limit of its own holds up the next one.
 const OVERTAKE_AFTER: Duration = Duration::from_secs(60);
 
-/// A command is over.
 #[derive(Debug)]
 pub(super) struct Ended {
     key: Key,
@@ -63,7 +62,6 @@ pub(super) struct Notifier {
     finishing: bool,
 }
 
-/// One router or group.
 #[derive(Debug, Default)]
 struct Subject {
     config: NotifyConfig,
@@ -226,7 +224,6 @@ impl Notifier {
         }
     }
 
-    /// Starts whatever may run now.
     pub(super) fn start(&mut self) {
         let now = self.now();
         let Notifier { subjects, scripts, ended, count, finishing, .. } = self;

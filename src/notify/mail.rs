@@ -9,7 +9,6 @@ use crate::status::State;
 pub struct Letter {
     /// One line.
     pub subject: String,
-    /// Plain text.
     pub body: String,
 }
 

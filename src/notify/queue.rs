@@ -76,13 +76,11 @@ impl Queue {
         self.busy = false;
     }
 
-    /// Nothing runs and nothing waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         !self.busy && self.waiting() == 0
     }
 
-    /// Commands that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
         let waiting = [self.state.as_ref(), self.event.as_ref()];

@@ -32,13 +32,11 @@ impl Reconciler {
         }
     }
 
-    /// When to ask for a run.
     #[must_use]
     pub fn due(&self) -> Option<Now> {
         self.due
     }
 
-    /// Whether a run is still wanted.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.master

@@ -17,7 +17,6 @@ fn takes_for_another_cluster(own: &NodeSide<'_>, other: &NodeSide<'_>) -> bool {
     ours != theirs && ours.is_disjoint(&theirs) && !own.router.is_unicast() && !obeyed
 }
 
-/// Differences within one router.
 pub(super) fn check(pair: &mut RouterPair<'_>, out: &mut Vec<Diagnostic>) {
     for receiver in [Side::A, Side::B] {
         if takes_for_another_cluster(pair.node(receiver), pair.node(receiver.other())) {

@@ -12,7 +12,6 @@ use crate::config::{Cast, Preempt};
 use crate::types::IfName;
 use crate::vrrp::timing;
 
-/// What happens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// Nothing: both nodes run and hear each other.
@@ -31,23 +30,17 @@ pub enum Event {
     Split,
 }
 
-/// Who serves then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Serving {
-    /// This node.
     One(Side),
     /// Whichever did before; this one if both start together, where that is known.
     Incumbent(Option<Side>),
-    /// Both at once.
     Both,
 }
 
-/// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outcome {
-    /// What happens.
     pub event: Event,
-    /// Who serves then.
     pub serving: Serving,
     /// After how long at least and at most, if that is another node than before.
     pub after: Option<[Duration; 2]>,

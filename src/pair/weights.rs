@@ -9,9 +9,7 @@ use crate::types::{IfName, Priority};
 
 /// What a tracker is called and how its failure is felt.
 pub(super) enum Tracked<'a> {
-    /// A check.
     Check(&'a str),
-    /// An interface.
     Link(&'a IfName),
 }
 

@@ -7,7 +7,6 @@ use super::view::{Admission, Balance, PoolView, Server, ServerId, Wants};
 /// What [`Balancer::choose`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice<'v> {
-    /// Connect to this one.
     Server(&'v Server),
     /// Those that may be used have no free place.
     Full,
@@ -20,7 +19,7 @@ pub enum Choice<'v> {
 pub struct Balancer {
     /// What each server is owed, in sessions times the sum of weights.
     credit: BTreeMap<ServerId, i64>,
-    /// Balancer to leave out first.
+    /// Choices to leave out first.
     skip: u32,
 }
 

@@ -28,10 +28,7 @@ pub enum Hint {
 pub struct Hinted {
     /// Whose client noticed.
     pub listener: ListenerId,
-    /// The server.
     pub server: ServerId,
-    /// What was noticed.
     pub hint: Hint,
-    /// How often.
     pub count: u32,
 }

@@ -13,7 +13,6 @@ pub enum SessionPolicy {
     End(Cause),
 }
 
-/// Why a session had to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Its server is down, or has not confirmed itself in time.

@@ -33,7 +33,6 @@ pub enum Wants {
 /// What a server is, as far as the cluster model can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Takes writes.
     Primary,
     /// Leads a standby cluster: holds the lock and takes no writes.
     StandbyLeader,
@@ -110,10 +109,8 @@ pub enum Admission {
 pub struct Weight(u16);
 
 impl Weight {
-    /// The default.
     pub const ONE: Weight = Weight(1);
 
-    /// The number.
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0
@@ -141,7 +138,6 @@ pub enum Balance {
     First,
 }
 
-/// One server of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Its number across views.
@@ -165,11 +161,9 @@ pub struct Server {
 /// One listener's servers and how it chooses among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolView {
-    /// What the clients need.
     pub wants: Wants,
     /// Whether clients that only read get the leader while no server fits.
     pub fallback: bool,
-    /// How servers are chosen.
     pub balance: Balance,
     /// Whether all backup servers are used together, not only the first that can be.
     pub all_backups: bool,
@@ -184,7 +178,6 @@ pub struct PoolView {
 }
 
 impl PoolView {
-    /// The server of that number.
     #[must_use]
     pub fn server(&self, id: ServerId) -> Option<&Server> {
         self.servers.iter().find(|server| server.id == id)

@@ -18,10 +18,8 @@ const HEAD: usize = 16 * 1024;
 /// How much the line before a chunk may be.
 const CHUNK_LINE: usize = 256;
 
-/// What is wanted of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wanted<'w> {
-    /// Its status.
     Status,
     /// The beginning of its body, up to this text or so many bytes.
     Text(&'w str, usize),
@@ -29,7 +27,6 @@ pub(super) enum Wanted<'w> {
     Body(usize),
 }
 
-/// What a server said.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -103,7 +100,6 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Whether `text` is in `bytes`.
 pub(super) fn contains(bytes: &[u8], text: &[u8]) -> bool {
     text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
 }
@@ -130,7 +126,6 @@ fn cut(address: &str, error: Option<io::Error>) -> Failure {
     }
 }
 
-/// Status line and headers.
 #[derive(Debug)]
 struct Head {
     status: u16,
@@ -141,7 +136,6 @@ struct Head {
 /// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
-    /// There is none.
     None,
     /// After so many bytes more.
     Length(u64),

@@ -101,7 +101,6 @@ impl Waiting {
     }
 }
 
-/// One tracked file.
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
@@ -123,7 +122,6 @@ impl File {
         }
     }
 
-    /// Reads it.
     pub(super) async fn run(&mut self, timeout: Duration) -> Outcome {
         let mut outcome = self.read(timeout).await;
         let was_empty = |outcome: &Outcome| outcome.verdict == Verdict::Value(0);

@@ -25,7 +25,6 @@ const STATISTICS: usize = 8 * 1024 * 1024;
 /// Frontends (1) and backends (2) of every proxy, without the servers.
 const COMMAND: &[u8] = b"show stat -1 3 -1\n";
 
-/// One HAProxy check.
 #[derive(Debug)]
 pub(super) struct Haproxy {
     check: HaproxyCheck,

@@ -91,7 +91,6 @@ impl Server {
     }
 }
 
-/// One HTTP check.
 #[derive(Debug)]
 pub(super) struct Http {
     server: Server,

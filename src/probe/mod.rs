@@ -184,7 +184,6 @@ pub struct PatroniClient {
 }
 
 impl PatroniClient {
-    /// Nothing has been asked yet.
     #[must_use]
     pub fn new(question: Arc<Question>, context: &ProbeContext) -> PatroniClient {
         let ProbeContext { resolver, roots, .. } = context.clone();

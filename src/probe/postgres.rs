@@ -27,7 +27,6 @@ const METHODS: [u32; 9] = [0, 2, 3, 4, 5, 6, 7, 9, 10];
 /// How long taking leave may take; nobody waits for it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// One PostgreSQL check.
 #[derive(Debug)]
 pub(super) struct Postgres {
     check: PostgresCheck,
@@ -41,7 +40,6 @@ impl Postgres {
         Postgres { check: check.clone(), tls }
     }
 
-    /// Asks once.
     pub(super) async fn run(
         &mut self,
         resolver: &Resolver,

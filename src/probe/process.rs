@@ -103,7 +103,6 @@ fn look(with_lines: bool) -> Result<Vec<Running>, String> {
     Ok(running.collect())
 }
 
-/// One process check.
 pub(super) struct Process {
     check: ProcessCheck,
     looks: Arc<Looks>,
@@ -141,7 +140,6 @@ impl Process {
         }
     }
 
-    /// Looks at once.
     pub(super) async fn run(&mut self, limit: Duration) -> Outcome {
         let began = Instant::now();
         self.bereft = Some(began);

@@ -79,7 +79,6 @@ struct Source {
 #[derive(Debug)]
 struct Made {
     config: Arc<ClientConfig>,
-    /// The system's authorities.
     system: Option<Arc<RootCertStore>>,
     /// Times of change and sizes of the files.
     files: Vec<pem::Version>,
@@ -113,7 +112,6 @@ impl Client {
         Client::new(&tls, &Host::Address(Ipv4Addr::UNSPECIFIED.into()), Roots::default())
     }
 
-    /// The handshake.
     pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         stream: S,

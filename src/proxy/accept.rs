@@ -40,7 +40,6 @@ const REOPEN_DELAY: Duration = Duration::from_millis(100);
 /// How long a client may say nothing where servers may be expected to speak first.
 const SILENT_CLIENT_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A listening socket of one worker.
 #[derive(Debug)]
 pub(super) struct ListenSocket {
     bind: Bind,
@@ -74,7 +73,6 @@ enum State {
 /// What a failed accept means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
-    /// No connection waits.
     None,
     /// That connection is no more; the next may be fine.
     Gone,
@@ -319,7 +317,6 @@ impl Worker {
         self.watch(number, State::Pausing(until));
     }
 
-    /// Go on after a pause.
     pub(super) fn resume(&mut self, number: usize) {
         let Some(socket) = self.socket(number) else { return };
         let State::Pausing(until) = socket.state else { return };

@@ -64,13 +64,10 @@ pub use crate::sys::tcp_info::Backlog;
 /// Descriptors are short as long as accepting last waited for one so recently.
 const STARVED: Duration = Duration::from_secs(2);
 
-/// A listener could not be opened.
 #[derive(Debug, Error)]
 #[error("listen on {address} for {listener}: {}", tcp::why_not(*address, source))]
 pub struct OpenError {
-    /// Where.
     pub address: SocketAddr,
-    /// For which listener.
     pub listener: Arc<str>,
     /// Why not. EADDRINUSE is also that of another program that shares its port.
     #[source]
@@ -97,14 +94,11 @@ pub enum Remaining {
     End,
 }
 
-/// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Its first message has not come.
     FirstMessage,
-    /// It waits for a server.
     Waiting,
-    /// It is being connected.
     Connecting,
     /// The server has not begun to authenticate the client.
     Greeting,
@@ -115,15 +109,12 @@ pub enum Phase {
 /// One connection, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {
-    /// The listener it came in by.
     pub listener: ListenerId,
     /// The client's address; none if it is just gone.
     pub client: Option<SocketAddr>,
-    /// Where the client connected to.
     pub local: Option<SocketAddr>,
     /// The server it has, or is trying.
     pub server: Option<ServerId>,
-    /// How far it is.
     pub phase: Phase,
     /// Since it was accepted, in whole seconds.
     pub age: Duration,
@@ -138,7 +129,6 @@ pub struct SessionInfo {
 /// A listener at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerState {
-    /// Connections now.
     pub connections: u32,
     /// Those that wait for a server.
     pub waiting: u32,
@@ -155,11 +145,8 @@ pub struct ListenerState {
 /// A server at one moment, as all listeners see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerState {
-    /// Its number.
     pub id: ServerId,
-    /// Sessions now.
     pub sessions: u32,
-    /// Connections made.
     pub connected: u64,
     /// Connections it refused, did not answer or gave up before it had taken the client.
     pub failures: u64,
@@ -176,7 +163,6 @@ pub struct ServerState {
 pub struct Missing {
     /// How the last one did: [`Hint::Refused`], [`Hint::Unreachable`] or [`Hint::GaveUp`].
     pub how: Hint,
-    /// How many.
     pub times: u32,
     /// Since the last one.
     pub ago: Duration,
@@ -370,7 +356,6 @@ impl Proxy {
         Left { left, since: Instant::now() }
     }
 
-    /// A listener now.
     #[must_use]
     pub fn listener(&self, id: ListenerId) -> Option<ListenerState> {
         let shared = self.listeners.get(&id)?;

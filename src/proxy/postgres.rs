@@ -19,7 +19,6 @@ const GSS: u32 = 80_877_104;
 /// The major version whose answers are understood.
 const MAJOR: u32 = 3;
 
-/// Length and code.
 const HEAD: usize = 8;
 /// The longest StartupMessage a server accepts (MAX_STARTUP_PACKET_LENGTH).
 const LONGEST: usize = 10_000;
@@ -48,7 +47,6 @@ pub(super) struct Greeting {
 /// What the bytes kept are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Said {
-    /// Not a whole message yet.
     #[default]
     Part,
     Request(Encryption),
@@ -91,7 +89,6 @@ pub(super) enum Request {
     Other(usize),
 }
 
-/// See [`Request`].
 pub(super) fn request(head: [u8; HEAD]) -> Request {
     let [a, b, c, d, e, f, g, h] = head;
     match u32::from_be_bytes([e, f, g, h]) {
@@ -160,7 +157,6 @@ impl Greeting {
         self.said == Said::Part || self.said == Said::Opaque && self.kept.is_empty()
     }
 
-    /// The length the message begins with.
     fn length(&self) -> usize {
         be32(&self.kept).and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
     }

@@ -50,11 +50,9 @@ pub(super) struct Refuser {
     free: Arc<Semaphore>,
 }
 
-/// A client to refuse.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) client: OwnedFd,
-    /// By whom.
     pub(super) listener: Arc<Listener>,
     /// What it has said, and nobody has answered.
     pub(super) said: Vec<u8>,
@@ -108,7 +106,6 @@ fn run(mut refusals: UnboundedReceiver<Placed>) -> io::Result<()> {
     Ok(())
 }
 
-/// Who the listeners are.
 struct Certificates {
     /// One nobody has reason to trust, and its key, for as long as the process lives.
     made: TlsAcceptor,

@@ -35,7 +35,6 @@ const SMALLEST_PIPE: usize = 64 * 1024;
 /// How long no pipe is made after the kernel gave none, or too small a one.
 const PIPE_PAUSE: Duration = Duration::from_secs(1);
 
-/// One end of a session.
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) fd: OwnedFd,
@@ -86,17 +85,14 @@ impl Conn {
     }
 }
 
-/// One direction of a session.
 #[derive(Debug, Default)]
 pub(super) struct Direction {
-    /// Bytes moved.
     pub(super) bytes: u64,
     unsent: Option<Box<Unsent>>,
     pipe: Option<Pipe>,
     full_reads: u8,
     small_splices: u8,
     copies_only: bool,
-    /// The source has ended its stream.
     ending: bool,
     /// ... and the sink has been told.
     pub(super) done: bool,
@@ -109,7 +105,6 @@ struct Unsent {
     sent: usize,
 }
 
-/// How far a direction came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// It waits for an event.
@@ -118,7 +113,6 @@ pub(super) enum Progress {
     More,
 }
 
-/// Which end broke.
 #[derive(Debug)]
 pub(super) enum BrokenEnd {
     Source,
@@ -148,7 +142,6 @@ impl Buffers {
     }
 }
 
-/// The pipes of a worker.
 #[derive(Debug)]
 pub(super) struct Pipes {
     idle: Vec<Pipe>,

@@ -92,7 +92,6 @@ pub(super) enum Stage {
     Greeting,
 }
 
-/// Why there is no server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoServer {
     /// None may be used.
@@ -131,7 +130,6 @@ impl Handshake {
     }
 }
 
-/// How a session ends.
 #[derive(Debug)]
 pub(super) enum CloseReason {
     /// Both streams are over.
@@ -140,7 +138,6 @@ pub(super) enum CloseReason {
     Idle,
     /// The client said nothing, or not all of it.
     ClientTimeout,
-    /// The client left.
     ClientLeft,
     /// The client's end broke, or the server's did.
     ClientBroke,
@@ -149,9 +146,7 @@ pub(super) enum CloseReason {
     EncryptionRefused,
     /// No server came in time.
     Unserved,
-    /// Too many clients wait.
     QueueFull,
-    /// It was a cancel request.
     Cancel(Vec<u8>),
     /// The view says so of sessions with its server.
     Policy(Cause),

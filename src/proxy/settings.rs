@@ -17,14 +17,11 @@ pub enum Protocol {
     Postgres,
 }
 
-/// One listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in the configuration, for people.
     pub name: Arc<str>,
-    /// Where it listens.
     pub binds: Vec<Bind>,
-    /// What it carries.
     pub protocol: Protocol,
     /// Who it is to clients that it refuses in TLS; `None`: a certificate made at start.
     pub identity: Option<Identity>,
@@ -48,7 +45,6 @@ pub struct Listener {
     pub server: Liveness,
 }
 
-/// Waiting for a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// How long a client waits while no server may be used. Zero turns it away at once.
@@ -78,7 +74,6 @@ impl Listener {
         limits.iter().any(Option::is_some)
     }
 
-    /// A listener with the defaults.
     #[must_use]
     pub fn new(name: &str, protocol: Protocol, binds: Vec<Bind>) -> Listener {
         Listener {
@@ -109,7 +104,6 @@ pub struct Options {
     pub splice: Splice,
 }
 
-/// Pipes for splice(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Splice {
     /// Pipes a worker may have; 0 copies everything.

@@ -19,7 +19,6 @@ use crate::sys::tcp_info::Backlog;
 pub(super) struct ListenerShared {
     pub(super) id: ListenerId,
     settings: ArcSwap<Listener>,
-    /// Clients that wait for a server.
     pub(super) waiting: AtomicU32,
     /// Listening sockets of all workers that have not failed.
     pub(super) open_sockets: AtomicU32,
@@ -118,7 +117,6 @@ impl ListenerShared {
         take(&self.connections, None).then(|| ConnPermit(Arc::clone(self)))
     }
 
-    /// The counters of one worker.
     pub(super) fn worker_stats(&self, worker: usize) -> &WorkerStats {
         let other = worker.checked_sub(1).and_then(|number| self.other_workers.get(number));
         other.unwrap_or(&self.first_worker)
@@ -193,7 +191,6 @@ impl ServerStats {
         }
     }
 
-    /// A connection failed.
     pub(super) fn failed(&self, hint: Hint, now: u64) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         match MISSES.iter().position(|miss| *miss == hint).and_then(|how| u8::try_from(how).ok()) {

@@ -69,7 +69,6 @@ impl<T> Slab<T> {
         self.find(key)?.value.as_mut()
     }
 
-    /// All values and their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.slots.iter().zip(0..).filter_map(|(slot, number)| {
             Some((Key { slot: number, generation: slot.generation }, slot.value.as_ref()?))

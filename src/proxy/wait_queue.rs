@@ -9,7 +9,6 @@ use super::slab::Key;
 /// How long servers that failed are left alone by those that wait.
 pub(super) const RETRY: Duration = Duration::from_millis(100);
 
-/// One worker's queue of a listener.
 #[derive(Debug)]
 pub(super) struct WaitQueue {
     pub(super) waiting: BTreeSet<(Instant, Key)>,
@@ -53,7 +52,6 @@ impl TokenBucket {
         }
     }
 
-    /// Whether a client may go now.
     pub(super) fn ready(&mut self, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.filled).as_nanos();
         let more = since / self.interval.as_nanos().max(1);
@@ -68,7 +66,6 @@ impl TokenBucket {
         self.tokens > 0
     }
 
-    /// One client went.
     pub(super) fn spend(&mut self) {
         self.tokens = self.tokens.saturating_sub(1);
     }

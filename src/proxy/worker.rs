@@ -53,7 +53,6 @@ pub(super) struct Local {
     pub(super) queue: WaitQueue,
 }
 
-/// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Entry(Key),
@@ -103,7 +102,6 @@ impl Token {
     }
 }
 
-/// What all workers are given.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) wakers: Arc<[Waker]>,
@@ -148,7 +146,6 @@ pub(super) struct Worker {
     /// When the sockets' queues are looked at next.
     next_backlog_read: Instant,
     pub(super) sweeping: bool,
-    /// Cancel requests under way.
     pub(super) cancels: usize,
     pub(super) silent: SilentPeers,
 }

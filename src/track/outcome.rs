@@ -19,7 +19,6 @@ pub struct Outcome {
 /// What counts of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As it should be.
     Passed,
     /// Not as it should be, or not known: a check that cannot run has failed.
     Failed(Cause),
@@ -33,7 +32,6 @@ pub enum Verdict {
 pub enum Cause {
     /// The script ended with this exit code.
     Exit(i32),
-    /// This signal ended the script.
     Signal(i32),
     /// No answer within the timeout.
     TimedOut,

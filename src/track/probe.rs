@@ -48,9 +48,7 @@ enum Run {
 /// What the passing of time asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Due {
-    /// Run the check.
     pub start: bool,
-    /// The state changed.
     pub changed: bool,
 }
 
@@ -72,7 +70,6 @@ impl Probe {
         }
     }
 
-    /// Its state.
     #[must_use]
     pub fn state(&self) -> CheckState {
         self.state
@@ -132,7 +129,6 @@ impl Probe {
         [run, self.changes_at].into_iter().flatten().min()
     }
 
-    /// A deadline may have passed.
     pub fn time_passed(&mut self, now: Now) -> Due {
         let mut due = Due::default();
         if let Run::Running { overdue, .. } = &mut self.run

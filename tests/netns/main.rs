@@ -2,7 +2,7 @@
 //!
 //! They need root (or the rights of one in a container) and the programs that
 //! `tests/setup-debian.sh` installs. Without them they fail and say so; they never skip.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod addresses;
 mod announce;

@@ -6,7 +6,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::cast_possible_truncation,
-    missing_docs,
     unreachable_pub
 )]
 

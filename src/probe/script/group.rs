@@ -48,7 +48,6 @@ impl Live {
         self.lock().instruct(|guard| guard.await_group_of(command));
     }
 
-    /// The command could not be started.
     pub(super) fn not_started(&self) {
         self.lock().instruct(Guard::not_started);
     }
@@ -221,7 +220,6 @@ impl Drop for Member {
 /// The end of a group, under way. It goes on when this is dropped.
 #[derive(Debug)]
 pub(super) struct Termination {
-    /// The number of the group.
     pub(super) pid: Pid,
     hurry: Arc<Notify>,
     when_over: oneshot::Receiver<()>,

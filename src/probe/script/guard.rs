@@ -56,12 +56,10 @@ impl Guard {
         Ok(())
     }
 
-    /// The command could not be started.
     pub(super) fn not_started(&mut self) -> io::Result<()> {
         self.say(NOT_STARTED)
     }
 
-    /// The group is over.
     pub(super) fn remove(&mut self, group: Pid) -> io::Result<()> {
         self.say(-group.as_raw())
     }

@@ -54,7 +54,6 @@ pub struct NodeAnswer {
     pub scope: Option<String>,
     /// Its own name in the cluster (3.2).
     pub name: Option<String>,
-    /// Patroni's version.
     pub version: Option<String>,
 }
 
@@ -65,11 +64,9 @@ pub enum NodeState {
     Running,
     /// It ends its sessions and stops.
     Stopping,
-    /// It does not run.
     Stopped,
     /// It recovers and takes no connections yet.
     Starting,
-    /// It is being restarted.
     Restarting,
     /// It went away by itself.
     Crashed,
@@ -86,7 +83,6 @@ pub enum NodeRole {
     Primary,
     /// A standby.
     Replica,
-    /// The leader of a standby cluster.
     StandbyLeader,
     /// Any other role: "demoted", "uninitialized".
     Other(String),
@@ -122,13 +118,11 @@ pub struct Streaming {
     pub sync: SyncStanding,
 }
 
-/// Whether a standby is synchronous.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncStanding {
     /// It is not, or does not know.
     #[default]
     None,
-    /// It is.
     Sync,
     /// It is one of a quorum (4.0).
     Quorum,
@@ -157,7 +151,6 @@ pub struct Members {
 /// A member by the names it goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name in the cluster.
     pub name: String,
     /// Host and port of its REST API, as it announces them.
     pub api: Option<String>,

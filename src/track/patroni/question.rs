@@ -21,14 +21,10 @@ pub enum Question {
     Members(HttpTarget),
 }
 
-/// What a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
-    /// Of [`Question::Node`].
     Node,
-    /// Of [`Question::Settings`].
     Settings,
-    /// Of [`Question::Members`].
     Members,
 }
 
@@ -41,21 +37,16 @@ pub struct Answer {
     pub took: Duration,
 }
 
-/// What was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// To [`Question::Node`].
     Node(Box<NodeAnswer>),
-    /// To [`Question::Settings`].
     Settings(Settings),
-    /// To [`Question::Members`].
     Members(Members),
 }
 
 /// Nothing was said, or nothing Patroni would say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoAnswer {
-    /// What kind of failure.
     pub cause: Cause,
     /// The particulars, on one short line without a full stop.
     pub detail: String,
@@ -81,7 +72,6 @@ impl Question {
         }
     }
 
-    /// What it is about.
     #[must_use]
     pub const fn topic(&self) -> Topic {
         match self {
@@ -91,7 +81,6 @@ impl Question {
         }
     }
 
-    /// The path asked for.
     #[must_use]
     pub const fn path(&self) -> &'static str {
         match self {
