@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::postgres::{Client, Greeting, RefusalPath, Server, error_response};
+use super::postgres::{ClientProgress, Greeting, RefusalPath, ServerReply, error_response};
 use super::refusal::Refusal;
 use super::relay::{Conn, INTEREST};
 use super::session::{CloseReason, Entry, Handshake, NoServer, Session, Stage};
@@ -74,10 +74,12 @@ impl Worker {
             let (buffer, _) = self.buffers.scratch.split_at_mut(wanted);
             match tcp::recv(&client.fd, buffer) {
                 Ok(0) => return close(CloseReason::ClientTimeout),
-                Ok(count) => match greeting.client_said(buffer.get(..count).unwrap_or_default()) {
-                    Client::Unfinished => {}
-                    Client::Cancel => return close(CloseReason::Cancel(greeting.kept().to_vec())),
-                    Client::Message(_) => break,
+                Ok(count) => match greeting.client_sent(buffer.get(..count).unwrap_or_default()) {
+                    ClientProgress::Unfinished => {}
+                    ClientProgress::Cancel => {
+                        return close(CloseReason::Cancel(greeting.kept().to_vec()));
+                    }
+                    ClientProgress::Message(_) => break,
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
                 Err(_) => return close(CloseReason::ClientTimeout),
@@ -341,26 +343,28 @@ impl Worker {
                 match tcp::recv(&server.fd, &mut self.buffers.scratch) {
                     Ok(0) => return self.server_gave_up(key, session, "it closed the connection"),
                     Ok(count) => {
-                        let heard = self.buffers.scratch.get(..count).unwrap_or_default();
-                        match greeting.server_said(heard) {
-                            Server::Unfinished => {}
-                            Server::Answer(answer) => {
+                        let received = self.buffers.scratch.get(..count).unwrap_or_default();
+                        match greeting.server_sent(received) {
+                            ServerReply::Unfinished => {}
+                            ServerReply::Answer(answer) => {
                                 if tcp::send(&client.fd, &[answer], false).is_err() {
                                     return close(CloseReason::ClientLeft);
                                 }
                                 down.count(1);
                                 self.await_client(key, session);
                             }
-                            Server::Agreed => handshake.unsent.extend_from_slice(greeting.kept()),
-                            Server::NotNow(words) => {
+                            ServerReply::Agreed => {
+                                handshake.unsent.extend_from_slice(greeting.kept());
+                            }
+                            ServerReply::NotNow(words) => {
                                 self.failed(key, session, Hint::NotNow, &words);
                                 return ControlFlow::Continue(());
                             }
-                            Server::Disagreed => return close(CloseReason::EncryptionRefused),
-                            Server::Taken => {
-                                let heard = greeting.heard();
+                            ServerReply::Disagreed => return close(CloseReason::EncryptionRefused),
+                            ServerReply::Taken => {
+                                let received = greeting.received();
                                 self.set_due(key, session, None);
-                                self.taken(session, heard);
+                                self.taken(session, received);
                                 return ControlFlow::Continue(());
                             }
                         }
@@ -387,10 +391,12 @@ impl Worker {
             let (buffer, _) = self.buffers.scratch.split_at_mut(wanted);
             match tcp::recv(&client.fd, buffer) {
                 Ok(0) => return close(CloseReason::ClientLeft),
-                Ok(count) => match greeting.client_said(buffer.get(..count).unwrap_or_default()) {
-                    Client::Unfinished => {}
-                    Client::Cancel => return close(CloseReason::Cancel(greeting.kept().to_vec())),
-                    Client::Message(bytes) => {
+                Ok(count) => match greeting.client_sent(buffer.get(..count).unwrap_or_default()) {
+                    ClientProgress::Unfinished => {}
+                    ClientProgress::Cancel => {
+                        return close(CloseReason::Cancel(greeting.kept().to_vec()));
+                    }
+                    ClientProgress::Message(bytes) => {
                         handshake.unsent.extend(bytes);
                         self.await_server(key, session);
                     }
@@ -402,7 +408,7 @@ impl Worker {
     }
 
     /// From now on everything is passed on.
-    fn taken(&mut self, session: &mut Session, heard: Vec<u8>) {
+    fn taken(&mut self, session: &mut Session, received: Vec<u8>) {
         if let Some(server_permit) = &session.server_permit {
             server_permit.stats().answered();
         }
@@ -413,7 +419,7 @@ impl Worker {
         if let Some(handshake) = session.handshake.take() {
             session.up.begin_with(handshake.unsent);
         }
-        session.down.begin_with(heard);
+        session.down.begin_with(received);
         session.active = self.seconds();
     }
 

@@ -36,18 +36,19 @@ const NOT_NOW: [&[u8]; 3] = [b"57P01", b"57P02", b"57P03"];
 #[derive(Debug, Default)]
 pub(super) struct Greeting {
     kept: Vec<u8>,
-    said: Said,
+    message: FirstMessage,
     /// The encryption the client was told to begin.
     agreed: Option<Encryption>,
     /// Whether this server has yet to agree to it too.
     repeating: bool,
-    heard: Vec<u8>,
+    received: Vec<u8>,
 }
 
-/// What the bytes kept are.
+/// What the client's message is, as far as it has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Said {
+enum FirstMessage {
     #[default]
+    /// More of it is to come.
     Part,
     Request(Encryption),
     Startup,
@@ -98,22 +99,23 @@ pub(super) fn request(head: [u8; HEAD]) -> Request {
     }
 }
 
-/// How a client can be told why it is refused.
+/// How an error reaches the client: drivers ignore one that comes before the answer to their request for
+/// encryption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RefusalPath {
-    /// By an ErrorResponse at once.
+    /// As an ErrorResponse at once.
     Plain,
-    /// By one after an answer to its request for encryption.
+    /// After an answer to its request for encryption.
     AfterAnswer,
-    /// By one in the TLS it has begun.
+    /// Inside the TLS it has begun.
     Tls,
     /// Not at all.
     None,
 }
 
-/// What the client's bytes come to.
+/// What is to be done after bytes of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Client {
+pub(super) enum ClientProgress {
     /// More have to come.
     Unfinished,
     /// A message for a server: these bytes for one that has heard all before them, see
@@ -123,9 +125,9 @@ pub(super) enum Client {
     Cancel,
 }
 
-/// What the server's bytes come to.
+/// What is to be done after bytes of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Server {
+pub(super) enum ServerReply {
     /// More have to come.
     Unfinished,
     /// The answer to a request for encryption, for the client, whose next message comes.
@@ -136,25 +138,26 @@ pub(super) enum Server {
     NotNow(String),
     /// It does not agree to what the client was told.
     Disagreed,
-    /// It has taken the client: pass on [`Greeting::heard`], and everything from now on.
+    /// It has taken the client: pass on [`Greeting::received`], and everything from now on.
     Taken,
 }
 
 impl Greeting {
-    /// How many bytes to read from the client at most. 0: it is the server's turn.
+    /// How many bytes to read from the client at most; 0 while the server is to answer.
     pub(super) fn wanted(&self) -> usize {
         let have = self.kept.len();
-        match self.said {
-            Said::Part if have < HEAD => HEAD - have,
-            Said::Part => self.length().saturating_sub(have),
-            Said::Opaque => KEPT.saturating_sub(have),
-            Said::Request(_) | Said::Startup | Said::Cancel => 0,
+        match self.message {
+            FirstMessage::Part if have < HEAD => HEAD - have,
+            FirstMessage::Part => self.length().saturating_sub(have),
+            FirstMessage::Opaque => KEPT.saturating_sub(have),
+            FirstMessage::Request(_) | FirstMessage::Startup | FirstMessage::Cancel => 0,
         }
     }
 
-    /// Whether it is the client's turn.
+    /// Whether the client is to send something next.
     pub(super) fn awaits_client(&self) -> bool {
-        self.said == Said::Part || self.said == Said::Opaque && self.kept.is_empty()
+        self.message == FirstMessage::Part
+            || self.message == FirstMessage::Opaque && self.kept.is_empty()
     }
 
     fn length(&self) -> usize {
@@ -162,46 +165,48 @@ impl Greeting {
     }
 
     /// Take note of bytes from the client.
-    pub(super) fn client_said(&mut self, bytes: &[u8]) -> Client {
+    pub(super) fn client_sent(&mut self, bytes: &[u8]) -> ClientProgress {
         self.kept.extend_from_slice(bytes);
-        let begun = self.said == Said::Part;
+        let begun = self.message == FirstMessage::Part;
         if begun {
-            self.said = self.classify();
+            self.message = self.classify();
         }
-        match self.said {
-            Said::Part => Client::Unfinished,
-            Said::Cancel => Client::Cancel,
+        match self.message {
+            FirstMessage::Part => ClientProgress::Unfinished,
+            FirstMessage::Cancel => ClientProgress::Cancel,
             // It will be given everything at once.
-            _ if self.repeating => Client::Message(Vec::new()),
-            _ if begun => Client::Message(self.kept.clone()),
-            Said::Request(_) | Said::Startup | Said::Opaque => Client::Message(bytes.to_vec()),
+            _ if self.repeating => ClientProgress::Message(Vec::new()),
+            _ if begun => ClientProgress::Message(self.kept.clone()),
+            FirstMessage::Request(_) | FirstMessage::Startup | FirstMessage::Opaque => {
+                ClientProgress::Message(bytes.to_vec())
+            }
         }
     }
 
-    fn classify(&self) -> Said {
+    fn classify(&self) -> FirstMessage {
         if self.agreed.is_some() || self.kept.first() == Some(&TLS_HANDSHAKE) {
-            return Said::Opaque;
+            return FirstMessage::Opaque;
         }
-        let Some(code) = self.kept.get(4..).and_then(be32) else { return Said::Part };
+        let Some(code) = self.kept.get(4..).and_then(be32) else { return FirstMessage::Part };
         let length = self.length();
         let whole = self.kept.len() >= length;
         match code {
-            SSL if length == HEAD => Said::Request(Encryption::Ssl),
-            GSS if length == HEAD => Said::Request(Encryption::Gss),
-            CANCEL if (HEAD..=LONGEST).contains(&length) && whole => Said::Cancel,
+            SSL if length == HEAD => FirstMessage::Request(Encryption::Ssl),
+            GSS if length == HEAD => FirstMessage::Request(Encryption::Gss),
+            CANCEL if (HEAD..=LONGEST).contains(&length) && whole => FirstMessage::Cancel,
             _ if code >> 16 == MAJOR && (HEAD..=LONGEST).contains(&length) && whole => {
-                Said::Startup
+                FirstMessage::Startup
             }
             _ if (code == CANCEL || code >> 16 == MAJOR) && (HEAD..=LONGEST).contains(&length) => {
-                Said::Part
+                FirstMessage::Part
             }
-            _ => Said::Opaque,
+            _ => FirstMessage::Opaque,
         }
     }
 
     /// What to send first to a server that knows nothing of this client.
     pub(super) fn bytes_for_new_server(&mut self) -> Vec<u8> {
-        self.heard.clear();
+        self.received.clear();
         self.repeating = self.agreed.is_some();
         match self.agreed {
             Some(encryption) => encryption.request().to_vec(),
@@ -219,66 +224,71 @@ impl Greeting {
         self.kept
     }
 
-    /// How the client can be told why it is refused.
+    /// See [`RefusalPath`].
     pub(super) fn refusal_path(&self) -> RefusalPath {
         let begins_tls = self.kept.first() == Some(&TLS_HANDSHAKE);
-        match (self.agreed, self.said) {
-            (None, Said::Request(_)) => RefusalPath::AfterAnswer,
-            (None, Said::Opaque) if begins_tls => RefusalPath::Tls,
+        match (self.agreed, self.message) {
+            (None, FirstMessage::Request(_)) => RefusalPath::AfterAnswer,
+            (None, FirstMessage::Opaque) if begins_tls => RefusalPath::Tls,
             (Some(Encryption::Ssl), _) => RefusalPath::Tls,
-            (Some(Encryption::Gss), _) | (None, Said::Opaque) => RefusalPath::None,
-            (None, Said::Part | Said::Startup | Said::Cancel) => RefusalPath::Plain,
+            (Some(Encryption::Gss), _) | (None, FirstMessage::Opaque) => RefusalPath::None,
+            (None, FirstMessage::Part | FirstMessage::Startup | FirstMessage::Cancel) => {
+                RefusalPath::Plain
+            }
         }
     }
 
-    /// Take note of bytes from the server. After [`Server::Agreed`] and [`Server::Answer`] it has
+    /// Take note of bytes from the server. After [`ServerReply::Agreed`] and [`ServerReply::Answer`] it has
     /// nothing more to say before the client does.
-    pub(super) fn server_said(&mut self, bytes: &[u8]) -> Server {
-        self.heard.extend_from_slice(bytes);
-        let Some(&first) = self.heard.first() else { return Server::Unfinished };
+    pub(super) fn server_sent(&mut self, bytes: &[u8]) -> ServerReply {
+        self.received.extend_from_slice(bytes);
+        let Some(&first) = self.received.first() else { return ServerReply::Unfinished };
         if self.repeating {
             return self.repeated(first);
         }
-        match self.said {
-            Said::Request(encryption) if first == encryption.agreement() || first == b'N' => {
-                if self.heard.len() > 1 {
-                    return Server::Taken;
+        match self.message {
+            FirstMessage::Request(encryption)
+                if first == encryption.agreement() || first == b'N' =>
+            {
+                if self.received.len() > 1 {
+                    return ServerReply::Taken;
                 }
                 self.agreed = (first != b'N').then_some(encryption);
                 self.kept.clear();
-                self.heard.clear();
+                self.received.clear();
                 // Whatever comes after an agreement is no business of ours.
-                self.said = if self.agreed.is_some() { Said::Opaque } else { Said::Part };
-                Server::Answer(first)
+                self.message =
+                    if self.agreed.is_some() { FirstMessage::Opaque } else { FirstMessage::Part };
+                ServerReply::Answer(first)
             }
-            Said::Request(_) | Said::Startup => self.messages(),
-            Said::Part | Said::Cancel | Said::Opaque => Server::Taken,
+            FirstMessage::Request(_) | FirstMessage::Startup => self.messages(),
+            FirstMessage::Part | FirstMessage::Cancel | FirstMessage::Opaque => ServerReply::Taken,
         }
     }
 
     /// The answer to a request for encryption that the client does not know to be asked again.
-    fn repeated(&mut self, first: u8) -> Server {
+    fn repeated(&mut self, first: u8) -> ServerReply {
         match self.agreed {
-            Some(encryption) if first == encryption.agreement() && self.heard.len() == 1 => {
+            Some(encryption) if first == encryption.agreement() && self.received.len() == 1 => {
                 self.repeating = false;
-                self.heard.clear();
-                Server::Agreed
+                self.received.clear();
+                ServerReply::Agreed
             }
             _ if first == b'E' => match self.messages() {
-                Server::Taken => Server::Disagreed,
+                ServerReply::Taken => ServerReply::Disagreed,
                 other => other,
             },
-            _ => Server::Disagreed,
+            _ => ServerReply::Disagreed,
         }
     }
 
-    /// The messages heard up to the first that decides. A server that trusts the client goes on by
+    /// The messages received, up to the first that decides. A server that trusts the client goes on by
     /// itself until it is ready: a shutdown in between ends what has not begun.
-    fn messages(&self) -> Server {
-        let mut rest = self.heard.as_slice();
+    fn messages(&self) -> ServerReply {
+        let mut rest = self.received.as_slice();
         let mut trusted = false;
         loop {
-            let Some((&kind, after)) = rest.split_first() else { return Server::Unfinished };
+            let Some((&kind, after)) = rest.split_first() else { return ServerReply::Unfinished };
             let goes_on = match kind {
                 // NegotiateProtocolVersion comes before what decides.
                 b'E' | b'v' => true,
@@ -287,34 +297,34 @@ impl Greeting {
                 b'S' | b'K' | b'N' => trusted,
                 _ => false,
             };
-            if !goes_on || self.heard.len() > LONGEST_ANSWER {
-                return Server::Taken;
+            if !goes_on || self.received.len() > LONGEST_ANSWER {
+                return ServerReply::Taken;
             }
             let Some(length) = be32(after).and_then(|l| usize::try_from(l).ok()) else {
-                return Server::Unfinished;
+                return ServerReply::Unfinished;
             };
             // A server too old for lengths, or none at all, speaks for itself.
             if !(4..LONGEST_ANSWER).contains(&length) {
-                return Server::Taken;
+                return ServerReply::Taken;
             }
-            let Some(body) = after.get(4..length) else { return Server::Unfinished };
+            let Some(body) = after.get(4..length) else { return ServerReply::Unfinished };
             if kind == b'E' {
-                return not_now(body).map_or(Server::Taken, Server::NotNow);
+                return not_now(body).map_or(ServerReply::Taken, ServerReply::NotNow);
             }
             if kind == b'R' {
                 // AuthenticationOk; anything else asks the client.
                 trusted = body == [0; 4];
                 if !trusted {
-                    return Server::Taken;
+                    return ServerReply::Taken;
                 }
             }
             rest = after.get(length..).unwrap_or_default();
         }
     }
 
-    /// What the server has said, for the client.
-    pub(super) fn heard(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.heard)
+    /// Take what the server has sent, for the client.
+    pub(super) fn received(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.received)
     }
 }
 
@@ -373,11 +383,11 @@ mod tests {
     }
 
     /// Give it bytes as a socket would, no more than it wants.
-    fn say(greeting: &mut Greeting, mut bytes: &[u8]) -> Client {
-        let mut outcome = Client::Unfinished;
+    fn say(greeting: &mut Greeting, mut bytes: &[u8]) -> ClientProgress {
+        let mut outcome = ClientProgress::Unfinished;
         while greeting.wanted() > 0 && !bytes.is_empty() {
             let (now, later) = bytes.split_at(greeting.wanted().min(bytes.len()));
-            outcome = greeting.client_said(now);
+            outcome = greeting.client_sent(now);
             bytes = later;
         }
         assert_eq!(bytes, b"", "read more than it wanted");
@@ -389,21 +399,21 @@ mod tests {
         let mut greeting = Greeting::default();
         let message = startup();
         for byte in &message[..message.len() - 1] {
-            assert_eq!(greeting.client_said(&[*byte]), Client::Unfinished);
+            assert_eq!(greeting.client_sent(&[*byte]), ClientProgress::Unfinished);
         }
         let last = &message[message.len() - 1..];
-        assert_eq!(greeting.client_said(last), Client::Message(message.clone()));
+        assert_eq!(greeting.client_sent(last), ClientProgress::Message(message.clone()));
         assert_eq!(greeting.wanted(), 0);
         assert_eq!(greeting.bytes_for_new_server(), message);
         let refusal = error_response("57P03", "the database system is starting up", None);
         for byte in &refusal[..refusal.len() - 1] {
-            assert_eq!(greeting.server_said(&[*byte]), Server::Unfinished);
+            assert_eq!(greeting.server_sent(&[*byte]), ServerReply::Unfinished);
         }
         let words = "57P03 the database system is starting up".to_owned();
-        assert_eq!(greeting.server_said(&[0]), Server::NotNow(words));
+        assert_eq!(greeting.server_sent(&[0]), ServerReply::NotNow(words));
         assert_eq!(greeting.bytes_for_new_server(), message);
-        assert_eq!(greeting.server_said(b"R\0\0\0\x08\0\0\0\x03"), Server::Taken);
-        assert_eq!(greeting.heard(), b"R\0\0\0\x08\0\0\0\x03");
+        assert_eq!(greeting.server_sent(b"R\0\0\0\x08\0\0\0\x03"), ServerReply::Taken);
+        assert_eq!(greeting.received(), b"R\0\0\0\x08\0\0\0\x03");
     }
 
     #[test]
@@ -412,21 +422,21 @@ mod tests {
         let mut greeting = Greeting::default();
         say(&mut greeting, &startup());
         for byte in trusts {
-            assert_eq!(greeting.server_said(&[*byte]), Server::Unfinished);
+            assert_eq!(greeting.server_sent(&[*byte]), ServerReply::Unfinished);
         }
         let shutdown = error_response("57P01", "terminating connection", None);
         let words = "57P01 terminating connection".to_owned();
-        assert_eq!(greeting.server_said(&shutdown), Server::NotNow(words));
+        assert_eq!(greeting.server_sent(&shutdown), ServerReply::NotNow(words));
         // The next one does take it.
         assert_eq!(greeting.bytes_for_new_server(), startup());
-        assert_eq!(greeting.server_said(trusts), Server::Unfinished);
-        assert_eq!(greeting.server_said(b"Z\0\0\0\x05I"), Server::Taken);
-        assert_eq!(greeting.heard(), [&trusts[..], b"Z\0\0\0\x05I"].concat());
+        assert_eq!(greeting.server_sent(trusts), ServerReply::Unfinished);
+        assert_eq!(greeting.server_sent(b"Z\0\0\0\x05I"), ServerReply::Taken);
+        assert_eq!(greeting.received(), [&trusts[..], b"Z\0\0\0\x05I"].concat());
         // What it refuses is its own to say.
         greeting.bytes_for_new_server();
-        greeting.server_said(trusts);
+        greeting.server_sent(trusts);
         let refusal = error_response("3D000", "no such database", None);
-        assert_eq!(greeting.server_said(&refusal), Server::Taken);
+        assert_eq!(greeting.server_sent(&refusal), ServerReply::Taken);
     }
 
     #[test]
@@ -441,13 +451,13 @@ mod tests {
         ] {
             let mut greeting = Greeting::default();
             say(&mut greeting, &startup());
-            let answer = greeting.server_said(&error_response(code, "m", Some("d")));
-            assert_eq!(answer == Server::Taken, passed, "{code}: {answer:?}");
+            let answer = greeting.server_sent(&error_response(code, "m", Some("d")));
+            assert_eq!(answer == ServerReply::Taken, passed, "{code}: {answer:?}");
         }
         // The old protocol's error has no length: "Ecould not fork".
         let mut greeting = Greeting::default();
         say(&mut greeting, &startup());
-        assert_eq!(greeting.server_said(b"Ecould not fork\0"), Server::Taken);
+        assert_eq!(greeting.server_sent(b"Ecould not fork\0"), ServerReply::Taken);
     }
 
     #[test]
@@ -455,24 +465,24 @@ mod tests {
         let mut greeting = Greeting::default();
         say(&mut greeting, &startup());
         let negotiate = b"v\0\0\0\x0c\0\x03\0\0\0\0\0\0";
-        assert_eq!(greeting.server_said(negotiate), Server::Unfinished);
+        assert_eq!(greeting.server_sent(negotiate), ServerReply::Unfinished);
         let asks = b"R\0\0\0\x08\0\0\0\x03";
-        assert_eq!(greeting.server_said(asks), Server::Taken);
-        assert_eq!(greeting.heard(), [negotiate.as_slice(), asks].concat());
+        assert_eq!(greeting.server_sent(asks), ServerReply::Taken);
+        assert_eq!(greeting.received(), [negotiate.as_slice(), asks].concat());
     }
 
     #[test]
     fn a_refused_encryption_is_not_asked_for_again() {
         let mut greeting = Greeting::default();
         let gss = Encryption::Gss.request();
-        assert_eq!(say(&mut greeting, &gss), Client::Message(gss.to_vec()));
-        assert_eq!(greeting.server_said(b"N"), Server::Answer(b'N'));
+        assert_eq!(say(&mut greeting, &gss), ClientProgress::Message(gss.to_vec()));
+        assert_eq!(greeting.server_sent(b"N"), ServerReply::Answer(b'N'));
         let ssl = Encryption::Ssl.request();
-        assert_eq!(say(&mut greeting, &ssl), Client::Message(ssl.to_vec()));
+        assert_eq!(say(&mut greeting, &ssl), ClientProgress::Message(ssl.to_vec()));
         assert_eq!(greeting.refusal_path(), RefusalPath::AfterAnswer);
         assert_eq!(greeting.bytes_for_new_server(), Encryption::Ssl.request());
-        assert_eq!(greeting.server_said(b"N"), Server::Answer(b'N'));
-        assert_eq!(say(&mut greeting, &startup()), Client::Message(startup()));
+        assert_eq!(greeting.server_sent(b"N"), ServerReply::Answer(b'N'));
+        assert_eq!(say(&mut greeting, &startup()), ClientProgress::Message(startup()));
         assert_eq!(greeting.bytes_for_new_server(), startup());
     }
 
@@ -480,22 +490,22 @@ mod tests {
     fn an_agreed_encryption_is_agreed_with_the_next_server_first() {
         let mut greeting = Greeting::default();
         say(&mut greeting, &Encryption::Ssl.request());
-        assert_eq!(greeting.server_said(b"S"), Server::Answer(b'S'));
+        assert_eq!(greeting.server_sent(b"S"), ServerReply::Answer(b'S'));
         assert_eq!(greeting.refusal_path(), RefusalPath::Tls);
         let hello = b"\x16\x03\x01hel".as_slice();
-        assert_eq!(greeting.client_said(hello), Client::Message(hello.to_vec()));
-        assert_eq!(greeting.client_said(b"l"), Client::Message(b"l".to_vec()));
+        assert_eq!(greeting.client_sent(hello), ClientProgress::Message(hello.to_vec()));
+        assert_eq!(greeting.client_sent(b"l"), ClientProgress::Message(b"l".to_vec()));
         assert_eq!(greeting.bytes_for_new_server(), Encryption::Ssl.request());
-        assert_eq!(greeting.client_said(b"o"), Client::Message(Vec::new()));
-        assert_eq!(greeting.server_said(b"S"), Server::Agreed);
+        assert_eq!(greeting.client_sent(b"o"), ClientProgress::Message(Vec::new()));
+        assert_eq!(greeting.server_sent(b"S"), ServerReply::Agreed);
         assert_eq!(greeting.kept(), b"\x16\x03\x01hello");
-        assert_eq!(greeting.server_said(b"\x16\x03\x03"), Server::Taken);
+        assert_eq!(greeting.server_sent(b"\x16\x03\x03"), ServerReply::Taken);
 
         assert_eq!(greeting.bytes_for_new_server(), Encryption::Ssl.request());
-        assert_eq!(greeting.server_said(b"N"), Server::Disagreed);
+        assert_eq!(greeting.server_sent(b"N"), ServerReply::Disagreed);
         greeting.bytes_for_new_server();
         let refusal = error_response("57P03", "no", None);
-        assert_eq!(greeting.server_said(&refusal), Server::NotNow("57P03 no".to_owned()));
+        assert_eq!(greeting.server_sent(&refusal), ServerReply::NotNow("57P03 no".to_owned()));
     }
 
     #[test]
@@ -503,13 +513,13 @@ mod tests {
         let hello: &[u8] = b"\x16\x03\x01\x02\0client hello";
         for bytes in [hello, b"GET / HTTP/1.1\r\n", &[0, 0, 0, 8, 0, 2, 0, 0]] {
             let mut greeting = Greeting::default();
-            assert!(matches!(say(&mut greeting, bytes), Client::Message(_)));
+            assert!(matches!(say(&mut greeting, bytes), ClientProgress::Message(_)));
             assert_eq!(
                 greeting.refusal_path(),
                 if bytes == hello { RefusalPath::Tls } else { RefusalPath::None }
             );
             assert_eq!(greeting.bytes_for_new_server(), bytes);
-            assert_eq!(greeting.server_said(b"?"), Server::Taken);
+            assert_eq!(greeting.server_sent(b"?"), ServerReply::Taken);
         }
     }
 
@@ -521,7 +531,7 @@ mod tests {
             message.extend([7, 7, 7, 7]);
             message.extend(vec![9; key]);
             let mut greeting = Greeting::default();
-            assert_eq!(say(&mut greeting, &message), Client::Cancel);
+            assert_eq!(say(&mut greeting, &message), ClientProgress::Cancel);
             assert_eq!(greeting.kept(), message);
         }
     }
