@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Inbox;
-use super::misses::{self, Misses};
+use super::failures::{self, FailureLog};
 use super::saturation::{Saturation, limits};
 use crate::config::{BindConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig};
 use crate::engine::Input;
@@ -66,7 +66,7 @@ struct Wanted {
     /// What the engine was told last.
     accepting: Option<bool>,
     saturation: Saturation,
-    misses: Misses,
+    failures: FailureLog,
 }
 
 /// What sessions have noticed since it was last taken, handed over without a lock: a worker that has
@@ -134,7 +134,7 @@ impl Listeners {
             failure: None,
             accepting: None,
             saturation: Saturation::default(),
-            misses: Misses::default(),
+            failures: FailureLog::default(),
         });
         wanted.config = config;
         self.fit(id);
@@ -220,7 +220,7 @@ impl Listeners {
                 wanted.saturation.look(&wanted.config.name, now, limits);
             }
             if let Some(view) = &wanted.view {
-                wanted.misses.look(&wanted.config.name, now, view, &loads);
+                wanted.failures.look(&wanted.config.name, now, view, &loads);
             }
             let open = wanted.open && wanted.failure.is_none();
             let accepting = open && proxy.accepts(*id);
@@ -258,9 +258,9 @@ impl Listeners {
                 }
             });
             let next = wanted.and_then(|wanted| wanted.view.as_deref()).map(|view| {
-                let mute: Vec<ServerId> =
-                    loads.values().filter(|load| load.mute).map(|load| load.id).collect();
-                next_in_line(view, |id| sessions(&loads, id), &mute)
+                let unresponsive: Vec<ServerId> =
+                    loads.values().filter(|load| load.unresponsive).map(|load| load.id).collect();
+                next_in_line(view, |id| sessions(&loads, id), &unresponsive)
             });
             for server in &mut listener.servers {
                 let id = ServerId(server.id);
@@ -268,8 +268,8 @@ impl Listeners {
                 server.sessions = Some(load.map_or(0, |load| load.sessions));
                 server.failures = Some(load.map_or(0, |load| load.failures));
                 server.unanswered = Some(load.map_or(0, |load| load.unanswered));
-                server.mute = load.is_some_and(|load| load.mute);
-                server.missing = load.and_then(|load| load.missing).map(misses::status);
+                server.mute = load.is_some_and(|load| load.unresponsive);
+                server.missing = load.and_then(|load| load.failure_streak).map(failures::status);
                 if let Some(next) = &next {
                     server.takes = next.contains(&id);
                 }

@@ -26,8 +26,8 @@ use crate::types::counted;
 /// gives it before it does anything that takes time; pgjdbc waits 5 s for it.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// How long a server that gave none is chosen only if there is no other.
-const SHUNNED: Duration = Duration::from_secs(10);
+/// For how long a server that gave none is chosen only if there is no other.
+const AVOID_FOR: Duration = Duration::from_secs(10);
 
 /// SQLSTATEs of what a client is told: cannot_connect_now, too_many_connections.
 const CANNOT_CONNECT_NOW: &str = "57P03";
@@ -112,8 +112,8 @@ impl Worker {
             let sessions = |id| published.sessions(id);
             let now = millis(self.now.duration_since(self.start));
             let mut avoided = handshake.tried.clone();
-            let shunned = published.stats.iter().filter(|stats| stats.is_shunned(now));
-            avoided.extend(shunned.map(|stats| stats.id));
+            let unresponsive = published.stats.iter().filter(|stats| stats.is_avoided(now));
+            avoided.extend(unresponsive.map(|stats| stats.id));
             let mut choice = local.balancer.choose(&published.view, sessions, &avoided);
             if matches!(choice, Choice::Nobody) && avoided.len() > handshake.tried.len() {
                 choice = local.balancer.choose(&published.view, sessions, &handshake.tried);
@@ -136,9 +136,9 @@ impl Worker {
             let Some(server_permit) = server_permit else {
                 return self.wait(key, session, &shared, NoServer::Full);
             };
-            if server_permit.stats().is_mute() {
-                // One client finds out whether it answers again; the others need not wait for that.
-                server_permit.stats().shun(now + millis(ANSWER * 2));
+            if server_permit.stats().is_unresponsive() {
+                // This client finds out whether it answers again; the others need not wait for that.
+                server_permit.stats().avoid_until(now + millis(ANSWER * 2));
             }
             match tcp::connect(server.address, shared.settings().server) {
                 Ok(socket) if self.ceiling.is_below(&socket) => {
@@ -165,7 +165,8 @@ impl Worker {
         }
     }
 
-    /// Send what there is to send, which tells at once of a connection to a near server, and watch.
+    /// Send the client's first bytes and watch the socket. A connection to a server nearby may be there
+    /// already: then sending succeeds, and no event has to be waited for.
     fn connect(
         &mut self,
         key: Key,
@@ -272,30 +273,30 @@ impl Worker {
             self.taken(session, Vec::new());
         }
         if let Some(server) = &mut session.server {
-            // The events so far may have told of the answer.
+            // An event before this one may have announced the answer.
             server.readable = true;
         }
     }
 
-    /// Its next message may take as long as the first.
+    /// The client's next message may take as long as its first.
     fn await_client(&mut self, key: Key, session: &mut Session) {
         let due = self.now + session.permit.shared().settings().first_message;
         self.set_due(key, session, Some(due));
     }
 
-    /// Its answer is due: a server that is frozen, or has nobody to serve, accepts connections still.
+    /// The server's answer is due within [`ANSWER`]: a frozen server accepts connections and says nothing.
     fn await_server(&mut self, key: Key, session: &mut Session) {
         let due = self.now + ANSWER;
         self.set_due(key, session, Some(due));
     }
 
-    /// A server has not answered. The client is given to another; if there is none, it goes on
+    /// A server has not answered in time. The client is given to another; if there is none, it goes on
     /// waiting for this one.
     fn unanswered(&mut self, key: Key, session: &mut Session) {
         let shared = Arc::clone(session.permit.shared());
         let Some(server_permit) = &session.server_permit else { return };
         let silent = server_permit.server();
-        server_permit.stats().silent(self.millis() + millis(SHUNNED));
+        server_permit.stats().not_answered(self.millis() + millis(AVOID_FOR));
         let Some(local) = self.locals.get(&shared.id) else { return };
         let Some(handshake) = &session.handshake else { return };
         let another = local.published.as_ref().is_some_and(|published| {
@@ -315,7 +316,7 @@ impl Worker {
         }
     }
 
-    /// The first messages go both ways until the server has taken the client.
+    /// Pass the first messages both ways until the server has taken the client.
     fn greet(&mut self, key: Key, session: &mut Session) -> Step {
         loop {
             let Session { client, server, handshake, up, down, .. } = &mut *session;
@@ -407,7 +408,7 @@ impl Worker {
         }
     }
 
-    /// From now on everything is passed on.
+    /// The server has taken the client: from now on everything is relayed.
     fn taken(&mut self, session: &mut Session, received: Vec<u8>) {
         if let Some(server_permit) = &session.server_permit {
             server_permit.stats().answered();
@@ -423,7 +424,7 @@ impl Worker {
         session.active = self.seconds();
     }
 
-    /// A server that had been connected is lost before it had taken the client.
+    /// A connected server is lost before it has taken the client.
     fn server_gave_up(&mut self, key: Key, session: &mut Session, words: &str) -> Step {
         self.failed(key, session, Hint::GaveUp, words);
         ControlFlow::Continue(())
@@ -464,7 +465,7 @@ impl Worker {
         }
     }
 
-    /// Stand in the queue until there is a server, or time is up.
+    /// Wait in the queue until there is a server, or time is up.
     fn wait(
         &mut self,
         key: Key,
@@ -502,7 +503,7 @@ impl Worker {
         ControlFlow::Continue(())
     }
 
-    /// Leave the queue, if the session stands in it.
+    /// Leave the queue, if the session is in it.
     pub(super) fn dequeue(&mut self, key: Key, session: &mut Session) {
         let Some(handshake) = &mut session.handshake else { return };
         if std::mem::take(&mut handshake.queued) {
@@ -514,8 +515,8 @@ impl Worker {
         }
     }
 
-    /// Let clients that wait look again, the longest waiting first, until there is no server for
-    /// one, or the pace says so.
+    /// Let waiting clients choose a server again, the longest waiting first, until there is none for
+    /// one of them or the token bucket is empty.
     pub(super) fn release_waiting(&mut self, listener: ListenerId) {
         let Some(local) = self.locals.get(&listener) else { return };
         let queue: Vec<Key> = local.queue.waiting.iter().map(|(_, key)| *key).collect();
@@ -629,7 +630,7 @@ impl Worker {
         }
     }
 
-    /// Why, as it goes over the wire.
+    /// The reason as an ErrorResponse.
     fn reason(
         &self,
         shared: &ListenerShared,

@@ -11,11 +11,10 @@
 //!                             wait ◀──────────────┘ refused, reset, 57P03
 //! ```
 //!
-//! A client for which there is no server waits. One that speaks PostgreSQL is waiting still when a
-//! server it was given to goes away before it has begun to authenticate it or, where it asks for no
-//! password, before it is ready: the client's first message is kept until then and given to the
-//! next. Where TLS has begun to flow both ways, and where the server says so inside TLS, nothing of
-//! the kind can be done.
+//! A client for which there is no server waits. The first message of a PostgreSQL client is kept until
+//! a server has begun to authenticate it or, without a password, is ready for queries: if the server
+//! goes away before, another is given the message, and the client notices nothing. Once TLS flows both
+//! ways this is impossible, because the messages cannot be read.
 #![deny(clippy::indexing_slicing)]
 
 mod accept;
@@ -74,8 +73,8 @@ pub struct OpenError {
     pub source: io::Error,
 }
 
-/// Where hints go, and whether there was room: if not, they come again later. Called on the workers'
-/// threads, so it must not wait.
+/// Takes hints, and returns whether there was room; if not, they come again later. It is called on the
+/// workers' threads, so it must not block.
 #[derive(Clone)]
 pub struct HintSink(pub Arc<dyn Fn(Hinted) -> bool + Send + Sync>);
 
@@ -148,19 +147,19 @@ pub struct ServerState {
     pub id: ServerId,
     pub sessions: u32,
     pub connected: u64,
-    /// Connections it refused, did not answer or gave up before it had taken the client.
+    /// Connections it refused, did not answer or closed before it had taken the client.
     pub failures: u64,
     /// Clients whose first message it did not answer in time.
     pub unanswered: u64,
-    /// It has answered none since the last of them.
-    pub mute: bool,
-    /// Its latest connections have come to nothing.
-    pub missing: Option<Missing>,
+    /// It has answered no client since the last of them.
+    pub unresponsive: bool,
+    /// Its latest connections have failed.
+    pub failure_streak: Option<FailureStreak>,
 }
 
-/// Connections to a server in a row that came to nothing before it had said anything.
+/// Connections in a row that failed before the server sent anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct FailureStreak {
     /// How the last one did: [`Hint::Refused`], [`Hint::Unreachable`] or [`Hint::GaveUp`].
     pub how: Hint,
     pub times: u32,
@@ -244,8 +243,8 @@ impl Proxy {
         Ok(Proxy { workers, wakers, listeners: BTreeMap::new(), stats: BTreeMap::new(), start })
     }
 
-    /// Listen, and return where: the ports of addresses with port 0 are chosen now. Clients wait
-    /// until the first view is published. The number must not be that of a listener there is.
+    /// Open a listener and return its addresses: ports that are 0 are chosen now. Clients wait until the
+    /// first view is published. No other listener may have this number.
     ///
     /// # Errors
     /// The first address that cannot be listened on; then none is.
@@ -265,8 +264,8 @@ impl Proxy {
         Ok(addresses)
     }
 
-    /// Treat a listener's connections so from now on, and listen where it says now. Sockets it had
-    /// already keep what waits in them. Sessions go on.
+    /// Apply other settings to a listener: sockets are opened and closed as they say; those that stay
+    /// keep the connections in their queues. Sessions go on.
     ///
     /// # Errors
     /// The first new address that cannot be listened on; then nothing changes.
@@ -302,8 +301,8 @@ impl Proxy {
             move |source| OpenError { address, listener, source }
         };
         let wanted = || listener.binds.iter().filter(|bind| !open.contains(bind));
-        // All of them before the first is opened, and none that our own sockets share with us: one
-        // may be part of another, as 0.0.0.0 is of [::].
+        // All are tested before the first is opened, but for ports of our own sockets: an address may
+        // be part of another, as 0.0.0.0 is of [::], and would be found in use.
         for bind in wanted() {
             if bind.address.port() != 0 && !ours.contains(&bind.address.port()) {
                 tcp::vacant(bind).map_err(fails(bind.address))?;
@@ -327,7 +326,7 @@ impl Proxy {
     /// Give a listener a new view of its servers. New connections follow it at once, and sessions
     /// end whose server may not serve them any more.
     pub fn publish(&mut self, id: ListenerId, view: Arc<PoolView>) {
-        // Those only we still know of have no sessions and are in no view.
+        // Those that only this map refers to have no sessions and are in no view.
         self.stats.retain(|_, stats| Arc::strong_count(stats) > 1);
         let stats = &mut self.stats;
         let mut stats_of =
@@ -387,8 +386,8 @@ impl Proxy {
             connected: stats.connected.load(Ordering::Relaxed),
             failures: stats.failures.load(Ordering::Relaxed),
             unanswered: stats.unanswered.load(Ordering::Relaxed),
-            mute: stats.is_mute(),
-            missing: stats.missing(now),
+            unresponsive: stats.is_unresponsive(),
+            failure_streak: stats.failure_streak(now),
         })
     }
 

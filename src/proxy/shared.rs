@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::Missing;
+use super::FailureStreak;
 use super::counters::{Counters, WorkerStats};
 use super::settings::Listener;
 use crate::pool::{Hint, ListenerId, PoolView, ServerId};
@@ -28,9 +28,9 @@ pub(super) struct ListenerShared {
     /// What each worker counts; there is always a first.
     first_worker: WorkerStats,
     other_workers: Box<[WorkerStats]>,
-    /// The kernel's queues of each worker's sockets, as of its last look.
+    /// The kernel's queues of each worker's sockets, as last read.
     backlogs: Box<[AtomicBacklog]>,
-    /// A server has spoken before its client.
+    /// A server has sent something before its client.
     server_first: AtomicBool,
     /// When accepting last waited for descriptors, in milliseconds since the workers started.
     starved: AtomicU64,
@@ -160,20 +160,20 @@ pub(super) struct ServerStats {
     pub(super) failures: AtomicU64,
     /// Clients whose first message it did not answer in time.
     pub(super) unanswered: AtomicU64,
-    /// It has answered none since.
-    mute: AtomicBool,
+    /// It has answered none since the last of them.
+    unresponsive: AtomicBool,
     /// Until then it is chosen only if there is no other; milliseconds since the workers started.
-    shunned: AtomicU64,
-    /// Connections in a row that came to nothing.
-    misses: AtomicU32,
+    avoided_until: AtomicU64,
+    /// Connections in a row that failed before it sent anything.
+    streak: AtomicU32,
     /// When the last of them did, in milliseconds since the workers started.
-    missed: AtomicU64,
-    /// How it did: a place in [`MISSES`].
-    how: AtomicU8,
+    last_failure: AtomicU64,
+    /// How it did: an index of [`CONNECT_FAILURES`].
+    last_how: AtomicU8,
 }
 
-/// Ways in which a connection comes to nothing before a server has said anything.
-const MISSES: [Hint; 3] = [Hint::Refused, Hint::Unreachable, Hint::GaveUp];
+/// How a connection fails before the server has sent anything.
+const CONNECT_FAILURES: [Hint; 3] = [Hint::Refused, Hint::Unreachable, Hint::GaveUp];
 
 impl ServerStats {
     pub(super) fn new(id: ServerId) -> ServerStats {
@@ -183,61 +183,64 @@ impl ServerStats {
             connected: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
-            mute: AtomicBool::new(false),
-            shunned: AtomicU64::new(0),
-            misses: AtomicU32::new(0),
-            missed: AtomicU64::new(0),
-            how: AtomicU8::new(0),
+            unresponsive: AtomicBool::new(false),
+            avoided_until: AtomicU64::new(0),
+            streak: AtomicU32::new(0),
+            last_failure: AtomicU64::new(0),
+            last_how: AtomicU8::new(0),
         }
     }
 
     pub(super) fn failed(&self, hint: Hint, now: u64) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        match MISSES.iter().position(|miss| *miss == hint).and_then(|how| u8::try_from(how).ok()) {
+        match CONNECT_FAILURES
+            .iter()
+            .position(|miss| *miss == hint)
+            .and_then(|how| u8::try_from(how).ok())
+        {
             Some(how) => {
-                self.how.store(how, Ordering::Relaxed);
-                self.missed.store(now, Ordering::Relaxed);
-                self.misses.fetch_add(1, Ordering::Relaxed);
+                self.last_how.store(how, Ordering::Relaxed);
+                self.last_failure.store(now, Ordering::Relaxed);
+                self.streak.fetch_add(1, Ordering::Relaxed);
             }
-            // It has spoken, or is [`ServerStats::is_mute`].
-            None => self.misses.store(0, Ordering::Relaxed),
+            // It has sent something, or counts as unresponsive.
+            None => self.streak.store(0, Ordering::Relaxed),
         }
     }
 
-    /// Connections in a row that came to nothing, as of `now`.
-    pub(super) fn missing(&self, now: u64) -> Option<Missing> {
-        let times = self.misses.load(Ordering::Relaxed);
-        let how = *MISSES.get(usize::from(self.how.load(Ordering::Relaxed)))?;
-        let ago = now.saturating_sub(self.missed.load(Ordering::Relaxed));
-        (times > 0).then(|| Missing { how, times, ago: Duration::from_millis(ago) })
+    pub(super) fn failure_streak(&self, now: u64) -> Option<FailureStreak> {
+        let times = self.streak.load(Ordering::Relaxed);
+        let how = *CONNECT_FAILURES.get(usize::from(self.last_how.load(Ordering::Relaxed)))?;
+        let ago = now.saturating_sub(self.last_failure.load(Ordering::Relaxed));
+        (times > 0).then(|| FailureStreak { how, times, ago: Duration::from_millis(ago) })
     }
 
-    /// It accepted a connection and said nothing.
-    pub(super) fn silent(&self, until: u64) {
+    /// It accepted a connection and has not answered the client: avoid it until then.
+    pub(super) fn not_answered(&self, until: u64) {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
-        self.shun(until);
-        self.mute.store(true, Ordering::Relaxed);
+        self.avoid_until(until);
+        self.unresponsive.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn shun(&self, until: u64) {
-        self.shunned.store(until, Ordering::Relaxed);
+    pub(super) fn avoid_until(&self, until: u64) {
+        self.avoided_until.store(until, Ordering::Relaxed);
     }
 
-    pub(super) fn is_shunned(&self, now: u64) -> bool {
-        self.is_mute() && now < self.shunned.load(Ordering::Relaxed)
+    pub(super) fn is_avoided(&self, now: u64) -> bool {
+        self.is_unresponsive() && now < self.avoided_until.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_mute(&self) -> bool {
-        self.mute.load(Ordering::Relaxed)
+    pub(super) fn is_unresponsive(&self) -> bool {
+        self.unresponsive.load(Ordering::Relaxed)
     }
 
     /// It has taken a client.
     pub(super) fn answered(&self) {
-        if self.is_mute() {
-            self.mute.store(false, Ordering::Relaxed);
+        if self.is_unresponsive() {
+            self.unresponsive.store(false, Ordering::Relaxed);
         }
-        if self.misses.load(Ordering::Relaxed) > 0 {
-            self.misses.store(0, Ordering::Relaxed);
+        if self.streak.load(Ordering::Relaxed) > 0 {
+            self.streak.store(0, Ordering::Relaxed);
         }
     }
 
