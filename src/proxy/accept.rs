@@ -21,20 +21,22 @@ use crate::sys::tcp::Bind;
 use crate::sys::tcp_info::{Backlog, backlog};
 use crate::sys::{cause, tcp};
 
-/// Connections taken from one socket before others get their turn.
+/// Connections accepted from one socket before other sockets are served: a flood to one must not stop
+/// the sessions of all.
 const AT_ONCE: usize = 64;
 
-/// Connections that may come while those before them are taken from a socket that is to be closed.
+/// Connections that may arrive while a socket that is to be closed is emptied. More are not accepted:
+/// it would never be empty under load.
 const ON_THE_WAY: u32 = 64;
 
 /// How long accepting pauses when descriptors or memory are short, at first and at most.
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long it pauses when others get their turn before a socket that is to be closed is empty.
+/// How long accepting from a socket that is to be closed pauses for other work.
 const YIELD_PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a socket that broke stays away: longer than it takes whoever broke it to be done.
+/// How long a socket that broke stays closed, so that whatever broke it can come to its end.
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
 
 /// How long a client may say nothing where servers may be expected to speak first.
@@ -46,9 +48,9 @@ pub(super) struct ListenSocket {
     fd: OwnedFd,
     shared: Arc<ListenerShared>,
     state: State,
-    /// The next pause; shorter means that the last ones are over.
+    /// How long the next pause is; it doubles until a connection is accepted again.
     pause: Duration,
-    /// It is to be closed, when no more wait in it or so many have been taken.
+    /// It is to be closed when its queue is empty, or after so many more connections.
     leaving: Option<u32>,
 }
 
@@ -133,8 +135,8 @@ impl Worker {
         }
     }
 
-    /// Close a listener's sockets but those at `kept`, once what waits in them has been taken, even
-    /// where it would have had to wait: the kernel would reset it.
+    /// Close a listener's sockets but those at `kept`, after accepting what is in their queues, beyond
+    /// the limit of connections if need be: the kernel resets what is left in the queue of a socket.
     pub(super) fn close_sockets(&mut self, listener: ListenerId, kept: &[Bind]) {
         self.broken.retain(|broken| broken.shared.id != listener || kept.contains(&broken.bind));
         for number in 0..self.listen_sockets.len() {
@@ -155,7 +157,7 @@ impl Worker {
         }
     }
 
-    /// Take note of what waits in the listeners' sockets.
+    /// Read how many connections wait in the kernel's queues.
     pub(super) fn read_backlogs(&mut self) {
         let mut queues: BTreeMap<ListenerId, Backlog> =
             self.locals.keys().map(|id| (*id, Backlog::default())).collect();
@@ -176,7 +178,7 @@ impl Worker {
         }
     }
 
-    /// Close what is left of a listener's sockets now.
+    /// Close a listener's sockets at once, whatever waits in them.
     pub(super) fn drop_sockets(&mut self, listener: ListenerId) {
         for number in 0..self.listen_sockets.len() {
             if self.socket(number).is_some_and(|socket| socket.shared.id == listener) {
@@ -185,7 +187,7 @@ impl Worker {
         }
     }
 
-    /// Have a listener's sockets treat connections as it is set now.
+    /// Apply a listener's settings to its open sockets.
     pub(super) fn apply_socket_options(&mut self, shared: &ListenerShared) {
         let settings = shared.settings();
         let stays =
@@ -229,7 +231,7 @@ impl Worker {
                 if leaving.is_some() { shared.admit_beyond_limit() } else { shared.admit() };
             let Some(permit) = permit else {
                 shared.full.store(true, Ordering::Release);
-                // Room made between the two looks is not told of.
+                // A connection that ended between the two attempts wakes nobody.
                 match shared.admit() {
                     Some(_) => continue,
                     None => return self.watch(number, State::Full),
@@ -261,7 +263,7 @@ impl Worker {
         }
     }
 
-    /// A socket is of no use any more: another takes its place.
+    /// Close a socket that fails for good; another takes its place.
     fn replace_broken(&mut self, number: usize, error: &io::Error) {
         let Some(socket) = self.socket(number) else { return };
         let leaving = socket.leaving.is_some();
@@ -278,7 +280,7 @@ impl Worker {
         self.timers.insert((self.now + REOPEN_DELAY, Timer::ReopenBroken));
     }
 
-    /// Open what broke, or try again later.
+    /// Open sockets that broke again, or try later.
     pub(super) fn reopen_broken(&mut self) {
         for broken in std::mem::take(&mut self.broken) {
             let settings = broken.shared.settings();
@@ -324,19 +326,19 @@ impl Worker {
         self.timers.remove(&(until, Timer::ListenSocket(number)));
         self.watch(number, State::Open);
         if leaving {
-            // If none waits, no event tells.
+            // With an empty queue there is no event that would have it closed.
             self.accept(number);
         }
     }
 
-    /// Go on now that a descriptor is free.
+    /// Accept again, as a descriptor has become free.
     pub(super) fn resume_paused(&mut self) {
         for number in 0..self.listen_sockets.len() {
             self.resume(number);
         }
     }
 
-    /// Go on now that a listener has room.
+    /// Accept again, as a listener has room.
     pub(super) fn resume_full(&mut self, listener: ListenerId) {
         for number in 0..self.listen_sockets.len() {
             let full = self
@@ -382,7 +384,7 @@ impl Worker {
         let handshake = match protocol {
             Protocol::Tcp => Handshake::new(Stage::Choosing, self.now, None, promise),
             Protocol::Postgres => {
-                // To be watched tells whether the first message is there.
+                // The first event says whether its first message is there.
                 client.readable = false;
                 Handshake::new(Stage::Reading, self.now, Some(Default::default()), promise)
             }

@@ -24,7 +24,7 @@ impl Worker {
     /// seen.
     pub(super) fn cancel(&mut self, shared: &Arc<ListenerShared>, client: Conn, request: Vec<u8>) {
         if self.cancels >= MOST {
-            // As good as lost on the way, which a client has to expect.
+            // To the client it is as if the request were lost, which it has to expect.
             return shared.worker_stats(self.number).cancels_refused.one();
         }
         let published = self.locals.get(&shared.id).and_then(|local| local.published.clone());
@@ -65,7 +65,7 @@ impl Worker {
         self.entries.restore(waits, Entry::Canceller(canceller));
     }
 
-    /// Bring a request as far as it goes.
+    /// Send a request, if the server's socket takes it, and end it if it has been seen.
     pub(super) fn cancel_on(&mut self, key: Key, mut cancel: Cancel) {
         if cancel.server.writable && !cancel.sent {
             match tcp::send(&cancel.server.fd, &cancel.request, false) {

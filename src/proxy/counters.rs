@@ -18,7 +18,7 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Each with its name.
+            /// The counters with their names in the status.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)+].into_iter()
             }

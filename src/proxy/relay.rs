@@ -1,8 +1,8 @@
-//! Bytes from one socket to the other, as many as go now.
+//! Moving bytes from one socket to the other, as many as can be without waiting.
 //!
 //! Readiness is edge-triggered: what is ready stays so until the kernel says WouldBlock. A direction
-//! reads only what its sink can take, so what a slow reader leaves waits in the sender's socket. A
-//! direction at rest owns nothing: the buffer is its thread's, a remainder is boxed while the sink
+//! reads only what its sink can take, so that what a slow reader leaves stays in the sender's socket. An
+//! idle direction owns no memory: the buffer is its thread's, a remainder is boxed while the sink
 //! is full, a pipe is borrowed while bulk data moves.
 
 use std::io;
@@ -18,14 +18,15 @@ use crate::sys::tcp;
 /// Size of the buffer a worker copies through. One read of a bulk transfer fills it.
 const SCRATCH: usize = 64 * 1024;
 
-/// Steps of one direction before others get their turn.
+/// Reads of one direction before other sessions are served: half a megabyte, or eight pipes.
 const STEPS: usize = 8;
 
 /// Reads in a row that filled the buffer before splicing is tried: two more system calls a step do
 /// not pay for small exchanges.
 const FULL_READS: u8 = 2;
 
-/// Splices in a row that moved little before copying is resumed.
+/// Splices in a row that moved less than [`SMALL`] before copying is resumed: the stream is no bulk
+/// transfer any more, and the pipe can serve another.
 const SMALL_SPLICES: u8 = 8;
 const SMALL: usize = 4096;
 
@@ -50,7 +51,7 @@ pub(super) struct Conn {
     pub(super) watched: bool,
 }
 
-/// What is always watched.
+/// The events that are always watched.
 pub(super) const INTEREST: Ready = Ready::IN.union(Ready::RDHUP).union(Ready::PRI).union(Ready::ET);
 
 impl Conn {
@@ -124,7 +125,7 @@ pub(super) enum BrokenEnd {
 pub(super) struct Buffers {
     pub(super) scratch: Box<[u8]>,
     pub(super) pipes: Pipes,
-    /// Bytes spliced since somebody took them.
+    /// Bytes spliced since they were last added to the statistics.
     pub(super) spliced: u64,
 }
 
@@ -319,7 +320,7 @@ impl Direction {
         Ok(())
     }
 
-    /// Give back what only a moving stream needs.
+    /// Return the pipe, which only a bulk transfer needs.
     pub(super) fn release(&mut self, pipes: &mut Pipes) {
         self.small_splices = 0;
         if let Some(pipe) = self.pipe.take() {

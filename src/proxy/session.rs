@@ -54,27 +54,27 @@ impl Session {
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) stage: Stage,
-    /// Since when a server is wanted. The longest waiting comes first.
+    /// Since when it wants a server. Those that have waited longest come first.
     pub(super) since: Instant,
-    /// What the client said first, where that is understood.
+    /// The client's first messages, if it speaks PostgreSQL.
     pub(super) greeting: Option<Greeting>,
     /// Bytes of the client the server has still to be sent.
     pub(super) unsent: Vec<u8>,
     /// Servers that failed in this round.
     pub(super) tried: Vec<ServerId>,
-    /// The listener's round that was.
+    /// The round of the listener's queue in which they failed.
     pub(super) round: u64,
     /// Why there is no server, while waiting.
     pub(super) no_server: NoServer,
-    /// The timer that is set.
+    /// When its timer ends, if one is set.
     pub(super) due: Option<Instant>,
-    /// Whether it stands in the listener's queue.
+    /// Whether it is in the listener's queue.
     pub(super) queued: bool,
-    /// Whether it ever did.
+    /// Whether it has ever been: a client that waits is counted once.
     pub(super) held: bool,
     /// What the last server said or did.
     pub(super) failure: Option<String>,
-    /// A descriptor for the server's side: with too few of them, who is let in is served.
+    /// Reserves a descriptor for the server's socket, so that a client that was accepted can be served.
     _promise: Promise,
 }
 
@@ -84,11 +84,11 @@ pub(super) enum Stage {
     Reading,
     /// A server is to be chosen.
     Choosing,
-    /// None can be, for now.
+    /// None can be chosen at the moment.
     Waiting,
     /// One is being connected to.
     Connecting,
-    /// It is connected and has not taken the client.
+    /// A server is connected and has not taken the client.
     Greeting,
 }
 
@@ -100,7 +100,7 @@ pub(super) enum NoServer {
     Tried,
     /// Those that may be used have no free place.
     Full,
-    /// Others wait longer.
+    /// Others have waited longer.
     OthersWait,
     /// This host has no descriptor, memory or port to give.
     NoResources,
@@ -157,7 +157,7 @@ pub(super) enum CloseReason {
 /// A client that waits until its cancel request has been seen.
 #[derive(Debug)]
 pub(super) struct Canceller {
-    /// To close it is the answer.
+    /// Closing it tells the client that the request has been seen.
     pub(super) client: Conn,
     pub(super) servers: usize,
 }

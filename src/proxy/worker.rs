@@ -1,7 +1,8 @@
-//! One thread's share of all listeners: an edge-triggered loop, and nothing that waits but it.
+//! One thread's share of all listeners: an edge-triggered event loop that never blocks but to wait for
+//! events.
 //!
-//! A worker owns its listening sockets and every connection it accepts from them. Others reach it
-//! through its inbox alone, and are never waited for. It reads the clock once an iteration.
+//! A worker owns its listening sockets and every connection it accepts from them. Other threads reach
+//! it through its inbox alone, and it never waits for them. It reads the clock once an iteration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -56,11 +57,11 @@ pub(super) struct Local {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Entry(Key),
-    /// A listening socket may be tried again.
+    /// Accepting from a listening socket goes on.
     ListenSocket(usize),
-    /// Those that broke may be opened again.
+    /// Listening sockets that broke are opened again.
     ReopenBroken,
-    /// Servers that failed may be.
+    /// Servers that failed are tried again.
     Retry(ListenerId),
     /// One more waiting client may be released.
     NextToken(ListenerId),
@@ -129,7 +130,7 @@ pub(super) struct Worker {
     pub(super) timers: BTreeSet<(Instant, Timer)>,
     /// Sessions that let others go first and can go on.
     runnable: Vec<Key>,
-    /// Listeners whose waiting clients may have a server now.
+    /// Listeners whose waiting clients choose a server again in this iteration.
     pub(super) retry_listeners: BTreeSet<ListenerId>,
     /// Servers' sockets to reset once all clients have been told.
     pub(super) resets: Vec<OwnedFd>,
@@ -137,7 +138,7 @@ pub(super) struct Worker {
     pub(super) ceiling: Ceiling,
     pub(super) promises: Promises,
     pub(super) refuser: Refuser,
-    /// The last connection was beyond it.
+    /// The last connection was accepted with a descriptor above the ceiling.
     pub(super) scarce: bool,
     pub(super) now: Instant,
     pub(super) start: Instant,
