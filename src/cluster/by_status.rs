@@ -22,8 +22,8 @@ pub(super) enum ApiKind {
     /// None has answered.
     #[default]
     Unknown,
-    /// At least one has answered as Patroni. That cannot change any more: what then answers
-    /// otherwise is wrong.
+    /// At least one has answered as Patroni. That stays: another kind of answer is an error from
+    /// then on.
     Patroni,
     /// Those that have answered are something else.
     Other,
@@ -60,7 +60,7 @@ impl Patroni {
         }
     }
 
-    /// When it is asked, after a reload.
+    /// The intervals at which members are asked.
     pub(super) fn intervals(&self) -> (Duration, Duration) {
         match self.api_kind {
             ApiKind::Other => (AGAIN, AGAIN),
@@ -83,7 +83,7 @@ pub struct Statuses<'c> {
 }
 
 impl Statuses<'_> {
-    /// What the member at this place is to clients that want this.
+    /// The state of the member of this index for clients that want this.
     pub(super) fn member_state(&self, place: usize, wants: Wants) -> Option<MemberState> {
         let at = |cluster: &Cluster| cluster.member_state(*cluster.members().get(place)?);
         let own = at(self.own)?;

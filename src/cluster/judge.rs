@@ -1,4 +1,4 @@
-//! What one node is to those who want to use it, by its own answers and everybody else's.
+//! The state of one member, from its own answers and those of all others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,10 @@ use crate::pool::{Admission, Role};
 use crate::track::patroni::NodeAnswer;
 use crate::types::Now;
 
-/// A standby follows a new primary to its timeline within this.
+/// A standby has this long to follow a new primary to its timeline.
 const OUTDATED: Duration = Duration::from_secs(10);
-/// So far behind is caught up, in bytes: one file of the write-ahead log.
+/// A standby has caught up when it is at most this many bytes behind: one segment of the write-ahead
+/// log.
 const NEAR: u64 = 16 << 20;
 
 impl MemberState {
@@ -40,7 +41,7 @@ impl MemberState {
 }
 
 impl Patroni {
-    /// `claims` are those of its system.
+    /// The state of a member; `claims` are those of its system.
     pub(super) fn judge(&self, now: Now, member: &Member, claims: &[Claim]) -> MemberState {
         if self.in_other_scope(member) {
             let scope = member.scope.as_deref().unwrap_or_default();
@@ -84,7 +85,8 @@ impl Patroni {
         state
     }
 
-    /// Whether one that was down has answered well often enough. A standby must have caught up.
+    /// Whether a member that was down has given `rise` good answers, and has caught up if it is a
+    /// standby.
     pub(super) fn has_risen(&self, member: &Member) -> bool {
         let archived = member.answer().is_some_and(NodeAnswer::in_archive_recovery);
         let near = member.lag.is_some_and(|(_, lag)| lag.bytes <= NEAR);
@@ -179,7 +181,7 @@ impl Patroni {
         }
     }
 
-    /// Of two leaders of a standby cluster the one that answered last is.
+    /// Of two leaders of a standby cluster, the one that answered last counts.
     fn standby_leader(&self, now: Now, member: &Member) -> Role {
         let age = |m: &Member| m.last_answer.as_ref().map(|answer| now.since(answer.asked));
         let leads = |m: &&Member| m.finding() == Finding::StandbyLeader && m.silence.is_none();
@@ -190,7 +192,7 @@ impl Patroni {
         }
     }
 
-    /// Whether a node's view of the cluster's store is older than the lock lasts.
+    /// Whether a member last read the cluster's store longer ago than the leader lock lasts.
     pub(super) fn is_blind(&self, member: &Member) -> bool {
         let seen = member.answer().and_then(|answer| answer.store_seen);
         seen.is_some_and(|age| age > self.lease.settings().ttl)

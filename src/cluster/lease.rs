@@ -1,6 +1,7 @@
-//! For how long a primary may be believed that does not say again that it is one.
+//! For how long a primary is used after it last said that it is one.
 //!
-//! A Patroni that is frozen or cut off keeps nobody from writing to its PostgreSQL. Its lock ends
+//! A Patroni that is frozen or cut off does not stop clients from writing to its PostgreSQL. Its
+//! lock ends
 //! `ttl` after it was last refreshed, and that was up to `loop_wait` before the last good answer: from
 //! `ttl - loop_wait` after that answer on, another node may be the primary.
 
@@ -9,10 +10,10 @@ use std::time::Duration;
 use crate::config::MOST_LEASE;
 use crate::track::patroni::Settings;
 
-/// Sessions must be gone so long before another primary can exist.
+/// Sessions must have ended this long before another primary can exist.
 const RESERVE: Duration = Duration::from_secs(2);
 
-/// A shorter lease ends between two answers of a node that answers well.
+/// A shorter lease would end between two answers of a healthy node.
 const LEAST: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Lease {
         self.configured = configured;
     }
 
-    /// What Patroni says about itself. `true` if it is news.
+    /// Store Patroni's settings; `true` if they have changed.
     pub(super) fn learnt(&mut self, settings: Settings) -> bool {
         self.settings.replace(settings) != Some(settings)
     }
@@ -40,20 +41,20 @@ impl Lease {
         self.settings.unwrap_or(Settings::DEFAULT)
     }
 
-    /// How long a primary is used after the question it answered well.
+    /// How long a primary is used after the last question it answered well was sent.
     pub(super) fn length(&self) -> Duration {
         let Settings { ttl, loop_wait, .. } = self.settings();
         let half = ttl.saturating_sub(loop_wait) / 2;
         self.configured.unwrap_or_else(|| half.clamp(LEAST, MOST_LEASE))
     }
 
-    /// How long after that question no session may be left in any case.
+    /// How long after that question all sessions must have ended, even on a second opinion.
     pub(super) fn most(&self) -> Duration {
         let Settings { ttl, loop_wait, .. } = self.settings();
         ttl.saturating_sub(loop_wait).saturating_sub(RESERVE)
     }
 
-    /// What is wrong with the lease as configured, if anything is.
+    /// What is wrong with the configured lease, if anything is.
     pub(super) fn complaint(&self) -> Option<String> {
         let (length, most) = (self.length(), self.most());
         let Settings { ttl, loop_wait, .. } = self.settings?;

@@ -23,7 +23,7 @@ pub(super) struct Member {
     pub(super) question: Arc<Question>,
     /// Since when it has been a member.
     pub(super) since: Now,
-    /// It has not been forgotten since.
+    /// Nothing was known of it before: it was configured after the last suspend.
     pub(super) new: bool,
     /// The system identifier of its database, and the name of its Patroni cluster, as it last said.
     pub(super) system: Option<Arc<str>>,
@@ -33,24 +33,23 @@ pub(super) struct Member {
     pub(super) last_answer: Option<TimedAnswer>,
     /// Why the questions after that were not answered; the last of them.
     pub(super) silence: Option<NoAnswer>,
-    /// What it claimed when it last said that it takes writes, and when it was asked; for as long as
-    /// it has not said otherwise.
+    /// Its last claim to take writes, and when it was asked; none once it has said otherwise.
     pub(super) claim: Option<(Now, Claim)>,
     /// Good answers in a row.
     pub(super) good: u32,
-    /// What its own port says.
+    /// The state of its SQL port.
     pub(super) port: Port,
-    /// How that is asked.
+    /// The check of that port.
     pub(super) check: Arc<Check>,
     /// A session has noticed something about the port.
     pub(super) suspect: bool,
-    /// How far it is behind, and of which question that is.
+    /// Its last measured lag, and when it was asked.
     pub(super) lag: Option<(Now, Lag)>,
     /// Since when its timeline has been older than the primary's.
     pub(super) outdated: Option<Now>,
-    /// Since when it has been what it is.
+    /// Since when its state has been the same.
     pub(super) state_since: Now,
-    /// It has been down, and has not answered well often enough since.
+    /// It has been down, and has not given `rise` good answers since.
     pub(super) rising: bool,
 }
 
@@ -63,12 +62,12 @@ pub(super) struct TimedAnswer {
     pub(super) answer: NodeAnswer,
 }
 
-/// What the last answer makes of a node, taken alone.
+/// What the last answer says of a node, without the answers of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     /// It has not answered yet.
     Untested,
-    /// It takes writes, if nobody else does with better reason.
+    /// It takes writes, unless another member's claim is better.
     Writer,
     /// It holds the lock as a primary, and its Patroni cannot ask PostgreSQL: it is overloaded, or
     /// has just died.
@@ -150,7 +149,7 @@ impl Member {
         self.last_answer.as_ref().map_or(self.since, |answer| answer.at)
     }
 
-    /// Nothing is known of it any more.
+    /// Forget what it has said.
     pub(super) fn forgotten(&mut self, now: Now) {
         (self.last_answer, self.silence, self.claim, self.since) = (None, None, None, now);
         (self.port, self.lag, self.outdated) = (Port::default(), None, None);
@@ -163,17 +162,17 @@ impl Member {
         &self.cfg.name
     }
 
-    /// Nothing has been heard of it since the last question that is over.
+    /// It has not answered the last question that is over.
     pub(super) fn is_silent(&self) -> bool {
         self.last_answer.is_none() || self.silence.is_some()
     }
 
-    /// Whether its own port is to be looked at.
+    /// Whether its SQL port is to be checked.
     pub(super) fn is_of_interest(&self) -> bool {
         self.silence.is_some() || self.suspect || self.port.fails()
     }
 
-    /// Whether it is the one the cluster's store calls by these names.
+    /// Whether it is the member listed in the cluster's store.
     pub(super) fn is_listed(&self, listed: &Listed) -> bool {
         let own = self.answer().and_then(|answer| answer.name.as_deref());
         let at = |place: &Option<String>, own: &Endpoint| {
@@ -210,8 +209,8 @@ impl Member {
         }
     }
 
-    /// What kind of standby it is. Its own word counts as long as its Patroni sees the cluster's
-    /// store; then what the primary says of those who stream from it.
+    /// What kind of standby it is: by its own answer as long as its Patroni reads the cluster's store,
+    /// else by what the primary says of its replication connections.
     pub(super) fn standby_kind(&self, primary: Option<&NodeAnswer>, blind: bool) -> Role {
         let Some(answer) = self.answer() else { return Role::Unknown };
         match answer.sync {

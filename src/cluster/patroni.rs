@@ -1,4 +1,5 @@
-//! One PostgreSQL cluster run by Patroni: rounds of questions, and what is made of the answers.
+//! One PostgreSQL cluster run by Patroni: all members are asked in rounds; their answers give each
+//! member its state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,10 +25,11 @@ use crate::track::patroni::{
 };
 use crate::types::Now;
 
-/// How much later than its timeout an answer may come before there is none: the shell answers on
-/// time, so nothing but a hanging shell makes use of it.
+/// How much later than its timeout an answer counts as missing. The shell reports timeouts itself, so
+/// this only matters if the shell hangs.
 const GRACE: Duration = Duration::from_secs(1);
-/// From one look at settings and plans to the next; they may be changed at any time.
+/// From one question for the settings and the planned switchover to the next; both may change at any
+/// time.
 const SETTINGS_EVERY: Duration = Duration::from_secs(60);
 /// The same until they are known.
 const SETTINGS_RETRY: Duration = Duration::from_secs(2);
@@ -51,7 +53,7 @@ pub struct Patroni {
     /// The name of the Patroni cluster, as most members have it.
     pub(super) scope: Option<Arc<str>>,
     pub(super) lease: Lease,
-    /// When it was last looked at as a whole.
+    /// When the states of the members were last computed.
     reviewed: Now,
     pub(super) phase: (Phase, String),
     pub(super) phase_since: Now,
@@ -60,10 +62,10 @@ pub struct Patroni {
     /// Whom to ask for the settings next.
     settings_turn: usize,
     pub(super) switchover: Option<String>,
-    /// When this process ran again after it had not.
+    /// When this process last went on after a pause in which it did not run.
     resumed: Option<Now>,
-    /// Those that claimed to take writes when that was last looked at, and what did not belong
-    /// together.
+    /// What was logged last: members that claim to take writes at the same time, and members that do
+    /// not belong to one cluster or system.
     logged_rivals: Vec<MemberId>,
     logged_mixture: Vec<String>,
     /// Whether its members are Patroni at all.
@@ -102,7 +104,7 @@ impl Patroni {
         cluster
     }
 
-    /// Takes a new configuration. Whoever is asked in the same way stays who it is.
+    /// Apply a new configuration. Members that are asked in the same way keep their state.
     pub fn reconfigured(&mut self, now: Now, cfg: PatroniCluster, rhythm: ProbeRhythm) {
         if (&self.cfg, self.rhythm) == (&cfg, rhythm) {
             return;
@@ -186,7 +188,7 @@ impl Patroni {
         self.settings_asked.map(|at| at + late).into_iter().fold(next, Now::min)
     }
 
-    /// When silence alone changes what a member is, if it has not done so already.
+    /// When a member's state changes next if it goes on not to answer.
     fn next_change(&self, member: &Member) -> Option<Now> {
         let now = self.reviewed;
         if let Some((confirmed, _)) = &member.claim
@@ -218,7 +220,7 @@ impl Patroni {
         }
     }
 
-    /// What should have been answered long ago is not.
+    /// Count questions as unanswered whose answers are overdue.
     fn expire_requests(&mut self, now: Now) {
         let late = self.longest_timeout + GRACE;
         for member in &mut self.members {
@@ -253,7 +255,7 @@ impl Patroni {
         }
     }
 
-    /// One member that answers is asked, in turn: for the settings, and for what is planned.
+    /// Ask one of the members that answer, in turn, for the settings and the planned switchover.
     fn ask_settings(&mut self, now: Now) {
         let answers = |member: &&Member| !member.is_silent() && !self.in_other_scope(member);
         let answering: Vec<&Member> = self.members.iter().filter(answers).collect();
@@ -290,7 +292,7 @@ impl Patroni {
         }
     }
 
-    /// The primary's Patroni is silent: what do the others say?
+    /// Whether the primary's Patroni does not answer, so that the others are asked about it.
     fn wants_opinion(&self, system: usize) -> bool {
         self.writer_of(system).is_some_and(|writer| writer.silence.is_some())
     }
@@ -300,7 +302,7 @@ impl Patroni {
         self.systems.iter().any(|system| asked(system) == Some(member))
     }
 
-    /// If it is wanted and due.
+    /// Ask a member for the leader by the store, if that is wanted and due.
     fn ask_opinion(&mut self, now: Now, place: usize) {
         let wanted = self.wants_opinion(place);
         let others: Vec<(MemberId, HttpTarget)> = self
@@ -328,22 +330,22 @@ impl Patroni {
         if gap < self.rhythm.interval {
             return;
         }
-        // Nobody knows what happened meanwhile: as after a start.
+        // Anything may have happened meanwhile: begin as after a start.
         for member in &mut self.members {
             member.forgotten(now);
         }
         self.review(now);
     }
 
-    /// This process did not run: nobody was asked, and what was answered lies there unread. Members
-    /// have the time of one more question before it counts against their sessions.
+    /// This process did not run: nobody was asked, and answers are still unread. Members get the
+    /// time of one more question before their sessions end.
     pub(super) fn stalled(&mut self, now: Now, gap: Duration) {
         if gap >= self.rhythm.interval {
             self.resumed = Some(now);
         }
     }
 
-    /// From when on a member is silent that is: not while nobody listened.
+    /// Since when a member counts as silent. Time in which this process did not run does not count.
     pub(super) fn silent_since(&self, member: &Member) -> Now {
         self.resumed.map_or(member.last_answer_at(), |resumed| resumed.max(member.last_answer_at()))
     }
@@ -400,7 +402,7 @@ impl Patroni {
         }
     }
 
-    /// Whom the store names as the leader of the system of `by`, who read it.
+    /// The leader of a system by the store, as read by its member `by`.
     fn dcs_leader(&self, by: MemberId, members: &Members) -> DcsLeader {
         let system = self.get(by).map_or(0, |by| self.system_of(by));
         match &members.leader {
@@ -421,7 +423,7 @@ impl Patroni {
         }
     }
 
-    /// How far standbys are behind that were asked together with the primary of their system.
+    /// Measure the lag of standbys that were asked in the same round as their primary.
     fn measure(&mut self) {
         for place in 0..self.systems.len() {
             self.measure_system(place);
@@ -475,7 +477,7 @@ impl Patroni {
         self.review(now);
     }
 
-    /// Makes it look, if what was noticed is not known already.
+    /// Bring the next round forward, unless the member is known to be unusable already.
     pub(super) fn hinted(&mut self, now: Now, member: MemberId, hint: Hint) {
         let usable = |state: &MemberState| state.admission == Admission::Up;
         if !self.member_state(member).is_some_and(usable) {
@@ -489,7 +491,7 @@ impl Patroni {
         self.time_passed(now);
     }
 
-    /// What the claims of all members, taken together, make of each.
+    /// Compute the states of all members from what they have said.
     pub(super) fn review(&mut self, now: Now) {
         self.reviewed = now;
         self.sort_members(now);
@@ -542,13 +544,13 @@ impl Patroni {
         }
     }
 
-    /// Those of a system that say at this moment that they take writes.
+    /// The members of a system that answer and say that they take writes.
     fn claimants(&self, system: usize) -> Vec<MemberId> {
         let claims = |m: &&Member| !m.is_silent() && m.answer().is_some_and(NodeAnswer::is_writer);
         self.members_of(system).filter(claims).map(|member| member.id).collect()
     }
 
-    /// What is wrong about several of them.
+    /// The message about several members that claim to be the primary.
     fn rivalry(&self, claimants: &[MemberId]) -> String {
         let told = claimants.iter().filter_map(|id| self.get(*id)).map(|member| {
             let timeline = member.answer().and_then(|answer| answer.timeline);
@@ -561,12 +563,12 @@ impl Patroni {
         format!("{} claim to be the primary at the same time; {used} is used", told.join(" and "))
     }
 
-    /// The same for the status, while it is so.
+    /// The same message for the status, as long as it is true.
     pub(super) fn rivals(&self) -> Option<String> {
         (self.logged_rivals.len() > 1).then(|| self.rivalry(&self.logged_rivals))
     }
 
-    /// Who of a system claims to take writes, and may still be believed.
+    /// The claims to be the primary of a system that are not older than the lease.
     fn claims(&self, now: Now, system: usize) -> Vec<Claim> {
         let length = self.lease.length();
         let valid = |member: &Member| {
@@ -577,7 +579,7 @@ impl Patroni {
         self.members_of(system).filter_map(valid).collect()
     }
 
-    /// The store knows better than a member that is silent.
+    /// Whether the store names another leader than a member that does not answer.
     pub(super) fn is_denied(&self, member: &Member) -> bool {
         let system = self.systems.get(self.system_of(member));
         let denied = |(confirmed, _): &(Now, _)| {
@@ -602,13 +604,13 @@ impl Patroni {
         Some(supported().max(self.asks_again_until(now))?.min(end))
     }
 
-    /// Until when those are waited for who could not be asked while this process did not run.
+    /// Until when members are waited for after a pause in which this process did not run.
     pub(super) fn asks_again_until(&self, now: Now) -> Option<Now> {
         let until = self.resumed? + self.rhythm.timeout + self.rhythm.interval;
         (now < until).then_some(until)
     }
 
-    /// The primary is used beyond its lease.
+    /// Whether a member is the primary although its lease is over.
     pub(super) fn is_kept(&self, now: Now, member: &Member) -> bool {
         let length = self.lease.length();
         member.claim.as_ref().is_some_and(|(confirmed, _)| now >= *confirmed + length)

@@ -8,7 +8,7 @@ use crate::track::patroni::NodeState;
 use crate::types::Now;
 
 impl Patroni {
-    /// Of several systems the one that is worst off gives the phase; `claims` are by system.
+    /// Of several systems, the first without a primary gives the phase; `claims` are by system.
     pub(super) fn phase_now(&self, now: Now, claims: &[Vec<Claim>]) -> (Phase, String) {
         let phases = (0..).zip(claims).map(|(system, claims)| self.phase_of(now, system, claims));
         let phases: Vec<(Phase, String)> = phases.collect();

@@ -1,4 +1,4 @@
-//! Servers without roles: each is usable or not by itself.
+//! Servers without roles: each is up or down by its own check.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::track::probe::Probe;
 use crate::track::weight::CheckState;
 use crate::types::Now;
 
-/// Hints that may mean little are not listened to more often.
+/// A hint brings a check forward at most so often.
 const HINT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A pool of servers without roles.
@@ -39,9 +39,9 @@ struct Member {
 struct Checked {
     check: Arc<Check>,
     probe: Probe,
-    /// A hint asked for a run that the rhythm does not know of.
+    /// A hint has started a check that [`Probe`] does not count as a run.
     extra: bool,
-    /// When hints are listened to again.
+    /// When the next hint may start a check.
     hints_after: Now,
 }
 
@@ -54,7 +54,7 @@ impl Plain {
         plain
     }
 
-    /// Takes a new configuration. Whoever is checked in the same way stays what it is.
+    /// Apply a new configuration. Servers that are checked in the same way keep their state.
     pub fn reconfigured(&mut self, now: Now, members: &[PlainMember], rhythm: ProbeRhythm) {
         self.rhythm = rhythm;
         let mut before = std::mem::take(&mut self.members);
@@ -125,7 +125,7 @@ impl Plain {
         }
     }
 
-    /// Looks at once, unless it does so already or did a moment ago.
+    /// Check at once, unless a check is under way or was started by a hint a moment ago.
     pub(super) fn hinted(&mut self, now: Now, member: MemberId) {
         let timeout = self.rhythm.timeout;
         let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
@@ -142,7 +142,7 @@ impl Plain {
         Some(self.members.iter().find(|m| m.id == member)?.member_state())
     }
 
-    /// Name, address, standing, for how long, and what the last failed check says.
+    /// Name, address, state, for how long, and the detail of the last check if it failed.
     pub(super) fn report(
         &self,
         now: Now,
@@ -200,7 +200,7 @@ impl Member {
 }
 
 impl Checked {
-    /// One that is down, or on its way up or down, may be checked at another interval.
+    /// Set the interval: servers that are down, or about to change, may have another.
     fn follow(&mut self, now: Now, rhythm: ProbeRhythm) {
         let (against, _) = self.probe.against();
         self.probe.set_interval(now, pace(rhythm, self.probe.state(), against));

@@ -1,33 +1,33 @@
 //! Which node of a database system takes writes. At most one does.
 //!
 //! A node that claims to be the primary is believed if nobody claims it on a higher timeline: every
-//! promotion begins a new one, so the higher is the later. Who is the primary stays it until it says
-//! otherwise, its lease ends, or a later one appears. Of two that claim it on one timeline neither gets
-//! what the other has.
+//! promotion begins a new timeline, so the highest is the latest. The primary stays the primary
+//! until it says otherwise, its lease ends, or one on a higher timeline appears. Of two that claim
+//! it on one timeline, neither replaces the other.
 
 use std::time::Duration;
 
 use super::MemberId;
 use crate::types::Now;
 
-/// A node that says of itself that it takes writes, not longer ago than the lease.
+/// A member has said, within the lease, that it takes writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) member: MemberId,
-    /// `None` comes before all others.
+    /// `None` is lower than any other.
     pub(super) timeline: Option<u64>,
 }
 
 /// Why a claim is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rejected {
-    /// This one is the primary, and of a later timeline.
+    /// This member is the primary, on a higher timeline.
     Superseded(MemberId),
-    /// This one is the primary, and has not ceased to be it.
+    /// This member is the primary still, on a lower timeline.
     Late(MemberId),
     /// A later timeline was seen a moment ago.
     Outdated,
-    /// This one claims the same with the same right.
+    /// This member claims it on the same timeline.
     Rivals(MemberId),
 }
 
@@ -44,8 +44,8 @@ impl PrimaryTracker {
         self.writer
     }
 
-    /// Weighs the claims there are now. A timeline that was seen less than `memory` ago is not
-    /// fallen behind of.
+    /// Choose the primary from the claims there are. None is chosen whose timeline is lower than
+    /// one that was seen less than `memory` ago.
     pub(super) fn update(&mut self, now: Now, claims: &[Claim], memory: Duration) {
         let incumbent = claims.iter().find(|claim| Some(claim.member) == self.writer);
         let top = claims.iter().map(|claim| claim.timeline).max().flatten();

@@ -15,7 +15,7 @@ use crate::track::patroni::{NodeAnswer, NodeRole};
 use crate::types::{Now, counted};
 
 impl Cluster {
-    /// What it looks like now. `unresolved_reason` says of a place why no session can go there.
+    /// `unresolved_reason` says why no session can go to an address.
     #[must_use]
     pub fn status(
         &self,
@@ -30,10 +30,10 @@ impl Cluster {
     }
 }
 
-/// Why no session can go to a place: its host name has no address yet.
+/// Why no session can go to an address: its host name has not been resolved yet.
 pub(super) type UnresolvedReason<'a> = dyn Fn(&Endpoint) -> Option<String> + 'a;
 
-/// A member that could be used, and whose name has no address.
+/// A member that is up is not usable as long as its host name has no address.
 fn placed(
     (admission, why): (AdmissionStatus, String),
     unresolved_reason: Option<String>,
@@ -133,7 +133,8 @@ impl Patroni {
         hints
     }
 
-    /// PostgreSQL answers and Patroni does not: what that means depends on what it was.
+    /// The hint for a member whose PostgreSQL answers and whose Patroni does not: it depends on its
+    /// last role.
     fn unwatched(&self, member: &Member) -> String {
         let name = member.name();
         let silent = format!("Patroni on {name} does not answer but PostgreSQL does");
@@ -206,7 +207,8 @@ impl Member {
 }
 
 impl Member {
-    /// One that is not Patroni: whether it may be used each listener's own request says.
+    /// The status of a member that is not Patroni: whether it is up depends on each listener's
+    /// request.
     fn status_without_role(
         &self,
         state: &MemberState,

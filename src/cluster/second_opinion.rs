@@ -1,9 +1,9 @@
-//! A second opinion on a primary whose Patroni alone is silent.
+//! A second opinion on a primary whose Patroni does not answer.
 //!
-//! Two things together speak for it: its SQL port answers, and another member has just read from the
-//! cluster's store that it holds the leader lock. Then its sessions may stay beyond the lease, but
-//! never for longer than another primary takes to come into being. Against it speaks a store that
-//! names another leader, or none: that ends them at once.
+//! Its sessions may stay beyond the lease if both its SQL port answers and another member has just
+//! read from the cluster's store that it holds the leader lock; but never for longer than the lock
+//! lasts, after which another primary may exist. If the store names another leader, or none, they
+//! end at once.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::types::Now;
 
 /// From one question to the next: each costs a read of the cluster's store.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long an opinion is worth something.
+/// How long an answer counts.
 const FRESH: Duration = Duration::from_millis(2500);
 
 /// The leader by the cluster's store (DCS).
@@ -20,14 +20,14 @@ const FRESH: Duration = Duration::from_millis(2500);
 pub(super) enum DcsLeader {
     Member(MemberId),
     Nobody,
-    /// Somebody who is no member as far as we know.
+    /// A leader that is none of the configured members.
     Unknown,
 }
 
 /// What the store said last, and who is being asked for it.
 #[derive(Debug)]
 pub(super) struct SecondOpinion {
-    /// When it was asked for what it said last.
+    /// The last leader read, and when it was asked for.
     last: Option<(Now, DcsLeader)>,
     /// Who is being asked, since when.
     pub(super) asking: Option<(MemberId, Now)>,
@@ -81,12 +81,12 @@ impl SecondOpinion {
     }
 }
 
-/// What a server's own port says, apart from its Patroni.
+/// The state of a server's SQL port.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Port {
-    /// Asked since then.
+    /// When the check under way began.
     pub(super) asked: Option<Now>,
-    /// When it was asked for what it answered last, and whether that was well.
+    /// When the last check that is over began, and whether it passed.
     last: Option<(Now, bool)>,
     /// Failures in a row.
     failures: u32,
@@ -96,7 +96,7 @@ pub(super) struct Port {
 const DEAD: u32 = 2;
 
 impl Port {
-    /// When it is asked next, if it is of interest.
+    /// When it is checked next, if its state is wanted.
     pub(super) fn next(&self, now: Now) -> Option<Now> {
         if self.asked.is_some() {
             return None;
@@ -110,7 +110,7 @@ impl Port {
         self.failures = if well { 0 } else { self.failures.saturating_add(1) };
     }
 
-    /// It could not be asked: that speaks neither for it nor against it.
+    /// It could not be checked: it counts neither as alive nor as dead.
     pub(super) fn unasked(&mut self, now: Now) {
         self.last = Some((self.asked.take().unwrap_or(now), false));
     }
@@ -120,7 +120,7 @@ impl Port {
         self.failures > 0
     }
 
-    /// It fails again and again.
+    /// It has failed [`DEAD`] times in a row.
     pub(super) fn is_dead(&self) -> bool {
         self.failures >= DEAD
     }

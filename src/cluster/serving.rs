@@ -19,14 +19,14 @@ use crate::pool::{
 use crate::status::{AdmissionStatus, ListenerStatus, ServerStatus};
 use crate::types::Now;
 
-/// How long a server that was taken out of the configuration keeps its sessions, if it is not one
-/// whose clients write.
+/// How long a server that was removed from the configuration keeps its sessions, unless it was the
+/// primary.
 pub const REMOVED_SERVER_GRACE: Duration = Duration::from_secs(600);
 
 /// Host names and their addresses, as far as they are known.
 pub type Addresses = BTreeMap<HostName, IpAddr>;
 
-/// What makes a server the same across views: its name, and where sessions go.
+/// A server of the same name and address keeps its number in later views.
 type Key = (Arc<str>, SocketAddr);
 
 #[derive(Debug)]
@@ -42,15 +42,15 @@ pub struct Serving {
 struct Known {
     id: ServerId,
     member: Option<MemberId>,
-    /// What it was when it was last published.
+    /// Its role in the last view.
     role: Role,
-    /// Since when it has been asked in another way, and has not answered yet.
+    /// Since when a reload has it asked in another way, until it has answered.
     reasked: Option<Now>,
-    /// Since when it has been configured no longer.
+    /// When it was removed from the configuration.
     left: Option<Now>,
     lag_hysteresis: LagHysteresis,
     damping: FlapDamping,
-    /// It could be used, and has to wait.
+    /// It is up and has to wait, because it comes and goes.
     waits: bool,
 }
 
@@ -70,7 +70,7 @@ impl Serving {
         self.cfg = cfg;
     }
 
-    /// It is served by another cluster, whose members have numbers of their own.
+    /// A reload gave it another cluster, whose members have other numbers.
     pub fn moved(&mut self) {
         self.known.values_mut().for_each(|known| known.member = None);
     }
@@ -111,9 +111,9 @@ impl Serving {
         self.known.values().flat_map(moments).flatten().min()
     }
 
-    /// Compute the view anew. Returns it if it differs from the last. `statuses` decide where members are not
-    /// Patroni; `fresh` gives numbers to new servers; `cluster`
-    /// is `None` once that was taken out of the configuration.
+    /// Compute the view, and return it if it differs from the last. Where members are not Patroni,
+    /// `statuses` decide; `fresh` gives numbers to new servers; `cluster` is `None` when it has been removed
+    /// from the configuration.
     pub fn refresh(
         &mut self,
         now: Now,
@@ -143,7 +143,7 @@ impl Serving {
             if let Some(left) = known.left.take()
                 && known.member.is_none()
             {
-                // It is back, and was not looked at meanwhile.
+                // It is configured again; nobody has asked it meanwhile.
                 known.reasked.get_or_insert(left);
             }
             known.member = *member;
@@ -155,7 +155,7 @@ impl Serving {
                 if known.member.is_none()
                     && let Some(reasked) = known.reasked.take()
                 {
-                    // Nobody has known what it is since then, and nobody will.
+                    // Its role has been unknown since then, and nobody asks for it any more.
                     *left = reasked.min(*left);
                 }
             }
@@ -327,8 +327,8 @@ impl Serving {
         }
     }
 
-    /// When a server that was taken out loses its sessions: one that nobody looks at any more could
-    /// cease to be the primary unnoticed.
+    /// When a removed server loses its sessions. A primary that is no longer asked could lose its role
+    /// unnoticed: its sessions end with the longest lease.
     fn removal_deadline(&self, known: &Known, left: Now) -> Now {
         let unseen = known.member.is_none() && known.role == Role::Primary;
         left + if unseen { MOST_LEASE } else { REMOVED_SERVER_GRACE }
@@ -349,9 +349,9 @@ impl Known {
         }
     }
 
-    /// Takes note of what its member is. One that is asked in another way since a reload stays what
-    /// it was until it answers, for as long as a lease may last, and a primary only until there is
-    /// another: `led` says so.
+    /// Take over the state of its member. A member that a reload has asked in another way keeps its
+    /// role until it answers, at most for the longest lease; a primary only until there is another
+    /// (`led`).
     fn adopt(&mut self, now: Now, state: &MemberState, led: bool) {
         let rival = led && self.role == Role::Primary;
         if state.new && self.role != Role::Unknown && !rival {
@@ -367,7 +367,8 @@ impl Known {
         Some(self.reasked? + MOST_LEASE)
     }
 
-    /// Why a standby whose admission is otherwise this takes no new sessions of a listener.
+    /// Why a standby takes no new sessions of this listener, although the state of its member
+    /// allows it.
     fn objection(
         &mut self,
         now: Now,
@@ -408,7 +409,7 @@ impl Known {
 }
 
 impl ListenerConfig {
-    /// What a member's standing means for this listener's clients.
+    /// The admission of a member's server for this listener's clients.
     fn admission(&self, server: &ServerConfig, state: &MemberState) -> Admission {
         let held = |why: &str| Admission::Drain(Arc::from(why));
         let leads = matches!(self.wants, Wants::Writer | Wants::Leader);
@@ -439,7 +440,7 @@ fn address<'c>(
     Some((Arc::clone(name), server.address.as_ref().unwrap_or(own)))
 }
 
-/// The name, if that has no address.
+/// Fails with a host name that has no address yet.
 fn resolved<'e>(endpoint: &'e Endpoint, addresses: &Addresses) -> Result<SocketAddr, &'e HostName> {
     let address = match &endpoint.host {
         Host::Address(address) => *address,

@@ -1,8 +1,8 @@
 //! The database systems of a cluster: one, or one for each group of a sharded cluster (Citus).
 //!
 //! Nodes that were initialized together have one system identifier, and one of them takes writes.
-//! Timelines and positions compare within a system and mean nothing beyond it. Nodes of another
-//! Patroni cluster (another scope) have no place here, whatever they say.
+//! Timelines and positions can be compared within one system only. Nodes of another Patroni cluster
+//! (another scope) are left out.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl System {
 }
 
 impl Patroni {
-    /// The place of a member's system. One that has never said which is taken for one of the first.
+    /// The index of a member's system; the first if it has never said which.
     pub(super) fn system_of(&self, member: &Member) -> usize {
         let id = member.system.as_ref();
         let place = self.systems.iter().position(|system| id.is_some() && system.id.as_ref() == id);
@@ -63,11 +63,11 @@ impl Patroni {
         member.scope.as_ref().is_some_and(|scope| self.scope.as_ref() != Some(scope))
     }
 
-    /// Takes note of what members said of scope and system.
+    /// Update scope and systems from what the members have said.
     pub(super) fn sort_members(&mut self, now: Now) {
         let scopes = || self.members.iter().filter_map(|member| member.scope.as_ref());
         let votes = |scope: &Arc<str>| scopes().filter(|other| *other == scope).count();
-        // Of as many the first.
+        // With as many votes, the first scope counts.
         self.scope = scopes().rev().max_by_key(|scope| votes(scope)).cloned();
         let mut ids: Vec<Arc<str>> = Vec::new();
         for member in self.members.iter().filter(|member| !self.in_other_scope(member)) {
@@ -93,7 +93,7 @@ impl Patroni {
         }
     }
 
-    /// Those of another Patroni cluster, and several systems: what an operator should know of that.
+    /// Hints about members of another Patroni cluster and about several systems.
     pub(super) fn mixture(&self) -> Vec<String> {
         let mut hints = Vec::new();
         let ours = self.scope.as_deref().unwrap_or_default();

@@ -165,8 +165,8 @@ impl Worker {
         }
     }
 
-    /// Send the client's first bytes and watch the socket. A connection to a server nearby may be there
-    /// already: then sending succeeds, and no event has to be waited for.
+    /// Send the client's first bytes and watch the socket. A connection to a server nearby may be
+    /// there already: then sending succeeds, and no event has to be waited for.
     fn connect(
         &mut self,
         key: Key,
@@ -284,7 +284,8 @@ impl Worker {
         self.set_due(key, session, Some(due));
     }
 
-    /// The server's answer is due within [`ANSWER`]: a frozen server accepts connections and says nothing.
+    /// The server's answer is due within [`ANSWER`]: a frozen server accepts connections and says
+    /// nothing.
     fn await_server(&mut self, key: Key, session: &mut Session) {
         let due = self.now + ANSWER;
         self.set_due(key, session, Some(due));

@@ -243,8 +243,8 @@ impl Proxy {
         Ok(Proxy { workers, wakers, listeners: BTreeMap::new(), stats: BTreeMap::new(), start })
     }
 
-    /// Open a listener and return its addresses: ports that are 0 are chosen now. Clients wait until the
-    /// first view is published. No other listener may have this number.
+    /// Open a listener and return its addresses: ports that are 0 are chosen now. Clients wait
+    /// until the first view is published. No other listener may have this number.
     ///
     /// # Errors
     /// The first address that cannot be listened on; then none is.

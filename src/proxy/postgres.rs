@@ -99,8 +99,8 @@ pub(super) fn request(head: [u8; HEAD]) -> Request {
     }
 }
 
-/// How an error reaches the client: drivers ignore one that comes before the answer to their request for
-/// encryption.
+/// How an error reaches the client: drivers ignore one that comes before the answer to their
+/// request for encryption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RefusalPath {
     /// As an ErrorResponse at once.
@@ -238,8 +238,8 @@ impl Greeting {
         }
     }
 
-    /// Take note of bytes from the server. After [`ServerReply::Agreed`] and [`ServerReply::Answer`] it has
-    /// nothing more to say before the client does.
+    /// Take note of bytes from the server. After [`ServerReply::Agreed`] and
+    /// [`ServerReply::Answer`] it has nothing more to say before the client does.
     pub(super) fn server_sent(&mut self, bytes: &[u8]) -> ServerReply {
         self.received.extend_from_slice(bytes);
         let Some(&first) = self.received.first() else { return ServerReply::Unfinished };

@@ -1,9 +1,9 @@
 //! Clients that are refused and would understand the reason only in TLS, or after an answer to their
 //! request for it: PostgreSQL's drivers believe no error before that (CVE-2024-10977).
 //!
-//! A thread of its own takes part in the handshake, with the listener's certificate or one made when it
-//! starts: what such a client sends was for the server, and nothing but the refusal passes through
-//! here. Drivers that verify certificates refuse the latter, and say so.
+//! A thread of its own takes part in the handshake, with the listener's certificate or one made
+//! when it starts: what such a client sends was for the server, and nothing but the refusal passes
+//! through here. Drivers that verify certificates refuse the latter, and say so.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor};

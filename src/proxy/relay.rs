@@ -1,9 +1,9 @@
 //! Moving bytes from one socket to the other, as many as can be without waiting.
 //!
-//! Readiness is edge-triggered: what is ready stays so until the kernel says WouldBlock. A direction
-//! reads only what its sink can take, so that what a slow reader leaves stays in the sender's socket. An
-//! idle direction owns no memory: the buffer is its thread's, a remainder is boxed while the sink
-//! is full, a pipe is borrowed while bulk data moves.
+//! Readiness is edge-triggered: what is ready stays so until the kernel says WouldBlock. A
+//! direction reads only what its sink can take, so that what a slow reader leaves stays in the
+//! sender's socket. An idle direction owns no memory: the buffer is its thread's, a remainder is
+//! boxed while the sink is full, a pipe is borrowed while bulk data moves.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -74,7 +74,8 @@ pub(super) struct Handshake {
     pub(super) held: bool,
     /// What the last server said or did.
     pub(super) failure: Option<String>,
-    /// Reserves a descriptor for the server's socket, so that a client that was accepted can be served.
+    /// Reserves a descriptor for the server's socket, so that a client that was accepted can be
+    /// served.
     _promise: Promise,
 }
 
