@@ -1,7 +1,7 @@
 //! Two nodes' configurations side by side: what keeps them from being a pair, and who serves when.
 //!
-//! Offline and pure. What a receiver will make of an advert follows from both files; so does the time
-//! a failover takes, by [`crate::vrrp::timing`].
+//! Nothing is sent. From both files follows which adverts each node accepts, and how long a failover
+//! takes, by [`crate::vrrp::timing`].
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod compat;
@@ -51,7 +51,7 @@ impl Side {
     }
 }
 
-/// A length of time as precisely as people need it: `609 ms`, `3.4 s`.
+/// A length of time with the precision people need: `609 ms`, `3.4 s`.
 #[must_use]
 pub fn rough(length: Duration) -> String {
     if length < Duration::from_secs(1) {
@@ -83,7 +83,7 @@ pub struct Pairing {
     pub version: u8,
     /// The interfaces that carry the adverts.
     pub interfaces: [IfName; 2],
-    /// The priorities, with every tracker content.
+    /// The priorities while all trackers pass.
     pub priorities: [u8; 2],
     pub outcomes: Vec<Outcome>,
 }
@@ -96,7 +96,7 @@ impl Pairing {
         name
     }
 
-    /// Whether the same happens to another router in every case.
+    /// Whether the outcomes of another router are the same.
     #[must_use]
     pub fn behaves_as(&self, other: &Pairing) -> bool {
         self.interfaces == other.interfaces
@@ -215,7 +215,7 @@ struct RouterPair<'a> {
     a_accepts: bool,
     /// Whether B accepts A's.
     b_accepts: bool,
-    /// One of them cannot wait for the other's next advert.
+    /// One of them waits for less than the other's interval and takes over between two adverts.
     flaps: bool,
 }
 
@@ -277,7 +277,7 @@ fn matching<'a>(a: &[NodeSide<'a>], b: &[NodeSide<'a>]) -> Vec<(NodeSide<'a>, No
     found.into_iter().filter_map(|(i, j)| Some((*a.get(i)?, *b.get(j)?))).collect()
 }
 
-/// How much two routers look like one; 0 if not at all.
+/// How likely two routers are one; 0 if they have nothing in common.
 fn likeness(own: &NodeSide<'_>, other: &NodeSide<'_>) -> u8 {
     let (a, b) = (own.router, other.router);
     let same_key = a.vrid == b.vrid && a.dialect.family() == b.dialect.family();

@@ -2,7 +2,7 @@
 //!
 //! The pipe is opened for reading and writing, as keepalived does: that never waits for a reader, and
 //! what is written stays in the kernel (64 KiB) until one comes. When that is full, lines wait here,
-//! and when too many do, the oldest of them are lost, counted and said.
+//! and when too many do, the oldest of them are dropped, counted and logged.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -30,16 +30,17 @@ use crate::sys::cause;
 /// Lines that wait here at most.
 const MAX_LINES: usize = 1024;
 
-/// Before another attempt to open a pipe, or to start its reader again; that one doubles.
+/// The pause before a pipe is opened again; also the first pause before its reader is started again,
+/// which doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause before a reader is started again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Losses are said at most this often.
+/// Dropped lines are logged at most this often.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a reader may go on reading when the daemon ends, before it is told to end too.
+/// How long a reader may go on reading when the daemon ends, before it gets SIGTERM.
 const READ_ON: Duration = Duration::from_millis(500);
 
 /// A reader has no deadline until it is given one.
@@ -67,12 +68,12 @@ struct Waiting {
     lost: u64,
     said: Option<Instant>,
     error: Option<String>,
-    /// It was made by us, and goes with us.
+    /// The daemon has created it, and removes it at its end.
     ours: bool,
     last: bool,
 }
 
-/// What reads it.
+/// The command that reads a FIFO.
 #[derive(Debug)]
 struct Reader {
     check: ScriptCheck,
@@ -191,7 +192,7 @@ impl Drop for Reader {
     }
 }
 
-/// Starts the reader again when it ends, until its time is up.
+/// Start the reader again whenever it ends, until its time is up.
 async fn keep_reading(
     scripts: Scripts,
     command: ScriptCheck,

@@ -1,5 +1,5 @@
-//! Mail: one task sends one letter after the other. Posting never waits; a server that is away or
-//! hangs costs the letters beyond the limit, the oldest first.
+//! Mail: one task sends one letter after the other. Posting never waits; while a server is away or
+//! hangs, letters beyond the limit are dropped, the oldest first.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,8 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(900),
 ];
 
-/// A letter takes a connection, four questions and the text: with this many limits it is over.
+/// A letter takes a connection, four commands and the text, each with the configured limit: after this
+/// many limits it has failed.
 const STEPS: u32 = 6;
 
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use crate::types::Now;
 /// Runs remembered per router.
 const MAX_RUNS: usize = 8;
 
-/// Where there is no limit: longer than any daemon runs.
+/// Stands for no limit: longer than any daemon runs.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// When the daemon ends, a command under way and one that is started then have this long each.
@@ -124,7 +124,8 @@ impl Notifier {
         notifier
     }
 
-    /// What runs goes on, FIFOs and their readers too unless they are changed themselves.
+    /// Apply another configuration. Commands under way go on, and so do FIFOs and readers that it
+    /// does not change.
     pub(super) fn reconfigure(&mut self, config: Arc<Config>) {
         self.configure(config);
         for fifo in self.fifos.iter().filter(|fifo| fifo.repeats_states()) {
@@ -401,7 +402,7 @@ impl Subject {
         self.running.iter().chain(&self.beside)
     }
 
-    /// When what waits no longer waits for the command that runs.
+    /// When the next command stops waiting for the one that runs.
     fn overtakes(&self) -> Option<Instant> {
         let running = self.running.as_ref().filter(|running| !running.ensures)?;
         let waits = self.config.timeout.is_none() && self.queue.waiting() > 0;

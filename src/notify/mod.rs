@@ -1,5 +1,5 @@
-//! What is told when something happens to a router or a group: the words of a command, the line of a
-//! FIFO, a mail; and in which order ([`queue`]), or for how long ([`reconciler`]).
+//! What notifications of a router or a group say: the arguments of a command, the line of a FIFO, a
+//! mail; in which order they run ([`queue`]), and what is repeated ([`reconciler`]).
 //!
 //! Words and lines are keepalived's, byte for byte: scripts written for it must not notice.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -18,18 +18,18 @@ use crate::status::State;
 pub struct Job {
     /// Which of the configured commands, by its key in vipd.toml.
     pub hook: &'static str,
-    /// What it is told: `MASTER`, `BACKUP`, …
+    /// The word for what happened: `MASTER`, `BACKUP`, …
     pub about: &'static str,
-    /// What to run, the words of the occasion included.
+    /// What to run, with the arguments for this notice.
     pub check: ScriptCheck,
-    /// What the environment says about it.
+    /// Variables for its environment.
     pub environment: Vec<(&'static str, String)>,
 }
 
-/// The key in vipd.toml of what has to be true of a master.
+/// The key in vipd.toml of the command that is repeated while a router is master.
 pub const ENSURE: &str = "while_master";
 
-/// The word for what happened in the language of keepalived's scripts; `None` if they are not told.
+/// keepalived's word for what happened; `None` if scripts are not notified of it.
 #[must_use]
 pub fn word(news: News, config: &NotifyConfig) -> Option<&'static str> {
     Some(match news {
@@ -56,7 +56,7 @@ pub fn line(notice: &Notice, config: &NotifyConfig) -> Option<String> {
     Some(format!("{} \"{}\" {word} {}\n", kind(notice.kind), notice.name, notice.priority))
 }
 
-/// What is to be run, in this order. `last`: the state told before, if any.
+/// The commands to run, in this order. `last`: the state notified before, if any.
 #[must_use]
 pub fn jobs(notice: &Notice, last: Option<State>, config: &NotifyConfig) -> Vec<Job> {
     let Some(word) = word(notice.news, config) else { return Vec::new() };
@@ -89,14 +89,14 @@ pub fn reader(check: &ScriptCheck, path: &str) -> ScriptCheck {
     check
 }
 
-/// The job that makes true what has to be true of a master.
+/// The job of `while_master`.
 #[must_use]
 pub fn ensuring(notice: &Notice, command: &ScriptCheck) -> Job {
     let (check, environment) = (command.clone(), environment(notice, None, "MASTER"));
     Job { hook: ENSURE, about: "MASTER", check, environment }
 }
 
-/// What keepalived does not say: where a state comes from, and why.
+/// Variables that keepalived does not set: the state before, and the reason.
 fn environment(notice: &Notice, last: Option<State>, word: &str) -> Vec<(&'static str, String)> {
     let before = match notice.news {
         News::Entered { from, .. } => from,

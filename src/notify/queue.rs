@@ -1,9 +1,9 @@
-//! The order in which one router's commands run: one at a time, as things happened, and nothing that
-//! is true no more.
+//! The order in which one router's commands run: one at a time, in the order of events, and none for a
+//! state that is outdated.
 //!
-//! What has begun is told to its end. Of what waits, only the newest state is kept: a command that
-//! hangs or is slow makes those after it late, but never wrong. Nothing here is ever longer than two
-//! waiting notices.
+//! The commands of a notice that has begun are all run. Of the notices that wait, only the newest
+//! state is kept: a command that hangs delays those after it, but they never report an old state.
+//! At most two notices wait.
 
 use std::collections::VecDeque;
 
@@ -12,20 +12,20 @@ use super::Job;
 /// What waits for one router or group.
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// The rest of what is being told.
+    /// The remaining commands of the notice under way.
     begun: VecDeque<Job>,
     /// The newest state.
     state: Option<Vec<Job>>,
     /// Something that happened in that state.
     event: Option<Vec<Job>>,
     busy: bool,
-    /// States that were overtaken since the last one begun.
+    /// States that were replaced by newer ones since the last one began.
     overtaken: u64,
     skipped: u64,
 }
 
 impl Queue {
-    /// A new state: whatever waits is out of date.
+    /// A new state: it replaces all that waits.
     pub fn state(&mut self, jobs: Vec<Job>) {
         for waiting in [self.state.take(), self.event.take()].into_iter().flatten() {
             if !waiting.is_empty() {
@@ -36,8 +36,8 @@ impl Queue {
         self.state = Some(jobs);
     }
 
-    /// Something that happened without a change of state; one like it that waits already says as
-    /// much.
+    /// Something that happened without a change of state. If one such notice waits already, it is
+    /// enough.
     pub fn event(&mut self, jobs: Vec<Job>) {
         if jobs.is_empty() {
             return;
@@ -87,7 +87,7 @@ impl Queue {
         self.begun.len() + waiting.into_iter().flatten().map(Vec::len).sum::<usize>()
     }
 
-    /// Notices that were overtaken before they were told.
+    /// Notices that were replaced before their commands ran.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped

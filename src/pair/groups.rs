@@ -1,4 +1,4 @@
-//! Sync groups: a member that cannot serve takes the others along, on its own node only.
+//! Sync groups: if one member cannot serve, the others of its group on that node do not serve either.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{Node, NodeSide, RouterPair, listed};
 use crate::config::GroupConfig;
 use crate::config::diag::{Diagnostic, Span};
 
-/// Its group, if it has company there.
+/// Its group, if that has other members.
 fn group_of<'a>(node: &NodeSide<'a>) -> Option<&'a GroupConfig> {
     let groups = node.config.groups.iter().filter(|group| group.members.len() > 1);
     groups.into_iter().find(|group| group.members.contains(&node.router.key()))
@@ -93,7 +93,7 @@ fn apart(
     )
 }
 
-/// What becomes of a router that only one node has, in company of one that both have.
+/// What happens to a router of one node only that is in a group with a router of both.
 pub(super) fn lost_with_group(
     node: &NodeSide<'_>,
     pairs: &[(NodeSide<'_>, NodeSide<'_>)],

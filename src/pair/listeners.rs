@@ -1,5 +1,5 @@
-//! The listeners of both nodes: clients come to whichever has the addresses, and expect the same of
-//! both.
+//! The listeners of both nodes: clients reach the node that has the addresses, and expect the same
+//! service of both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::config::raw::{RawCluster, RawListener};
 use crate::config::vipd_toml::role_word;
 use crate::config::{ClusterConfig, ListenerConfig};
 
-/// What a node offers its clients at a listener.
+/// A listener of one node.
 #[derive(Clone, Copy)]
 struct Offer<'a> {
     node_name: &'a str,

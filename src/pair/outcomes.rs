@@ -14,7 +14,7 @@ use crate::vrrp::timing;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
-    /// Nothing: both nodes run and hear each other.
+    /// Nothing: both nodes run and receive each other's adverts.
     Rest,
     /// The serving node loses its power, or the link that carries its adverts.
     Dies(Side),
@@ -26,7 +26,7 @@ pub enum Event {
     Stops(Side),
     /// The node starts while the other one serves.
     Returns(Side),
-    /// The nodes stop to hear each other.
+    /// The nodes no longer receive each other's adverts.
     Split,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn of(pair: &RouterPair<'_>, same_group: &[&RouterPair<'_>]) -> Vec<O
         // The addresses come and go.
         return Vec::new();
     }
-    // A node that does not hear the other one serves in any case.
+    // A node that accepts no advert of the other one serves in any case.
     let listener = match (pair.a_accepts, pair.b_accepts) {
         (true, true) => None,
         (false, false) => return vec![still(Event::Rest, Serving::Both)],
@@ -136,8 +136,8 @@ pub(super) fn of(pair: &RouterPair<'_>, same_group: &[&RouterPair<'_>]) -> Vec<O
     table
 }
 
-/// What each tracker of the master means, those included that keep a router from serving which it
-/// moves with.
+/// The outcome of each tracker of the master that fails, including trackers of routers in its sync
+/// group.
 fn failures(pair: &RouterPair<'_>, same_group: &[&RouterPair<'_>], master: Side) -> Vec<Outcome> {
     let all = || std::iter::once(pair).chain(same_group.iter().copied());
     let carries = other_links(pair.node(master));
@@ -181,7 +181,7 @@ fn failures(pair: &RouterPair<'_>, same_group: &[&RouterPair<'_>], master: Side)
     table
 }
 
-/// When the last of them may; never if one of them never may.
+/// The latest of them; `None` if one of them never happens.
 fn slowest(mut all: impl Iterator<Item = Option<[Duration; 2]>>) -> Option<[Duration; 2]> {
     let first = all.next()??;
     all.try_fold(first, |[a, b], next| next.map(|[c, d]| [a.max(c), b.max(d)]))
@@ -223,13 +223,13 @@ fn down_delay(node: &NodeSide<'_>, link: &IfName) -> Duration {
     node.config.interfaces.get(link).map(|config| config.down_delay).unwrap_or_default()
 }
 
-/// How long a node only listens after its start, at least and at most: it may just have been booted.
+/// How long a node only listens after its start: at least, and at most if it has just been booted.
 fn startup_listening(node: &NodeSide<'_>) -> [Duration; 2] {
     let globals = &node.config.globals;
     [globals.startup_delay, globals.startup_delay.max(globals.delay_after_boot)]
 }
 
-/// From the moment the master falls silent, up to an interval after its last advert.
+/// From the failure of the master, which is up to an interval after its last advert.
 fn after_silence(pair: &RouterPair<'_>, master: Side) -> [Duration; 2] {
     let interval = pair.node(master).router.interval;
     let wait = master_down_interval(pair.node(master.other()), interval);

@@ -1,4 +1,4 @@
-//! Priorities and preemption: what works, but not as its author may think.
+//! Priorities and preemption: settings that work, but perhaps not as intended.
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ use crate::config::Preempt;
 use crate::config::check::human;
 use crate::config::diag::Diagnostic;
 
-/// The side an election prefers; `None` if only their addresses on the day decide.
+/// The side that wins an election; `None` if that depends on source addresses not in the files.
 pub(super) fn better(pair: &RouterPair<'_>) -> Option<Side> {
     let by_address = match (pair.a.router.source, pair.b.router.source) {
         (Some(a), Some(b)) => a.cmp(&b),
@@ -61,7 +61,7 @@ fn priorities(pair: &RouterPair<'_>, out: &mut Vec<Diagnostic>) {
     );
 }
 
-/// Preemption is the better node's business only.
+/// Settings of preemption that have no effect: only those of the node with the higher priority count.
 fn preemption(pair: &RouterPair<'_>, out: &mut Vec<Diagnostic>) {
     let Some(side) = preempts(pair) else { return };
     let (own, other) = (pair.node(side), pair.node(side.other()));

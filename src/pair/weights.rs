@@ -1,4 +1,4 @@
-//! What trackers do to the priorities of a pair: with all of them content, and with one failing.
+//! What trackers do to the priorities of a pair: with all of them passing, and with one failing.
 
 use super::roles::preempts;
 use super::{NodeSide, RouterPair, Side};
@@ -7,13 +7,13 @@ use crate::config::{Namespace, Preempt, Weight};
 use crate::track::weight::{CheckState, Effect, effective};
 use crate::types::{IfName, Priority};
 
-/// What a tracker is called and how its failure is felt.
+/// The kind and name of a tracker.
 pub(super) enum Tracked<'a> {
     Check(&'a str),
     Link(&'a IfName),
 }
 
-/// A tracker's effect while all is well, and while it is not.
+/// A tracker's effect while it passes, and while it fails.
 struct TrackerEffect<'a> {
     tracked: Tracked<'a>,
     well: i32,
@@ -28,7 +28,7 @@ pub(super) struct Failure<'a> {
 }
 
 impl<'a> NodeSide<'a> {
-    /// The priority while every tracker is content.
+    /// The priority while every tracker passes.
     pub(super) fn priority(&self) -> Priority {
         effective(self.router.priority, self.tracker_effects().map(|swing| swing.well).sum())
     }
@@ -57,7 +57,7 @@ impl<'a> NodeSide<'a> {
         self.tracker_effects().map(failure).filter(|failure| failure.priority != now).collect()
     }
 
-    /// The priority with everything unwell that moves it.
+    /// The priority with every tracker failing.
     fn worst(&self) -> Priority {
         let worst = self.tracker_effects().map(|swing| match swing.unwell {
             Effect::Adds(points) => points.min(swing.well),
@@ -90,7 +90,7 @@ impl<'a> NodeSide<'a> {
     }
 }
 
-/// Whichever reading is the better one is the one that is meant to last.
+/// The state with the better effect is taken for the normal one.
 fn swing(tracked: Tracked<'_>, weight: Weight) -> TrackerEffect<'_> {
     match (weight.effect(CheckState::Up), weight.effect(CheckState::Down)) {
         (Effect::Adds(up), Effect::Adds(down)) if up < down => {

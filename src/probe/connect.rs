@@ -42,8 +42,8 @@ pub(super) async fn connect(
     Err(last)
 }
 
-/// A connection. One that was reset as soon as it was made was made: what the other side said before
-/// that can be read.
+/// Wait for a connection. One that was reset right after it was made counts as made: what the other
+/// side sent before can be read.
 async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -59,7 +59,7 @@ async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// A connection that was not made, or broke.
+/// The failure of a connection that was not made, or broke.
 pub(super) fn broken(address: impl std::fmt::Display, error: &io::Error) -> Failure {
     let cause_of = match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::ConnectionRefused, _) => {

@@ -1,8 +1,8 @@
 //! One HTTP/1 request and its answer, read as HAProxy's checks read it.
 //!
-//! Nothing is read that nobody needs: where the status alone counts, the end of the headers is the
-//! end of the answer, whatever becomes of the body and of the connection. A server that answers
-//! before it has read the request has answered.
+//! No more is read than is needed: where the status alone counts, reading ends with the headers,
+//! and errors after them do not matter. An answer counts even if the server sends it before it has
+//! read the request.
 
 use std::io;
 
@@ -32,9 +32,9 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Its `Date`: the time by the server's clock.
     pub(super) date: Option<String>,
-    /// As much of it as was wanted and came.
+    /// What has come of it, at most what was wanted.
     pub(super) body: Vec<u8>,
-    /// Whether as much came as was wanted.
+    /// Whether all that was wanted has come.
     pub(super) complete: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         stream.write_all(request).await?;
         stream.flush().await
     };
-    // Whoever has answered and gone need not have read it.
+    // A server may answer and close without reading the request.
     let sent = deadline.step(&what, send).await?;
     let mut received = Vec::with_capacity(1024);
     let (head, rest) = loop {
@@ -155,7 +155,7 @@ enum Chunk {
 }
 
 impl Head {
-    /// The head, and where the body begins; `None` while it does not end.
+    /// The head, and where the body begins; `None` while the head is incomplete.
     fn read(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
         let begins = b"HTTP/1.";
         let known = bytes.len().min(begins.len());
@@ -223,7 +223,7 @@ fn status_of(line: &[u8]) -> Option<u16> {
     status.parse().ok()
 }
 
-/// A name of the characters there are for it, and a value.
+/// A name of the characters allowed for it, and a value.
 fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
@@ -238,7 +238,7 @@ struct Body {
 }
 
 impl Body {
-    /// Puts what is the body's into `out`; whether that was all of it.
+    /// Append the bytes of the body to `out`. Returns whether the body is over.
     fn take(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> bool {
         loop {
             let part = |left: u64| {

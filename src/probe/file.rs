@@ -1,5 +1,4 @@
-//! Tracked files: read at once, when the kernel says that something happened to them, and now and
-//! then anyway.
+//! Tracked files: read at once when the kernel reports a change, and every [`PAUSE`] in any case.
 //!
 //! The directory is watched, not the file, which may be replaced by another of its name. The kernel
 //! reports only what this machine does to a local file system: changes by other hosts (NFS), through
@@ -25,16 +24,16 @@ use crate::sys::cause;
 use crate::track::file::{LONGEST, value};
 use crate::track::outcome::{Cause, Outcome, Verdict};
 
-/// Between two readings nobody has asked for.
+/// From one reading without a reported change to the next.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How long an empty file may be one that is being written.
+/// How long an empty file is taken for one that is being written.
 const BEING_WRITTEN: Duration = Duration::from_millis(20);
 
 /// Watches directories for all checks, with one thread of its own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Directories {
-    /// Locked while it waits for its thread, so the thread must not need it.
+    /// Dropping the watcher waits for its thread while this is locked: the thread must not lock it.
     watcher: Arc<Mutex<Option<RecommendedWatcher>>>,
     waiting: Waiting,
 }
@@ -133,7 +132,7 @@ impl File {
         outcome
     }
 
-    /// Waits until it reads otherwise than last time.
+    /// Wait until the content differs from the last.
     pub(super) async fn changed(&mut self, limit: Duration) -> Outcome {
         loop {
             let _ = timeout(PAUSE, self.wake.notified()).await;
@@ -173,7 +172,7 @@ impl File {
     }
 }
 
-/// A pipe or a terminal of that name would make us wait, so they are not waited for.
+/// Opening a pipe or a terminal could block, so it is opened without waiting.
 fn start_of(path: &Path) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {

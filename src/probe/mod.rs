@@ -41,7 +41,7 @@ use resolve::Resolver;
 use script::{Script, Scripts};
 use tls::Roots;
 
-/// What checks share.
+/// What all checks share: how names are looked up, scripts started, files and processes watched.
 #[derive(Clone, Debug)]
 pub struct ProbeContext {
     scripts: Scripts,
@@ -60,7 +60,7 @@ impl ProbeContext {
         Ok(ProbeContext::with(resolver, Scripts::new()?))
     }
 
-    /// The same with a way to start scripts.
+    /// The same with scripts started by `scripts`.
     #[must_use]
     pub fn with(resolver: Resolver, scripts: Scripts) -> ProbeContext {
         ProbeContext {
@@ -73,7 +73,7 @@ impl ProbeContext {
     }
 }
 
-/// A check and what one run of it leaves for the next.
+/// A check, with what it keeps from one run to the next.
 #[derive(Debug)]
 pub struct Probe {
     kind: Kind,
@@ -136,8 +136,8 @@ impl Probe {
         }
     }
 
-    /// Waits until the answer is another than that of the last run, if the check is watched; of any
-    /// other, for ever. Cancel-safe.
+    /// Wait until the answer differs from that of the last run, if the check is watched; otherwise for
+    /// ever. Cancel-safe.
     pub async fn changed(&mut self, timeout: Duration) -> Outcome {
         match &mut self.kind {
             Kind::File(file) => file.changed(timeout).await,
@@ -176,7 +176,7 @@ async fn ask_patroni(
         .map_err(|why| Failure::new(Cause::WrongAnswer, why))
 }
 
-/// Puts one question to one Patroni node, again and again.
+/// Asks one Patroni node one question, as often as needed.
 #[derive(Debug)]
 pub struct PatroniClient {
     question: Arc<Question>,
@@ -229,7 +229,7 @@ impl Failure {
     }
 }
 
-/// The end of one run, whatever it is busy with.
+/// The deadline of one run, shared by all its steps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
@@ -246,8 +246,8 @@ impl Deadline {
     }
 }
 
-/// Something that blocks, done on a helper thread: one at a time, so what hangs holds one thread and
-/// not one per run.
+/// Blocking work on a helper thread, one piece at a time: work that hangs holds one thread, not one
+/// for each run.
 #[derive(Debug)]
 struct BlockingTask<T>(Option<JoinHandle<T>>);
 
@@ -258,7 +258,7 @@ impl<T> Default for BlockingTask<T> {
 }
 
 impl<T: Send + 'static> BlockingTask<T> {
-    /// Does it, or waits for the one of an earlier run that is still under way.
+    /// Start the work, or wait for that of an earlier run if it is still under way.
     async fn run(
         &mut self,
         deadline: Deadline,
@@ -272,7 +272,7 @@ impl<T: Send + 'static> BlockingTask<T> {
     }
 }
 
-/// Runs `check` and puts its answer in words.
+/// Run `check` and make its answer an outcome.
 async fn outcome(check: impl Future<Output = Result<String, Failure>>) -> Outcome {
     let began = Instant::now();
     finished(began, check.await)

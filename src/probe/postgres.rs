@@ -1,5 +1,5 @@
-//! PostgreSQL's SSLRequest: the cheapest question a server that can still start sessions answers. Or,
-//! for a user, the beginning of a session, to which the server's own rules (`pg_hba.conf`) answer.
+//! PostgreSQL's SSLRequest: the cheapest request that only a server answers that can still start
+//! sessions. With a user it begins a session instead, which is subject to the server's `pg_hba.conf`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const AUTHENTICATION: usize = 9;
 /// The methods a server may ask for, 0 for none: those HAProxy knows.
 const METHODS: [u32; 9] = [0, 2, 3, 4, 5, 6, 7, 9, 10];
 
-/// How long taking leave may take; nobody waits for it.
+/// How long closing the connection properly may take; nobody waits for it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -150,8 +150,8 @@ fn closed(address: SocketAddr) -> Failure {
     Failure::new(Cause::Unreachable, text)
 }
 
-/// A server that has agreed to TLS logs a client that goes away before the handshake, every time. So
-/// shake hands, say goodbye and read to the end. That decides nothing: it is politeness.
+/// A server that has agreed to TLS logs every client that closes before the handshake. So complete the
+/// handshake and close properly, to keep its log clean; the outcome of the check is decided already.
 async fn take_leave(stream: TcpStream) {
     let deadline = Deadline::after(FAREWELL);
     let Ok(mut stream) = tls::Client::unverified().connect(stream, deadline).await else { return };

@@ -1,4 +1,4 @@
-//! Tracked processes: a death is seen at once, a birth at the next look.
+//! Tracked processes: an end is noticed at once, a start at the next scan.
 //!
 //! One task looks at all processes every [`PAUSE`] while some check wants to know, for all of them
 //! together. Each check holds a pidfd of every process that counts for it, which becomes readable the

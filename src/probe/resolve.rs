@@ -2,7 +2,7 @@
 //!
 //! A name is looked up with the system's resolver, so `/etc/hosts` and its like count, on a helper
 //! thread, at most one look-up per name at a time. Addresses once found stay in use until a later
-//! look-up finds others: a name server that is away takes no check with it.
+//! look-up finds others: checks go on while the name server is away.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -67,7 +67,7 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// One that looks up in its own way, and again when an answer is older than `fresh`.
+    /// A resolver with another look-up, which is repeated when an answer is older than `fresh`.
     pub fn with(
         fresh: Duration,
         look_up: impl Fn(&HostName) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
@@ -75,8 +75,8 @@ impl Resolver {
         Resolver { look_up: Arc::new(look_up), fresh, names: Arc::default() }
     }
 
-    /// The addresses of a host, the resolver's favourite first; never none. Waits only for a name
-    /// that has never been found.
+    /// The addresses of a host in the resolver's order, at least one. Waits only for a name that
+    /// has never been found.
     pub(super) async fn addresses(
         &self,
         host: &Host,
@@ -102,8 +102,7 @@ impl Resolver {
         }
     }
 
-    /// Waits until `name` leads elsewhere than to `last`: where. As long as `last` is among its
-    /// addresses, it stays.
+    /// Wait until `last` is none of the addresses of `name`, and return one of them.
     pub async fn another(&self, name: &HostName, last: Option<IpAddr>) -> IpAddr {
         loop {
             let mut known = self.ask(name);

@@ -1,4 +1,4 @@
-//! TLS as a client: whom to believe, and who we are.
+//! TLS as a client: which servers are trusted, and with which certificate.
 //!
 //! rustls with ring: no C library to keep up to date, and light to build. The system's certificate
 //! authorities rather than a compiled-in list, so that an authority of the user's own counts and
@@ -27,7 +27,7 @@ use crate::pem;
 use crate::sys::cause;
 use crate::track::outcome::Cause;
 
-/// How long the system's authorities are believed to be the same. Reading them takes milliseconds.
+/// How often the system's authorities are read again: that takes milliseconds.
 const ROOTS_FRESH: Duration = Duration::from_secs(3600);
 
 /// The system's certificate authorities, read when first needed.
@@ -58,7 +58,7 @@ impl Roots {
     }
 }
 
-/// One check's side of TLS. Files are read again when they change.
+/// The TLS settings of one check. Files are read again when they change.
 #[derive(Debug)]
 pub(super) struct Client {
     source: Source,
@@ -106,7 +106,7 @@ impl Client {
         Client { source, name, reading: BlockingTask::default() }
     }
 
-    /// Believes everyone and is nobody.
+    /// Trusts any certificate and has none.
     pub(super) fn unverified() -> Client {
         let tls = Tls { trust: Trust::Anyone, ..Tls::default() };
         Client::new(&tls, &Host::Address(Ipv4Addr::UNSPECIFIED.into()), Roots::default())

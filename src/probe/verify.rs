@@ -1,8 +1,8 @@
-//! Whether a server's certificate is believed.
+//! Whether a server's certificate is trusted.
 //!
-//! As HAProxy does, with the authorities of a file: a self-signed certificate in that file vouches for
-//! itself, authority or not; a certificate of version 1 counts if one of them signed it; and a name
-//! may stand in the subject alone. webpki takes none of these.
+//! As in HAProxy, with the authorities of a file: a self-signed certificate in that file is
+//! trusted, whether it is an authority or not; a certificate of version 1 is trusted if one of them
+//! signed it; and a name may be in the subject alone. webpki accepts none of these.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ use tokio_rustls::rustls::{
 
 use crate::pem::x509::Certificate;
 
-/// Who is believed.
+/// Which servers are trusted.
 #[derive(Debug)]
 pub(super) enum Believed {
-    /// Everyone. Signatures are checked, so the server does have its key.
+    /// All. Signatures are checked, so the server does have the key of its certificate.
     Anyone,
-    /// Those whom these authorities vouch for.
+    /// Those whose certificates these authorities signed.
     Vouched {
         roots: Arc<RootCertStore>,
         /// Those of a file of the user's own, as they stand there.
@@ -38,7 +38,6 @@ pub(super) enum Believed {
     },
 }
 
-/// Believes whom it is told to.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) provider: Arc<CryptoProvider>,

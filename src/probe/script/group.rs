@@ -20,7 +20,7 @@ use crate::sys::process::{End, Group};
 /// First pause between two looks at a group that is ending; it doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 
-/// A process that survives SIGKILL waits for a device: there is no hurry.
+/// A process that survives SIGKILL waits for a device, which may take long.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The groups under way, known to the guard as well if there is one.
@@ -38,12 +38,12 @@ impl Live {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the guard from now on.
+    /// Tell `guard` of every group from now on.
     pub(super) fn guarded_by(&self, guard: Guard) {
         self.lock().guard = Some(guard);
     }
 
-    /// The guard learns of the process of `command` from itself.
+    /// The process of `command` reports itself to the guard.
     pub(super) fn await_group_of(&self, command: &mut Command) {
         self.lock().instruct(|guard| guard.await_group_of(command));
     }
@@ -88,8 +88,8 @@ impl Groups {
     }
 }
 
-/// A group and its entry among the living. Only under their lock is a process reaped, so that
-/// nobody kills by a number that has been given away.
+/// A group and its entry among those under way. Processes are reaped only under the lock of that
+/// list, so that nothing is killed by a process id that has been reused.
 #[derive(Debug)]
 struct Entry {
     group: Group,
@@ -97,8 +97,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Reaps what has ended. A group that was killed and whose leader is reaped is over: what may be
-    /// left of it never gets to run again.
+    /// Reap what has ended. A group that was killed and whose leader is reaped is over: what is
+    /// left of it never runs again.
     fn settle(&mut self, killed: bool) -> bool {
         let mut live = self.live.lock();
         self.group.reap();
@@ -152,7 +152,7 @@ impl Entry {
     }
 }
 
-/// A group somebody answers for. Dropped, it is killed and buried.
+/// A group under way. Dropping it kills and reaps its processes.
 #[derive(Debug)]
 pub(super) struct Member {
     entry: Option<Entry>,
@@ -189,7 +189,7 @@ impl Member {
         Some(Termination { pid, hurry, when_over })
     }
 
-    /// Takes leave of the leader, which has ended. What it leaves behind lives on.
+    /// Reap the leader, which has ended, and leave the other processes of the group alone.
     pub(super) fn let_go(&mut self) -> Option<End> {
         let mut entry = self.entry.take()?;
         {
@@ -205,7 +205,7 @@ impl Member {
         self.end
     }
 
-    /// How the leader ended, if that was known when the group was buried.
+    /// How the leader ended, if that was known when the group was terminated.
     pub(super) fn end(&self) -> Option<End> {
         self.end
     }

@@ -1,5 +1,5 @@
-//! A small process that outlives the daemon by a moment: it knows the process groups of the scripts
-//! under way and kills them when the daemon is gone, however that ended.
+//! A small process that outlives the daemon for a moment: it knows the process groups of the scripts
+//! under way and kills them when the daemon has ended, for whatever reason.
 //!
 //! The kernel itself ends the leader of each group with the thread that started it, but not the
 //! leader's children. The guard is this program again, started before the first script, and knows
@@ -70,7 +70,7 @@ impl Guard {
 }
 
 impl Drop for Guard {
-    /// A guard that has missed something might kill the wrong group one day.
+    /// A guard that has missed a message could kill the wrong group later.
     fn drop(&mut self) {
         // It can only fail if it has ended.
         let _ = self.process.kill();
@@ -78,7 +78,7 @@ impl Drop for Guard {
     }
 }
 
-/// The guard's end: listens until the daemon is gone, then kills what is left.
+/// The guard itself: it reads until the daemon is gone, then kills what is left.
 pub fn serve(mut line: impl Read) {
     // Whoever addresses all processes called vipd means the daemon, which decides what becomes of it.
     signals::ignore();

@@ -2,7 +2,7 @@
 //!
 //! Who lives how long: a [`Script`] belongs to one tracker and runs one group at a time. The group
 //! of a run that is over, because its leader ended, its time is up or nobody waits for it any more,
-//! is killed and buried, if need be by a task of its own; the next run waits for that.
+//! is killed and reaped, if need be by a task of its own; the next run waits for that.
 //! [`Scripts::kill_all`] ends every group at once when the daemon stops; [`guard`] does if the daemon
 //! is killed.
 
@@ -59,10 +59,9 @@ impl Script {
         Script { check: Arc::new(check), scripts, preparing: BlockingTask::default(), last: None }
     }
 
-    /// Runs it once. One that has not ended `timeout` after it was started is told to (SIGTERM) and
-    /// 500 ms later made to (SIGKILL), the whole group of it; the answer does not wait for that.
-    /// What a script leaves behind in its group when it ends is killed as well. Dropping the future
-    /// kills the group at once.
+    /// Run it once. If it has not ended `timeout` after it was started, its group gets SIGTERM and
+    /// 500 ms later SIGKILL; the answer does not wait for that. What a script leaves behind in its
+    /// group when it ends is killed as well. Dropping the future kills the group at once.
     ///
     /// A machine so busy that starting takes time does not make the script late: starting has a
     /// `timeout` of its own.
@@ -131,8 +130,8 @@ fn outcome(began: Instant, result: Result<End, Failure>, output: String) -> Outc
     Outcome { verdict, detail, output, took: began.elapsed() }
 }
 
-/// Until the leader ends (true) or the time is up (false), collecting what the group prints. More
-/// than is kept is read all the same, so that nobody is held up by a full pipe.
+/// Collect what the group prints until the leader ends (true) or the time is up (false). Output beyond
+/// what is kept is read as well, or the script would block on a full pipe.
 async fn watch(
     leader: &Watched<OwnedFd>,
     mut reader: pipe::Receiver,

@@ -1,4 +1,4 @@
-//! As the first process of a container, vipd is the parent of everybody who has lost theirs.
+//! As the first process of a container, vipd is the parent of all processes that have lost theirs.
 //!
 //! The groups of scripts are looked after where they are run. What has left its group, or never had
 //! anything to do with us (`docker exec`), would stay as a zombie for good.

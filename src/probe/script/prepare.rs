@@ -22,7 +22,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// The account keepalived runs scripts as if there is one.
 const DEFAULT_ACCOUNT: &str = "keepalived_script";
 
-/// What would make a script do something else than was meant, or speak to the service manager.
+/// Variables that would change what a script runs, or let it speak to the service manager.
 const NOT_INHERITED: [&str; 9] = [
     "IFS",
     "LD_PRELOAD",
@@ -43,7 +43,7 @@ pub(super) struct Prepared {
     account: Option<Account>,
     /// Further variables of its environment.
     pub(super) environment: Vec<(&'static str, String)>,
-    /// What somebody else could change although the script runs as root, as a sentence.
+    /// What other users than root could change of a script that runs as root, as a sentence.
     pub(super) weakness: Option<String>,
 }
 
@@ -77,8 +77,8 @@ pub(super) fn prepare(check: &ScriptCheck) -> Result<Prepared, Failure> {
     Ok(Prepared { program, args, account, environment: Vec::new(), weakness })
 }
 
-/// Whether a script could be started, as a sentence if not; what somebody else could change although
-/// it would run as root, as another. Runs nothing.
+/// Why a script could not be started, as a sentence; and what other users than root could change of
+/// one that would run as root, as another. Runs nothing.
 pub(crate) fn inspect(check: &ScriptCheck) -> Result<Option<String>, String> {
     let prepared = prepare(check).map_err(|failure| failure.detail)?;
     match prepared.forbidden().or_else(|| missing_interpreter(&prepared.program)) {
@@ -106,7 +106,7 @@ impl Prepared {
         command
     }
 
-    /// Why it could not be started, with the part of the path that is to blame.
+    /// Why it could not be started, with the part of the path that prevents it.
     pub(super) fn explain(&self, error: &io::Error) -> Failure {
         let text = match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EPERM) => self.account.as_ref().map(|account| {

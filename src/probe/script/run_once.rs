@@ -18,9 +18,9 @@ use crate::sys::ready::Watched;
 use crate::track::outcome::{Cause, Outcome};
 
 impl Scripts {
-    /// Runs a command once, with these variables added to its environment. When `deadline` has
-    /// passed, wherever it has been moved to by then, its whole group is told to end (SIGTERM) and
-    /// 500 ms later made to; the answer waits for that.
+    /// Run a command once, with these variables added to its environment. When `deadline` has
+    /// passed, which may be moved meanwhile, its group gets SIGTERM and 500 ms later SIGKILL; the
+    /// answer waits for that.
     pub async fn run_once(
         &self,
         check: ScriptCheck,
@@ -64,7 +64,7 @@ impl Scripts {
     }
 }
 
-/// `None`: the deadline passed, wherever it was moved to, before the step was done.
+/// `None`: the deadline passed before the step was done.
 async fn until<T>(
     deadline: &mut watch::Receiver<Instant>,
     step: impl Future<Output = T>,

@@ -61,7 +61,7 @@ impl Scripts {
     }
 
     /// The same for a daemon: `program guard` ends the scripts if the daemon cannot. If the process
-    /// was another daemon before (`successor`), its last scripts are laid to rest.
+    /// was another daemon before (`successor`), its last scripts are reaped.
     ///
     /// # Errors
     /// The system's, if it has no thread to give.
