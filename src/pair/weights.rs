@@ -16,8 +16,8 @@ pub(super) enum Tracked<'a> {
 /// A tracker's effect while it passes, and while it fails.
 struct TrackerEffect<'a> {
     tracked: Tracked<'a>,
-    well: i32,
-    unwell: Effect,
+    passing: i32,
+    failing: Effect,
 }
 
 /// What becomes of a router when one of its trackers fails.
@@ -30,7 +30,7 @@ pub(super) struct Failure<'a> {
 impl<'a> NodeSide<'a> {
     /// The priority while every tracker passes.
     pub(super) fn priority(&self) -> Priority {
-        effective(self.router.priority, self.tracker_effects().map(|swing| swing.well).sum())
+        effective(self.router.priority, self.tracker_effects().map(|effect| effect.passing).sum())
     }
 
     /// The same as a sum, if trackers add to it.
@@ -45,12 +45,12 @@ impl<'a> NodeSide<'a> {
     /// Every tracker that makes a difference, with that difference.
     pub(super) fn failures(&self) -> Vec<Failure<'a>> {
         let base = self.router.priority;
-        let well: i32 = self.tracker_effects().map(|swing| swing.well).sum();
-        let failure = |swing: TrackerEffect<'a>| Failure {
-            tracked: swing.tracked,
-            priority: match swing.unwell {
+        let passing: i32 = self.tracker_effects().map(|effect| effect.passing).sum();
+        let failure = |effect: TrackerEffect<'a>| Failure {
+            tracked: effect.tracked,
+            priority: match effect.failing {
                 Effect::Fault => None,
-                Effect::Adds(points) => Some(effective(base, well - swing.well + points)),
+                Effect::Adds(points) => Some(effective(base, passing - effect.passing + points)),
             },
         };
         let now = Some(self.priority());
@@ -59,9 +59,9 @@ impl<'a> NodeSide<'a> {
 
     /// The priority with every tracker failing.
     fn worst(&self) -> Priority {
-        let worst = self.tracker_effects().map(|swing| match swing.unwell {
-            Effect::Adds(points) => points.min(swing.well),
-            Effect::Fault => swing.well,
+        let worst = self.tracker_effects().map(|effect| match effect.failing {
+            Effect::Adds(points) => points.min(effect.passing),
+            Effect::Fault => effect.passing,
         });
         effective(self.router.priority, worst.sum())
     }
@@ -72,7 +72,7 @@ impl<'a> NodeSide<'a> {
         let checks = router.track.iter().filter(|t| t.tracker.namespace != Namespace::File);
         let checks = checks.map(|t| (Tracked::Check(&t.tracker.name), t.weight));
         let links = router.track_interfaces.iter().map(|t| (Tracked::Link(&t.iface), t.weight));
-        checks.chain(links).map(|(tracked, weight)| swing(tracked, weight))
+        checks.chain(links).map(|(tracked, weight)| effect(tracked, weight))
     }
 
     fn span_of(&self, tracked: &Tracked<'_>) -> Span {
@@ -91,16 +91,18 @@ impl<'a> NodeSide<'a> {
 }
 
 /// The state with the better effect is taken for the normal one.
-fn swing(tracked: Tracked<'_>, weight: Weight) -> TrackerEffect<'_> {
+fn effect(tracked: Tracked<'_>, weight: Weight) -> TrackerEffect<'_> {
     match (weight.effect(CheckState::Up), weight.effect(CheckState::Down)) {
         (Effect::Adds(up), Effect::Adds(down)) if up < down => {
-            TrackerEffect { tracked, well: down, unwell: Effect::Adds(up) }
+            TrackerEffect { tracked, passing: down, failing: Effect::Adds(up) }
         }
-        (Effect::Adds(up), down) => TrackerEffect { tracked, well: up, unwell: down },
+        (Effect::Adds(up), down) => TrackerEffect { tracked, passing: up, failing: down },
         (Effect::Fault, Effect::Adds(down)) => {
-            TrackerEffect { tracked, well: down, unwell: Effect::Fault }
+            TrackerEffect { tracked, passing: down, failing: Effect::Fault }
         }
-        (Effect::Fault, Effect::Fault) => TrackerEffect { tracked, well: 0, unwell: Effect::Fault },
+        (Effect::Fault, Effect::Fault) => {
+            TrackerEffect { tracked, passing: 0, failing: Effect::Fault }
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, RootCertStore};
 
-use super::verify::{Believed, Verifier};
+use super::verify::{TrustedServers, Verifier};
 use super::{BlockingTask, Deadline, Failure};
 use crate::config::checks::{Host, PemFile, Tls, Trust};
 use crate::pem;
@@ -50,7 +50,7 @@ impl Roots {
             return Arc::clone(roots);
         }
         let mut store = RootCertStore::empty();
-        // Files that are no certificates are left out; without any, no server is believed.
+        // Files that are no certificates are left out; without any, no server is trusted.
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let roots = Arc::new(store);
         *known = Some(Read { at: Instant::now(), roots: Arc::clone(&roots) });
@@ -165,16 +165,18 @@ impl Source {
             .with_safe_default_protocol_versions()
             .map_err(|error| Failure::new(Cause::Tls, error.to_string()))?;
         let name = self.tls.verify_name;
-        let believed = match &self.tls.trust {
-            Trust::System => Believed::Vouched { roots: self.roots.get(), own: Vec::new(), name },
+        let trusted = match &self.tls.trust {
+            Trust::System => {
+                TrustedServers::SignedBy { roots: self.roots.get(), own: Vec::new(), name }
+            }
             Trust::File(path) => {
                 let own = pem::certificates(path).map_err(cannot_run)?;
                 let roots = pem::authorities(path, &own).map_err(cannot_run)?;
-                Believed::Vouched { roots: Arc::new(roots), own, name }
+                TrustedServers::SignedBy { roots: Arc::new(roots), own, name }
             }
-            Trust::Anyone => Believed::Anyone,
+            Trust::Anyone => TrustedServers::Anyone,
         };
-        let verifier = Arc::new(Verifier { provider, believed });
+        let verifier = Arc::new(Verifier { provider, trusted });
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = self.identify(builder)?;
         // A resumed session would hide that the certificate has expired or changed.

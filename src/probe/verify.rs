@@ -25,11 +25,11 @@ use crate::pem::x509::Certificate;
 
 /// Which servers are trusted.
 #[derive(Debug)]
-pub(super) enum Believed {
+pub(super) enum TrustedServers {
     /// All. Signatures are checked, so the server does have the key of its certificate.
     Anyone,
     /// Those whose certificates these authorities signed.
-    Vouched {
+    SignedBy {
         roots: Arc<RootCertStore>,
         /// Those of a file of the user's own, as they stand there.
         own: Vec<CertificateDer<'static>>,
@@ -41,7 +41,7 @@ pub(super) enum Believed {
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) provider: Arc<CryptoProvider>,
-    pub(super) believed: Believed,
+    pub(super) trusted: TrustedServers,
 }
 
 impl Verifier {
@@ -49,7 +49,7 @@ impl Verifier {
         self.provider.signature_verification_algorithms.all
     }
 
-    fn vouched(
+    fn verify_chain(
         &self,
         server: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -153,8 +153,8 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Believed::Vouched { roots, own, name } = &self.believed {
-            self.vouched(end_entity, intermediates, now, roots, own)?;
+        if let TrustedServers::SignedBy { roots, own, name } = &self.trusted {
+            self.verify_chain(end_entity, intermediates, now, roots, own)?;
             if *name {
                 carries(end_entity, server_name)?;
             }
