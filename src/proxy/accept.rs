@@ -14,7 +14,8 @@ use super::relay::{Conn, Direction, INTEREST};
 use super::session::{Entry, Handshake, Session, Stage};
 use super::settings::Protocol;
 use super::shared::{ConnPermit, ListenerShared};
-use super::worker::{SWEEP, Timer, Token, Worker};
+use super::timers::Timer;
+use super::worker::{SWEEP, Token, Worker};
 use crate::pool::ListenerId;
 use crate::sys::epoll::Ready;
 use crate::sys::tcp::Bind;
@@ -203,7 +204,7 @@ impl Worker {
     fn close_socket(&mut self, number: usize) {
         if let Some(ListenSocket { state: State::Pausing(until), .. }) = self.socket(number) {
             let until = *until;
-            self.timers.remove(&(until, Timer::ListenSocket(number)));
+            self.timers.cancel(until, Timer::ListenSocket(number));
         }
         if let Some(socket) = self.listen_sockets.get_mut(number).and_then(Option::take)
             && socket.leaving.is_none()
@@ -277,7 +278,7 @@ impl Worker {
         let cause = cause(error);
         tracing::error!("{name}: a listening socket broke: {cause}; opening it again");
         self.broken.push(BrokenSocket { shared, bind, at });
-        self.timers.insert((self.now + REOPEN_DELAY, Timer::ReopenBroken));
+        self.timers.set(self.now + REOPEN_DELAY, Timer::ReopenBroken);
     }
 
     /// Open sockets that broke again, or try later.
@@ -300,7 +301,7 @@ impl Worker {
             }
         }
         if !self.broken.is_empty() {
-            self.timers.insert((self.now + SWEEP, Timer::ReopenBroken));
+            self.timers.set(self.now + SWEEP, Timer::ReopenBroken);
         }
     }
 
@@ -315,7 +316,7 @@ impl Worker {
 
     fn pause(&mut self, number: usize, pause: Duration) {
         let until = self.now + pause;
-        self.timers.insert((until, Timer::ListenSocket(number)));
+        self.timers.set(until, Timer::ListenSocket(number));
         self.watch(number, State::Pausing(until));
     }
 
@@ -323,7 +324,7 @@ impl Worker {
         let Some(socket) = self.socket(number) else { return };
         let State::Pausing(until) = socket.state else { return };
         let leaving = socket.leaving.is_some();
-        self.timers.remove(&(until, Timer::ListenSocket(number)));
+        self.timers.cancel(until, Timer::ListenSocket(number));
         self.watch(number, State::Open);
         if leaving {
             // With an empty queue there is no event that would have it closed.

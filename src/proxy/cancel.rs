@@ -8,7 +8,8 @@ use super::relay::{Conn, INTEREST};
 use super::session::{Cancel, Canceller, Entry};
 use super::shared::ListenerShared;
 use super::slab::Key;
-use super::worker::{Timer, Token, Worker};
+use super::timers::Timer;
+use super::worker::{Token, Worker};
 use crate::sys::epoll::Ready;
 use crate::sys::tcp;
 
@@ -54,7 +55,7 @@ impl Worker {
             let request = Arc::clone(&request);
             let cancel = Cancel { client: waits, server, request, sent: false, due };
             self.entries.restore(key, Entry::Cancel(cancel));
-            self.timers.insert((due, Timer::Entry(key)));
+            self.timers.set(due, Timer::Entry(key));
             servers += 1;
         }
         if servers == 0 {
@@ -85,7 +86,7 @@ impl Worker {
 
     /// One server is done with a request, or has had its time.
     pub(super) fn cancelled(&mut self, key: Key, cancel: &Cancel) {
-        self.timers.remove(&(cancel.due, Timer::Entry(key)));
+        self.timers.cancel(cancel.due, Timer::Entry(key));
         self.entries.free(key);
         let Some(Entry::Canceller(canceller)) = self.entries.get_mut(cancel.client) else { return };
         canceller.servers -= 1;

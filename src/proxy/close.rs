@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::session::{CloseReason, Entry, NoServer, Session, Stage};
 use super::shared::ListenerShared;
 use super::slab::Key;
-use super::worker::{SWEEP, Timer, Worker};
+use super::timers::Timer;
+use super::worker::{SWEEP, Worker};
 use crate::pool::{Cause, ListenerId};
 use crate::sys::tcp;
 
@@ -132,7 +133,7 @@ impl Worker {
     pub(super) fn sweep_soon(&mut self) {
         if !self.sweeping {
             self.sweeping = true;
-            self.timers.insert((self.now + SWEEP, Timer::Sweep));
+            self.timers.set(self.now + SWEEP, Timer::Sweep);
         }
     }
 

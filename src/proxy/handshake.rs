@@ -16,7 +16,8 @@ use super::relay::{Conn, INTEREST};
 use super::session::{CloseReason, Entry, Handshake, NoServer, Session, Stage};
 use super::shared::{ListenerShared, ServerPermit};
 use super::slab::Key;
-use super::worker::{Timer, Token, Worker, millis};
+use super::timers::Timer;
+use super::worker::{Token, Worker, millis};
 use crate::pool::{Choice, Hint, ListenerId, Server as Candidate, candidates, explain};
 use crate::sys::epoll::Ready;
 use crate::sys::{cause, tcp};
@@ -525,7 +526,7 @@ impl Worker {
             let Some(local) = self.locals.get_mut(&listener) else { return };
             if !local.queue.bucket.ready(self.now) {
                 let next = local.queue.bucket.next();
-                self.timers.insert((next, Timer::NextToken(listener)));
+                self.timers.set(next, Timer::NextToken(listener));
                 return;
             }
             if let Some(Entry::Session(Session { handshake: Some(handshake), .. })) =

@@ -23,6 +23,7 @@ mod close;
 mod counters;
 mod dead_peers;
 mod handshake;
+mod hints;
 mod postgres;
 mod refusal;
 mod relay;
@@ -30,6 +31,7 @@ mod session;
 mod settings;
 mod shared;
 mod slab;
+mod timers;
 mod wait_queue;
 mod worker;
 

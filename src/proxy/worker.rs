@@ -15,15 +15,17 @@ use std::time::{Duration, Instant};
 
 use super::accept::{BrokenSocket, ListenSocket};
 use super::dead_peers::SilentPeers;
+use super::hints::PendingHints;
 use super::refusal::Refuser;
 use super::relay::{BrokenEnd, Buffers, Progress};
 use super::session::{CloseReason, Entry, Session, Stage};
 use super::settings::Splice;
 use super::shared::{ListenerShared, Published, ServerPermit};
 use super::slab::{Key, Slab};
+use super::timers::{Timer, Timers};
 use super::wait_queue::{RETRY, TokenBucket, WaitQueue};
 use super::{HintSink, Phase, Remaining, SessionInfo};
-use crate::pool::{Balancer, Hint, Hinted, ListenerId, ServerId, SessionPolicy, session_policy};
+use crate::pool::{Balancer, Hint, ListenerId, ServerId, SessionPolicy, session_policy};
 use crate::sys::descriptors::{Ceiling, Promises};
 use crate::sys::epoll::{Poller, Ready, Waker};
 use crate::sys::tcp::{self, Bind};
@@ -52,20 +54,6 @@ pub(super) struct Local {
     pub(super) published: Option<Arc<Published>>,
     pub(super) balancer: Balancer,
     pub(super) queue: WaitQueue,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    Entry(Key),
-    /// Accepting from a listening socket goes on.
-    ListenSocket(usize),
-    /// Listening sockets that broke are opened again.
-    ReopenBroken,
-    /// Servers that failed are tried again.
-    Retry(ListenerId),
-    /// One more waiting client may be released.
-    NextToken(ListenerId),
-    Sweep,
 }
 
 /// What an event of the poller is about.
@@ -120,14 +108,13 @@ pub(super) struct Worker {
     pub(super) poller: Poller,
     pub(super) wakers: Arc<[Waker]>,
     inbox: Receiver<WorkerCommand>,
-    hints: HintSink,
-    pending_hints: BTreeMap<(ListenerId, ServerId, Hint), u32>,
+    hints: PendingHints,
     pub(super) locals: BTreeMap<ListenerId, Local>,
     pub(super) listen_sockets: Vec<Option<ListenSocket>>,
     /// Listening sockets that broke and are not open again.
     pub(super) broken: Vec<BrokenSocket>,
     pub(super) entries: Slab<Entry>,
-    pub(super) timers: BTreeSet<(Instant, Timer)>,
+    pub(super) timers: Timers,
     /// Sessions that let others go first and can go on.
     runnable: Vec<Key>,
     /// Listeners whose waiting clients choose a server again in this iteration.
@@ -168,13 +155,12 @@ impl Worker {
             poller,
             wakers,
             inbox,
-            hints,
-            pending_hints: BTreeMap::new(),
+            hints: PendingHints::new(hints),
             locals: BTreeMap::new(),
             listen_sockets: Vec::new(),
             broken: Vec::new(),
             entries: Slab::new(),
-            timers: BTreeSet::new(),
+            timers: Timers::default(),
             runnable: Vec::new(),
             retry_listeners: BTreeSet::new(),
             resets: Vec::new(),
@@ -223,7 +209,7 @@ impl Worker {
                 self.release_waiting(listener);
             }
             self.reset_servers();
-            self.deliver_hints();
+            self.hints.deliver();
         }
     }
 
@@ -231,8 +217,8 @@ impl Worker {
         if !self.runnable.is_empty() || !self.retry_listeners.is_empty() {
             return Duration::ZERO;
         }
-        match self.timers.first() {
-            Some((at, _)) => at.saturating_duration_since(Instant::now()).min(SWEEP),
+        match self.timers.next() {
+            Some(at) => at.saturating_duration_since(Instant::now()).min(SWEEP),
             None => SWEEP,
         }
     }
@@ -405,10 +391,7 @@ impl Worker {
     }
 
     fn timers_due(&mut self) {
-        while let Some((at, timer)) = self.timers.first().copied()
-            && at <= self.now
-        {
-            self.timers.pop_first();
+        while let Some(timer) = self.timers.pop_due(self.now) {
             match timer {
                 Timer::Entry(key) => self.on_timer(key),
                 Timer::ListenSocket(number) => self.resume(number),
@@ -527,27 +510,17 @@ impl Worker {
     /// Remember what a session noticed about its server, to be reported once an iteration.
     pub(super) fn note_hint(&mut self, session: &Session, hint: Hint) {
         if let Some(server_permit) = &session.server_permit {
-            let about = (session.permit.shared().id, server_permit.server(), hint);
-            let count = self.pending_hints.entry(about).or_default();
-            *count = count.saturating_add(1);
+            self.hints.note(session.permit.shared().id, server_permit.server(), hint);
         }
-    }
-
-    fn deliver_hints(&mut self) {
-        let sink = &self.hints.0;
-        self.pending_hints.retain(|(listener, server, hint), count| {
-            let (listener, server, hint, count) = (*listener, *server, *hint, *count);
-            !sink(Hinted { listener, server, hint, count })
-        });
     }
 
     pub(super) fn set_due(&mut self, key: Key, session: &mut Session, due: Option<Instant>) {
         let Some(handshake) = &mut session.handshake else { return };
         if let Some(old) = std::mem::replace(&mut handshake.due, due) {
-            self.timers.remove(&(old, Timer::Entry(key)));
+            self.timers.cancel(old, Timer::Entry(key));
         }
         if let Some(due) = due {
-            self.timers.insert((due, Timer::Entry(key)));
+            self.timers.set(due, Timer::Entry(key));
         }
     }
 
@@ -557,7 +530,7 @@ impl Worker {
         {
             let at = self.now + RETRY;
             local.queue.retry = Some(at);
-            self.timers.insert((at, Timer::Retry(listener)));
+            self.timers.set(at, Timer::Retry(listener));
         }
     }
 }
