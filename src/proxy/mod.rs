@@ -26,6 +26,7 @@ mod handshake;
 mod hints;
 mod postgres;
 mod refusal;
+mod reject;
 mod relay;
 mod session;
 mod settings;
