@@ -238,15 +238,15 @@ impl Worker {
                     None => return self.watch(number, State::Full),
                 }
             };
-            let scarce = self.scarce && leaving.is_none();
-            if scarce && self.ceiling.is_reached(&socket.fd).unwrap_or(true) {
+            let fds_short = self.fds_short && leaving.is_none();
+            if fds_short && self.fd_limit.is_reached(&socket.fd).unwrap_or(true) {
                 return self.pause_for_resources(number, &shared);
             }
             match tcp::accept(&socket.fd) {
                 Ok(client) => {
                     socket.pause = PAUSE;
                     socket.leaving = leaving.map(|more| more.saturating_sub(1));
-                    self.scarce = self.ceiling.is_promised(&client);
+                    self.fds_short = self.fd_limit.leaves_no_reserve(&client);
                     shared.worker_stats(self.number).accepted.one();
                     self.on_accept(&shared, permit, client);
                 }
@@ -378,16 +378,16 @@ impl Worker {
         }
         let mut client = Conn::new(client);
         let settings = shared.settings();
-        let promise = self.promises.one();
+        let reservation = self.reservations.reserve();
         let unknown = settings.protocol == Protocol::Postgres && self.is_unknown(shared);
         let protocol =
             if unknown && shared.server_first() { Protocol::Tcp } else { settings.protocol };
         let handshake = match protocol {
-            Protocol::Tcp => Handshake::new(Stage::Choosing, self.now, None, promise),
+            Protocol::Tcp => Handshake::new(Stage::Choosing, self.now, None, reservation),
             Protocol::Postgres => {
                 // The first event says whether its first message is there.
                 client.readable = false;
-                Handshake::new(Stage::Reading, self.now, Some(Default::default()), promise)
+                Handshake::new(Stage::Reading, self.now, Some(Default::default()), reservation)
             }
         };
         let seconds = self.seconds();

@@ -40,7 +40,7 @@ impl Worker {
                 continue;
             }
             let Ok(socket) = tcp::connect(server.address, liveness) else { continue };
-            if self.ceiling.is_promised(&socket) {
+            if self.fd_limit.leaves_no_reserve(&socket) {
                 continue;
             }
             let key = self.entries.reserve();

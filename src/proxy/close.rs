@@ -79,7 +79,7 @@ impl Worker {
 
     /// A connection or session has ended: somebody may wait for that, here or at another worker.
     pub(super) fn room_freed(&mut self, shared: &ListenerShared) {
-        if self.scarce {
+        if self.fds_short {
             self.resume_paused();
         }
         let mut others = shared.full.swap(false, Ordering::AcqRel);

@@ -136,7 +136,7 @@ impl Worker {
                 server_permit.stats().avoid_until(now + millis(ANSWER * 2));
             }
             match tcp::connect(server.address, shared.settings().server) {
-                Ok(socket) if self.ceiling.is_below(&socket) => {
+                Ok(socket) if self.fd_limit.is_exceeded_by(&socket) => {
                     handshake.failure = Some(format!("this host: {}", Errno::EMFILE.desc()));
                     return self.wait(key, session, &shared, NoServer::NoResources);
                 }

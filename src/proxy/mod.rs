@@ -53,7 +53,7 @@ use self::refusal::Refuser;
 use self::shared::{ListenerShared, Published, ServerStats};
 use self::worker::{Common, Worker, WorkerCommand};
 use crate::pool::{PoolView, ServerId};
-use crate::sys::descriptors::Promises;
+use crate::sys::descriptors::FdReservations;
 use crate::sys::epoll::Waker;
 use crate::sys::tcp;
 
@@ -227,7 +227,7 @@ impl Proxy {
             hints: hints.clone(),
             splice: options.splice,
             start,
-            promises: Promises::default(),
+            reservations: FdReservations::default(),
             refuser: Refuser::start()?,
         };
         let mut workers = Vec::new();

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::settings::Splice;
-use crate::sys::descriptors::Ceiling;
+use crate::sys::descriptors::FdLimit;
 use crate::sys::epoll::Ready;
 use crate::sys::splice::Pipe;
 use crate::sys::tcp;
@@ -130,14 +130,14 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn new(splice: Splice, ceiling: Ceiling) -> Buffers {
+    pub(super) fn new(splice: Splice, fd_limit: FdLimit) -> Buffers {
         let pipes = Pipes {
             idle: Vec::new(),
             lent: 0,
             most: splice.pipes,
             size: splice.size,
             pause: None,
-            ceiling,
+            fd_limit,
         };
         Buffers { scratch: vec![0; SCRATCH].into_boxed_slice(), pipes, spliced: 0 }
     }
@@ -150,7 +150,7 @@ pub(super) struct Pipes {
     most: usize,
     size: usize,
     pause: Option<Instant>,
-    ceiling: Ceiling,
+    fd_limit: FdLimit,
 }
 
 impl Pipes {
@@ -169,7 +169,8 @@ impl Pipes {
         }
         match Pipe::new(self.size) {
             Ok((pipe, real))
-                if real >= self.size.min(SMALLEST_PIPE) && !self.ceiling.is_promised(&pipe) =>
+                if real >= self.size.min(SMALLEST_PIPE)
+                    && !self.fd_limit.leaves_no_reserve(&pipe) =>
             {
                 Some(pipe)
             }

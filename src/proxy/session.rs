@@ -9,7 +9,7 @@ use super::relay::{Conn, Direction};
 use super::shared::{ConnPermit, ServerPermit};
 use super::slab::Key;
 use crate::pool::{Cause, Hint, ServerId};
-use crate::sys::descriptors::Promise;
+use crate::sys::descriptors::FdReservation;
 
 /// What a worker keeps in a slot of its slab.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub(super) struct Handshake {
     pub(super) failure: Option<String>,
     /// Reserves a descriptor for the server's socket, so that a client that was accepted can be
     /// served.
-    _promise: Promise,
+    _reservation: FdReservation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Handshake {
         stage: Stage,
         since: Instant,
         greeting: Option<Greeting>,
-        promise: Promise,
+        reservation: FdReservation,
     ) -> Handshake {
         Handshake {
             stage,
@@ -126,7 +126,7 @@ impl Handshake {
             queued: false,
             held: false,
             failure: None,
-            _promise: promise,
+            _reservation: reservation,
         }
     }
 }

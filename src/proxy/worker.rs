@@ -26,7 +26,7 @@ use super::timers::{Timer, Timers};
 use super::wait_queue::{RETRY, TokenBucket, WaitQueue};
 use super::{HintSink, Phase, Remaining, SessionInfo};
 use crate::pool::{Balancer, Hint, ListenerId, ServerId, SessionPolicy, session_policy};
-use crate::sys::descriptors::{Ceiling, Promises};
+use crate::sys::descriptors::{FdLimit, FdReservations};
 use crate::sys::epoll::{Poller, Ready, Waker};
 use crate::sys::tcp::{self, Bind};
 
@@ -97,7 +97,7 @@ pub(super) struct Common {
     pub(super) hints: HintSink,
     pub(super) splice: Splice,
     pub(super) start: Instant,
-    pub(super) promises: Promises,
+    pub(super) reservations: FdReservations,
     pub(super) refuser: Refuser,
 }
 
@@ -122,11 +122,11 @@ pub(super) struct Worker {
     /// Servers' sockets to reset once all clients have been told.
     pub(super) resets: Vec<OwnedFd>,
     pub(super) buffers: Buffers,
-    pub(super) ceiling: Ceiling,
-    pub(super) promises: Promises,
+    pub(super) fd_limit: FdLimit,
+    pub(super) reservations: FdReservations,
     pub(super) refuser: Refuser,
-    /// The last connection was accepted with a descriptor above the ceiling.
-    pub(super) scarce: bool,
+    /// The last connection left too few descriptors for those that are reserved.
+    pub(super) fds_short: bool,
     pub(super) now: Instant,
     pub(super) start: Instant,
     /// When the last iteration began, in milliseconds since `start`; read by other threads.
@@ -145,7 +145,7 @@ impl Worker {
         heartbeat: Arc<AtomicU64>,
         common: Common,
     ) -> io::Result<Worker> {
-        let Common { wakers, hints, splice, start, promises, refuser } = common;
+        let Common { wakers, hints, splice, start, reservations, refuser } = common;
         let poller = Poller::new()?;
         if let Some(waker) = wakers.get(number) {
             poller.add(waker, Token::Waker.pack(), Ready::IN)?;
@@ -164,11 +164,11 @@ impl Worker {
             runnable: Vec::new(),
             retry_listeners: BTreeSet::new(),
             resets: Vec::new(),
-            buffers: Buffers::new(splice, Ceiling::now(&promises)),
-            ceiling: Ceiling::now(&promises),
-            promises,
+            buffers: Buffers::new(splice, FdLimit::now(&reservations)),
+            fd_limit: FdLimit::now(&reservations),
+            reservations,
             refuser,
-            scarce: false,
+            fds_short: false,
             now: Instant::now(),
             start,
             heartbeat,
@@ -329,12 +329,14 @@ impl Worker {
             _ => None,
         };
         // Who has not been taken by a server yet looks for another.
-        let early = |session: &Session| session.handshake.is_some() && ends(session).is_some();
-        let seekers: Vec<Key> = self.sessions().filter(|(_, s)| early(s)).map(|(k, _)| k).collect();
+        let without_server =
+            |session: &Session| session.handshake.is_some() && ends(session).is_some();
+        let choosing: Vec<Key> =
+            self.sessions().filter(|(_, s)| without_server(s)).map(|(k, _)| k).collect();
         self.close_matching(|session| {
             session.handshake.is_none().then(|| ends(session)).flatten().map(CloseReason::Policy)
         });
-        for key in seekers {
+        for key in choosing {
             if let Some(Entry::Session(session)) = self.entries.get_mut(key) {
                 session.drop_server();
                 if let Some(handshake) = &mut session.handshake {

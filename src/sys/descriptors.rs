@@ -9,23 +9,24 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::io::fcntl_dupfd_cloexec;
 
-/// Left to others of this process, or a quarter of all if that is less.
+/// Descriptors left to the rest of the process, or a quarter of all if that is less.
 const RESERVE: u64 = 128;
 
-/// Descriptors promised to those who will need one, of all threads.
+/// Counts descriptors that connections of all threads will need later: the servers' sides of clients that
+/// were accepted.
 #[derive(Clone, Debug, Default)]
-pub struct Promises(Arc<AtomicU32>);
+pub struct FdReservations(Arc<AtomicU32>);
 
-/// One of them, until it is dropped.
+/// One descriptor, reserved until this is dropped.
 #[derive(Debug)]
-pub struct Promise(Promises);
+pub struct FdReservation(FdReservations);
 
-impl Promises {
-    /// One more.
+impl FdReservations {
+    /// Reserve one.
     #[must_use]
-    pub fn one(&self) -> Promise {
+    pub fn reserve(&self) -> FdReservation {
         self.0.fetch_add(1, Ordering::AcqRel);
-        Promise(self.clone())
+        FdReservation(self.clone())
     }
 
     fn count(&self) -> RawFd {
@@ -33,48 +34,49 @@ impl Promises {
     }
 }
 
-impl Drop for Promise {
+impl Drop for FdReservation {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// The number connections end at, so that checks, status and log go on when clients are too many.
+/// The highest descriptor that connections may have, so that checks, status and log go on however many
+/// clients there are.
 #[derive(Clone, Debug)]
-pub struct Ceiling {
+pub struct FdLimit {
     number: RawFd,
-    promises: Promises,
+    reservations: FdReservations,
 }
 
-impl Ceiling {
-    /// That of the limit as it is now.
+impl FdLimit {
+    /// The limit as it is now.
     #[must_use]
-    pub fn now(promises: &Promises) -> Ceiling {
-        Ceiling { number: number(), promises: promises.clone() }
+    pub fn now(reservations: &FdReservations) -> FdLimit {
+        FdLimit { number: number(), reservations: reservations.clone() }
     }
 
-    /// Whether a descriptor is beyond it. The limit is looked at again before it is believed.
-    pub fn is_below(&mut self, descriptor: impl AsFd) -> bool {
-        self.is_passed_by(descriptor.as_fd().as_raw_fd())
+    /// Whether a descriptor is above the limit. The limit is read again before that is said.
+    pub fn is_exceeded_by(&mut self, descriptor: impl AsFd) -> bool {
+        self.exceeds(descriptor.as_fd().as_raw_fd())
     }
 
-    /// Whether a descriptor was promised to somebody else.
-    pub fn is_promised(&mut self, descriptor: impl AsFd) -> bool {
+    /// Whether, with this descriptor in use, too few are left for those that are reserved.
+    pub fn leaves_no_reserve(&mut self, descriptor: impl AsFd) -> bool {
         let number = descriptor.as_fd().as_raw_fd();
-        self.is_passed_by(number.saturating_add(self.promises.count()))
+        self.exceeds(number.saturating_add(self.reservations.count()))
     }
 
-    /// Whether the next descriptor would be, or the one after it, found out by a copy of `any`.
+    /// The same of the next two descriptors, found out by a copy of `any`.
     ///
     /// # Errors
     /// EMFILE if there is none at all.
     pub fn is_reached(&mut self, any: impl AsFd) -> io::Result<bool> {
         let next = fcntl_dupfd_cloexec(any, 0)?;
         let number = next.as_raw_fd().saturating_add(1);
-        Ok(self.is_passed_by(number.saturating_add(self.promises.count())))
+        Ok(self.exceeds(number.saturating_add(self.reservations.count())))
     }
 
-    fn is_passed_by(&mut self, descriptor: RawFd) -> bool {
+    fn exceeds(&mut self, descriptor: RawFd) -> bool {
         if descriptor >= self.number {
             self.number = number();
         }
