@@ -84,7 +84,7 @@ impl Worker {
         }
         let mut others = shared.full.swap(false, Ordering::AcqRel);
         if others {
-            self.resume_full(shared.id);
+            self.acceptor.resume_full(&self.poller, shared.id);
         }
         let waiting = shared.waiting.load(Ordering::Acquire);
         if waiting > 0 {
@@ -123,7 +123,7 @@ impl Worker {
     pub(super) fn room_freed_elsewhere(&mut self) {
         let ids: Vec<ListenerId> = self.locals.keys().copied().collect();
         for id in ids {
-            self.resume_full(id);
+            self.acceptor.resume_full(&self.poller, id);
             if self.locals.get(&id).is_some_and(|local| !local.queue.waiting.is_empty()) {
                 self.retry_listeners.insert(id);
             }

@@ -18,6 +18,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod accept;
+mod acceptor;
 mod cancel;
 mod close;
 mod counters;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::accept::{BrokenSocket, ListenSocket};
+use super::acceptor::Acceptor;
 use super::dead_peers::SilentPeers;
 use super::hints::PendingHints;
 use super::refusal::Refuser;
@@ -25,7 +25,7 @@ use super::slab::{Key, Slab};
 use super::timers::{Timer, Timers};
 use super::wait_queue::{RETRY, TokenBucket, WaitQueue};
 use super::{HintSink, Phase, Remaining, SessionInfo};
-use crate::pool::{Balancer, Hint, ListenerId, ServerId, SessionPolicy, session_policy};
+use crate::pool::{Balancer, Hint, ListenerId, SessionPolicy, session_policy};
 use crate::sys::descriptors::{FdLimit, FdReservations};
 use crate::sys::epoll::{Poller, Ready, Waker};
 use crate::sys::tcp::{self, Bind};
@@ -110,9 +110,7 @@ pub(super) struct Worker {
     inbox: Receiver<WorkerCommand>,
     hints: PendingHints,
     pub(super) locals: BTreeMap<ListenerId, Local>,
-    pub(super) listen_sockets: Vec<Option<ListenSocket>>,
-    /// Listening sockets that broke and are not open again.
-    pub(super) broken: Vec<BrokenSocket>,
+    pub(super) acceptor: Acceptor,
     pub(super) entries: Slab<Entry>,
     pub(super) timers: Timers,
     /// Sessions that let others go first and can go on.
@@ -157,8 +155,7 @@ impl Worker {
             inbox,
             hints: PendingHints::new(hints),
             locals: BTreeMap::new(),
-            listen_sockets: Vec::new(),
-            broken: Vec::new(),
+            acceptor: Acceptor::default(),
             entries: Slab::new(),
             timers: Timers::default(),
             runnable: Vec::new(),
@@ -290,7 +287,7 @@ impl Worker {
         let id = shared.id;
         let settings = shared.settings();
         for (bind, socket) in sockets {
-            self.add_socket(&shared, bind, socket);
+            self.acceptor.add(&self.poller, &shared, bind, socket);
         }
         let workers = self.wakers.len();
         let queue = WaitQueue::new(settings.hold, workers, self.now);
@@ -307,10 +304,11 @@ impl Worker {
         let settings = shared.settings();
         local.queue.bucket = TokenBucket::new(settings.hold, self.wakers.len(), self.now);
         for (bind, socket) in added {
-            self.add_socket(&shared, bind, socket);
+            self.acceptor.add(&self.poller, &shared, bind, socket);
         }
         self.close_sockets(listener, &settings.binds);
-        self.apply_socket_options(&shared);
+        self.acceptor.apply_options(&shared);
+        self.acceptor.resume_full(&self.poller, listener);
         self.sweep_soon();
     }
 
@@ -350,7 +348,7 @@ impl Worker {
     fn close_listener(&mut self, listener: ListenerId, remaining: Remaining) {
         self.close_sockets(listener, &[]);
         if remaining == Remaining::End {
-            self.drop_sockets(listener);
+            self.acceptor.close_all(&mut self.timers, listener);
         }
         self.close_matching(|session| {
             let waits = session.handshake.as_ref().is_some_and(|o| o.stage == Stage::Waiting);
@@ -397,7 +395,9 @@ impl Worker {
             match timer {
                 Timer::Entry(key) => self.on_timer(key),
                 Timer::ListenSocket(number) => self.resume(number),
-                Timer::ReopenBroken => self.reopen_broken(),
+                Timer::ReopenBroken => {
+                    self.acceptor.reopen_broken(&self.poller, &mut self.timers, self.now);
+                }
                 Timer::Retry(listener) => {
                     if let Some(local) = self.locals.get_mut(&listener) {
                         local.queue.retry = None;
