@@ -17,7 +17,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Family, IfName};
+use crate::types::{DropCounter, Family, IfName};
 pub use changes::{Change, Changes, ObjectChange, RouterChange, SettingChange};
 pub use clusters::{
     AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
@@ -65,7 +65,7 @@ pub struct Snapshot {
     #[serde(default)]
     pub more_strangers: u64,
     /// Packets that could not be attributed to a router, by reason.
-    pub unattributed: BTreeMap<String, u64>,
+    pub unattributed: BTreeMap<DropCounter, u64>,
 }
 
 /// Whole milliseconds, saturating.
@@ -411,8 +411,8 @@ pub struct PeerStatus {
     pub priority: Option<u8>,
     /// Adverts accepted.
     pub accepted: u64,
-    /// Packets refused, by counter name.
-    pub refused: BTreeMap<String, u64>,
+    /// Packets refused, by counter.
+    pub refused: BTreeMap<DropCounter, u64>,
     /// The last refusal in words.
     pub last_refusal: Option<String>,
     /// Since the last refusal.
@@ -447,10 +447,6 @@ macro_rules! counters {
                 [$((stringify!($name), self.$name),)*].into_iter()
             }
 
-            /// The counter of that name.
-            pub fn by_name_mut(&mut self, name: &str) -> Option<&mut u64> {
-                match name { $(stringify!($name) => Some(&mut self.$name),)* _ => None }
-            }
         }
     };
 }
@@ -525,4 +521,32 @@ counters! {
     address_errors,
     /// Woke up later than a whole interval (R31).
     stalls,
+}
+
+impl Counters {
+    /// The counter of a dropped packet; `None` for what is counted for the daemon alone.
+    pub const fn dropped_mut(&mut self, counter: DropCounter) -> Option<&mut u64> {
+        Some(match counter {
+            DropCounter::PacketLengthErrors => &mut self.packet_length_errors,
+            DropCounter::AddrCountZero => &mut self.addr_count_zero,
+            DropCounter::IpTtlErrors => &mut self.ip_ttl_errors,
+            DropCounter::WrongCast => &mut self.wrong_cast,
+            DropCounter::UnknownPeer => &mut self.unknown_peer,
+            DropCounter::VersionErrors => &mut self.version_errors,
+            DropCounter::InvalidTypePkts => &mut self.invalid_type_pkts,
+            DropCounter::ChecksumErrors => &mut self.checksum_errors,
+            DropCounter::InvalidAuthType => &mut self.invalid_auth_type,
+            DropCounter::AuthTypeMismatch => &mut self.auth_type_mismatch,
+            DropCounter::AuthFailures => &mut self.auth_failures,
+            DropCounter::IntervalErrors => &mut self.interval_errors,
+            DropCounter::AddressListErrors => &mut self.address_list_errors,
+            DropCounter::FirstAddrNotLl => &mut self.first_addr_not_ll,
+            DropCounter::SrcNotLl => &mut self.src_not_ll,
+            DropCounter::OwnerConflict => &mut self.owner_conflict,
+            DropCounter::UnexpectedOwner => &mut self.unexpected_owner,
+            DropCounter::RxTruncated | DropCounter::OwnSource | DropCounter::VridErrors => {
+                return None;
+            }
+        })
+    }
 }

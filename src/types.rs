@@ -1,6 +1,7 @@
 //! The vocabulary every module shares: each unit and range is a type that can only be built in
 //! range, so a centisecond can never be taken for a second (RFC 9568 section 5.2.7).
 
+mod drop_counter;
 mod identity;
 mod text;
 
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use drop_counter::DropCounter;
 pub use identity::Identity;
 pub use text::{plain, plain_line};
 

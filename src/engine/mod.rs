@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use crate::config::{Cast, Config, RouterConfig, RouterKey};
 use crate::status::State;
-use crate::types::{Cidr, Family, IfIndex, Mac, Now};
+use crate::types::{Cidr, DropCounter, Family, IfIndex, Mac, Now};
 use crate::vrrp::environment::{Environment, Fault, Port};
 use crate::vrrp::holding::RENEW_EVERY;
 use crate::vrrp::ledger::Ledger;
@@ -91,7 +91,7 @@ pub struct Engine {
     deadlines: Agenda<RouterId>,
     overdue: Overdue,
     out: Outbox,
-    unattributed: BTreeMap<&'static str, u64>,
+    unattributed: BTreeMap<DropCounter, u64>,
     /// Which router was the last to ask for its addresses when the status was looked at.
     asked_last: Option<RouterId>,
     /// When another node's last packet arrived, by interface.

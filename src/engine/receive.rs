@@ -8,10 +8,10 @@ use crate::engine::Engine;
 use crate::engine::io::{Datagram, Level, RouterId};
 use crate::status::State;
 use crate::types::{Dialect, Family, IfIndex, Now, V3Checksum};
-use crate::vrrp::refusal::Refusal;
 use crate::vrrp::router::Router;
+use crate::wire::DropReason;
 use crate::wire::ipv4::Ipv4Header;
-use crate::wire::vrrp::{self, Advert, ChecksumAccept, Claim, Malformed};
+use crate::wire::vrrp::{self, Advert, ChecksumAccept, Claim};
 
 /// What the carrying IP packet said.
 struct Carrier<'a> {
@@ -19,7 +19,7 @@ struct Carrier<'a> {
     destination: IpAddr,
     hop_limit: Option<u8>,
     /// The VRRP message, or why there is none.
-    message: Result<&'a [u8], Malformed>,
+    message: Result<&'a [u8], DropReason>,
 }
 
 impl Engine {
@@ -32,7 +32,7 @@ impl Engine {
     ) -> Option<RouterId> {
         let carrier = match datagram {
             Datagram::Truncated(_) => {
-                self.unattributed("rx_truncated");
+                self.unattributed(DropReason::Truncated);
                 return None;
             }
             Datagram::V4(bytes) => match Ipv4Header::parse(bytes) {
@@ -42,8 +42,8 @@ impl Engine {
                     hop_limit: Some(header.ttl),
                     message: vrrp::from_ipv4(&header),
                 },
-                Err(malformed) => {
-                    self.unattributed(malformed.counter());
+                Err(reason) => {
+                    self.unattributed(reason);
                     return None;
                 }
             },
@@ -71,7 +71,7 @@ impl Engine {
             return None;
         }
         if own || carrier.source.is_multicast() || carrier.source.is_unspecified() {
-            self.unattributed("own_source");
+            self.unattributed(DropReason::OwnSource);
             if let Some(router) = id.and_then(|id| self.routers.get_mut(&id))
                 && own
             {
@@ -86,12 +86,12 @@ impl Engine {
         };
         let router = self.routers.get_mut(&id)?;
         if router.is_quiet(now) {
-            router.ledger.count("ignored_startup");
+            router.ledger.counters.ignored_startup += 1;
             return None;
         }
         match judge(router, &carrier) {
             Ok(parsed) if router.state() == State::Fault => {
-                router.ledger.count("ignored_state");
+                router.ledger.counters.ignored_state += 1;
                 router.overheard(now, carrier.source, &parsed.advert);
             }
             Ok(parsed) => {
@@ -102,14 +102,9 @@ impl Engine {
                 }
                 return Some(id);
             }
-            Err(refusal) => {
-                router.ledger.refused(
-                    now,
-                    &router.cfg.name,
-                    carrier.source,
-                    refusal,
-                    &mut self.out,
-                );
+            Err(reason) => {
+                let (name, source) = (&router.cfg.name, carrier.source);
+                router.ledger.refused(now, name, source, reason, &mut self.out);
             }
         }
         None
@@ -123,12 +118,10 @@ impl Engine {
         carrier: &Carrier<'_>,
         vrid: Option<u8>,
     ) {
-        let counter = match carrier.message.and_then(vrrp::peek) {
-            Ok(_) => "vrid_errors",
-            Err(malformed) => malformed.counter(),
-        };
-        self.unattributed(counter);
-        if counter == "vrid_errors" && self.config.globals.log_unknown_vrids {
+        let peeked = carrier.message.and_then(vrrp::peek);
+        let reason = peeked.err().unwrap_or(DropReason::UnknownVrid);
+        self.unattributed(reason);
+        if reason == DropReason::UnknownVrid && self.config.globals.log_unknown_vrids {
             let source = carrier.source;
             let link = self.links.by_index(iface).map_or("?", |l| l.name.as_str());
             let message = || {
@@ -141,8 +134,8 @@ impl Engine {
         }
     }
 
-    fn unattributed(&mut self, counter: &'static str) {
-        *self.unattributed.entry(counter).or_default() += 1;
+    fn unattributed(&mut self, reason: DropReason) {
+        *self.unattributed.entry(reason.counter()).or_default() += 1;
     }
 }
 
@@ -154,9 +147,9 @@ impl Carrier<'_> {
 }
 
 /// V4 to V25. Adverts that only deserve a remark pass; [`Router::heard`] makes it.
-fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal> {
+fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, DropReason> {
     let cfg = &router.cfg;
-    let wrong_cast = |expected| Refusal::WrongCast { found: carrier.destination, expected };
+    let wrong_cast = |expected| DropReason::WrongCast { found: carrier.destination, expected };
     let accepted_ttl = match &cfg.cast {
         Cast::Multicast { group } if carrier.destination != *group => {
             return Err(wrong_cast(Some(*group)));
@@ -168,7 +161,7 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
         // V19
         Cast::Unicast { peers, .. } => {
             let peer = peers.iter().find(|peer| peer.address == carrier.source);
-            &peer.ok_or(Refusal::UnknownPeer)?.accepted_ttl
+            &peer.ok_or(DropReason::UnknownPeer)?.accepted_ttl
         }
     };
     vrrp::check_hop_limit(carrier.hop_limit, accepted_ttl)?;
@@ -181,30 +174,30 @@ fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, Refusal
     let parsed = Advert::parse(&cfg.dialect, carrier.source, carrier.destination, message, accept)?;
     let advert = &parsed.advert;
     if matches!(cfg.dialect, Dialect::V2(_)) && advert.interval != cfg.interval {
-        return Err(Refusal::Interval { theirs: advert.interval, ours: cfg.interval });
+        return Err(DropReason::Interval { theirs: advert.interval, ours: cfg.interval });
     }
     if cfg.strict.is_some() && source_is_not_link_local(carrier.source) {
-        return Err(Refusal::SourceNotLinkLocal);
+        return Err(DropReason::SourceNotLinkLocal);
     }
     if cfg.strict.is_some() && first_is_not_link_local(advert) {
-        return Err(Refusal::FirstAddressNotLinkLocal);
+        return Err(DropReason::FirstAddressNotLinkLocal);
     }
     if cfg.priority.is_owner() && !cfg.options.owner_listens {
-        return Err(Refusal::OwnerHearsNobody);
+        return Err(DropReason::OwnerIgnoresAdverts);
     }
     let owner = matches!(advert.claim, Claim::Priority(p) if p.is_owner());
     if owner && !cfg.options.expect_owner {
-        return Err(Refusal::UnexpectedOwner);
+        return Err(DropReason::UnexpectedOwner);
     }
     let strict_list = cfg.strict == Some(Strict::Rfc3768) && !owner;
     if strict_list && !router.lists_our_addresses(advert) {
-        return Err(Refusal::AddressList);
+        return Err(DropReason::AddressList);
     }
     // A unicast peer was named by the operator; RFC 3768 obeys an owner whatever it lists.
     let by_the_letter = cfg.strict == Some(Strict::Rfc3768) && owner;
     if !cfg.is_unicast() && !by_the_letter && router.is_another_clusters(carrier.source, advert) {
         let first = advert.addresses.first().copied();
-        return Err(Refusal::OtherCluster {
+        return Err(DropReason::OtherCluster {
             first,
             more: advert.addresses.len().saturating_sub(1),
         });

@@ -123,11 +123,7 @@ impl Engine {
                 pages: Vec::new(),
                 strangers: Vec::new(),
                 more_strangers: 0,
-                unattributed: self
-                    .unattributed
-                    .iter()
-                    .map(|(name, count)| ((*name).to_owned(), *count))
-                    .collect(),
+                unattributed: self.unattributed.clone(),
             },
         }
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PeerStatus, RouterStatus};
-use crate::types::IfName;
+use crate::types::{DropCounter, IfName};
 
 /// Senders shown with each router. A router has a few peers; more are a mistake or an attack.
 pub const MOST_PEERS: usize = 4;
@@ -28,8 +28,8 @@ pub struct StrangerStatus {
     pub last_seen_ms: u64,
     /// Adverts these accepted.
     pub accepted: u64,
-    /// Packets they refused, by counter name.
-    pub refused: BTreeMap<String, u64>,
+    /// Packets they refused, by counter.
+    pub refused: BTreeMap<DropCounter, u64>,
     /// The last refusal in words.
     pub last_refusal: Option<String>,
     /// Since the last refusal.

@@ -71,7 +71,7 @@ impl Router {
 
     /// A packet claims to come from one of our own addresses.
     pub(crate) fn own_address_heard(&mut self, now: Now, source: IpAddr, out: &mut Outbox) {
-        self.ledger.count("duplicate_source");
+        self.ledger.counters.duplicate_source += 1;
         let message = || {
             format!(
                 "Received an advert from our own address {source}: a loop in the network, or \
@@ -100,7 +100,7 @@ impl Router {
         if advert.interval == ours {
             return;
         }
-        self.ledger.count("interval_errors");
+        self.ledger.counters.interval_errors += 1;
         let theirs = advert.interval;
         let limit = self.cfg.options.max_learned_interval;
         let message = || {
@@ -118,7 +118,7 @@ impl Router {
         let IpAddr::V6(from) = source else { return };
         // A peer behind a router cannot use its link-local address.
         if !from.is_unicast_link_local() && !self.cfg.is_unicast() {
-            self.ledger.count("src_not_ll");
+            self.ledger.counters.src_not_ll += 1;
             let message = || format!("{source} advertises from an address that is not link-local");
             self.ledger.log(now, &self.cfg.name, "src_not_ll", Level::Warn, message, out);
         }
@@ -127,7 +127,7 @@ impl Router {
             Some(IpAddr::V4(_)) | None => true,
         };
         if !first_is_link_local {
-            self.ledger.count("first_addr_not_ll");
+            self.ledger.counters.first_addr_not_ll += 1;
             let message = || {
                 format!("{source} lists a first address that is not link-local (RFC 9568 5.2.9)")
             };
@@ -139,7 +139,7 @@ impl Router {
         if !self.cfg.priority.is_owner() || advert.claim != Claim::Priority(Priority::OWNER) {
             return;
         }
-        self.ledger.count("owner_conflict");
+        self.ledger.counters.owner_conflict += 1;
         let message = || {
             format!(
                 "{source} claims priority 255 as we do, but the addresses can have one owner only: \
@@ -180,7 +180,7 @@ impl Router {
         if same {
             return;
         }
-        self.ledger.count("address_list_errors");
+        self.ledger.counters.address_list_errors += 1;
         let message = || {
             let theirs = list(&advert.addresses);
             let ours = list(&self.cfg.advertised().collect::<Vec<_>>());

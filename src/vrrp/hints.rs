@@ -9,9 +9,9 @@ use crate::status::State;
 use crate::types::{Cidr, Dialect, Family, Now, counted, times};
 use crate::vrrp::hear::list;
 use crate::vrrp::ledger::Peer;
-use crate::vrrp::refusal::{Refusal, some};
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
 use crate::wire::vrrp::{Claim, HOP_LIMIT};
+use crate::wire::{DropReason, first_and_more};
 
 /// A stray packet older than this no longer explains the present.
 const RECENT: Duration = Duration::from_secs(60);
@@ -128,56 +128,90 @@ impl Router {
 
     /// A peer we cannot understand, and what would make both agree.
     fn refusal_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
-        let (at, refusal) = peer.last_refusal.as_ref()?;
-        let (remedy, remembered) = match refusal.counter() {
-            "version_errors" => ("set the same `version` on both nodes", DISAGREEMENT),
-            "invalid_auth_type" | "auth_type_mismatch" | "auth_failures" => {
-                ("set the same `authentication` on both nodes", DISAGREEMENT)
-            }
-            "interval_errors" => ("set the same `advert_int` on both nodes", DISAGREEMENT),
-            "packet_length_errors" => {
-                ("does it sign its adverts (auth_hmac) or differ in version?", DISAGREEMENT)
-            }
-            "wrong_cast" => {
-                ("use unicast with the same peers on all nodes, or on none", DISAGREEMENT)
-            }
-            "unknown_peer" => ("add it to the list of peers", DISAGREEMENT),
-            "ip_ttl_errors" if self.cfg.is_unicast() => {
-                ("set its `min_ttl` if a router is between you", DISAGREEMENT)
-            }
-            "ip_ttl_errors" => ("find the router or tunnel between you, or the forger", RECENT),
-            "unexpected_owner" => {
-                ("take priority 255 away from it, or set `expect_owner = true`", DISAGREEMENT)
-            }
-            "owner_conflict" => ("give one of them a priority below 255", DISAGREEMENT),
-            "checksum_errors" if self.cfg.strict.is_some() => {
-                ("have it send the checksum of RFC 9568, or turn `strict` off here", DISAGREEMENT)
-            }
-            "checksum_errors" => ("its packets are damaged on the way, or forged", RECENT),
-            "addr_count_zero" => ("give it an address", DISAGREEMENT),
-            "address_list_errors" => ("make the address lists equal", DISAGREEMENT),
-            "src_not_ll" | "first_addr_not_ll" => {
-                ("give it a link-local address, or turn `strict` off here", DISAGREEMENT)
-            }
-            _ => ("see `vipd status NAME` for the counters", RECENT),
-        };
+        let (at, reason) = peer.last_refusal.as_ref()?;
+        let (remedy, remembered) = self.remedy(reason);
         if now.since(*at) > remembered || peer.last_accepted.is_some_and(|heard| heard > *at) {
             return None;
         }
         let vrid = self.cfg.vrid;
-        if let Refusal::OtherCluster { first, more } = refusal {
+        if let DropReason::OtherCluster { first, more } = reason {
             return Some(format!(
                 "{address} uses VRID {vrid} too, for {}: another cluster, and its adverts are refused. Give one \
                  of them another `virtual_router_id`; or make the lists equal, if it is a peer: until then both \
                  may be master",
-                some(*first, *more)
+                first_and_more(*first, *more)
             ));
         }
         let silence = self.silence(now, peer);
         Some(format!(
-            "{address} speaks for VRID {vrid} too, but we refuse it: {refusal}. Both nodes may be \
+            "{address} speaks for VRID {vrid} too, but we refuse it: {reason}. Both nodes may be \
              master{silence}: {remedy}, or another `virtual_router_id` if it is no peer of ours"
         ))
+    }
+
+    /// What to do about packets dropped for `reason`, and for how long one of them matters.
+    fn remedy(&self, reason: &DropReason) -> (&'static str, Duration) {
+        match reason {
+            DropReason::Family { .. }
+            | DropReason::UnknownVersion { .. }
+            | DropReason::Version2OverIpv6
+            | DropReason::OtherVersion { .. } => {
+                ("set the same `version` on both nodes", DISAGREEMENT)
+            }
+            DropReason::UnknownAuthType { .. }
+            | DropReason::AuthTypeMismatch { .. }
+            | DropReason::AuthenticationHeader
+            | DropReason::WrongPassword => {
+                ("set the same `authentication` on both nodes", DISAGREEMENT)
+            }
+            DropReason::ZeroInterval | DropReason::Interval { .. } => {
+                ("set the same `advert_int` on both nodes", DISAGREEMENT)
+            }
+            DropReason::Ipv4TooShort { .. }
+            | DropReason::Ipv4Version { .. }
+            | DropReason::Ipv4HeaderLength { .. }
+            | DropReason::Ipv4TotalLength { .. }
+            | DropReason::TooShort { .. }
+            | DropReason::Length { .. }
+            | DropReason::AuthExtension => {
+                ("does it sign its adverts (auth_hmac) or differ in version?", DISAGREEMENT)
+            }
+            DropReason::WrongCast { .. } => {
+                ("use unicast with the same peers on all nodes, or on none", DISAGREEMENT)
+            }
+            DropReason::UnknownPeer => ("add it to the list of peers", DISAGREEMENT),
+            DropReason::HopLimit { .. } | DropReason::HopLimitUnknown if self.cfg.is_unicast() => {
+                ("set its `min_ttl` if a router is between you", DISAGREEMENT)
+            }
+            DropReason::HopLimit { .. } | DropReason::HopLimitUnknown => {
+                ("find the router or tunnel between you, or the forger", RECENT)
+            }
+            DropReason::UnexpectedOwner => {
+                ("take priority 255 away from it, or set `expect_owner = true`", DISAGREEMENT)
+            }
+            DropReason::OwnerIgnoresAdverts => {
+                ("give one of them a priority below 255", DISAGREEMENT)
+            }
+            DropReason::Checksum if self.cfg.strict.is_some() => {
+                ("have it send the checksum of RFC 9568, or turn `strict` off here", DISAGREEMENT)
+            }
+            DropReason::Checksum => ("its packets are damaged on the way, or forged", RECENT),
+            DropReason::NoAddress => ("give it an address", DISAGREEMENT),
+            DropReason::AddressList | DropReason::OtherCluster { .. } => {
+                ("make the address lists equal", DISAGREEMENT)
+            }
+            DropReason::SourceNotLinkLocal | DropReason::FirstAddressNotLinkLocal => {
+                ("give it a link-local address, or turn `strict` off here", DISAGREEMENT)
+            }
+            DropReason::Protocol { .. } | DropReason::Type { .. } => {
+                ("see `vipd status NAME` for the counters", RECENT)
+            }
+            // Counted for the daemon: no peer of a router has them.
+            DropReason::Truncated
+            | DropReason::OwnSource
+            | DropReason::UnknownVrid
+            | DropReason::VridZero => ("see `vipd status` for the counters", RECENT),
+        }
     }
 
     /// A stranger with our VRID; or a peer that keepalived before 2.3.3 would refuse, or that refuses
@@ -202,7 +236,7 @@ impl Router {
             };
             return Some(format!(
                 "{address} is a peer, but lists {}, none of them ours: {effect}. Make the lists equal",
-                some(extra.first().copied(), extra.len().saturating_sub(1))
+                first_and_more(extra.first().copied(), extra.len().saturating_sub(1))
             ));
         }
         let mut differences = Vec::new();

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::engine::io::Level;
 use crate::status::{Counters, PeerStatus, State, TransitionStatus, millis};
-use crate::types::{Mac, Now, V3Checksum};
+use crate::types::{DropCounter, Mac, Now, V3Checksum};
 use crate::vrrp::outbox::Outbox;
-use crate::vrrp::refusal::Refusal;
+use crate::wire::DropReason;
 use crate::wire::vrrp::Claim;
 
 /// Senders remembered per router; the one silent for longest makes room.
@@ -49,8 +49,8 @@ pub(crate) struct Peer {
     /// The one before.
     pub(crate) accepted_before: Option<Now>,
     accepted: u64,
-    refused: BTreeMap<&'static str, u64>,
-    pub(crate) last_refusal: Option<(Now, Refusal)>,
+    refused: BTreeMap<DropCounter, u64>,
+    pub(crate) last_refusal: Option<(Now, DropReason)>,
     pub(crate) checksum: Option<V3Checksum>,
     /// The TTL or hop limit of the last one accepted.
     pub(crate) hop_limit: Option<u8>,
@@ -95,14 +95,6 @@ struct Quiet {
 }
 
 impl Ledger {
-    pub(crate) fn count(&mut self, counter: &'static str) {
-        if let Some(value) = self.counters.by_name_mut(counter) {
-            *value += 1;
-        } else {
-            debug_assert!(false, "no counter named {counter}");
-        }
-    }
-
     /// Logs at most once per reason and minute; says how many were left out.
     pub(crate) fn log(
         &mut self,
@@ -138,16 +130,18 @@ impl Ledger {
         now: Now,
         router: &str,
         source: IpAddr,
-        refusal: Refusal,
+        reason: DropReason,
         out: &mut Outbox,
     ) {
-        let counter = refusal.counter();
-        self.count(counter);
-        let message = || format!("Refused a packet from {source}: {refusal}");
-        self.log(now, router, counter, Level::Warn, message, out);
+        let counter = reason.counter();
+        if let Some(value) = self.counters.dropped_mut(counter) {
+            *value += 1;
+        }
+        let message = || format!("Refused a packet from {source}: {reason}");
+        self.log(now, router, counter.name(), Level::Warn, message, out);
         let peer = self.peer(now, source);
         *peer.refused.entry(counter).or_default() += 1;
-        peer.last_refusal = Some((now, refusal));
+        peer.last_refusal = Some((now, reason));
     }
 
     /// An advert from `source` was accepted.
@@ -330,7 +324,7 @@ impl Ledger {
                 last_seen_ms: millis(now.since(p.last_seen)),
                 priority: p.claim.map(Claim::wire_value),
                 accepted: p.accepted,
-                refused: p.refused.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+                refused: p.refused.clone(),
                 last_refusal: p.last_refusal.as_ref().map(|(_, r)| r.to_string()),
                 last_refusal_ms: p.last_refusal.as_ref().map(|(at, _)| millis(now.since(*at))),
                 checksum: p.checksum,

@@ -13,7 +13,6 @@ pub(crate) mod outbox;
 pub(crate) mod outlook;
 pub(crate) mod pacing;
 pub(crate) mod reconfigure;
-pub(crate) mod refusal;
 pub(crate) mod report;
 mod rivalry;
 pub(crate) mod router;

@@ -77,7 +77,7 @@ impl Router {
     pub(super) fn may_answer(&mut self, now: Now) -> bool {
         let Phase::Master { answered, .. } = &mut self.phase else { return false };
         if answered.is_some_and(|at| now.since(at) < ANSWER_EVERY) {
-            self.ledger.count("answers_limited");
+            self.ledger.counters.answers_limited += 1;
             return false;
         }
         *answered = Some(now);

@@ -255,7 +255,7 @@ impl Router {
             return;
         }
         match (&mut self.phase, standing) {
-            (Phase::Fault, _) => self.ledger.count("ignored_state"),
+            (Phase::Fault, _) => self.ledger.counters.ignored_state += 1,
             (Phase::Backup { .. }, Standing::Resigned) => self.resignation_heard(now, source, out),
             (Phase::Backup { .. }, Standing::Higher | Standing::Equal(_)) => {
                 self.follow(now, source, advert, None);
@@ -531,7 +531,7 @@ impl Router {
                 self.ledger.log(now, &self.cfg.name, "recovered", Level::Info, message, out);
             }
             Settled::Restored { cidr, fight } => {
-                self.ledger.count("addresses_readded");
+                self.ledger.counters.addresses_readded += 1;
                 announce_again = true;
                 let (reason, message) = if fight {
                     (
@@ -547,7 +547,7 @@ impl Router {
                 self.ledger.log(now, &self.cfg.name, reason, Level::Warn, || message, out);
             }
             Settled::Refused(error) => {
-                self.ledger.count("address_errors");
+                self.ledger.counters.address_errors += 1;
                 let message = || format!("Cannot {error}; trying again every second");
                 self.ledger.log(now, &self.cfg.name, "address", Level::Warn, message, out);
             }

@@ -59,7 +59,7 @@ impl Router {
             Dialect::V2(_) => self.cfg.interval,
             Dialect::V3Ipv4(_) | Dialect::V3Ipv6 => {
                 if advertised > self.cfg.options.max_learned_interval {
-                    self.ledger.count("interval_clamped");
+                    self.ledger.counters.interval_clamped += 1;
                 }
                 advertised.min(self.cfg.options.max_learned_interval)
             }
@@ -137,7 +137,7 @@ impl Router {
 
     /// R20
     pub(super) fn duplicate_heard(&mut self, now: Now, source: IpAddr, out: &mut Outbox) {
-        self.ledger.count("duplicate_source");
+        self.ledger.counters.duplicate_source += 1;
         let message = || {
             format!(
                 "Received an advert with our own priority from our own address {source}: a loop in \

@@ -24,7 +24,7 @@
 use std::net::Ipv4Addr;
 
 use super::checksum::Checksum;
-use super::{Malformed, Unsendable};
+use super::{DropReason, Unsendable};
 
 /// Bytes of a header without options: the least a datagram can have, and what [`emit`] writes.
 pub const HEADER_LEN: usize = 20;
@@ -53,26 +53,26 @@ impl<'a> Ipv4Header<'a> {
     /// and are left out of the payload.
     ///
     /// # Errors
-    /// [`Malformed`] if the header or the total length does not fit into `datagram`.
-    pub fn parse(datagram: &'a [u8]) -> Result<Ipv4Header<'a>, Malformed> {
+    /// [`DropReason`] if the header or the total length does not fit into `datagram`.
+    pub fn parse(datagram: &'a [u8]) -> Result<Ipv4Header<'a>, DropReason> {
         let found = datagram.len();
         let Some((header, _)) = datagram.split_first_chunk::<HEADER_LEN>() else {
-            return Err(Malformed::Ipv4TooShort { found });
+            return Err(DropReason::Ipv4TooShort { found });
         };
         let [version_ihl, _, len0, len1, _, _, _, _, ttl, protocol, _, _, addresses @ ..] = *header;
         let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
 
         let version = version_ihl >> 4;
         if version != 4 {
-            return Err(Malformed::Ipv4Version { found: version });
+            return Err(DropReason::Ipv4Version { found: version });
         }
         let header_len = usize::from(version_ihl & 0x0f) * 4;
         if header_len < HEADER_LEN || header_len > found {
-            return Err(Malformed::Ipv4HeaderLength { claimed: header_len, found });
+            return Err(DropReason::Ipv4HeaderLength { claimed: header_len, found });
         }
         let total_len = usize::from(u16::from_be_bytes([len0, len1]));
         let Some(payload) = datagram.get(header_len..total_len) else {
-            return Err(Malformed::Ipv4TotalLength { claimed: total_len, found });
+            return Err(DropReason::Ipv4TotalLength { claimed: total_len, found });
         };
         Ok(Ipv4Header {
             source: Ipv4Addr::new(s0, s1, s2, s3),
@@ -152,7 +152,7 @@ mod tests {
         for cut in 0..HEADER_LEN {
             assert_eq!(
                 Ipv4Header::parse(&good[..cut]),
-                Err(Malformed::Ipv4TooShort { found: cut })
+                Err(DropReason::Ipv4TooShort { found: cut })
             );
         }
         let with_byte = |at: usize, byte: u8| {
@@ -160,12 +160,12 @@ mod tests {
             bad[at] = byte;
             Ipv4Header::parse(&bad).unwrap_err()
         };
-        assert_eq!(with_byte(0, 0x65), Malformed::Ipv4Version { found: 6 });
-        assert_eq!(with_byte(0, 0x44), Malformed::Ipv4HeaderLength { claimed: 16, found: 24 });
-        assert_eq!(with_byte(0, 0x4f), Malformed::Ipv4HeaderLength { claimed: 60, found: 24 });
-        assert_eq!(with_byte(3, 25), Malformed::Ipv4TotalLength { claimed: 25, found: 24 });
-        assert_eq!(with_byte(3, 19), Malformed::Ipv4TotalLength { claimed: 19, found: 24 });
-        assert_eq!(with_byte(2, 0xff).counter(), "packet_length_errors");
+        assert_eq!(with_byte(0, 0x65), DropReason::Ipv4Version { found: 6 });
+        assert_eq!(with_byte(0, 0x44), DropReason::Ipv4HeaderLength { claimed: 16, found: 24 });
+        assert_eq!(with_byte(0, 0x4f), DropReason::Ipv4HeaderLength { claimed: 60, found: 24 });
+        assert_eq!(with_byte(3, 25), DropReason::Ipv4TotalLength { claimed: 25, found: 24 });
+        assert_eq!(with_byte(3, 19), DropReason::Ipv4TotalLength { claimed: 19, found: 24 });
+        assert_eq!(with_byte(2, 0xff).counter().name(), "packet_length_errors");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Bytes to values and back: VRRP messages, the IPv4 header around them, gratuitous ARP and
 //! unsolicited Neighbour Advertisements.
 //!
-//! There is no policy, no logging and no clock here. A packet that breaks a rule is a [`Malformed`]
-//! value that names the counter it belongs to; a value that cannot be put on the wire is an
+//! There is no policy, no logging and no clock here. A packet that breaks a rule is a [`DropReason`]
+//! that names the counter it belongs to; a value that cannot be put on the wire is an
 //! [`Unsendable`]. Everything received is read through length-checked patterns: no input, however
 //! hostile, panics or allocates more than one list of 255 addresses.
 //!
@@ -20,9 +20,12 @@ pub mod ipv4;
 pub mod ndisc;
 pub mod vrrp;
 
+mod drop_reason;
 mod error;
 mod fuzz;
 
-pub use error::{Malformed, Unsendable};
+pub use drop_reason::DropReason;
+pub(crate) use drop_reason::first_and_more;
+pub use error::Unsendable;
 #[doc(hidden)]
 pub use fuzz::fuzz_datagram;

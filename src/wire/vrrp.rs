@@ -41,7 +41,7 @@ use subtle::ConstantTimeEq;
 
 use super::checksum::Checksum;
 use super::ipv4::{self, Ipv4Header};
-pub use super::{Malformed, Unsendable};
+pub use super::{DropReason, Unsendable};
 use crate::types::{AuthV2, Centis, Dialect, Family, Priority, V3Checksum, Vrid};
 
 /// The IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
@@ -147,8 +147,8 @@ pub struct Peek {
 /// for words in a log, never for a decision.
 ///
 /// # Errors
-/// [`Malformed`] if the message is shorter than 8 bytes, of an unknown version or not an advert.
-pub fn peek(message: &[u8]) -> Result<Peek, Malformed> {
+/// [`DropReason`] if the message is shorter than 8 bytes, of an unknown version or not an advert.
+pub fn peek(message: &[u8]) -> Result<Peek, DropReason> {
     let header = Header::read(message)?;
     Ok(Peek { version: header.version, vrid_byte: header.vrid, priority: header.priority })
 }
@@ -156,13 +156,13 @@ pub fn peek(message: &[u8]) -> Result<Peek, Malformed> {
 /// The VRRP message inside an IPv4 datagram.
 ///
 /// # Errors
-/// [`Malformed::AuthenticationHeader`] for IP protocol 51, [`Malformed::Protocol`] for any other
+/// [`DropReason::AuthenticationHeader`] for IP protocol 51, [`DropReason::Protocol`] for any other
 /// but 112.
-pub fn from_ipv4<'a>(datagram: &Ipv4Header<'a>) -> Result<&'a [u8], Malformed> {
+pub fn from_ipv4<'a>(datagram: &Ipv4Header<'a>) -> Result<&'a [u8], DropReason> {
     match datagram.protocol {
         PROTOCOL => Ok(datagram.payload),
-        AH_PROTOCOL => Err(Malformed::AuthenticationHeader),
-        found => Err(Malformed::Protocol { found }),
+        AH_PROTOCOL => Err(DropReason::AuthenticationHeader),
+        found => Err(DropReason::Protocol { found }),
     }
 }
 
@@ -170,16 +170,16 @@ pub fn from_ipv4<'a>(datagram: &Ipv4Header<'a>) -> Result<&'a [u8], Malformed> {
 /// and 5.1.2.3), what the peer is configured with for unicast.
 ///
 /// # Errors
-/// [`Malformed`] if it is outside `allowed` or if the kernel did not deliver it.
+/// [`DropReason`] if it is outside `allowed` or if the kernel did not deliver it.
 pub fn check_hop_limit(
     received: Option<u8>,
     allowed: &RangeInclusive<u8>,
-) -> Result<(), Malformed> {
+) -> Result<(), DropReason> {
     match received {
-        None => Err(Malformed::HopLimitUnknown),
+        None => Err(DropReason::HopLimitUnknown),
         Some(found) if allowed.contains(&found) => Ok(()),
         Some(found) => {
-            Err(Malformed::HopLimit { found, lowest: *allowed.start(), highest: *allowed.end() })
+            Err(DropReason::HopLimit { found, lowest: *allowed.start(), highest: *allowed.end() })
         }
     }
 }
@@ -213,29 +213,29 @@ impl Advert {
     /// the router's state: whether the interval and the addresses are ours.
     ///
     /// # Errors
-    /// [`Malformed`] with the first check that fails.
+    /// [`DropReason`] with the first check that fails.
     pub fn parse(
         dialect: &Dialect,
         source: IpAddr,
         destination: IpAddr,
         message: &[u8],
         accept: ChecksumAccept,
-    ) -> Result<Parsed, Malformed> {
+    ) -> Result<Parsed, DropReason> {
         let header = Header::read(message)?;
         let family = dialect.family();
         let endpoints = Endpoints::new(family, source, destination)
-            .ok_or(Malformed::Family { expected: family, found: source })?;
+            .ok_or(DropReason::Family { expected: family, found: source })?;
         if header.version == 2 && family == Family::Ipv6 {
-            return Err(Malformed::Version2OverIpv6);
+            return Err(DropReason::Version2OverIpv6);
         }
 
         let layout = Layout::of(header.version, family);
         let (addresses, auth_data) = layout.split(&header, message)?;
         let checksum = endpoints.verify(header.version, message, accept)?;
 
-        let vrid = Vrid::try_from(header.vrid).map_err(|_| Malformed::VridZero)?;
+        let vrid = Vrid::try_from(header.vrid).map_err(|_| DropReason::VridZero)?;
         if header.version != dialect.version() {
-            return Err(Malformed::OtherVersion {
+            return Err(DropReason::OtherVersion {
                 expected: dialect.version(),
                 found: header.version,
             });
@@ -250,7 +250,7 @@ impl Advert {
                 u16::from_be_bytes(header.interval_field) & INTERVAL_MASK
             }
         };
-        let interval = Centis::try_from(centis).map_err(|_| Malformed::ZeroInterval)?;
+        let interval = Centis::try_from(centis).map_err(|_| DropReason::ZeroInterval)?;
 
         Ok(Parsed {
             advert: Advert {
@@ -361,17 +361,17 @@ struct Header {
 }
 
 impl Header {
-    fn read(message: &[u8]) -> Result<Header, Malformed> {
+    fn read(message: &[u8]) -> Result<Header, DropReason> {
         let Some((header, _)) = message.split_first_chunk::<HEADER_LEN>() else {
-            return Err(Malformed::TooShort { found: message.len() });
+            return Err(DropReason::TooShort { found: message.len() });
         };
         let [version_type, vrid, priority, count, b4, b5, _, _] = *header;
         let (version, packet_type) = (version_type >> 4, version_type & 0x0f);
         if !matches!(version, 2 | 3) {
-            return Err(Malformed::UnknownVersion { found: version });
+            return Err(DropReason::UnknownVersion { found: version });
         }
         if packet_type != ADVERTISEMENT {
-            return Err(Malformed::Type { found: packet_type });
+            return Err(DropReason::Type { found: packet_type });
         }
         Ok(Header { version, vrid, priority, count, interval_field: [b4, b5] })
     }
@@ -401,20 +401,20 @@ impl Layout {
         &self,
         header: &Header,
         message: &'a [u8],
-    ) -> Result<(&'a [u8], &'a [u8]), Malformed> {
+    ) -> Result<(&'a [u8], &'a [u8]), DropReason> {
         let (count, found) = (header.count, message.len());
         if count == 0 && header.version == 3 {
-            return Err(Malformed::NoAddress);
+            return Err(DropReason::NoAddress);
         }
         let expected = self.length(count);
         if found == expected + HMAC_TRAILER_LEN {
-            return Err(Malformed::AuthExtension);
+            return Err(DropReason::AuthExtension);
         }
         message
             .get(HEADER_LEN..)
             .filter(|_| found == expected)
             .and_then(|body| body.split_at_checked(usize::from(count) * self.address_len))
-            .ok_or(Malformed::Length { count, expected, found })
+            .ok_or(DropReason::Length { count, expected, found })
     }
 }
 
@@ -453,7 +453,7 @@ impl Endpoints {
         version: u8,
         message: &[u8],
         accept: ChecksumAccept,
-    ) -> Result<Option<V3Checksum>, Malformed> {
+    ) -> Result<Option<V3Checksum>, DropReason> {
         let alone = Checksum::new().add_bytes(message);
         let with_pseudo_header = self.add_pseudo_header(alone, message.len());
         let form = match (version, self) {
@@ -470,7 +470,7 @@ impl Endpoints {
                 }
             }
         };
-        form.ok_or(Malformed::Checksum)
+        form.ok_or(DropReason::Checksum)
     }
 
     fn add_pseudo_header(&self, sum: Checksum, message_len: usize) -> Checksum {
@@ -488,19 +488,19 @@ impl Endpoints {
 }
 
 /// RFC 2338 section 7.1. The data of type 0 is ignored (RFC 3768 section 5.3.10).
-fn authenticate(configured: &AuthV2, received: u8, data: &[u8]) -> Result<(), Malformed> {
+fn authenticate(configured: &AuthV2, received: u8, data: &[u8]) -> Result<(), DropReason> {
     let expected = auth_type(configured);
     if received > 2 {
-        return Err(Malformed::UnknownAuthType { found: received });
+        return Err(DropReason::UnknownAuthType { found: received });
     }
     if received != expected {
-        return Err(Malformed::AuthTypeMismatch { expected, found: received });
+        return Err(DropReason::AuthTypeMismatch { expected, found: received });
     }
     match configured {
         AuthV2::None => Ok(()),
         // In constant time, so that response times do not tell how much of a guess was right.
         AuthV2::Pass(password) if bool::from(password.as_slice().ct_eq(data)) => Ok(()),
-        AuthV2::Pass(_) => Err(Malformed::WrongPassword),
+        AuthV2::Pass(_) => Err(DropReason::WrongPassword),
     }
 }
 

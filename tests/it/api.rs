@@ -14,6 +14,7 @@ use vipd::api::protocol::{Request, Response};
 use vipd::api::server::{self, Answer, Ask, Client, Host, MOST_CLIENTS};
 use vipd::api::{SOCKET_NAME, client};
 use vipd::status::{Changes, Daemon, Snapshot};
+use vipd::types::DropCounter;
 
 /// A server on a thread of its own; the control loop behind it answers while `alive`.
 fn serve(run_dir: &Path, alive: Arc<AtomicBool>) {
@@ -106,7 +107,7 @@ fn snapshot() -> Snapshot {
         listeners: vec![],
         strangers: vec![],
         more_strangers: 0,
-        unattributed: [("unknown_vrid".to_owned(), 3)].into(),
+        unattributed: [(DropCounter::VridErrors, 3)].into(),
     }
 }
 

@@ -10,7 +10,7 @@ use pnet_packet::ipv6::Ipv6Packet;
 use vipd::types::{AuthV2, Centis, Dialect, Priority, V3Checksum, Vrid};
 use vipd::wire::ipv4::Ipv4Header;
 use vipd::wire::vrrp::{
-    Advert, ChecksumAccept, Claim, HOP_LIMIT, Malformed, Parsed, check_hop_limit, from_ipv4,
+    Advert, ChecksumAccept, Claim, DropReason, HOP_LIMIT, Parsed, check_hop_limit, from_ipv4,
 };
 
 pub(crate) const NO_AUTH: Dialect = Dialect::V2(AuthV2::None);
@@ -51,7 +51,7 @@ pub(crate) struct Delivered {
 }
 
 /// IPv4 through our own header parser, IPv6 through pnet in the kernel's place.
-pub(crate) fn deliver(packet: &[u8]) -> Result<Delivered, Malformed> {
+pub(crate) fn deliver(packet: &[u8]) -> Result<Delivered, DropReason> {
     if packet.first().is_some_and(|byte| byte >> 4 == 6) {
         let ip = Ipv6Packet::new(packet).unwrap();
         return Ok(Delivered {
@@ -71,7 +71,7 @@ pub(crate) fn deliver(packet: &[u8]) -> Result<Delivered, Malformed> {
 }
 
 /// What a multicast router that speaks `dialect` makes of a packet.
-pub(crate) fn receive(packet: &[u8], dialect: &Dialect) -> Result<Parsed, Malformed> {
+pub(crate) fn receive(packet: &[u8], dialect: &Dialect) -> Result<Parsed, DropReason> {
     receive_with(packet, dialect, HOP_LIMIT, ChecksumAccept::Both)
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn receive_with(
     dialect: &Dialect,
     lowest_hop_limit: u8,
     accept: ChecksumAccept,
-) -> Result<Parsed, Malformed> {
+) -> Result<Parsed, DropReason> {
     let ip = deliver(packet)?;
     check_hop_limit(Some(ip.hop_limit), &(lowest_hop_limit..=HOP_LIMIT))?;
     Advert::parse(dialect, ip.source, ip.destination, &ip.message, accept)

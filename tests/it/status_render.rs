@@ -8,7 +8,7 @@ use vipd::status::{
     RouterStatus, Snapshot, Span, StallStatus, Standing, State, Successor, TrackedStatus,
     TrackerStatus, TransitionStatus,
 };
-use vipd::types::Family;
+use vipd::types::{DropCounter, Family};
 
 fn daemon() -> Daemon {
     Daemon {
@@ -129,7 +129,7 @@ fn following() -> RouterStatus {
             last_seen_ms: 1200,
             priority: None,
             accepted: 0,
-            refused: BTreeMap::from([("auth_failures".into(), 12)]),
+            refused: BTreeMap::from([(DropCounter::AuthFailures, 12)]),
             last_refusal: Some("wrong password".into()),
             last_refusal_ms: Some(1200),
             checksum: None,
@@ -196,7 +196,7 @@ pub(crate) fn snapshot() -> Snapshot {
         listeners: vec![],
         strangers: vec![],
         more_strangers: 0,
-        unattributed: BTreeMap::from([("unknown_vrid".into(), 3)]),
+        unattributed: BTreeMap::from([(DropCounter::VridErrors, 3)]),
     }
 }
 

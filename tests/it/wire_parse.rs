@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use vipd::types::{AuthV2, Dialect};
+use vipd::types::{AuthV2, Dialect, DropCounter};
 use vipd::wire::checksum::Checksum;
 use vipd::wire::vrrp::{
-    Advert, ChecksumAccept, HOP_LIMIT, Malformed, Parsed, Peek, check_hop_limit, peek,
+    Advert, ChecksumAccept, DropReason, HOP_LIMIT, Parsed, Peek, check_hop_limit, peek,
 };
 
 use crate::golden::{
@@ -35,10 +35,10 @@ fn altered(file: &str, dialect: &Dialect, change: impl FnOnce(&mut Vec<u8>)) -> 
     Refusal(Advert::parse(dialect, ip.source, ip.destination, &message, ChecksumAccept::Both))
 }
 
-struct Refusal(Result<Parsed, Malformed>);
+struct Refusal(Result<Parsed, DropReason>);
 
 impl Refusal {
-    fn counter(&self) -> &'static str {
+    fn counter(&self) -> DropCounter {
         self.0.as_ref().expect_err("accepted").counter()
     }
 }
@@ -50,7 +50,7 @@ fn hop_limits_outside_the_range_or_unknown_are_refused() {
     assert_eq!(check_hop_limit(Some(255), &multicast), Ok(()));
     for received in [Some(254), Some(0), None] {
         let refusal = check_hop_limit(received, &multicast).unwrap_err();
-        assert_eq!(refusal.counter(), "ip_ttl_errors", "{refusal}");
+        assert_eq!(refusal.counter().name(), "ip_ttl_errors", "{refusal}");
     }
     assert_eq!(check_hop_limit(Some(64), &(60..=255)), Ok(()));
     assert!(check_hop_limit(Some(59), &(60..=255)).is_err());
@@ -58,9 +58,9 @@ fn hop_limits_outside_the_range_or_unknown_are_refused() {
     let mut v6 = packet("v3_ipv6");
     v6[7] = 254;
     let refusal = receive(&v6, &Dialect::V3Ipv6).unwrap_err();
-    assert_eq!(refusal, Malformed::HopLimit { found: 254, lowest: 255, highest: 255 });
+    assert_eq!(refusal, DropReason::HopLimit { found: 254, lowest: 255, highest: 255 });
     let unicast = packet("v3_ipv6_uni_hl64");
-    assert_eq!(receive(&unicast, &Dialect::V3Ipv6).unwrap_err().counter(), "ip_ttl_errors");
+    assert_eq!(receive(&unicast, &Dialect::V3Ipv6).unwrap_err().counter().name(), "ip_ttl_errors");
 }
 
 // C20
@@ -68,7 +68,7 @@ fn hop_limits_outside_the_range_or_unknown_are_refused() {
 fn every_type_but_advertisement_is_refused() {
     for packet_type in (0..=15).filter(|packet_type| *packet_type != 1) {
         let refusal = altered("v3_ipv4_ph", &V3_PSEUDO, |m| m[0] = 0x30 | packet_type);
-        assert_eq!(refusal.counter(), "invalid_type_pkts", "type {packet_type}");
+        assert_eq!(refusal.counter().name(), "invalid_type_pkts", "type {packet_type}");
     }
 }
 
@@ -77,11 +77,11 @@ fn every_type_but_advertisement_is_refused() {
 fn unknown_versions_and_vrrpv2_over_ipv6_are_refused() {
     for version in (0..=15).filter(|version| !matches!(version, 2 | 3)) {
         let refusal = altered("v3_ipv4_ph", &V3_PSEUDO, |m| m[0] = version << 4 | 1);
-        assert_eq!(refusal.counter(), "version_errors", "version {version}");
+        assert_eq!(refusal.counter().name(), "version_errors", "version {version}");
     }
     let refusal = altered("v3_ipv6", &Dialect::V3Ipv6, |m| m[0] = 0x21);
-    assert_eq!(refusal.0, Err(Malformed::Version2OverIpv6));
-    assert_eq!(refusal.counter(), "version_errors");
+    assert_eq!(refusal.0, Err(DropReason::Version2OverIpv6));
+    assert_eq!(refusal.counter().name(), "version_errors");
 }
 
 // C91
@@ -97,7 +97,7 @@ fn the_other_version_is_a_version_error_not_a_checksum_error() {
         ("v3_ipv4_ph", Dialect::V3Ipv6),
     ] {
         let refusal = receive(&packet(file), &dialect).expect_err(file);
-        assert_eq!(refusal.counter(), "version_errors", "{file}: {refusal}");
+        assert_eq!(refusal.counter().name(), "version_errors", "{file}: {refusal}");
     }
 }
 
@@ -110,16 +110,16 @@ fn count_and_length_must_agree_exactly() {
         let count = deliver(&packet(file)).unwrap().message[3];
         for wrong in (1..=255).filter(|n| *n != count) {
             let refusal = altered(file, &dialect, |m| m[3] = wrong);
-            assert_eq!(refusal.counter(), "packet_length_errors", "{file}: count {wrong}");
+            assert_eq!(refusal.counter().name(), "packet_length_errors", "{file}: count {wrong}");
         }
         for more in [1, 2, address_len, 27, 28, 29, 56] {
             let refusal = altered(file, &dialect, |m| m.resize(m.len() + more, 0));
-            assert_eq!(refusal.counter(), "packet_length_errors", "{file}: {more} more");
-            assert_eq!(refusal.0 == Err(Malformed::AuthExtension), more == 28, "{file}: {more}");
+            assert_eq!(refusal.counter().name(), "packet_length_errors", "{file}: {more} more");
+            assert_eq!(refusal.0 == Err(DropReason::AuthExtension), more == 28, "{file}: {more}");
         }
         for fewer in 1..=address_len {
             let refusal = altered(file, &dialect, |m| m.truncate(m.len() - fewer));
-            assert_eq!(refusal.counter(), "packet_length_errors", "{file}: {fewer} fewer");
+            assert_eq!(refusal.counter().name(), "packet_length_errors", "{file}: {fewer} fewer");
         }
     }
     for (file, dialect) in [("v3_ipv4_ph", V3_PSEUDO), ("v3_ipv6", Dialect::V3Ipv6)] {
@@ -127,7 +127,7 @@ fn count_and_length_must_agree_exactly() {
             m.truncate(8);
             m[3] = 0;
         });
-        assert_eq!(refusal.counter(), "addr_count_zero", "{file}");
+        assert_eq!(refusal.counter().name(), "addr_count_zero", "{file}");
     }
     // VRRPv2 has no such rule.
     let empty = altered("v2_noauth_2vip", &NO_AUTH, |m| {
@@ -141,11 +141,11 @@ fn count_and_length_must_agree_exactly() {
 #[test]
 fn interval_zero_is_refused() {
     let zero = |m: &mut Vec<u8>| m[5] = 0;
-    assert_eq!(altered("v2_pass", &PASS_1111, zero).counter(), "interval_errors");
-    assert_eq!(altered("v3_ipv6", &Dialect::V3Ipv6, zero).counter(), "interval_errors");
+    assert_eq!(altered("v2_pass", &PASS_1111, zero).counter().name(), "interval_errors");
+    assert_eq!(altered("v3_ipv6", &Dialect::V3Ipv6, zero).counter().name(), "interval_errors");
     // The reserved nibble does not count.
     let reserved_only = altered("v3_ipv4_ph", &V3_PSEUDO, |m| (m[4], m[5]) = (0xf0, 0));
-    assert_eq!(reserved_only.counter(), "interval_errors");
+    assert_eq!(reserved_only.counter().name(), "interval_errors");
 }
 
 // C25
@@ -154,7 +154,7 @@ fn messages_below_eight_bytes_are_refused() {
     let whole = deliver(&packet("v3_ipv4_ph")).unwrap();
     for length in 0..8 {
         let message = &whole.message[..length];
-        assert_eq!(peek(message), Err(Malformed::TooShort { found: length }));
+        assert_eq!(peek(message), Err(DropReason::TooShort { found: length }));
         for dialect in [NO_AUTH, V3_PSEUDO] {
             let refusal = Advert::parse(
                 &dialect,
@@ -164,7 +164,7 @@ fn messages_below_eight_bytes_are_refused() {
                 ChecksumAccept::Both,
             )
             .unwrap_err();
-            assert_eq!(refusal.counter(), "packet_length_errors");
+            assert_eq!(refusal.counter().name(), "packet_length_errors");
         }
     }
 }
@@ -175,7 +175,7 @@ fn virtual_router_id_zero_is_refused() {
     for (file, dialect) in
         [("v2_pass", PASS_1111), ("v3_ipv4_ph", V3_PSEUDO), ("v3_ipv6", Dialect::V3Ipv6)]
     {
-        assert_eq!(altered(file, &dialect, |m| m[1] = 0).counter(), "vrid_errors", "{file}");
+        assert_eq!(altered(file, &dialect, |m| m[1] = 0).counter().name(), "vrid_errors", "{file}");
     }
 }
 
@@ -186,8 +186,8 @@ fn peek_reads_the_start_and_nothing_else() {
     // A wrong checksum and a missing list are not its business.
     let message = deliver(&packet("neg_v3_badck")).unwrap().message;
     assert_eq!(peek(&message[..8]), Ok(Peek { version: 3, vrid_byte: 53, priority: 200 }));
-    assert_eq!(peek(&[0x11; 8]), Err(Malformed::UnknownVersion { found: 1 }));
-    assert_eq!(peek(&[0x32; 8]), Err(Malformed::Type { found: 2 }));
+    assert_eq!(peek(&[0x11; 8]), Err(DropReason::UnknownVersion { found: 1 }));
+    assert_eq!(peek(&[0x32; 8]), Err(DropReason::Type { found: 2 }));
 }
 
 // C34
@@ -207,7 +207,7 @@ fn ethernet_padding_is_ignored() {
 fn authentication_data_of_type_0_is_ignored() {
     let end = |m: &mut Vec<u8>| m.last_mut().map_or((), |byte| *byte = 0x5a);
     assert!(altered("v2_noauth_2vip", &NO_AUTH, end).0.is_ok());
-    assert_eq!(altered("v2_pass", &PASS_1111, end).counter(), "auth_failures");
+    assert_eq!(altered("v2_pass", &PASS_1111, end).counter().name(), "auth_failures");
 }
 
 // C76, C77
@@ -223,18 +223,18 @@ fn another_authentication_than_configured_is_refused() {
         "no authentication received, auth_type PASS configured"
     );
     for (file, dialect) in [("v2_pass", NO_AUTH), ("v2_noauth_2vip", PASS_1111)] {
-        assert_eq!(refusal(file, &dialect).counter(), "auth_type_mismatch");
+        assert_eq!(refusal(file, &dialect).counter().name(), "auth_type_mismatch");
         // Type 2 without the header in front of it.
         let ah = altered(file, &dialect, |m| m[4] = 2);
-        assert_eq!(ah.counter(), "auth_type_mismatch");
+        assert_eq!(ah.counter().name(), "auth_type_mismatch");
         for unknown in 3..=255 {
             let refusal = altered(file, &dialect, |m| m[4] = unknown);
-            assert_eq!(refusal.counter(), "invalid_auth_type");
+            assert_eq!(refusal.counter().name(), "invalid_auth_type");
         }
     }
     for password in [&b"1112"[..], b"111", b"11111", b"2111"] {
         let dialect = Dialect::V2(AuthV2::pass(password).unwrap());
-        assert_eq!(refusal("v2_pass", &dialect), Malformed::WrongPassword);
+        assert_eq!(refusal("v2_pass", &dialect), DropReason::WrongPassword);
     }
 }
 
@@ -279,7 +279,7 @@ fn vrrpv2_has_no_pseudo_header() {
     message[6..8].copy_from_slice(&sum.to_be_bytes());
     let refusal =
         Advert::parse(&NO_AUTH, ip.source, ip.destination, &message, ChecksumAccept::Both);
-    assert_eq!(refusal, Err(Malformed::Checksum));
+    assert_eq!(refusal, Err(DropReason::Checksum));
 }
 
 #[test]
@@ -290,8 +290,8 @@ fn the_checksum_binds_source_and_destination_in_ipv6() {
         Advert::parse(&Dialect::V3Ipv6, source, destination, &ip.message, accept)
     };
     assert!(parse(ip.source, ip.destination).is_ok());
-    assert_eq!(parse(v6("fe80::2").into(), ip.destination), Err(Malformed::Checksum));
-    assert_eq!(parse(ip.source, v6("ff02::13").into()), Err(Malformed::Checksum));
+    assert_eq!(parse(v6("fe80::2").into(), ip.destination), Err(DropReason::Checksum));
+    assert_eq!(parse(ip.source, v6("ff02::13").into()), Err(DropReason::Checksum));
 }
 
 // The tolerated range of a unicast peer does not change anything else.
@@ -301,5 +301,5 @@ fn a_unicast_advert_with_a_lower_hop_limit_is_verified_as_any_other() {
     let last = unicast.len() - 1;
     unicast[last] ^= 1;
     let refusal = receive_with(&unicast, &Dialect::V3Ipv6, 64, ChecksumAccept::Both);
-    assert_eq!(refusal, Err(Malformed::Checksum));
+    assert_eq!(refusal, Err(DropReason::Checksum));
 }
