@@ -3,8 +3,8 @@
 //!
 //! # The ten-minute map
 //!
-//! 1. [`engine::io`]: what can happen ([`engine::Input`]) and what can be done about it
-//!    ([`engine::Action`]). Everything else serves this contract.
+//! 1. [`io`]: what can happen ([`io::Input`]) and what can be done about it
+//!    ([`io::Action`]). Everything else serves this contract.
 //! 2. `vrrp/router.rs`: the state machine of one virtual router, and `vrrp/transitions.rs`, what it
 //!    does.
 //! 3. [`daemon`]: the loop that turns actions into system calls and system calls into inputs.
@@ -22,17 +22,18 @@
 //! | [`track`] | what moves a priority | types, config |
 //! | [`status`] | the one status type, and what people read about it | types |
 //! | [`page`] | the status as a page for browsers | status |
-//! | [`vrrp`] | one virtual router | wire, track, config, status, types, engine::io |
-//! | [`notify`] | who is told what, in which words and order | config, status, types, engine::io |
+//! | [`io`] | what goes into the engine and what comes out | track, pool, config, status, types |
+//! | [`vrrp`] | one virtual router | wire, track, config, status, types, io |
+//! | [`notify`] | who is told what, in which words and order | config, status, types, io |
 //! | [`pair`] | two nodes' configurations side by side | config, vrrp, track, wire, types |
 //! | [`pool`] | which server takes a connection | types |
-//! | [`cluster`] | what the servers of a cluster are | track, pool, config, status, types, engine::io |
+//! | [`cluster`] | what the servers of a cluster are | track, pool, config, status, types, io |
 //! | [`engine`] | all routers, links, sockets and clusters together | the above |
-//! | [`sys`] | system calls, the only `unsafe` | wire, types, engine::io, config |
+//! | [`sys`] | system calls, the only `unsafe` | wire, types, io, config |
 //! | [`pem`] | certificates and keys in files | sys, types |
 //! | [`probe`] | one run of one check | pem, sys, config::checks, track, types |
 //! | [`proxy`] | TCP connections to the servers of a pool | pem, sys, pool, types |
-//! | [`hook`] | commands, FIFOs and mail that tell people | probe, sys, notify, engine, config, status, track, types |
+//! | [`hook`] | commands, FIFOs and mail that tell people | probe, sys, notify, io, engine, config, status, track, types |
 //! | [`api`] | the status socket, and status pages | page, status, types |
 //! | [`daemon`] | the control loop and its helpers | all of the above |
 //! | [`lab`] | networks made of namespaces | sys, types |
@@ -54,6 +55,7 @@ pub mod daemon;
 pub mod engine;
 pub mod hook;
 pub mod import;
+pub mod io;
 pub mod lab;
 pub mod log;
 pub mod notify;

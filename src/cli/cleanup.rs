@@ -7,7 +7,7 @@ use super::{complain, exit, print, run_dir};
 use crate::api::client::{AskError, ask};
 use crate::api::protocol::Request;
 use crate::daemon::holder_of_address;
-use crate::engine::OpError;
+use crate::io::OpError;
 use crate::sys::netlink::Netlink;
 
 /// What can be said to `vipd cleanup`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::patroni::Patroni;
 use super::{Cluster, MemberState};
 use crate::config::OnDown;
-use crate::engine::io::Level;
+use crate::io::Level;
 use crate::pool::{Admission, Role, Wants};
 use crate::track::outcome::Cause;
 use crate::track::patroni::NoAnswer;

@@ -7,7 +7,7 @@ use super::member::{Finding, Member};
 use super::patroni::Patroni;
 use super::primary_tracker::{Claim, Rejected};
 use super::{MemberId, MemberState};
-use crate::engine::io::Level;
+use crate::io::Level;
 use crate::pool::{Admission, Role};
 use crate::track::patroni::NodeAnswer;
 use crate::types::Now;

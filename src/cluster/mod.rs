@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use crate::config::checks::Check;
 use crate::config::{ClusterConfig, Members};
-use crate::engine::io::Level;
+use crate::io::Level;
 use crate::pool::{Admission, Hint, Role};
 use crate::track::outcome::Outcome;
 use crate::track::patroni::{Answer, NodeAnswer, Question, Topic};

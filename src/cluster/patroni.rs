@@ -16,7 +16,7 @@ use super::system::System;
 use super::{ClusterAction, MemberId, MemberState};
 use crate::config::checks::HttpTarget;
 use crate::config::{PatroniCluster, ProbeRhythm};
-use crate::engine::io::Level;
+use crate::io::Level;
 use crate::pool::{Admission, Hint};
 use crate::status::Phase;
 use crate::track::outcome::{Cause, Outcome, Verdict};

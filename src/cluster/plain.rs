@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{ClusterAction, MemberId, MemberState};
 use crate::config::checks::{Check, Endpoint};
 use crate::config::{OnTimeout, PlainMember, ProbeRhythm, Rhythm};
-use crate::engine::io::Level;
+use crate::io::Level;
 use crate::pool::{Admission, Role};
 use crate::track::outcome::{Outcome, Verdict};
 use crate::track::probe::Probe;

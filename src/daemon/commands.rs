@@ -18,8 +18,9 @@ use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET, Warning, names};
 use crate::api::protocol::{Request, Response, Subject};
 use crate::api::server::{Answer as Said, Ask};
 use crate::config::{Config, Dropped};
-use crate::engine::{Command, Input, RouterId, diff};
+use crate::engine::diff;
 use crate::hook::Key;
+use crate::io::{Command, Input, RouterId};
 use crate::status::{Changes, Daemon, Snapshot, State};
 use crate::types::counted;
 

@@ -28,11 +28,12 @@ use super::listeners::Listeners;
 use super::probes::Probes;
 use super::sockets::{Fit, Links, Sockets};
 use crate::config::{Cast, Config, RouterFlag, VirtualAddress};
-use crate::engine::{
-    Action, Applied, Event, Kind, Level, Link, LinkChange, News, Notice as Told, OpError, OpId,
-    Renewal, Want, allow_vrrp_out,
-};
+use crate::engine::allow_vrrp_out;
 use crate::hook::{FINISH_LIMIT, Hooks, run_to_its_end};
+use crate::io::{
+    Action, Applied, Event, Kind, Level, Link, LinkChange, News, Notice as Told, OpError, OpId,
+    Renewal, Want,
+};
 use crate::proxy::Left;
 use crate::status::{RouterStatus, Snapshot, State, millis};
 use crate::sys::echo;

@@ -16,7 +16,7 @@ use super::drains::Drains;
 use super::pages::PageStates;
 use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
-use crate::engine::{Kind, allow_vrrp};
+use crate::engine::allow_vrrp;
 use crate::hook::Hooks;
 use crate::status::text::age;
 use crate::status::{RouterStatus, Snapshot, State};

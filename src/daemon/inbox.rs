@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::commands::{Answer, Plan, Prepared, Successor};
 use crate::config::checks::HostName;
-use crate::engine::{Applied, OpError, OpId, ProbeId};
+use crate::io::{Applied, OpError, OpId, ProbeId};
 use crate::sys::monitor::Reported;
 use crate::track::outcome::Outcome;
 use crate::track::patroni::Answer as PatroniAnswer;

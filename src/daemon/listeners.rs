@@ -21,7 +21,7 @@ use super::Inbox;
 use super::failures::{self, FailureLog};
 use super::saturation::{Saturation, limits};
 use crate::config::{BindConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig};
-use crate::engine::Input;
+use crate::io::Input;
 use crate::pool::{Hint, Hinted, ListenerId, PoolView, Server, ServerId, candidates, next_in_line};
 use crate::proxy::{
     Bind, HintSink, Hold, Keepalive, Left, Listener, ListenerState, Liveness, Options, Protocol,

@@ -47,8 +47,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use crate::api::SOCKET_NAME;
 use crate::api::server::{Ask, MOST_CLIENTS};
 use crate::config::Process;
-use crate::engine::{Engine, Input, KernelView, LinkChange, is_adoptable};
+use crate::engine::{Engine, is_adoptable};
 use crate::hook::{Hooks, Inherited, run_to_its_end};
+use crate::io::{Input, KernelView, LinkChange};
 use crate::log::Log;
 use crate::status::Daemon;
 use crate::sys::clock::{self, Clock};
@@ -567,7 +568,7 @@ impl Control {
     }
 }
 
-/// Do everything the engine wants, in order. Breaks on [`crate::engine::Action::Exit`].
+/// Do everything the engine wants, in order. Breaks on [`crate::io::Action::Exit`].
 fn perform_actions(engine: &mut Engine, effects: &mut Effects, clock: &Clock) -> ControlFlow<()> {
     while let Some(action) = engine.poll_action() {
         effects.perform(clock.now(), action)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::config::{Config, Dropped};
-use crate::engine::OpError;
+use crate::io::OpError;
 
 /// Everything the daemon needs to know.
 pub struct Options {

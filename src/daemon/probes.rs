@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 
 use super::Inbox;
 use crate::config::checks::{Check, HostName};
-use crate::engine::ProbeId;
+use crate::io::ProbeId;
 use crate::probe::resolve::Resolver;
 use crate::probe::script::Scripts;
 use crate::probe::{PatroniClient, Probe, ProbeContext};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::sockets::Heard;
 use super::{Control, perform_actions};
-use crate::engine::Input;
+use crate::io::Input;
 use crate::sys::frames::FrameSocket;
 use crate::sys::rawsock::Batch;
 use crate::types::Mac;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::config::{Config, RECEIVE_BUFFER};
-use crate::engine::{Listen, OpError};
+use crate::io::{Listen, OpError};
 use crate::sys::frames::FrameSocket;
 use crate::sys::netlink::name_of;
 use crate::sys::rawsock::{Receiver, Sender};

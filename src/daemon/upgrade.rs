@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::run_file;
-use crate::engine::{Link, LinkAddress};
 use crate::hook::Key;
+use crate::io::{Link, LinkAddress};
 use crate::status::State;
 use crate::sys::{cause, exec};
 use crate::types::IfIndex;

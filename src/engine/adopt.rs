@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{RouterConfig, VirtualAddress};
 use crate::engine::Engine;
-use crate::engine::io::{Link, LinkAddress};
+use crate::io::{Link, LinkAddress};
 
 /// Every address of the router is in place, marked as ours and renewed less than three intervals ago:
 /// nobody can have taken over yet. The shell removes every other leftover before the engine starts.

@@ -12,7 +12,7 @@ use crate::cluster::serving::{Addresses, Serving, unresolved_reason};
 use crate::cluster::{Cluster, ClusterAction, MemberId};
 use crate::config::checks::{Endpoint, Host, HostName};
 use crate::config::{ClusterConfig, Config, ListenerConfig};
-use crate::engine::io::{Action, ProbeId};
+use crate::io::{Action, ProbeId};
 use crate::pool::{Hinted, ListenerId, ServerId};
 use crate::status::{ClusterStatus, ListenerStatus};
 use crate::track::outcome::{self, Cause, Outcome};

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::{Engine, Level};
+use super::Engine;
+use crate::io::Level;
 use crate::types::Now;
 use crate::vrrp::router::Router;
 

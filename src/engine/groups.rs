@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{GroupConfig, RouterKey};
 use crate::engine::Engine;
-use crate::engine::io::{Action, Kind, Level, News, Notice, RouterId};
+use crate::io::{Action, Kind, Level, News, Notice, RouterId};
 use crate::status::State;
 use crate::types::Now;
 use crate::vrrp::environment::{Environment, Fault};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::engine::io::{Link, LinkAddress, LinkChange};
+use crate::io::{Link, LinkAddress, LinkChange};
 use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
 
 /// Every link with its addresses, in the order the kernel reported them.

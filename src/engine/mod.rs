@@ -1,6 +1,6 @@
 //! The only stateful composition: everything is decided here, nothing is done here.
 //!
-//! [`Engine`] is synchronous and deterministic. It has no clock, no socket and no task: see [`io`]
+//! [`Engine`] is synchronous and deterministic. It has no clock, no socket and no task: see [`crate::io`]
 //! for what goes in and out.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -11,7 +11,6 @@ mod deadlines;
 mod debounce;
 mod diff;
 mod groups;
-pub mod io;
 mod links;
 mod receive;
 mod reconfigure;
@@ -28,6 +27,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::{Cast, Config, RouterConfig, RouterKey};
+use crate::io::{
+    Action, Applied, Command, Input, KernelView, LinkChange, Listen, News, OpError, OpId, RouterId,
+};
 use crate::status::State;
 use crate::types::{Cidr, DropCounter, Family, IfIndex, Mac, Now};
 use crate::vrrp::environment::{Environment, Fault, Port};
@@ -45,10 +47,6 @@ pub use adopt::is_adoptable;
 use debounce::Debounce;
 pub use diff::diff;
 use groups::Groups;
-pub use io::{
-    Action, Applied, Command, Datagram, Event, Input, KernelView, Kind, Lease, Level, Link,
-    LinkAddress, LinkChange, Listen, News, Notice, OpError, OpId, ProbeId, Renewal, RouterId, Want,
-};
 use links::LinkTable;
 use routers::Routers;
 pub use snapshot::View;

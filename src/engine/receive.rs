@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::config::{Cast, Strict};
 use crate::engine::Engine;
-use crate::engine::io::{Datagram, Level, RouterId};
+use crate::io::{Datagram, Level, RouterId};
 use crate::status::State;
 use crate::types::{Dialect, Family, IfIndex, Now, V3Checksum};
 use crate::vrrp::router::Router;

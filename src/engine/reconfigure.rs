@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::io::{Level, RouterId};
+use crate::io::{Level, RouterId};
 use crate::types::{Cidr, IfName, Now};
 use crate::vrrp::router::Router;
 

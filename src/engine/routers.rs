@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::io::RouterId;
+use crate::io::RouterId;
 use crate::vrrp::router::Router;
 
 /// By their ids.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::engine::io::RouterId;
 use crate::engine::trackers::Tracked;
+use crate::io::RouterId;
 use crate::status::{Daemon, RouterStatus, Snapshot, State, Strangers};
 use crate::types::{Cidr, IfIndex, Now};
 use crate::vrrp::holding::Holding;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::engine::io::{Action, Applied, Listen, OpError, OpId};
+use crate::io::{Action, Applied, Listen, OpError, OpId};
 use crate::types::{IfIndex, Now};
 use crate::vrrp::outbox::Outbox;
 

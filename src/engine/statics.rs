@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::StaticAddress;
-use crate::engine::io::{Applied, Level, OpError, OpId};
 use crate::engine::links::LinkTable;
+use crate::io::{Applied, Level, OpError, OpId};
 use crate::status::AddressStatus;
 use crate::types::{Cidr, IfIndex, Now};
 use crate::vrrp::environment::Fault;

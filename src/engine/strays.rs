@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::engine::Engine;
-use crate::engine::io::RouterId;
+use crate::io::RouterId;
 use crate::types::{Cidr, IfIndex, Now};
 
 impl Engine {

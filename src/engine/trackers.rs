@@ -9,7 +9,7 @@ use super::clusters::ProbeIds;
 use crate::config::checks::Check;
 use crate::config::{Namespace, RouterConfig, TrackRef, TrackerConfig, TrackerKey};
 use crate::engine::Engine;
-use crate::engine::io::{Action, Level, ProbeId, RouterId};
+use crate::io::{Action, Level, ProbeId, RouterId};
 use crate::status::{Standing, State, TrackedStatus, TrackerStatus, millis};
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::probe::Probe;

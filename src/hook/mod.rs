@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::config::{Config, LifeScript};
-use crate::engine::{Kind, Notice};
+use crate::io::{Kind, Notice};
 use crate::probe::script::Scripts;
 use crate::status::{FifoStatus, MailStatus, NotifyStatus, State};
 use crate::track::outcome::Verdict;

@@ -13,7 +13,7 @@ use super::fifo::Fifo;
 use super::mail::Mailer;
 use super::{Inherited, Key};
 use crate::config::{Config, EnsureConfig, NotifyConfig};
-use crate::engine::{Kind, News, Notice};
+use crate::io::{Kind, News, Notice};
 use crate::notify::queue::Queue;
 use crate::notify::reconciler::Reconciler;
 use crate::notify::{self, Job};

@@ -1,7 +1,7 @@
 //! What a mail says. The subjects are keepalived's, so that filters and pagers know them.
 
 use crate::config::{MailConfig, NotifyConfig};
-use crate::engine::io::{Kind, News, Notice};
+use crate::io::{Kind, News, Notice};
 use crate::status::State;
 
 /// A mail without its addresses.

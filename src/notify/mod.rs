@@ -10,7 +10,7 @@ pub mod reconciler;
 
 use crate::config::checks::{Command, ScriptCheck};
 use crate::config::{Moment, NotifyConfig};
-use crate::engine::io::{Kind, News, Notice};
+use crate::io::{Kind, News, Notice};
 use crate::status::State;
 
 /// A command that is to be run once.

@@ -25,7 +25,7 @@ use std::io::{self, IsTerminal};
 use nix::errno::Errno;
 use nix::net::if_::if_indextoname;
 
-use crate::engine::OpError;
+use crate::io::OpError;
 use crate::types::IfIndex;
 
 /// An operation that failed, in the words of [`OpError`].

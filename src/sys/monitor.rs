@@ -19,7 +19,7 @@ use socket2::{SockFilter, SockRef};
 use tokio::time::{Instant, sleep_until};
 
 use super::netlink::{self, Netlink, OUR_IFA_PROTO};
-use crate::engine::{LinkChange, OpError};
+use crate::io::{LinkChange, OpError};
 
 /// Some ten thousand events; the kernel doubles it.
 const RECEIVE_BUFFER: usize = 2 << 20;

@@ -28,7 +28,7 @@ use rtnetlink::{Error, Handle};
 
 use super::{clock, interface_name};
 use crate::config::VirtualAddress;
-use crate::engine::{Applied, Lease, Link, LinkAddress, OpError};
+use crate::io::{Applied, Lease, Link, LinkAddress, OpError};
 use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
 
 /// The mark of our addresses (IFA_PROTO, 'v'), which says who to blame and what to clean up.

@@ -18,7 +18,7 @@ use nix::sys::socket::{
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
 use super::{failed, interface_name};
-use crate::engine::{Datagram, Listen, OpError};
+use crate::io::{Datagram, Listen, OpError};
 use crate::types::{Family, IfIndex};
 
 /// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::Cast;
-use crate::engine::io::{Action, Level};
+use crate::io::{Action, Level};
 use crate::types::{Family, Mac, Now};
 use crate::vrrp::environment::Port;
 use crate::vrrp::hints::{DISAGREEMENT, ago, allow_vrrp};

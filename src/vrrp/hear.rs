@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::config::RouterConfig;
-use crate::engine::io::Level;
+use crate::io::Level;
 use crate::types::{Dialect, Now, Priority, V3Checksum};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Followed, Router};

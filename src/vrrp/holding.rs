@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::VirtualAddress;
-use crate::engine::io::{Action, Applied, Lease, OpError, OpId, Renewal, Want};
+use crate::io::{Action, Applied, Lease, OpError, OpId, Renewal, Want};
 use crate::status::{AddressStatus, millis};
 use crate::types::{Cidr, IfIndex, IfName, Now};
 use crate::vrrp::outbox::Outbox;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::io::Level;
+use crate::io::Level;
 use crate::status::{Counters, PeerStatus, State, TransitionStatus, millis};
 use crate::types::{DropCounter, Mac, Now, V3Checksum};
 use crate::vrrp::outbox::Outbox;

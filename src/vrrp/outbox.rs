@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::io::{Action, Event, Level, OpId};
+use crate::io::{Action, Event, Level, OpId};
 use crate::vrrp::pacing::Pacing;
 
 /// What all routers share on their way out: the queue of actions, the source of their operation ids,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::engine::io::{Level, News};
+use crate::io::{Level, News};
 use crate::types::{Centis, Now};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{ANSWER_EVERY, Phase, Router, TELL_OF_RIVALS_EVERY, Then, WaitingFor};

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Preempt, RouterConfig};
-use crate::engine::io::{Applied, Level, OpError, OpId, Renewal, RouterId};
+use crate::io::{Applied, Level, OpError, OpId, Renewal, RouterId};
 use crate::status::State;
 use crate::types::{Centis, Cidr, IfIndex, Mac, Now, Priority};
 use crate::vrrp::announce::Announce;

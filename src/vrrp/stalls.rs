@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::io::Level;
+use crate::io::Level;
 use crate::status::State;
 use crate::types::Now;
 use crate::vrrp::outbox::Outbox;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::io::Lease;
+use crate::io::Lease;
 use crate::types::{Centis, Dialect, Priority};
 
 /// `Skew_Time`: what staggers the backups so that the best one speaks first.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::{Cast, Config, Preempt, Release, RouterConfig};
-use crate::engine::io::{Action, Kind, Level, News, Notice};
+use crate::io::{Action, Kind, Level, News, Notice};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Family, Now};
 use crate::vrrp::announce::Announce;

@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PURE: [&str; 13] = [
-    "types", "wire", "vrrp", "track", "cluster", "engine", "config", "import", "notify", "pair",
-    "pool", "status", "page",
+const PURE: [&str; 14] = [
+    "types", "wire", "vrrp", "track", "cluster", "engine", "io", "config", "import", "notify",
+    "pair", "pool", "status", "page",
 ];
 
 /// What only the shell may name. The pure modules get time, files and packets as arguments.
@@ -28,35 +28,36 @@ const SHELL: [&str; 14] = [
 ];
 
 /// Who may use whom; everything else is an arrow pointing upwards.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 23] = [
     ("types", &[]),
     ("wire", &["types"]),
     ("track", &["types", "config"]),
     ("status", &["types"]),
     ("config", &["types", "import", "wire", "pool"]),
     ("import", &["types", "config", "pool"]),
-    ("vrrp", &["wire", "track", "config", "status", "types", "engine::io"]),
-    ("cluster", &["track", "pool", "config", "status", "types", "engine::io"]),
-    ("engine", &["vrrp", "track", "cluster", "pool", "config", "status", "wire", "types"]),
-    ("notify", &["config", "status", "types", "engine::io"]),
+    ("io", &["track", "pool", "config", "status", "types"]),
+    ("vrrp", &["wire", "track", "config", "status", "types", "io"]),
+    ("cluster", &["track", "pool", "config", "status", "types", "io"]),
+    ("engine", &["io", "vrrp", "track", "cluster", "pool", "config", "status", "wire", "types"]),
+    ("notify", &["config", "status", "types", "io"]),
     ("pair", &["config", "vrrp", "track", "wire", "types"]),
     ("pool", &["types"]),
-    ("sys", &["wire", "types", "engine", "config"]),
+    ("sys", &["wire", "types", "io", "config"]),
     ("pem", &["sys", "types"]),
     ("probe", &["pem", "sys", "config::checks", "track", "types"]),
     ("proxy", &["pem", "sys", "pool", "types"]),
-    ("hook", &["probe", "sys", "notify", "engine", "config", "status", "track", "types"]),
+    ("hook", &["probe", "sys", "notify", "engine", "io", "config", "status", "track", "types"]),
     ("page", &["status"]),
     ("api", &["page", "status", "types"]),
     ("lab", &["sys", "types"]),
     (
         "daemon",
         &[
-            "pool", "proxy", "engine", "sys", "probe", "hook", "api", "config", "log", "status",
-            "types", "wire", "import", "track", "page",
+            "pool", "proxy", "engine", "io", "sys", "probe", "hook", "api", "config", "log",
+            "status", "types", "wire", "import", "track", "page",
         ],
     ),
-    ("log", &["engine", "types"]),
+    ("log", &["io", "types"]),
 ];
 
 pub(crate) fn sources(module: &str) -> Vec<(PathBuf, String)> {

@@ -11,9 +11,8 @@ use vipd::cli::exit;
 use vipd::config::emit::emit;
 use vipd::config::load::{Loaded, load};
 use vipd::config::{Config, Format};
-use vipd::engine::{
-    Action, Applied, Datagram, Engine, Input, KernelView, Link, LinkChange, ProbeId,
-};
+use vipd::engine::Engine;
+use vipd::io::{Action, Applied, Datagram, Input, KernelView, Link, LinkChange, ProbeId};
 use vipd::status::Snapshot;
 use vipd::track::outcome::{Cause, Verdict};
 use vipd::types::Now;

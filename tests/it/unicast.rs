@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use vipd::config::Config;
 use vipd::config::load::load;
-use vipd::engine::{
-    Action, Applied, Datagram, Engine, Input, KernelView, Link, LinkAddress, LinkChange, Listen,
-    OpId,
+use vipd::engine::Engine;
+use vipd::io::{
+    Action, Applied, Datagram, Input, KernelView, Link, LinkAddress, LinkChange, Listen, OpId,
 };
 use vipd::status::{RouterStatus, State};
 use vipd::types::{Centis, Cidr, Dialect, IfIndex, Mac, Now, Priority, V3Checksum, Vrid};

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use vipd::config::{RECEIVE_BUFFER, VirtualAddress};
-use vipd::engine::{
-    Applied, Datagram, Lease, Link, LinkAddress, LinkChange, Listen, OpError, Renewal,
-};
+use vipd::io::{Applied, Datagram, Lease, Link, LinkAddress, LinkChange, Listen, OpError, Renewal};
 use vipd::lab::deadline::eventually;
 use vipd::lab::raw::Datagram as Forged;
 use vipd::lab::{Decoded, Node};

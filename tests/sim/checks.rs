@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vipd::config::checks::{Check, Command, FileCheck, RunAs, ScriptCheck};
 use vipd::config::{Namespace, OnTimeout, Rhythm, TrackRef, TrackerConfig, TrackerKey, Weight};
-use vipd::engine::{Action, ProbeId};
+use vipd::io::{Action, ProbeId};
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 
 use crate::rng::Rng;

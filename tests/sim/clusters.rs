@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::Config;
-use vipd::engine::{Action, Engine, Input, KernelView, ProbeId};
+use vipd::engine::Engine;
+use vipd::io::{Action, Input, KernelView, ProbeId};
 use vipd::pool::{
     Admission, Hint, Hinted, ListenerId, PoolView, Role, Server, ServerId, SessionPolicy, Wants,
     session_policy,

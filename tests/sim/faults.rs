@@ -1,6 +1,6 @@
 //! What goes wrong, and how it ends.
 
-use vipd::engine::{Command, Input, LinkChange};
+use vipd::io::{Command, Input, LinkChange};
 use vipd::status::State;
 
 use crate::world::World;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
 use vipd::config::{Moment, NotifyConfig};
-use vipd::engine::{Kind, News, Notice};
+use vipd::io::{Kind, News, Notice};
 use vipd::notify::queue::Queue;
 use vipd::notify::{self, Job};
 use vipd::status::State;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vipd::engine::{
+use vipd::io::{
     Action, Applied, Input, Lease, Link, LinkAddress, LinkChange, OpError, OpId, Renewal, Want,
 };
 use vipd::types::{Cidr, IfIndex, IfName, Mac};

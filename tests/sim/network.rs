@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vipd::engine::{Datagram, Input};
+use vipd::io::{Datagram, Input};
 use vipd::types::Mac;
 
 use crate::world::World;

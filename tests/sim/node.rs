@@ -9,7 +9,8 @@ use vipd::config::{
     AnnounceConfig, Cast, Config, Globals, GroupConfig, Peer, Preempt, Release, RouterConfig,
     RouterOptions, VirtualAddress,
 };
-use vipd::engine::{Engine, KernelView, is_adoptable};
+use vipd::engine::{Engine, is_adoptable};
+use vipd::io::KernelView;
 use vipd::status::State;
 use vipd::types::{AuthV2, Centis, Cidr, Dialect, Family, Now, Priority, V3Checksum, Vrid};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vipd::engine::{Action, Engine, Input, Want};
+use vipd::engine::Engine;
+use vipd::io::{Action, Input, Want};
 use vipd::status::{Snapshot, State};
 use vipd::types::Priority;
 

@@ -13,7 +13,7 @@ use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
 
 use super::{Refusal, explain_refusals, name_of, new_address};
-use crate::engine::{OpError, Renewal};
+use crate::io::{OpError, Renewal};
 
 /// Leases in one datagram: at most 128 octets each, and the kernel takes some 200 000 from anybody.
 const AT_ONCE: usize = 256;

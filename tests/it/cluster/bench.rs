@@ -12,7 +12,8 @@ use vipd::config::{
     LivenessConfig, Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
     ServerConfig,
 };
-use vipd::engine::{Action, Applied, Engine, Input, KernelView, Level, OpId, ProbeId};
+use vipd::engine::Engine;
+use vipd::io::{Action, Applied, Input, KernelView, Level, OpId, ProbeId};
 use vipd::pool::{
     Admission, Balance, Hint, Hinted, ListenerId, PoolView, Server, SessionPolicy, Wants, Weight,
     session_policy,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use vipd::config::checks::Check;
 use vipd::config::load::load;
 use vipd::engine::Engine;
-use vipd::engine::io::{Action, Input, KernelView, ProbeId};
+use vipd::io::{Action, Input, KernelView, ProbeId};
 use vipd::pool::{Admission, PoolView, Role};
 use vipd::status::Phase;
 use vipd::track::outcome::{Cause, Outcome, Verdict};

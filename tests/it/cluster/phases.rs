@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use vipd::config::Members;
-use vipd::engine::Level;
+use vipd::io::Level;
 use vipd::status::{AdmissionStatus, Phase};
 use vipd::track::outcome::Cause;
 

@@ -98,7 +98,7 @@ fn one_without_an_address_is_not_called_usable() {
     assert_eq!(snapshot.clusters[0].members[0].reason, why);
     assert_eq!(snapshot.listeners[0].reason, format!("no usable server: web-1: {why}"));
     let address = "10.0.1.1".parse().unwrap();
-    bench.input(vipd::engine::Input::Resolved { name, address });
+    bench.input(vipd::io::Input::Resolved { name, address });
     assert_eq!(bench.cluster().summary, "1 of 1 server is usable");
     assert_eq!(bench.usable("web"), ["web-1"]);
 }

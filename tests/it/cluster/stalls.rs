@@ -1,6 +1,6 @@
 //! The whole process did not run for a while: who could not be asked is not silent.
 
-use vipd::engine::{Input, Level};
+use vipd::io::{Input, Level};
 use vipd::pool::SessionPolicy;
 use vipd::status::Phase;
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use vipd::config::checks::MaxLag;
-use vipd::engine::Level;
+use vipd::io::Level;
 use vipd::pool::{SessionPolicy, Wants};
 use vipd::status::Phase;
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use vipd::config::{Namespace, Rhythm, RouterConfig, TrackRef, TrackerConfig, TrackerKey, Weight};
-use vipd::engine::Input;
+use vipd::io::Input;
 use vipd::status::State;
 use vipd::track::outcome::Cause;
 

@@ -58,7 +58,7 @@ fn a_later_primary_evicts_the_one_before_in_the_same_turn() {
     let mut bench = Bench::settled();
     bench.run_for(INTERVAL - ms(1));
     bench.now = bench.engine.poll_deadline().unwrap();
-    bench.input(vipd::engine::Input::Tick);
+    bench.input(vipd::io::Input::Tick);
     bench.answer(2, &primary(6));
     assert_eq!(bench.usable("writers"), ["pg-2"]);
     assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::End(EndCause::RoleLost));

@@ -2,7 +2,7 @@
 //! on demand), and everything the engine did, as words.
 //!
 //! A test reads like a line of the case table: hear something, say what must have been done, say when
-//! the next deadline is. The bench itself checks the contract of `engine::io` after every input.
+//! the next deadline is. The bench itself checks the contract of `io` after every input.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use vipd::config::checks::{self, Check, ScriptCheck};
 use vipd::config::{Config, RouterConfig, TrackerConfig};
-use vipd::engine::{
-    Action, Applied, Command, Datagram, Engine, Input, KernelView, Kind, Lease, Level, Link,
-    LinkAddress, LinkChange, Listen, News, Notice, OpError, OpId, ProbeId, Want,
+use vipd::engine::Engine;
+use vipd::io::{
+    Action, Applied, Command, Datagram, Input, KernelView, Kind, Lease, Level, Link, LinkAddress,
+    LinkChange, Listen, News, Notice, OpError, OpId, ProbeId, Want,
 };
 use vipd::status::{RouterStatus, Snapshot, State};
 use vipd::track::outcome::{Outcome, Verdict};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use vipd::engine::{Input, Level};
+use vipd::io::{Input, Level};
 use vipd::status::State;
 use vipd::types::Mac;
 

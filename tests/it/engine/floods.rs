@@ -1,7 +1,7 @@
 //! What a hostile or broken neighbour can do to a router, and what it cannot: D4, D23, D25, R8, R17,
 //! cases C105, C113 to C120. Section 6 of the protocol table.
 
-use vipd::engine::{Datagram, Input};
+use vipd::io::{Datagram, Input};
 use vipd::status::State;
 
 use super::bench::Bench;

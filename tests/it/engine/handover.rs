@@ -1,7 +1,7 @@
 //! Make before break: each address answers until its successor announces it, and no longer.
 
 use vipd::config::Release;
-use vipd::engine::{Command, Input, RouterId};
+use vipd::io::{Command, Input, RouterId};
 use vipd::status::State;
 use vipd::types::Mac;
 

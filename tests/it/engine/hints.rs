@@ -1,7 +1,7 @@
 //! The sentences of the status: who is the trouble, and what to do about it.
 
 use vipd::config::{Cast, Peer, RouterConfig, Strict};
-use vipd::engine::{Command, Input, Listen};
+use vipd::io::{Command, Input, Listen};
 use vipd::status::State;
 use vipd::types::Mac;
 

@@ -27,7 +27,7 @@ fn a_link_too_narrow_for_the_advert_means_fault_and_a_wider_one_ends_it() {
           exclude the others from the advert, on every node"]
     );
     bench.did();
-    let with_mtu = |mtu| vipd::engine::Link { mtu, ..link(ETH0, "eth0") };
+    let with_mtu = |mtu| vipd::io::Link { mtu, ..link(ETH0, "eth0") };
     bench.link_changed(with_mtu(40));
     bench.expect(&["FAULT to BACKUP"]);
     bench.run_for(secs(4));

@@ -1,7 +1,7 @@
 //! The kernel's side: operations that fail, addresses others remove, links that come, go and change.
 
 use vipd::config::AnnounceConfig;
-use vipd::engine::{Input, KernelView, Link, LinkAddress, LinkChange};
+use vipd::io::{Input, KernelView, Link, LinkAddress, LinkChange};
 use vipd::status::State;
 use vipd::types::{IfIndex, Mac};
 
@@ -155,8 +155,8 @@ fn an_unknown_answer_is_ignored() {
     let mut bench = Bench::master(with_priority(100));
     let before = bench.snapshot();
     for op in [0, 1, 2, 999] {
-        let op = vipd::engine::OpId(op);
-        bench.feed(Input::Done { op, result: Ok(vipd::engine::Applied::Changed) });
+        let op = vipd::io::OpId(op);
+        bench.feed(Input::Done { op, result: Ok(vipd::io::Applied::Changed) });
     }
     bench.expect_nothing();
     assert_eq!(before, bench.snapshot());

@@ -1,7 +1,7 @@
 //! A master's addresses end by themselves unless it lengthens their leases.
 
 use vipd::config::RouterConfig;
-use vipd::engine::Input;
+use vipd::io::Input;
 use vipd::status::State;
 
 use super::bench::{Answers, Bench};

@@ -1,7 +1,7 @@
 //! What those who follow a router are told, and when.
 
 use vipd::config::{Config, GroupConfig, Release, RouterConfig};
-use vipd::engine::News;
+use vipd::io::News;
 use vipd::status::State;
 
 use super::bench::{Answers, Bench};

@@ -1,4 +1,4 @@
-//! Any sequence of inputs whatever: no panic, and the contract of `engine::io` holds. The bench checks
+//! Any sequence of inputs whatever: no panic, and the contract of `io` holds. The bench checks
 //! after every input that operation ids are fresh, that nothing is announced before the kernel has it
 //! and nothing is sent where no socket is open; every deadline lies after the tick that was drained.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vipd::config::{Cast, Preempt, RouterConfig, Strict};
-use vipd::engine::{Datagram, Input};
+use vipd::io::{Datagram, Input};
 use vipd::types::{Dialect, IfIndex};
 
 use super::bench::{Answers, Bench};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vipd::config::{
     Cast, Config, InterfaceConfig, PacingGroup, Preempt, Release, RouterConfig, StaticAddress,
 };
-use vipd::engine::{Input, ProbeId};
+use vipd::io::{Input, ProbeId};
 use vipd::status::{AddressStatus, RouterStatus, Snapshot, State};
 use vipd::track::outcome::Verdict;
 use vipd::types::Mac;

@@ -11,7 +11,7 @@ use vipd::config::{
     AnnounceConfig, Cast, Config, Namespace, OnTimeout, Peer, Preempt, Release, Rhythm,
     RouterConfig, RouterOptions, TrackRef, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
-use vipd::engine::{Link, LinkAddress};
+use vipd::io::{Link, LinkAddress};
 use vipd::types::{
     AuthV2, Centis, Cidr, Dialect, Family, IfIndex, IfName, Mac, Now, Priority, V3Checksum, Vrid,
 };

@@ -1,7 +1,7 @@
 //! Late timers, stopped processes and sleeping machines: R31, R34 to R38, C50, C52, C109 to C112.
 
 use vipd::config::Preempt;
-use vipd::engine::Level;
+use vipd::io::Level;
 use vipd::status::State;
 
 use super::bench::{Answers, Bench};

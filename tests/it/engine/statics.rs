@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vipd::config::{Config, StaticAddress};
-use vipd::engine::{KernelView, Level, LinkAddress};
+use vipd::io::{KernelView, Level, LinkAddress};
 use vipd::status::State;
 use vipd::types::IfIndex;
 

@@ -1,6 +1,6 @@
 //! Virtual addresses that are on this host although their router does not serve, and what an owner leases.
 
-use vipd::engine::{Input, LinkAddress, LinkChange};
+use vipd::io::{Input, LinkAddress, LinkChange};
 use vipd::status::State;
 
 use super::bench::Bench;

@@ -201,9 +201,9 @@ fn happen(bench: &mut Bench, event: &str) {
             bench.reload(vec![router(|r| r.addresses = vec![vip("192.0.2.252")])]);
         }
         "malformed" => bench.hear(&advert(HIGH, 255).damaged(|m| m[6] ^= 1)),
-        "truncated" => bench.feed(vipd::engine::Input::Packet {
+        "truncated" => bench.feed(vipd::io::Input::Packet {
             iface: ETH0,
-            datagram: vipd::engine::Datagram::Truncated(vipd::types::Family::Ipv4),
+            datagram: vipd::io::Datagram::Truncated(vipd::types::Family::Ipv4),
         }),
         "for another router" => bench.hear(&advert(HIGH, 255).vrid(54)),
         other => panic!("no such event: {other}"),

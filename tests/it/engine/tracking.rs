@@ -1,7 +1,7 @@
 //! Trackers through the engine: checks run in time, and the priority tells the truth.
 
 use vipd::config::{Rhythm, RouterConfig, TrackRef, TrackedInterface, Weight};
-use vipd::engine::{Input, Level, ProbeId};
+use vipd::io::{Input, Level, ProbeId};
 use vipd::status::{Standing, State};
 use vipd::track::outcome::{Cause, Outcome, Verdict};
 

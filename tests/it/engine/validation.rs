@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use vipd::config::{RouterConfig, Strict};
-use vipd::engine::{Datagram, Input};
+use vipd::io::{Datagram, Input};
 use vipd::status::State;
 use vipd::types::{Family, V3Checksum};
 

@@ -1,7 +1,7 @@
 //! D21: the last advert of a master that yields, and what the winner makes of it.
 
 use vipd::config::RouterConfig;
-use vipd::engine::News;
+use vipd::io::News;
 
 use super::bench::Bench;
 use super::setup::{HIGH, LOW, advert, router, secs};

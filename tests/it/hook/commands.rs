@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
 use vipd::config::{EnsureConfig, Moment, NotifyConfig};
-use vipd::engine::{Kind, News};
 use vipd::hook::FINISH_LIMIT;
+use vipd::io::{Kind, News};
 use vipd::status::{NotifyStatus, State};
 
 use super::*;

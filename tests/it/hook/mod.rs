@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
 use vipd::config::{Config, Moment, NotifyConfig, RouterConfig};
-use vipd::engine::{Kind, News, Notice};
 use vipd::hook::{Hooks, Inherited};
+use vipd::io::{Kind, News, Notice};
 use vipd::probe::script::Scripts;
 use vipd::status::State;
 

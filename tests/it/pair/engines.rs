@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use vipd::config::Config;
 use vipd::config::diag::SourceMap;
 use vipd::config::load::{Loaded, Reading, load_beside};
-use vipd::engine::{
-    Action, Applied, Command, Datagram, Engine, Input, KernelView, Link, LinkAddress, LinkChange,
+use vipd::engine::Engine;
+use vipd::io::{
+    Action, Applied, Command, Datagram, Input, KernelView, Link, LinkAddress, LinkChange,
 };
 use vipd::pair::{Comparison, Event, Node, Outcome, Serving, Side, compare};
 use vipd::status::State;

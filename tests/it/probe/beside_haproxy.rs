@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use vipd::config::Config;
 use vipd::config::load::load;
 use vipd::engine::Engine;
-use vipd::engine::io::{Action, Input, KernelView, ProbeId};
+use vipd::io::{Action, Input, KernelView, ProbeId};
 use vipd::pool::{Admission, ListenerId, PoolView};
 use vipd::probe::resolve::Resolver;
 use vipd::probe::{PatroniClient, Probe, ProbeContext};

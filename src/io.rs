@@ -1,11 +1,12 @@
 //! The whole contract of the program: what can happen ([`Input`]) and what can be done about it
 //! ([`Action`]).
 //!
-//! The shell calls [`Engine::handle`](super::Engine::handle) with one input, then performs every
-//! action [`Engine::poll_action`](super::Engine::poll_action) yields, in order, before the next
-//! input. It arms one timer for [`Engine::poll_deadline`](super::Engine::poll_deadline), and **reads
+//! The shell calls [`Engine::handle`](crate::engine::Engine::handle) with one input, then performs every
+//! action [`Engine::poll_action`](crate::engine::Engine::poll_action) yields, in order, before the next
+//! input. It arms one timer for [`Engine::poll_deadline`](crate::engine::Engine::poll_deadline), and **reads
 //! its sockets empty before it reports a `Tick`**: a packet that waited in a queue must beat a timer
 //! that ran late (rules R36, R37).
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
