@@ -263,7 +263,7 @@ impl Engine {
             {
                 router.announced_elsewhere(now, vip, mac, &mut self.out);
             }
-            self.survey(now, id);
+            self.reevaluate(now, id);
         }
         for router in &mut self.retired {
             router.announced_elsewhere(now, vip, mac, &mut self.out);
@@ -320,7 +320,7 @@ impl Engine {
                 Command::StayHandedOver(_) => router.yielded = true,
                 Command::Handover(_) | Command::Shutdown => router.hand_over(now, &mut self.out),
             }
-            self.survey(now, id);
+            self.reevaluate(now, id);
         }
     }
 
@@ -479,12 +479,12 @@ impl Engine {
             self.statics.follow_links(now, &self.links, &mut self.out);
         }
         for id in self.order.clone() {
-            self.survey(now, id);
+            self.reevaluate(now, id);
         }
         self.index_wire();
     }
 
-    fn survey(&mut self, now: Now, id: RouterId) {
+    fn reevaluate(&mut self, now: Now, id: RouterId) {
         let Some(router) = self.routers.get(&id) else { return };
         let env = self.environment_of(router);
         let (serves, first) = (env.own_fault().is_none(), !router.has_a_state());
@@ -500,7 +500,7 @@ impl Engine {
         self.rearm(id);
         if concerns_others {
             for other in self.groups.beside(id).collect::<Vec<_>>() {
-                self.survey(now, other);
+                self.reevaluate(now, other);
             }
         }
     }

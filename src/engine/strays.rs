@@ -18,7 +18,7 @@ impl Engine {
     ) {
         let concerned = address.and_then(|address| self.by_address.get(&address));
         for id in concerned.cloned().unwrap_or_default() {
-            self.survey(now, id);
+            self.reevaluate(now, id);
             if appeared {
                 self.remove_strays(now, id);
             }

@@ -205,7 +205,7 @@ impl Engine {
         let concerned: Vec<RouterId> =
             self.routers.values().filter(|router| tracks(router)).map(|router| router.id).collect();
         for id in concerned {
-            self.survey(now, id);
+            self.reevaluate(now, id);
         }
     }
 
@@ -281,7 +281,7 @@ impl Engine {
         let tracks = |t: &TrackRef| t.tracker.namespace == Namespace::Listener;
         let concerned = self.routers.values().filter(|r| r.cfg.track.iter().any(tracks));
         for id in concerned.map(|router| router.id).collect::<Vec<_>>() {
-            self.survey(now, id);
+            self.reevaluate(now, id);
         }
     }
 
