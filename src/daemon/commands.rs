@@ -310,7 +310,7 @@ impl Control {
                 if *group != self.effects.config.globals.control_group {
                     self.background.notify(Notice::ControlGroup(group.clone()));
                 }
-                self.engine.foresee(&config, &mut changes);
+                self.engine.predict_effects(&config, &mut changes);
                 self.engine.handle(self.clock.now(), Input::Reload(Arc::clone(&config)));
                 self.stalls.reconfigured(&config);
                 self.effects.reconfigure(config);
@@ -426,7 +426,7 @@ impl Control {
             Ok(_) if !Arc::ptr_eq(&in_use, &self.effects.config) => return self.start_plan(answer),
             Ok(Prepared { config, mut warnings, mut changes, .. }) => {
                 warnings.extend(self.needs_restart(&config));
-                self.engine.foresee(&config, &mut changes);
+                self.engine.predict_effects(&config, &mut changes);
                 Response::ReloadPlan { warnings: texts(&warnings), changes }
             }
             Err(why) => Response::ReloadRefused(why),

@@ -18,7 +18,7 @@ const ALL_NODES: &str = "all nodes need the same: until they have it, they refus
 const LISTS: &str = "keepalived before 2.3.3 refuses adverts whose list is not its own: with \
                      such a peer change both nodes at once, or use `excluded`";
 
-/// What turns `old` into `new`. States and effects are left for [`Engine::foresee`].
+/// What turns `old` into `new`. States and effects are left for [`Engine::predict_effects`].
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> Changes {
     let mut changes = Changes {
@@ -167,7 +167,7 @@ fn about(name: &str, change: Change) -> RouterChange {
 impl Engine {
     /// Completes what [`diff`] found between the configuration in use and `config`: the states the
     /// routers are in, and what would come of the change.
-    pub fn foresee(&self, config: &Config, changes: &mut Changes) {
+    pub fn predict_effects(&self, config: &Config, changes: &mut Changes) {
         if changes.routers.is_empty() {
             return;
         }

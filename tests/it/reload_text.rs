@@ -23,7 +23,7 @@ fn between(old: &str, new: &str, dry_run: bool) -> String {
     let mut changes = diff(&old, &new);
     let mut bench = Bench::start((*old).clone());
     bench.run_for(secs(10));
-    bench.engine.foresee(&new, &mut changes);
+    bench.engine.predict_effects(&new, &mut changes);
     let text = text(&changes, dry_run, 80);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     text

@@ -131,7 +131,7 @@ proptest! {
     fn the_reported_changes_are_all_there_are((old, new) in edits(), ran in 0..20_000_u64) {
         let mut changes = diff(&config(old.clone()), &config(new.clone()));
         let mut bench = history(&old, ran, false);
-        bench.engine.foresee(&config(new.clone()), &mut changes);
+        bench.engine.predict_effects(&config(new.clone()), &mut changes);
         let before = bench.snapshot().routers;
         bench.reload(new.clone());
         let after = bench.snapshot().routers;
