@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agenda::Agenda;
+use super::timer_queue::TimerQueue;
 use super::verdicts::{Verdict, patience};
 use crate::cluster::by_status::Statuses;
 use crate::cluster::serving::{Addresses, Serving, unresolved_reason};
@@ -43,7 +43,7 @@ pub(super) struct Clusters {
     by_listener: BTreeMap<String, ListenerId>,
     /// Those that decide where members are not Patroni; begun when that is so.
     by_status: Vec<(Arc<ClusterConfig>, ClusterId)>,
-    agenda: Agenda<Due>,
+    timers: TimerQueue<Due>,
     probes: BTreeMap<ProbeId, Subject>,
     by_subject: BTreeMap<Subject, ProbeId>,
     addresses: Addresses,
@@ -171,7 +171,7 @@ impl Clusters {
 
     fn end(&mut self, id: ClusterId, out: &mut Outbox) {
         self.running.remove(&id);
-        self.agenda.set(Due::Cluster(id), None);
+        self.timers.set(Due::Cluster(id), None);
         self.forget(|subject| subject.cluster == id, out);
     }
 
@@ -186,18 +186,18 @@ impl Clusters {
             self.end(id, out);
         }
         for id in std::mem::take(&mut self.listeners).into_keys() {
-            self.agenda.set(Due::Listener(id), None);
-            self.agenda.set(Due::Verdict(id), None);
+            self.timers.set(Due::Listener(id), None);
+            self.timers.set(Due::Verdict(id), None);
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Now> {
-        self.agenda.first()
+        self.timers.first()
     }
 
     /// Who waits for the earliest deadline, in words.
     pub(super) fn waiting(&self) -> Option<(Now, String)> {
-        let (at, due) = self.agenda.next()?;
+        let (at, due) = self.timers.next()?;
         let name = match due {
             Due::Cluster(id) => format!("cluster {}", self.running.get(&id)?.cfg.name),
             Due::Listener(id) | Due::Verdict(id) => {
@@ -208,7 +208,7 @@ impl Clusters {
     }
 
     pub(super) fn time_passed(&mut self, now: Now, ids: &mut ProbeIds, out: &mut Outbox) {
-        while let Some(due) = self.agenda.due(now) {
+        while let Some(due) = self.timers.due(now) {
             match due {
                 Due::Cluster(id) => {
                     if let Some(running) = self.running.get_mut(&id) {
@@ -427,13 +427,13 @@ impl Clusters {
         }
     }
 
-    /// Passes on what a cluster wants, and keeps its place in the agenda.
+    /// Passes on what a cluster wants, and sets its timer.
     fn touched(&mut self, id: ClusterId, ids: &mut ProbeIds, out: &mut Outbox) {
         while let Some(action) = self.running.get_mut(&id).and_then(|r| r.cluster.poll_action()) {
             self.perform(id, action, ids, out);
         }
         let deadline = self.running.get(&id).and_then(|running| running.cluster.deadline());
-        self.agenda.set(Due::Cluster(id), deadline);
+        self.timers.set(Due::Cluster(id), deadline);
     }
 
     fn perform(
@@ -520,7 +520,7 @@ impl Clusters {
             {
                 out.push(Action::Publish { listener: *id, view });
             }
-            self.agenda.set(Due::Listener(*id), serving.deadline());
+            self.timers.set(Due::Listener(*id), serving.deadline());
             let before = listening.verdict;
             let judged = match &statuses {
                 Some(statuses) => statuses.is_judged(),
@@ -531,7 +531,7 @@ impl Clusters {
                 self.turned = true;
                 let patience = running.map(|running| patience(&running.cfg)).unwrap_or_default();
                 let settles = listening.verdict.settles(patience);
-                self.agenda.set(Due::Verdict(*id), settles.filter(|at| *at > now));
+                self.timers.set(Due::Verdict(*id), settles.filter(|at| *at > now));
             }
             if serving.is_over() {
                 over.push(*id);
@@ -539,8 +539,8 @@ impl Clusters {
         }
         for id in over {
             self.listeners.remove(&id);
-            self.agenda.set(Due::Listener(id), None);
-            self.agenda.set(Due::Verdict(id), None);
+            self.timers.set(Due::Listener(id), None);
+            self.timers.set(Due::Verdict(id), None);
         }
     }
 }

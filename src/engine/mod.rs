@@ -5,7 +5,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod adopt;
-mod agenda;
 mod clusters;
 mod deadlines;
 mod debounce;
@@ -19,6 +18,7 @@ mod snapshot;
 mod sockets;
 mod statics;
 mod strays;
+mod timer_queue;
 mod trackers;
 mod verdicts;
 
@@ -38,9 +38,9 @@ use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::Router;
 use crate::wire::vrrp::max_addresses;
-use agenda::Agenda;
 use clusters::{Clusters, ProbeIds};
 use deadlines::Overdue;
+use timer_queue::TimerQueue;
 
 pub use crate::vrrp::hints::{allow_vrrp, allow_vrrp_out};
 pub use adopt::is_adoptable;
@@ -86,7 +86,7 @@ pub struct Engine {
     promoted: BTreeSet<IfIndex>,
     /// When leases are lengthened next, while any address is held on one.
     next_renewal: Option<Now>,
-    deadlines: Agenda<RouterId>,
+    deadlines: TimerQueue<RouterId>,
     overdue: Overdue,
     out: Outbox,
     unattributed: BTreeMap<DropCounter, u64>,
@@ -127,7 +127,7 @@ impl Engine {
             retired: Vec::new(),
             promoted: BTreeSet::new(),
             next_renewal: None,
-            deadlines: Agenda::default(),
+            deadlines: TimerQueue::default(),
             overdue: Overdue::default(),
             out: Outbox::default(),
             unattributed: BTreeMap::new(),

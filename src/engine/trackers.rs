@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agenda::Agenda;
 use super::clusters::ProbeIds;
+use super::timer_queue::TimerQueue;
 use crate::config::checks::Check;
 use crate::config::{Namespace, RouterConfig, TrackRef, TrackerConfig, TrackerKey};
 use crate::engine::Engine;
@@ -24,7 +24,7 @@ use crate::vrrp::router::Router;
 pub(super) struct Trackers {
     by_id: BTreeMap<ProbeId, Tracker>,
     by_key: BTreeMap<TrackerKey, ProbeId>,
-    agenda: Agenda<ProbeId>,
+    timers: TimerQueue<ProbeId>,
     count: u32,
 }
 
@@ -93,7 +93,7 @@ impl Trackers {
                 Some(cfg) => {
                     tracker.cfg = Arc::clone(cfg);
                     tracker.probe.reconfigured(now, cfg.rhythm.clone());
-                    self.agenda.set(*id, tracker.probe.deadline());
+                    self.timers.set(*id, tracker.probe.deadline());
                 }
             }
         }
@@ -107,7 +107,7 @@ impl Trackers {
             let id = ids.fresh();
             let probe = Probe::new(self.count, cfg.rhythm.clone(), now);
             self.count += 1;
-            self.agenda.set(id, probe.deadline());
+            self.timers.set(id, probe.deadline());
             self.by_key.insert(cfg.key.clone(), id);
             self.by_id.insert(id, Tracker { cfg: Arc::clone(cfg), probe, reason_logged: None });
         }
@@ -121,7 +121,7 @@ impl Trackers {
     }
 
     pub(super) fn deadline(&self) -> Option<Now> {
-        self.agenda.first()
+        self.timers.first()
     }
 
     /// In the order of the configuration.
@@ -136,7 +136,7 @@ impl Trackers {
     fn cancel(&mut self, id: ProbeId, out: &mut Outbox) {
         if let Some(tracker) = self.by_id.remove(&id) {
             self.by_key.remove(&tracker.cfg.key);
-            self.agenda.set(id, None);
+            self.timers.set(id, None);
             out.push(Action::Cancel { probe: id });
         }
     }
@@ -145,10 +145,10 @@ impl Trackers {
 impl Engine {
     /// Runs the checks whose time has come.
     pub(super) fn checks_due(&mut self, now: Now) {
-        while let Some(id) = self.trackers.agenda.due(now) {
+        while let Some(id) = self.trackers.timers.due(now) {
             let Some(tracker) = self.trackers.by_id.get_mut(&id) else { continue };
             let due = tracker.probe.time_passed(now);
-            self.trackers.agenda.set(id, tracker.probe.deadline());
+            self.trackers.timers.set(id, tracker.probe.deadline());
             if due.start && tracker.cfg.listeners {
                 self.ask_listeners(now, id);
             } else if due.start {
@@ -173,7 +173,7 @@ impl Engine {
         }
         let complains_anew =
             tracker.probe.state() == CheckState::Down && tracker.complaint() != complaint;
-        self.trackers.agenda.set(id, tracker.probe.deadline());
+        self.trackers.timers.set(id, tracker.probe.deadline());
         if turned {
             self.turned(now, id);
         } else if complains_anew {

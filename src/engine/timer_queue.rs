@@ -1,4 +1,4 @@
-//! Who wants to be woken when.
+//! Timers: one moment for each of many, taken in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use crate::types::Now;
 
 /// At most one moment for each of many, the earliest at hand.
 #[derive(Debug)]
-pub(super) struct Agenda<K> {
+pub(super) struct TimerQueue<K> {
     by_time: BTreeSet<(Now, K)>,
     armed: BTreeMap<K, Now>,
     /// How often each was taken at one moment.
@@ -16,9 +16,9 @@ pub(super) struct Agenda<K> {
 /// Whoever is due again at the moment it was taken is taken so often, and not for ever.
 const AGAIN: u32 = 8;
 
-impl<K> Default for Agenda<K> {
-    fn default() -> Agenda<K> {
-        Agenda {
+impl<K> Default for TimerQueue<K> {
+    fn default() -> TimerQueue<K> {
+        TimerQueue {
             by_time: BTreeSet::new(),
             armed: BTreeMap::new(),
             taken: (Now::ZERO, BTreeMap::new()),
@@ -26,7 +26,7 @@ impl<K> Default for Agenda<K> {
     }
 }
 
-impl<K: Ord + Copy> Agenda<K> {
+impl<K: Ord + Copy> TimerQueue<K> {
     /// Replaces the moment of `who`; `None` forgets it.
     pub(super) fn set(&mut self, who: K, at: Option<Now>) {
         if self.armed.get(&who).copied() == at {
@@ -79,21 +79,21 @@ mod tests {
 
     #[test]
     fn one_that_does_not_move_keeps_nobody_else_waiting_and_is_left_in_the_end() {
-        let mut agenda = Agenda::default();
-        agenda.set("stuck", Some(at(1)));
-        agenda.set("next", Some(at(5)));
-        agenda.set("later", Some(at(9)));
+        let mut timers = TimerQueue::default();
+        timers.set("stuck", Some(at(1)));
+        timers.set("next", Some(at(5)));
+        timers.set("later", Some(at(9)));
         for now in [5, 6] {
             let mut taken = Vec::new();
-            while let Some(who) = agenda.due(at(now)) {
+            while let Some(who) = timers.due(at(now)) {
                 taken.push(who);
-                agenda.set("stuck", Some(at(1)));
+                timers.set("stuck", Some(at(1)));
             }
             assert_eq!(taken.contains(&"next"), now == 5);
             assert!(taken.len() < 10, "{taken:?}");
-            assert_eq!(agenda.first(), Some(at(1)));
+            assert_eq!(timers.first(), Some(at(1)));
         }
-        assert_eq!(agenda.due(at(9)), Some("stuck"));
-        assert_eq!(agenda.due(at(9)), Some("later"));
+        assert_eq!(timers.due(at(9)), Some("stuck"));
+        assert_eq!(timers.due(at(9)), Some("later"));
     }
 }
