@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listener_health::{ListenerHealth, hysteresis};
 use super::timer_queue::TimerQueue;
-use super::verdicts::{Verdict, patience};
 use crate::cluster::by_status::Statuses;
 use crate::cluster::serving::{Addresses, Serving, unresolved_reason};
 use crate::cluster::{Cluster, ClusterAction, MemberId};
@@ -63,7 +63,7 @@ pub(super) struct Clusters {
 enum Due {
     Cluster(ClusterId),
     Listener(ListenerId),
-    Verdict(ListenerId),
+    Health(ListenerId),
 }
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ struct Running {
 struct Listening {
     serving: Serving,
     cluster: ClusterId,
-    verdict: Verdict,
+    health: ListenerHealth,
 }
 
 /// The source of all `ProbeId`s.
@@ -136,8 +136,10 @@ impl Clusters {
                 }
                 None => {
                     let serving = Serving::new(Arc::clone(cfg));
-                    self.listeners
-                        .insert(id, Listening { serving, cluster, verdict: Verdict::UNKNOWN });
+                    self.listeners.insert(
+                        id,
+                        Listening { serving, cluster, health: ListenerHealth::UNKNOWN },
+                    );
                 }
             }
             self.by_listener.insert(cfg.name.clone(), id);
@@ -187,7 +189,7 @@ impl Clusters {
         }
         for id in std::mem::take(&mut self.listeners).into_keys() {
             self.timers.set(Due::Listener(id), None);
-            self.timers.set(Due::Verdict(id), None);
+            self.timers.set(Due::Health(id), None);
         }
     }
 
@@ -200,7 +202,7 @@ impl Clusters {
         let (at, due) = self.timers.next()?;
         let name = match due {
             Due::Cluster(id) => format!("cluster {}", self.running.get(&id)?.cfg.name),
-            Due::Listener(id) | Due::Verdict(id) => {
+            Due::Listener(id) | Due::Health(id) => {
                 format!("listener {}", self.listeners.get(&id)?.serving.config().name)
             }
         };
@@ -219,7 +221,7 @@ impl Clusters {
                     self.refresh(now, Some(id), out);
                 }
                 Due::Listener(_) => self.refresh(now, None, out),
-                Due::Verdict(_) => self.turned = true,
+                Due::Health(_) => self.turned = true,
             }
         }
     }
@@ -322,8 +324,8 @@ impl Clusters {
     /// Whether a listener is open at all its addresses.
     pub(super) fn accepting(&mut self, listener: ListenerId, accepting: bool) {
         if let Some(listening) = self.listeners.get_mut(&listener) {
-            self.turned |= listening.verdict.accepts != Some(accepting);
-            listening.verdict.accepts = Some(accepting);
+            self.turned |= listening.health.accepts != Some(accepting);
+            listening.health.accepts = Some(accepting);
         }
     }
 
@@ -338,13 +340,13 @@ impl Clusters {
         let Some(listening) = id.and_then(|id| self.listeners.get(id)) else {
             return CheckState::Untested;
         };
-        let mut verdict = listening.verdict;
+        let mut health = listening.health;
         if self.stands_still {
-            verdict.accepts = Some(false);
+            health.accepts = Some(false);
         }
         let cluster = self.running.get(&listening.cluster);
-        let patience = cluster.map(|running| patience(&running.cfg)).unwrap_or_default();
-        verdict.reading(self.now, master, patience)
+        let hysteresis = cluster.map(|running| hysteresis(&running.cfg)).unwrap_or_default();
+        health.reading(self.now, master, hysteresis)
     }
 
     /// What a check is told that asks for HAProxy: whether the proxy works and all its listeners are
@@ -352,7 +354,7 @@ impl Clusters {
     pub(super) fn open(&self) -> Option<Outcome> {
         let mut closed = Vec::new();
         for (name, id) in &self.by_listener {
-            match self.listeners.get(id)?.verdict.accepts? {
+            match self.listeners.get(id)?.health.accepts? {
                 true => {}
                 false => closed.push(name.as_str()),
             }
@@ -386,9 +388,9 @@ impl Clusters {
     pub(super) fn listener_status(&self, config: &Config) -> Vec<ListenerStatus> {
         let status = |cfg: &Arc<ListenerConfig>| {
             let id = *self.by_listener.get(&cfg.name)?;
-            let Listening { serving, cluster, verdict } = self.listeners.get(&id)?;
+            let Listening { serving, cluster, health } = self.listeners.get(&id)?;
             let name = self.running.get(cluster).map_or("", |running| &running.cfg.name);
-            Some(serving.status(id, name, verdict.accepts == Some(true) && !self.stands_still))
+            Some(serving.status(id, name, health.accepts == Some(true) && !self.stands_still))
         };
         config.listeners.iter().filter_map(status).collect()
     }
@@ -521,17 +523,18 @@ impl Clusters {
                 out.push(Action::Publish { listener: *id, view });
             }
             self.timers.set(Due::Listener(*id), serving.deadline());
-            let before = listening.verdict;
+            let before = listening.health;
             let judged = match &statuses {
                 Some(statuses) => statuses.is_judged(),
                 None => running.is_some_and(|running| running.cluster.is_judged()),
             };
-            listening.verdict.look(now, serving.serves(), judged);
-            if before != listening.verdict {
+            listening.health.look(now, serving.serves(), judged);
+            if before != listening.health {
                 self.turned = true;
-                let patience = running.map(|running| patience(&running.cfg)).unwrap_or_default();
-                let settles = listening.verdict.settles(patience);
-                self.timers.set(Due::Verdict(*id), settles.filter(|at| *at > now));
+                let hysteresis =
+                    running.map(|running| hysteresis(&running.cfg)).unwrap_or_default();
+                let settles = listening.health.settles(hysteresis);
+                self.timers.set(Due::Health(*id), settles.filter(|at| *at > now));
             }
             if serving.is_over() {
                 over.push(*id);
@@ -540,7 +543,7 @@ impl Clusters {
         for id in over {
             self.listeners.remove(&id);
             self.timers.set(Due::Listener(id), None);
-            self.timers.set(Due::Verdict(id), None);
+            self.timers.set(Due::Health(id), None);
         }
     }
 }

@@ -11,6 +11,7 @@ mod debounce;
 mod diff;
 mod groups;
 mod links;
+mod listener_health;
 mod receive;
 mod reconfigure;
 mod routers;
@@ -20,7 +21,6 @@ mod statics;
 mod strays;
 mod timer_queue;
 mod trackers;
-mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

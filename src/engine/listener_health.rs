@@ -14,7 +14,7 @@ use crate::types::Now;
 
 /// What one listener is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct ListenerHealth {
     /// Whether it accepts connections, once the shell has said so.
     pub(super) accepts: Option<bool>,
     /// Whether a server can be used, once that is known; and since when.
@@ -23,8 +23,9 @@ pub(super) struct Verdict {
     first: bool,
 }
 
-impl Verdict {
-    pub(super) const UNKNOWN: Verdict = Verdict { accepts: None, serves: None, first: true };
+impl ListenerHealth {
+    pub(super) const UNKNOWN: ListenerHealth =
+        ListenerHealth { accepts: None, serves: None, first: true };
 
     /// A server can be used, or none and everybody was asked.
     pub(super) fn look(&mut self, now: Now, serves: bool, judged: bool) {
@@ -37,11 +38,11 @@ impl Verdict {
     }
 
     /// What it says to a router that has the address, or has not.
-    pub(super) fn reading(&self, now: Now, master: bool, patience: Duration) -> CheckState {
+    pub(super) fn reading(&self, now: Now, master: bool, hysteresis: Duration) -> CheckState {
         let (Some(accepts), Some((serves, since))) = (self.accepts, self.serves) else {
             return CheckState::Untested;
         };
-        let lasts = self.first || now.since(since) >= patience;
+        let lasts = self.first || now.since(since) >= hysteresis;
         match (accepts, serves, master) {
             (false, _, _) | (true, false, false) => CheckState::Down,
             (true, true, true) => CheckState::Up,
@@ -63,15 +64,15 @@ impl Verdict {
     }
 
     /// When it is felt by everybody.
-    pub(super) fn settles(&self, patience: Duration) -> Option<Now> {
+    pub(super) fn settles(&self, hysteresis: Duration) -> Option<Now> {
         let (_, since) = self.serves.filter(|_| !self.first)?;
-        Some(since + patience)
+        Some(since + hysteresis)
     }
 }
 
 /// How long two nodes may take to see the same: each an interval and a slow answer, and one more of
 /// both for what is lost.
-pub(super) fn patience(cluster: &ClusterConfig) -> Duration {
+pub(super) fn hysteresis(cluster: &ClusterConfig) -> Duration {
     let ProbeRhythm { interval, timeout, fall, .. } = cluster.rhythm;
     let rounds = if cluster.has_roles() { 2 } else { fall.get().max(2) };
     (interval + timeout) * rounds
@@ -81,25 +82,25 @@ pub(super) fn patience(cluster: &ClusterConfig) -> Duration {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(3);
+    const HYSTERESIS: Duration = Duration::from_secs(3);
 
     fn at(ms: u64) -> Now {
         Now::from_start(Duration::from_millis(ms))
     }
 
-    fn accepting() -> Verdict {
-        Verdict { accepts: Some(true), ..Verdict::UNKNOWN }
+    fn accepting() -> ListenerHealth {
+        ListenerHealth { accepts: Some(true), ..ListenerHealth::UNKNOWN }
     }
 
     #[test]
-    fn the_first_verdict_counts_at_once_and_for_everybody() {
-        let mut verdict = accepting();
-        assert_eq!(verdict.reading(at(0), false, PATIENCE), CheckState::Untested);
-        verdict.look(at(0), false, false);
-        assert_eq!(verdict.reading(at(0), false, PATIENCE), CheckState::Untested);
-        verdict.look(at(1), true, false);
+    fn the_first_health_counts_at_once_and_for_everybody() {
+        let mut health = accepting();
+        assert_eq!(health.reading(at(0), false, HYSTERESIS), CheckState::Untested);
+        health.look(at(0), false, false);
+        assert_eq!(health.reading(at(0), false, HYSTERESIS), CheckState::Untested);
+        health.look(at(1), true, false);
         for master in [false, true] {
-            assert_eq!(verdict.reading(at(1), master, PATIENCE), CheckState::Up);
+            assert_eq!(health.reading(at(1), master, HYSTERESIS), CheckState::Up);
         }
     }
 
@@ -112,8 +113,8 @@ mod tests {
                 let serves = |late: u64| !(5000 + late..10_000 + late).contains(&ms);
                 master.look(at(ms), serves(ahead), true);
                 backup.look(at(ms), serves(behind), true);
-                let fallen = master.reading(at(ms), true, PATIENCE) != CheckState::Up;
-                let better = fallen && backup.reading(at(ms), false, PATIENCE) == CheckState::Up;
+                let fallen = master.reading(at(ms), true, HYSTERESIS) != CheckState::Up;
+                let better = fallen && backup.reading(at(ms), false, HYSTERESIS) == CheckState::Up;
                 assert!(!better, "{ahead} {behind} {ms}");
             }
         }
@@ -124,12 +125,12 @@ mod tests {
         let mut master = accepting();
         master.look(at(0), true, true);
         master.look(at(1000), false, true);
-        assert_eq!(master.reading(at(3999), true, PATIENCE), CheckState::Up);
-        assert_eq!(master.settles(PATIENCE), Some(at(4000)));
-        assert_eq!(master.reading(at(4000), true, PATIENCE), CheckState::Down);
+        assert_eq!(master.reading(at(3999), true, HYSTERESIS), CheckState::Up);
+        assert_eq!(master.settles(HYSTERESIS), Some(at(4000)));
+        assert_eq!(master.reading(at(4000), true, HYSTERESIS), CheckState::Down);
         master.look(at(5000), true, true);
-        assert_eq!(master.reading(at(5000), true, PATIENCE), CheckState::Up);
+        assert_eq!(master.reading(at(5000), true, HYSTERESIS), CheckState::Up);
         master.accepts = Some(false);
-        assert_eq!(master.reading(at(5000), true, PATIENCE), CheckState::Down);
+        assert_eq!(master.reading(at(5000), true, HYSTERESIS), CheckState::Down);
     }
 }
