@@ -205,7 +205,7 @@ impl Router {
             None => Some(format!(
                 "no advert of another node was ever received on {iface} since the start"
             )),
-            Some(at) if is_peer && now.since(at) > self.patience() => Some(format!(
+            Some(at) if is_peer && now.since(at) > self.silence_limit() => Some(format!(
                 "the last advert of another node on {iface} was received {}",
                 ago(now.since(at))
             )),

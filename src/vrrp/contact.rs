@@ -32,7 +32,7 @@ impl Router {
         out: &mut Outbox,
     ) {
         let Some(silence) = self.ledger.silence(now, source) else { return };
-        if silence <= self.patience() || advert.claim == Claim::Resign {
+        if silence <= self.silence_limit() || advert.claim == Claim::Resign {
             return;
         }
         let silence = silence.as_secs_f64();
@@ -41,7 +41,7 @@ impl Router {
             let message = || format!("{source} is heard again, after {silence:.1} s of silence");
             self.ledger.log(now, &name, "contact_found", Level::Info, message, out);
         }
-        if self.state() == State::Master && now.since(self.since) > self.patience() {
+        if self.state() == State::Master && now.since(self.since) > self.silence_limit() {
             let priority = advert.claim.wire_value();
             let stalled = matches!(&self.phase, Phase::Master { next_advert, .. }
                 if now.since(*next_advert) > self.cfg.interval.as_duration());

@@ -51,7 +51,7 @@ impl Router {
         let mut hints = self.peer_hints(now);
         hints.extend(self.two_masters_hint(now));
         hints.extend(self.conflict_hint(now, heard));
-        hints.extend(self.patience_hint(now));
+        hints.extend(self.preempt_hint(now));
         hints.extend(self.first_wait_hint(now));
         hints.extend(self.untested_hint());
         hints.extend(self.group_hint());
@@ -258,9 +258,11 @@ impl Router {
     fn rival_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
         let Some(Claim::Priority(theirs)) = peer.claim else { return None };
         // Once is no more than a node that has just come up and not yet heard our answer.
-        let again = peer.accepted_before.is_some_and(|at| now.since(at) <= self.patience() * 2);
-        let advertising = again && self.last_advert_age(now, peer)? <= self.patience();
-        let reigning = self.state() == State::Master && now.since(self.since) > self.patience();
+        let again =
+            peer.accepted_before.is_some_and(|at| now.since(at) <= self.silence_limit() * 2);
+        let advertising = again && self.last_advert_age(now, peer)? <= self.silence_limit();
+        let reigning =
+            self.state() == State::Master && now.since(self.since) > self.silence_limit();
         if !advertising || !reigning || peer.other_list.is_some() {
             return None;
         }
@@ -303,7 +305,7 @@ impl Router {
         let reigning = self.ledger.peers().filter_map(|(address, peer)| {
             let Claim::Priority(priority) = peer.claim? else { return None };
             let (last, before) = (peer.last_accepted?, peer.accepted_before?);
-            (now.since(last) <= self.patience()).then_some((priority, *address, last, before))
+            (now.since(last) <= self.silence_limit()).then_some((priority, *address, last, before))
         });
         let mut reigning: Vec<_> = reigning.collect();
         reigning.sort_by_key(|(priority, address, ..)| std::cmp::Reverse((*priority, *address)));
@@ -322,7 +324,7 @@ impl Router {
     }
 
     /// How long a worse master is left alone, and why.
-    fn patience_hint(&self, now: Now) -> Option<String> {
+    fn preempt_hint(&self, now: Now) -> Option<String> {
         let Phase::Backup { hold, master_down, .. } = &self.phase else { return None };
         let Followed { address, claim: Claim::Priority(theirs), .. } = self.followed? else {
             return None;
@@ -399,7 +401,7 @@ impl Router {
     /// A master that refuses what it hears may be quiet: keepalived's advert timer starts again with
     /// every packet it receives, and ours come first.
     fn silence(&self, now: Now, peer: &Peer) -> &'static str {
-        if self.state() == State::Master && now.since(peer.last_seen) > self.patience() {
+        if self.state() == State::Master && now.since(peer.last_seen) > self.silence_limit() {
             " (it is silent now, but may still hold the addresses)"
         } else {
             ""
@@ -407,7 +409,7 @@ impl Router {
     }
 
     /// A master that is still there has advertised within this time.
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn silence_limit(&self) -> Duration {
         self.cfg.interval.as_duration() * 3
     }
 }

@@ -215,21 +215,21 @@ impl Router {
 
     /// Make before break: from here on each address goes when its successor announces it.
     pub(super) fn leave(&mut self, now: Now, then: Then, reason: String, out: &mut Outbox) {
-        let patience = match then {
+        let wait = match then {
             Then::Backup { waiting_for: WaitingFor::TheMaster, .. } => AFTER_ADVERT,
             Then::Backup { .. } | Then::Stop | Then::Drained => {
                 timing::longest_skew(&self.cfg.dialect, self.cfg.interval) + AFTER_ADVERT
             }
         };
         self.since = now;
-        let succeeded = patience == AFTER_ADVERT;
-        self.phase = Phase::Leaving { until: now + patience, then, succeeded, reason };
+        let succeeded = wait == AFTER_ADVERT;
+        self.phase = Phase::Leaving { until: now + wait, then, succeeded, reason };
         if self.cfg.options.release == Release::Now {
             self.holding.remove(now, out);
         }
         for (vip, at) in std::mem::take(&mut self.announced_elsewhere) {
             // No order holds between the two sockets: its announcement may be read before its advert.
-            if patience == AFTER_ADVERT && now.since(at) <= AFTER_ADVERT {
+            if wait == AFTER_ADVERT && now.since(at) <= AFTER_ADVERT {
                 self.holding.release(now, vip, out);
             }
         }
