@@ -385,7 +385,7 @@ pub enum Action {
     },
     /// Tell those who follow a router. Performed when the address operations before it are done: who
     /// is told of a master finds its addresses in place.
-    Notify(Notice),
+    Notify(Notification),
     /// Something an operator may want to read in the log.
     Record(Event),
     /// Nobody took over from a router that was to be drained: it serves on.
@@ -481,13 +481,13 @@ pub struct OpError {
 
 /// Something that those who follow a router or group are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Notification {
     /// Of what.
     pub kind: Kind,
     /// Its name in the configuration.
     pub name: String,
     /// What happened.
-    pub news: News,
+    pub event: NotifyEvent,
     /// Why, in a few words for a human.
     pub reason: String,
     /// Effective priority at that moment; 0 of a group.
@@ -505,7 +505,7 @@ pub enum Kind {
 
 /// What can happen to a router or group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum NotifyEvent {
     /// It changed its state.
     Entered {
         /// Where it came from; `None` at start-up.

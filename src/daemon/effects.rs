@@ -31,8 +31,8 @@ use crate::config::{Cast, Config, RouterFlag, VirtualAddress};
 use crate::engine::allow_vrrp_out;
 use crate::hook::{FINISH_LIMIT, Hooks, run_to_its_end};
 use crate::io::{
-    Action, Applied, Event, Kind, Level, Link, LinkChange, News, Notice as Told, OpError, OpId,
-    Renewal, Want,
+    Action, Applied, Event, Kind, Level, Link, LinkChange, Notification, NotifyEvent, OpError,
+    OpId, Renewal, Want,
 };
 use crate::proxy::Left;
 use crate::status::{RouterStatus, Snapshot, State, millis};
@@ -102,7 +102,7 @@ enum AddressOp {
     /// Says when everything before it is done.
     Finish(oneshot::Sender<()>),
     /// Whoever is told finds everything before it done.
-    Tell(Told),
+    Tell(Notification),
     Set {
         op: OpId,
         iface: IfIndex,
@@ -394,23 +394,25 @@ impl Effects {
         }
     }
 
-    fn told(&mut self, at: Now, told: &Told) {
+    fn told(&mut self, at: Now, told: &Notification) {
         if told.kind == Kind::Group {
             return;
         }
-        let now = match told.news {
-            News::Entered { to, .. } => {
+        let now = match told.event {
+            NotifyEvent::Entered { to, .. } => {
                 if to == State::Master {
                     self.check_loopback(at, &told.name);
                 }
                 self.states.insert(told.name.clone(), to);
                 to.to_string()
             }
-            News::Deleted => {
+            NotifyEvent::Deleted => {
                 self.states.remove(&told.name);
                 "removed".to_owned()
             }
-            News::Stopped | News::LowerPriorityHeard | News::PriorityChanged { .. } => return,
+            NotifyEvent::Stopped
+            | NotifyEvent::LowerPriorityHeard
+            | NotifyEvent::PriorityChanged { .. } => return,
         };
         let count = |state| self.states.values().filter(|&&s| s == state).count();
         let (masters, backups, faults) =

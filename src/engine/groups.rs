@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{GroupConfig, RouterKey};
 use crate::engine::Engine;
-use crate::io::{Action, Kind, Level, News, Notice, RouterId};
+use crate::io::{Action, Kind, Level, Notification, NotifyEvent, RouterId};
 use crate::status::State;
 use crate::types::Now;
 use crate::vrrp::environment::{Environment, Fault};
@@ -167,8 +167,8 @@ impl Engine {
         let last = members.iter().filter_map(|id| self.routers.get(id)).max_by_key(|r| r.since);
         let reason = last.map_or_else(String::new, |r| format!("{}: {}", r.cfg.name, r.reason));
         let (kind, name) = (Kind::Group, name.clone());
-        let news = News::Entered { from, to };
-        self.out.push(Action::Notify(Notice { kind, name, news, reason, priority: 0 }));
+        let event = NotifyEvent::Entered { from, to };
+        self.out.push(Action::Notify(Notification { kind, name, event, reason, priority: 0 }));
     }
 
     /// The daemon ends.
@@ -176,7 +176,8 @@ impl Engine {
         for Group { name, .. } in &self.groups.groups {
             let (kind, name) = (Kind::Group, name.clone());
             let reason = "the daemon stops".to_owned();
-            let stop = Notice { kind, name, news: News::Stopped, reason, priority: 0 };
+            let stop =
+                Notification { kind, name, event: NotifyEvent::Stopped, reason, priority: 0 };
             self.out.push(Action::Notify(stop));
         }
     }

@@ -28,7 +28,8 @@ use std::sync::Arc;
 
 use crate::config::{Cast, Config, RouterConfig, RouterKey};
 use crate::io::{
-    Action, Applied, Command, Input, KernelView, LinkChange, Listen, News, OpError, OpId, RouterId,
+    Action, Applied, Command, Input, KernelView, LinkChange, Listen, NotifyEvent, OpError, OpId,
+    RouterId,
 };
 use crate::status::State;
 use crate::types::{Cidr, DropCounter, Family, IfIndex, Mac, Now};
@@ -449,7 +450,7 @@ impl Engine {
         }
         if !std::mem::replace(&mut self.told_stop, true) {
             for router in self.order.iter().filter_map(|id| self.routers.get(id)) {
-                router.notify(News::Stopped, "the daemon stops".to_owned(), &mut self.out);
+                router.notify(NotifyEvent::Stopped, "the daemon stops".to_owned(), &mut self.out);
             }
             self.tell_groups_of_stop();
         }

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::config::{Config, LifeScript};
-use crate::io::{Kind, Notice};
+use crate::io::{Kind, Notification};
 use crate::probe::script::Scripts;
 use crate::status::{FifoStatus, MailStatus, NotifyStatus, State};
 use crate::track::outcome::Verdict;
@@ -59,7 +59,7 @@ pub struct Inherited {
 /// What the task is asked to do.
 #[derive(Debug)]
 enum HookCommand {
-    Notify(Notice),
+    Notify(Notification),
     Configure(Arc<Config>),
     Finish(oneshot::Sender<()>),
 }
@@ -86,7 +86,7 @@ impl Hooks {
     }
 
     /// Notify commands, FIFOs and mail of something, without waiting.
-    pub fn notify(&self, notice: Notice) {
+    pub fn notify(&self, notice: Notification) {
         if self.waiting.load(Ordering::Relaxed) < NOTICES {
             self.send(HookCommand::Notify(notice));
         } else {

@@ -13,7 +13,7 @@ use super::fifo::Fifo;
 use super::mail::Mailer;
 use super::{Inherited, Key};
 use crate::config::{Config, EnsureConfig, NotifyConfig};
-use crate::io::{Kind, News, Notice};
+use crate::io::{Kind, Notification, NotifyEvent};
 use crate::notify::queue::Queue;
 use crate::notify::reconciler::Reconciler;
 use crate::notify::{self, Job};
@@ -72,7 +72,7 @@ struct Subject {
     beside: Vec<Running>,
     runs: VecDeque<Run>,
     /// The last change of state.
-    last: Option<Notice>,
+    last: Option<Notification>,
     /// What the last mail said.
     mailed: Option<&'static str>,
     /// There will be no further notice about it.
@@ -172,7 +172,7 @@ impl Notifier {
         self.config = config;
     }
 
-    pub(super) fn notify(&mut self, notice: &Notice) {
+    pub(super) fn notify(&mut self, notice: &Notification) {
         let key = (notice.kind, notice.name.clone());
         let now = self.now();
         let Notifier { subjects, config, known, .. } = self;
@@ -183,13 +183,13 @@ impl Notifier {
         // A router of this name is there, perhaps again.
         subject.over = false;
         let mut notified_before = false;
-        let last = subject.last.as_ref().and_then(|last| match last.news {
-            News::Entered { to, .. } => Some(to),
+        let last = subject.last.as_ref().and_then(|last| match last.event {
+            NotifyEvent::Entered { to, .. } => Some(to),
             _ => None,
         });
         let jobs = notify::jobs(notice, last, &subject.config);
-        match notice.news {
-            News::Entered { from, to } => {
+        match notice.event {
+            NotifyEvent::Entered { from, to } => {
                 notified_before = from.is_none() && known.remove(&key) == Some(to);
                 subject.last = Some(notice.clone());
                 subject.reconciler.master(now, to == State::Master);
@@ -197,13 +197,13 @@ impl Notifier {
                     subject.queue.state(jobs);
                 }
             }
-            News::Stopped | News::Deleted => {
+            NotifyEvent::Stopped | NotifyEvent::Deleted => {
                 subject.over = true;
                 subject.reconciler.master(now, false);
                 subject.queue.state(jobs);
             }
-            News::LowerPriorityHeard => subject.queue.event(jobs),
-            News::PriorityChanged { .. } => {
+            NotifyEvent::LowerPriorityHeard => subject.queue.event(jobs),
+            NotifyEvent::PriorityChanged { .. } => {
                 if let Some(last) = &mut subject.last {
                     last.priority = notice.priority;
                 }
@@ -313,10 +313,10 @@ impl Notifier {
     pub(super) fn finish(&mut self) {
         self.finishing = true;
         let left = self.subjects.values().filter(|subject| !subject.over);
-        let notices: Vec<Notice> = left.filter_map(|subject| subject.last.clone()).collect();
+        let notices: Vec<Notification> = left.filter_map(|subject| subject.last.clone()).collect();
         for last in notices {
             let reason = "the daemon stops".to_owned();
-            self.notify(&Notice { news: News::Stopped, reason, ..last });
+            self.notify(&Notification { event: NotifyEvent::Stopped, reason, ..last });
         }
         let latest = Instant::now() + LAST_RUN;
         for running in self.subjects.values().flat_map(Subject::all_running) {
@@ -351,8 +351,8 @@ impl Notifier {
     }
 
     pub(super) fn notified(&self) -> Vec<(Key, State)> {
-        let notified = |(key, subject): (&Key, &Subject)| match subject.last.as_ref()?.news {
-            News::Entered { to, .. } if subject.queue.is_idle() => Some((key.clone(), to)),
+        let notified = |(key, subject): (&Key, &Subject)| match subject.last.as_ref()?.event {
+            NotifyEvent::Entered { to, .. } if subject.queue.is_idle() => Some((key.clone(), to)),
             _ => None,
         };
         self.subjects.iter().filter_map(notified).collect()

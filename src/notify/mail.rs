@@ -1,7 +1,7 @@
 //! What a mail says. The subjects are keepalived's, so that filters and pagers know them.
 
 use crate::config::{MailConfig, NotifyConfig};
-use crate::io::{Kind, News, Notice};
+use crate::io::{Kind, Notification, NotifyEvent};
 use crate::status::State;
 
 /// A mail without its addresses.
@@ -12,42 +12,42 @@ pub struct Letter {
     pub body: String,
 }
 
-/// The mail about a notice from the node of that name; `None` if nobody wants one. `last` is the
+/// The mail about a notification from the node of that name; `None` if nobody wants one. `last` is the
 /// last mail's word for this router: the same again is no news.
 #[must_use]
 pub fn letter(
-    notice: &Notice,
+    notification: &Notification,
     config: &NotifyConfig,
     mail: &MailConfig,
     node: &str,
     last: &mut Option<&'static str>,
 ) -> Option<Letter> {
-    let word = super::word(notice.news, config).filter(|_| config.mail)?;
-    let what = match notice.news {
-        News::Entered { .. } => format!("Entering {word} state"),
-        News::Deleted if !config.deleted => format!("Entering {word} state"),
-        News::Deleted => "Removed".to_owned(),
-        News::Stopped => "Stopping".to_owned(),
-        News::LowerPriorityHeard | News::PriorityChanged { .. } => return None,
+    let word = super::word(notification.event, config).filter(|_| config.mail)?;
+    let what = match notification.event {
+        NotifyEvent::Entered { .. } => format!("Entering {word} state"),
+        NotifyEvent::Deleted if !config.deleted => format!("Entering {word} state"),
+        NotifyEvent::Deleted => "Removed".to_owned(),
+        NotifyEvent::Stopped => "Stopping".to_owned(),
+        NotifyEvent::LowerPriorityHeard | NotifyEvent::PriorityChanged { .. } => return None,
     };
     if (word == "FAULT" && !mail.faults) || *last == Some(word) {
         return None;
     }
     *last = Some(word);
-    let kind = match notice.kind {
+    let kind = match notification.kind {
         Kind::Router => "VRRP Instance",
         Kind::Group => "VRRP Group",
     };
-    let Notice { name, reason, priority, .. } = notice;
-    let before = match notice.news {
-        News::Entered { from: Some(from), .. } => format!("State:     {from} -> {word}\n"),
+    let Notification { name, reason, priority, .. } = notification;
+    let before = match notification.event {
+        NotifyEvent::Entered { from: Some(from), .. } => format!("State:     {from} -> {word}\n"),
         _ => format!("State:     {word}\n"),
     };
-    let holds = match notice.news {
-        News::Entered { to: State::Master, .. } => "holds the virtual addresses",
+    let holds = match notification.event {
+        NotifyEvent::Entered { to: State::Master, .. } => "holds the virtual addresses",
         _ => "does not hold the virtual addresses",
     };
-    let strength = match notice.kind {
+    let strength = match notification.kind {
         Kind::Router => format!("Priority:  {priority}\n"),
         Kind::Group => String::new(),
     };
@@ -75,35 +75,36 @@ mod tests {
         }
     }
 
-    fn notice(news: News) -> Notice {
+    fn notification(event: NotifyEvent) -> Notification {
         let reason = "no advert from 10.0.0.12 for 3.41 s".into();
-        Notice { kind: Kind::Router, name: "VI_1".into(), news, reason, priority: 150 }
+        Notification { kind: Kind::Router, name: "VI_1".into(), event, reason, priority: 150 }
     }
 
-    fn entered(to: State) -> News {
-        News::Entered { from: Some(State::Backup), to }
+    fn entered(to: State) -> NotifyEvent {
+        NotifyEvent::Entered { from: Some(State::Backup), to }
     }
 
     #[test]
     fn subjects_are_keepalived_s_and_the_body_says_why() {
         let config = NotifyConfig { mail: true, ..NotifyConfig::default() };
         let mut last = None;
-        let mut subject =
-            |news| letter(&notice(news), &config, &mail(true), "LB1", &mut last).map(|l| l.subject);
-        for (news, said) in [
+        let mut subject = |event| {
+            letter(&notification(event), &config, &mail(true), "LB1", &mut last).map(|l| l.subject)
+        };
+        for (event, said) in [
             (entered(State::Master), Some("Entering MASTER state")),
             (entered(State::Master), None),
             (entered(State::Fault), Some("Entering FAULT state")),
-            (News::LowerPriorityHeard, None),
-            (News::PriorityChanged { master: true }, None),
-            (News::Deleted, None),
-            (News::Stopped, Some("Stopping")),
+            (NotifyEvent::LowerPriorityHeard, None),
+            (NotifyEvent::PriorityChanged { master: true }, None),
+            (NotifyEvent::Deleted, None),
+            (NotifyEvent::Stopped, Some("Stopping")),
         ] {
             let said = said.map(|text| format!("[LB1] VRRP Instance VI_1 - {text}"));
-            assert_eq!(subject(news), said, "{news:?}");
+            assert_eq!(subject(event), said, "{event:?}");
         }
         let letter =
-            letter(&notice(entered(State::Master)), &config, &mail(true), "LB1", &mut None);
+            letter(&notification(entered(State::Master)), &config, &mail(true), "LB1", &mut None);
         assert_eq!(
             letter.unwrap().body,
             "LB1 holds the virtual addresses of VI_1.\n\n\
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn faults_and_routers_that_are_not_mailed_are_not() {
-        let fault = notice(entered(State::Fault));
+        let fault = notification(entered(State::Fault));
         let on = NotifyConfig { mail: true, ..NotifyConfig::default() };
         assert_eq!(letter(&fault, &on, &mail(false), "LB1", &mut None), None);
         let off = NotifyConfig::default();

@@ -10,7 +10,7 @@ pub mod reconciler;
 
 use crate::config::checks::{Command, ScriptCheck};
 use crate::config::{Moment, NotifyConfig};
-use crate::io::{Kind, News, Notice};
+use crate::io::{Kind, Notification, NotifyEvent};
 use crate::status::State;
 
 /// A command that is to be run once.
@@ -31,51 +31,64 @@ pub const ENSURE: &str = "while_master";
 
 /// keepalived's word for what happened; `None` if scripts are not notified of it.
 #[must_use]
-pub fn word(news: News, config: &NotifyConfig) -> Option<&'static str> {
-    Some(match news {
-        News::Entered { to: State::Master, .. } => "MASTER",
-        News::Entered { to: State::Backup, .. } => "BACKUP",
-        News::Entered { to: State::Fault, .. } => "FAULT",
-        News::Entered { to: State::Leaving, .. } => return None,
-        News::Stopped => "STOP",
-        News::Deleted if config.deleted => "DELETED",
-        News::Deleted => "FAULT",
-        News::LowerPriorityHeard => "MASTER_RX_LOWER_PRI",
-        News::PriorityChanged { master: true } => "MASTER_PRIORITY",
-        News::PriorityChanged { master: false } => "BACKUP_PRIORITY",
+pub fn word(event: NotifyEvent, config: &NotifyConfig) -> Option<&'static str> {
+    Some(match event {
+        NotifyEvent::Entered { to: State::Master, .. } => "MASTER",
+        NotifyEvent::Entered { to: State::Backup, .. } => "BACKUP",
+        NotifyEvent::Entered { to: State::Fault, .. } => "FAULT",
+        NotifyEvent::Entered { to: State::Leaving, .. } => return None,
+        NotifyEvent::Stopped => "STOP",
+        NotifyEvent::Deleted if config.deleted => "DELETED",
+        NotifyEvent::Deleted => "FAULT",
+        NotifyEvent::LowerPriorityHeard => "MASTER_RX_LOWER_PRI",
+        NotifyEvent::PriorityChanged { master: true } => "MASTER_PRIORITY",
+        NotifyEvent::PriorityChanged { master: false } => "BACKUP_PRIORITY",
     })
 }
 
 /// The line a FIFO gets, its end included.
 #[must_use]
-pub fn line(notice: &Notice, config: &NotifyConfig) -> Option<String> {
-    if matches!(notice.news, News::PriorityChanged { .. }) && !config.priority_changes {
+pub fn line(notification: &Notification, config: &NotifyConfig) -> Option<String> {
+    if matches!(notification.event, NotifyEvent::PriorityChanged { .. }) && !config.priority_changes
+    {
         return None;
     }
-    let word = word(notice.news, config)?;
-    Some(format!("{} \"{}\" {word} {}\n", kind(notice.kind), notice.name, notice.priority))
+    let word = word(notification.event, config)?;
+    Some(format!(
+        "{} \"{}\" {word} {}\n",
+        kind(notification.kind),
+        notification.name,
+        notification.priority
+    ))
 }
 
 /// The commands to run, in this order. `last`: the state notified before, if any.
 #[must_use]
-pub fn jobs(notice: &Notice, last: Option<State>, config: &NotifyConfig) -> Vec<Job> {
-    let Some(word) = word(notice.news, config) else { return Vec::new() };
-    let moments: &[Moment] = match notice.news {
-        News::Entered { to: State::Master, .. } => &[Moment::Master, Moment::Any],
-        News::Entered { to: State::Backup, .. } => &[Moment::Backup, Moment::Any],
-        News::Entered { to: State::Fault, .. } => &[Moment::Fault, Moment::Any],
-        News::Stopped => &[Moment::Stop, Moment::Any],
-        News::Deleted => &[Moment::Deleted, Moment::Any],
-        News::LowerPriorityHeard => &[Moment::LowerPriority],
-        News::Entered { to: State::Leaving, .. } | News::PriorityChanged { .. } => &[],
+pub fn jobs(notification: &Notification, last: Option<State>, config: &NotifyConfig) -> Vec<Job> {
+    let Some(word) = word(notification.event, config) else { return Vec::new() };
+    let moments: &[Moment] = match notification.event {
+        NotifyEvent::Entered { to: State::Master, .. } => &[Moment::Master, Moment::Any],
+        NotifyEvent::Entered { to: State::Backup, .. } => &[Moment::Backup, Moment::Any],
+        NotifyEvent::Entered { to: State::Fault, .. } => &[Moment::Fault, Moment::Any],
+        NotifyEvent::Stopped => &[Moment::Stop, Moment::Any],
+        NotifyEvent::Deleted => &[Moment::Deleted, Moment::Any],
+        NotifyEvent::LowerPriorityHeard => &[Moment::LowerPriority],
+        NotifyEvent::Entered { to: State::Leaving, .. } | NotifyEvent::PriorityChanged { .. } => {
+            &[]
+        }
     };
     let job = |moment: &Moment| {
         let mut check = config.commands.get(moment)?.clone();
         if *moment == Moment::Any {
-            let words = [kind(notice.kind), &notice.name, word, &notice.priority.to_string()];
+            let words = [
+                kind(notification.kind),
+                &notification.name,
+                word,
+                &notification.priority.to_string(),
+            ];
             append(&mut check.command, words);
         }
-        let environment = environment(notice, last, word);
+        let environment = environment(notification, last, word);
         Some(Job { hook: moment.key(), about: word, check, environment })
     };
     moments.iter().filter_map(job).collect()
@@ -91,26 +104,30 @@ pub fn reader(check: &ScriptCheck, path: &str) -> ScriptCheck {
 
 /// The job of `while_master`.
 #[must_use]
-pub fn ensuring(notice: &Notice, command: &ScriptCheck) -> Job {
-    let (check, environment) = (command.clone(), environment(notice, None, "MASTER"));
+pub fn ensuring(notification: &Notification, command: &ScriptCheck) -> Job {
+    let (check, environment) = (command.clone(), environment(notification, None, "MASTER"));
     Job { hook: ENSURE, about: "MASTER", check, environment }
 }
 
 /// Variables that keepalived does not set: the state before, and the reason.
-fn environment(notice: &Notice, last: Option<State>, word: &str) -> Vec<(&'static str, String)> {
-    let before = match notice.news {
-        News::Entered { from, .. } => from,
-        News::Stopped | News::Deleted => last,
-        News::LowerPriorityHeard | News::PriorityChanged { .. } => None,
+fn environment(
+    notification: &Notification,
+    last: Option<State>,
+    word: &str,
+) -> Vec<(&'static str, String)> {
+    let before = match notification.event {
+        NotifyEvent::Entered { from, .. } => from,
+        NotifyEvent::Stopped | NotifyEvent::Deleted => last,
+        NotifyEvent::LowerPriorityHeard | NotifyEvent::PriorityChanged { .. } => None,
     };
     let before = before.map_or_else(String::new, |state| state.to_string());
     vec![
-        ("VIPD_KIND", kind(notice.kind).to_owned()),
-        ("VIPD_NAME", notice.name.clone()),
+        ("VIPD_KIND", kind(notification.kind).to_owned()),
+        ("VIPD_NAME", notification.name.clone()),
         ("VIPD_STATE", word.to_owned()),
         ("VIPD_PREVIOUS_STATE", before),
-        ("VIPD_PRIORITY", notice.priority.to_string()),
-        ("VIPD_REASON", notice.reason.clone()),
+        ("VIPD_PRIORITY", notification.priority.to_string()),
+        ("VIPD_REASON", notification.reason.clone()),
     ]
 }
 
@@ -147,11 +164,12 @@ mod tests {
         ScriptCheck { command, run_as: RunAs::Default, security: false }
     }
 
-    fn notice(kind: Kind, news: News, priority: u8) -> Notice {
-        Notice { kind, name: "VI_1".into(), news, reason: "because".into(), priority }
+    fn notification(kind: Kind, event: NotifyEvent, priority: u8) -> Notification {
+        Notification { kind, name: "VI_1".into(), event, reason: "because".into(), priority }
     }
 
-    const MASTER: News = News::Entered { from: Some(State::Backup), to: State::Master };
+    const MASTER: NotifyEvent =
+        NotifyEvent::Entered { from: Some(State::Backup), to: State::Master };
 
     fn all() -> NotifyConfig {
         let own = |moment: &Moment| (*moment, command(&["/x", moment.key()]));
@@ -170,8 +188,8 @@ mod tests {
     // Measured on keepalived 2.2.7.
     #[test]
     fn lines_and_words_are_keepalived_s() {
-        let entered = |to| News::Entered { from: None, to };
-        for (news, line_of_it, words) in [
+        let entered = |to| NotifyEvent::Entered { from: None, to };
+        for (event, line_of_it, words) in [
             (MASTER, "MASTER 150", vec!["/x master", "/x any INSTANCE VI_1 MASTER 150"]),
             (
                 entered(State::Backup),
@@ -183,33 +201,41 @@ mod tests {
                 "FAULT 150",
                 vec!["/x fault", "/x any INSTANCE VI_1 FAULT 150"],
             ),
-            (News::Stopped, "STOP 150", vec!["/x stop", "/x any INSTANCE VI_1 STOP 150"]),
-            (News::Deleted, "DELETED 150", vec!["/x deleted", "/x any INSTANCE VI_1 DELETED 150"]),
-            (News::LowerPriorityHeard, "MASTER_RX_LOWER_PRI 150", vec!["/x lower_priority"]),
-            (News::PriorityChanged { master: true }, "MASTER_PRIORITY 150", vec![]),
-            (News::PriorityChanged { master: false }, "BACKUP_PRIORITY 150", vec![]),
+            (NotifyEvent::Stopped, "STOP 150", vec!["/x stop", "/x any INSTANCE VI_1 STOP 150"]),
+            (
+                NotifyEvent::Deleted,
+                "DELETED 150",
+                vec!["/x deleted", "/x any INSTANCE VI_1 DELETED 150"],
+            ),
+            (NotifyEvent::LowerPriorityHeard, "MASTER_RX_LOWER_PRI 150", vec!["/x lower_priority"]),
+            (NotifyEvent::PriorityChanged { master: true }, "MASTER_PRIORITY 150", vec![]),
+            (NotifyEvent::PriorityChanged { master: false }, "BACKUP_PRIORITY 150", vec![]),
         ] {
             let config = NotifyConfig { deleted: true, priority_changes: true, ..all() };
-            let notice = notice(Kind::Router, news, 150);
+            let notification = notification(Kind::Router, event, 150);
             assert_eq!(
-                line(&notice, &config).unwrap(),
+                line(&notification, &config).unwrap(),
                 format!("INSTANCE \"VI_1\" {line_of_it}\n")
             );
-            let run: Vec<String> = jobs(&notice, None, &config).iter().map(argv).collect();
+            let run: Vec<String> = jobs(&notification, None, &config).iter().map(argv).collect();
             assert_eq!(run, words);
         }
-        let group = notice(Kind::Group, MASTER, 0);
+        let group = notification(Kind::Group, MASTER, 0);
         assert_eq!(line(&group, &all()).unwrap(), "GROUP \"VI_1\" MASTER 0\n");
         assert_eq!(argv(&jobs(&group, None, &all())[1]), "/x any GROUP VI_1 MASTER 0");
     }
 
     #[test]
     fn what_is_not_asked_for_is_not_told() {
-        let priority = notice(Kind::Router, News::PriorityChanged { master: true }, 90);
+        let priority =
+            notification(Kind::Router, NotifyEvent::PriorityChanged { master: true }, 90);
         assert_eq!(line(&priority, &all()), None);
-        let leaving = News::Entered { from: Some(State::Master), to: State::Leaving };
-        assert_eq!(line(&notice(Kind::Router, leaving, 90), &all()), None);
-        assert_eq!(jobs(&notice(Kind::Router, MASTER, 90), None, &NotifyConfig::default()), vec![]);
+        let leaving = NotifyEvent::Entered { from: Some(State::Master), to: State::Leaving };
+        assert_eq!(line(&notification(Kind::Router, leaving, 90), &all()), None);
+        assert_eq!(
+            jobs(&notification(Kind::Router, MASTER, 90), None, &NotifyConfig::default()),
+            vec![]
+        );
     }
 
     // Without notify_deleted keepalived tells the generic command and the FIFO of a FAULT, and does
@@ -218,7 +244,7 @@ mod tests {
     fn a_removal_is_told_as_a_fault_unless_asked_otherwise() {
         let mut config = all();
         config.commands.remove(&Moment::Deleted);
-        let deleted = notice(Kind::Router, News::Deleted, 90);
+        let deleted = notification(Kind::Router, NotifyEvent::Deleted, 90);
         assert_eq!(line(&deleted, &config).unwrap(), "INSTANCE \"VI_1\" FAULT 90\n");
         let run: Vec<String> = jobs(&deleted, None, &config).iter().map(argv).collect();
         assert_eq!(run, ["/x any INSTANCE VI_1 FAULT 90"]);
@@ -226,8 +252,8 @@ mod tests {
 
     #[test]
     fn the_environment_says_what_arguments_do_not() {
-        let text = |news, last| {
-            let jobs = jobs(&notice(Kind::Router, news, 150), last, &all());
+        let text = |event, last| {
+            let jobs = jobs(&notification(Kind::Router, event, 150), last, &all());
             let variables = jobs[0].environment.iter();
             variables.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
         };
@@ -236,7 +262,7 @@ mod tests {
             "VIPD_KIND=INSTANCE VIPD_NAME=VI_1 VIPD_STATE=MASTER VIPD_PREVIOUS_STATE=BACKUP \
              VIPD_PRIORITY=150 VIPD_REASON=because"
         );
-        let stop = text(News::Stopped, Some(State::Master));
+        let stop = text(NotifyEvent::Stopped, Some(State::Master));
         assert!(stop.contains("VIPD_STATE=STOP VIPD_PREVIOUS_STATE=MASTER"), "{stop}");
     }
 

@@ -1,9 +1,9 @@
 //! The order in which one router's commands run: one at a time, in the order of events, and none for a
 //! state that is outdated.
 //!
-//! The commands of a notice that has begun are all run. Of the notices that wait, only the newest
+//! The commands of a notification that has begun are all run. Of the notifications that wait, only the newest
 //! state is kept: a command that hangs delays those after it, but they never report an old state.
-//! At most two notices wait.
+//! At most two notifications wait.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use super::Job;
 /// What waits for one router or group.
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// The remaining commands of the notice under way.
+    /// The remaining commands of the notification under way.
     begun: VecDeque<Job>,
     /// The newest state.
     state: Option<Vec<Job>>,
@@ -36,7 +36,7 @@ impl Queue {
         self.state = Some(jobs);
     }
 
-    /// Something that happened without a change of state. If one such notice waits already, it is
+    /// Something that happened without a change of state. If one such notification waits already, it is
     /// enough.
     pub fn event(&mut self, jobs: Vec<Job>) {
         if jobs.is_empty() {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     proptest! {
-        /// One at a time, in order, each notice whole, and the newest state always.
+        /// One at a time, in order, each notification whole, and the newest state always.
         #[test]
         fn told_in_order_and_the_newest_state_always(steps in steps()) {
             let mut queue = Queue::default();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::io::{Level, News};
+use crate::io::{Level, NotifyEvent};
 use crate::types::{Centis, Now};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{ANSWER_EVERY, Phase, Router, TELL_OF_RIVALS_EVERY, Then, WaitingFor};
@@ -19,7 +19,7 @@ impl Router {
             self.told_of_rival = Some(now);
             let reason =
                 format!("{source} claims to be master with priority {}", claim.wire_value());
-            self.notify(News::LowerPriorityHeard, reason, out);
+            self.notify(NotifyEvent::LowerPriorityHeard, reason, out);
         }
         let answers = self.may_answer(now);
         if let Phase::Master { announce, answered, .. } = &mut self.phase {
@@ -50,7 +50,7 @@ impl Router {
     }
 
     /// A master that was preempted says so with one advert, and the announcements that follow a takeover are
-    /// under way: neither an answer nor a notice.
+    /// under way: neither an answer nor a notification.
     fn is_last_advert(&mut self, now: Now, source: IpAddr) -> bool {
         match &mut self.phase {
             Phase::Master { preempted, .. } => {

@@ -37,7 +37,7 @@ use crate::wire::vrrp::{Advert, Claim};
 /// At most one answer to lower-priority or resigning senders in this time (D4, R17): a stream of
 /// them must not turn the master into an amplifier.
 pub(super) const ANSWER_EVERY: Duration = Duration::from_millis(100);
-/// At most one notice of lower-priority masters in this time: a stream of them must not start a stream
+/// At most one notification of lower-priority masters in this time: a stream of them must not start a stream
 /// of scripts.
 pub(super) const TELL_OF_RIVALS_EVERY: Duration = Duration::from_millis(500);
 /// How long an address outlives the successor's first advert if its announcement is not heard.
@@ -82,7 +82,7 @@ pub(crate) struct Router {
     /// Has reported a state yet; the moment between start and the first socket is not one.
     pub(super) announced_state: bool,
     stopped: bool,
-    /// When the last notice of a lower-priority master was given.
+    /// When the last notification of a lower-priority master was given.
     pub(super) told_of_rival: Option<Now>,
     /// When such a master was answered last.
     pub(super) met_rival: Option<Now>,

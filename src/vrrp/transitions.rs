@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::{Cast, Config, Preempt, Release, RouterConfig};
-use crate::io::{Action, Kind, Level, News, Notice};
+use crate::io::{Action, Kind, Level, Notification, NotifyEvent};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Family, Now};
 use crate::vrrp::announce::Announce;
@@ -482,7 +482,7 @@ impl Router {
         let message = format!("Changing effective priority from {old} to {new}");
         out.record(Level::Info, Some(&self.cfg.name), message.clone());
         let master = matches!(self.phase, Phase::Master { .. } | Phase::Leaving { .. });
-        self.notify(News::PriorityChanged { master }, message, out);
+        self.notify(NotifyEvent::PriorityChanged { master }, message, out);
         match &mut self.phase {
             Phase::Fault => {}
             Phase::Backup { master_down, master_interval, hold, waiting_for } => {
@@ -523,13 +523,19 @@ impl Router {
             Some(&self.cfg.name),
             format!("Entering {to} STATE{suffix}: {reason}"),
         );
-        self.notify(News::Entered { from, to }, reason.clone(), out);
+        self.notify(NotifyEvent::Entered { from, to }, reason.clone(), out);
         self.reason = reason;
     }
 
-    pub(crate) fn notify(&self, news: News, reason: String, out: &mut Outbox) {
+    pub(crate) fn notify(&self, event: NotifyEvent, reason: String, out: &mut Outbox) {
         let (name, priority) = (self.cfg.name.clone(), self.effective.get());
-        out.push(Action::Notify(Notice { kind: Kind::Router, name, news, reason, priority }));
+        out.push(Action::Notify(Notification {
+            kind: Kind::Router,
+            name,
+            event,
+            reason,
+            priority,
+        }));
     }
 
     /// Removed from the configuration, its addresses gone. Another router may have its name by now:
@@ -538,7 +544,7 @@ impl Router {
         if config.routers.iter().any(|router| router.name == self.cfg.name) {
             return;
         }
-        self.notify(News::Deleted, "removed from the configuration".to_owned(), out);
+        self.notify(NotifyEvent::Deleted, "removed from the configuration".to_owned(), out);
     }
 
     pub(super) fn announce_due(&mut self, now: Now, out: &mut Outbox) {

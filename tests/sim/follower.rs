@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
 use vipd::config::{Moment, NotifyConfig};
-use vipd::io::{Kind, News, Notice};
+use vipd::io::{Kind, Notification, NotifyEvent};
 use vipd::notify::queue::Queue;
 use vipd::notify::{self, Job};
 use vipd::status::State;
@@ -39,25 +39,29 @@ impl Default for Follower {
 }
 
 impl Follower {
-    /// Every notice follows from the one before.
-    pub fn told(&mut self, notice: &Notice, place: &str) {
-        assert!(!self.over, "{place}: {notice:?} after the end");
-        match notice.news {
-            News::Entered { from, to } => {
+    /// Every notification follows from the one before.
+    pub fn told(&mut self, notification: &Notification, place: &str) {
+        assert!(!self.over, "{place}: {notification:?} after the end");
+        match notification.event {
+            NotifyEvent::Entered { from, to } => {
                 // A router that is replaced by a reload begins anew.
                 assert!(from.is_none() || from == self.state, "{place}: {from:?} to {to}");
                 assert_ne!(to, State::Leaving, "{place}");
                 self.state = Some(to);
             }
-            News::Stopped | News::Deleted => self.over = true,
-            News::LowerPriorityHeard => {
+            NotifyEvent::Stopped | NotifyEvent::Deleted => self.over = true,
+            NotifyEvent::LowerPriorityHeard => {
                 assert_eq!(self.state, Some(State::Master), "{place}: heard a rival");
             }
-            News::PriorityChanged { .. } => return,
+            NotifyEvent::PriorityChanged { .. } => return,
         }
-        assert_eq!(notice.kind == Kind::Group, notice.name == "G", "{place}: {notice:?}");
-        let jobs = notify::jobs(notice, None, &telling());
-        if notice.news == News::LowerPriorityHeard {
+        assert_eq!(
+            notification.kind == Kind::Group,
+            notification.name == "G",
+            "{place}: {notification:?}"
+        );
+        let jobs = notify::jobs(notification, None, &telling());
+        if notification.event == NotifyEvent::LowerPriorityHeard {
             self.queue.event(jobs);
         } else {
             self.queue.state(jobs);

@@ -14,7 +14,7 @@ use vipd::config::{Config, RouterConfig, TrackerConfig};
 use vipd::engine::Engine;
 use vipd::io::{
     Action, Applied, Command, Datagram, Input, KernelView, Kind, Lease, Level, Link, LinkAddress,
-    LinkChange, Listen, News, Notice, OpError, OpId, ProbeId, Want,
+    LinkChange, Listen, Notification, NotifyEvent, OpError, OpId, ProbeId, Want,
 };
 use vipd::status::{RouterStatus, Snapshot, State};
 use vipd::track::outcome::{Outcome, Verdict};
@@ -63,7 +63,7 @@ pub struct Bench {
     /// Addresses the LAN was asked for.
     pub solicited: Vec<IpAddr>,
     /// What those who follow the routers are told.
-    pub told: Vec<Notice>,
+    pub told: Vec<Notification>,
     /// The state each name was told to be in since the last reload.
     known: BTreeMap<String, State>,
     config: Arc<Config>,
@@ -569,7 +569,9 @@ impl Bench {
                 assert!(changed, "{} on {iface}: asked again", listen.address());
             }
             Action::Notify(notice) => {
-                if let (Kind::Router, News::Entered { from, to }) = (notice.kind, notice.news) {
+                if let (Kind::Router, NotifyEvent::Entered { from, to }) =
+                    (notice.kind, notice.event)
+                {
                     self.follows_the_last(&notice.name, from, to);
                     let from = from.map_or("START".to_owned(), |s| s.to_string());
                     let several = self.config.routers.len() > 1;

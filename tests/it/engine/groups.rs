@@ -197,9 +197,9 @@ fn a_group_of_one_is_told_of() {
     let mut bench = Bench::start(grouped(vec![with_priority(100)]));
     bench.run_for(secs(5));
     assert_eq!(states(&bench), [State::Master]);
-    let group = |notice: &&vipd::io::Notice| notice.kind == vipd::io::Kind::Group;
-    let told: Vec<_> = bench.told.iter().filter(group).map(|notice| notice.news).collect();
-    let entered = |from, to| vipd::io::News::Entered { from, to };
+    let group = |notice: &&vipd::io::Notification| notice.kind == vipd::io::Kind::Group;
+    let told: Vec<_> = bench.told.iter().filter(group).map(|notice| notice.event).collect();
+    let entered = |from, to| vipd::io::NotifyEvent::Entered { from, to };
     let path = [entered(None, State::Backup), entered(Some(State::Backup), State::Master)];
     assert_eq!(told, path);
 }

@@ -1,21 +1,21 @@
 //! What those who follow a router are told, and when.
 
 use vipd::config::{Config, GroupConfig, Release, RouterConfig};
-use vipd::io::News;
+use vipd::io::NotifyEvent;
 use vipd::status::State;
 
 use super::bench::{Answers, Bench};
 use super::setup::*;
 
-fn news(bench: &mut Bench) -> Vec<(String, News, u8)> {
-    bench.told.drain(..).map(|n| (n.name, n.news, n.priority)).collect()
+fn events(bench: &mut Bench) -> Vec<(String, NotifyEvent, u8)> {
+    bench.told.drain(..).map(|n| (n.name, n.event, n.priority)).collect()
 }
 
-fn told(name: &str, news: News, priority: u8) -> (String, News, u8) {
-    (name.to_owned(), news, priority)
+fn told(name: &str, event: NotifyEvent, priority: u8) -> (String, NotifyEvent, u8) {
+    (name.to_owned(), event, priority)
 }
 
-const STARTED: News = News::Entered { from: None, to: State::Backup };
+const STARTED: NotifyEvent = NotifyEvent::Entered { from: None, to: State::Backup };
 
 #[test]
 fn every_change_of_state_is_told_with_where_it_came_from_and_why() {
@@ -28,66 +28,66 @@ fn every_change_of_state_is_told_with_where_it_came_from_and_why() {
         reasons,
         ["started", "no master heard for 3.61 s", "192.0.2.200 has priority 200, ours is 100"]
     );
-    let news: Vec<News> = told.iter().map(|n| n.news).collect();
-    let master = News::Entered { from: Some(State::Backup), to: State::Master };
-    let backup = News::Entered { from: Some(State::Master), to: State::Backup };
-    assert_eq!(news, [STARTED, master, backup]);
+    let events: Vec<NotifyEvent> = told.iter().map(|n| n.event).collect();
+    let master = NotifyEvent::Entered { from: Some(State::Backup), to: State::Master };
+    let backup = NotifyEvent::Entered { from: Some(State::Master), to: State::Backup };
+    assert_eq!(events, [STARTED, master, backup]);
 }
 
 #[test]
 fn priorities_are_told_with_the_new_value() {
     let mut bench = Bench::master(with_priority(100));
-    news(&mut bench);
+    events(&mut bench);
     bench.track(-30, false);
     bench.track(-30, false);
-    let changed = News::PriorityChanged { master: true };
-    assert_eq!(news(&mut bench), [told("VI_1", changed, 70)]);
+    let changed = NotifyEvent::PriorityChanged { master: true };
+    assert_eq!(events(&mut bench), [told("VI_1", changed, 70)]);
     bench.hear(&advert(HIGH, 200));
     bench.run_for(secs(1));
-    news(&mut bench);
+    events(&mut bench);
     bench.track(0, false);
-    let changed = News::PriorityChanged { master: false };
-    assert_eq!(news(&mut bench), [told("VI_1", changed, 100)]);
+    let changed = NotifyEvent::PriorityChanged { master: false };
+    assert_eq!(events(&mut bench), [told("VI_1", changed, 100)]);
 }
 
 /// keepalived tells of each; but a stream of them must not become a stream of scripts.
 #[test]
 fn lower_priorities_are_told_twice_a_second_at_most() {
     let mut bench = Bench::master(with_priority(100));
-    news(&mut bench);
+    events(&mut bench);
     for _ in 0..100 {
         bench.hear(&advert(LOW, 50));
         bench.run_for(ms(20));
     }
-    let told = news(&mut bench);
+    let told = events(&mut bench);
     assert_eq!(told.len(), 4, "{told:?}");
-    assert!(told.iter().all(|(_, news, _)| *news == News::LowerPriorityHeard));
+    assert!(told.iter().all(|(_, event, _)| *event == NotifyEvent::LowerPriorityHeard));
 }
 
 #[test]
 fn a_router_that_does_not_answer_lower_priorities_is_told_of_them_all_the_same() {
     let mut bench = Bench::master(router(|r| r.options.answer_lower = false));
-    news(&mut bench);
+    events(&mut bench);
     bench.hear(&advert(LOW, 50));
-    assert_eq!(news(&mut bench), [told("VI_1", News::LowerPriorityHeard, 100)]);
+    assert_eq!(events(&mut bench), [told("VI_1", NotifyEvent::LowerPriorityHeard, 100)]);
 }
 
 #[test]
 fn a_removed_router_is_told_of_once_its_addresses_are_gone() {
     let mut bench = Bench::master(router(|r| r.options.release = Release::AfterSuccessor));
-    news(&mut bench);
+    events(&mut bench);
     bench.answers = Answers::OnDemand;
     bench.reload(vec![]);
-    assert_eq!(news(&mut bench), [], "it still answers for its address");
+    assert_eq!(events(&mut bench), [], "it still answers for its address");
     bench.run_for(secs(2));
-    assert_eq!(news(&mut bench), [], "the kernel still has its address");
+    assert_eq!(events(&mut bench), [], "the kernel still has its address");
     bench.answer_all();
-    assert_eq!(news(&mut bench), [told("VI_1", News::Deleted, 100)]);
+    assert_eq!(events(&mut bench), [told("VI_1", NotifyEvent::Deleted, 100)]);
 
     let mut backup = Bench::settled(with_priority(100));
-    news(&mut backup);
+    events(&mut backup);
     backup.reload(vec![]);
-    assert_eq!(news(&mut backup), [told("VI_1", News::Deleted, 100)]);
+    assert_eq!(events(&mut backup), [told("VI_1", NotifyEvent::Deleted, 100)]);
 }
 
 #[test]
@@ -100,13 +100,13 @@ fn the_stop_is_told_of_every_router_once_all_addresses_are_gone() {
     });
     let mut bench = Bench::start(config(vec![with_priority(100), other]));
     bench.run_for(secs(20));
-    news(&mut bench);
+    events(&mut bench);
     bench.answers = Answers::OnDemand;
     bench.shut_down();
-    assert_eq!(news(&mut bench), []);
+    assert_eq!(events(&mut bench), []);
     bench.answer_all();
-    let stopped = |name, priority| told(name, News::Stopped, priority);
-    assert_eq!(news(&mut bench), [stopped("VI_1", 100), stopped("VI_2", 90)]);
+    let stopped = |name, priority| told(name, NotifyEvent::Stopped, priority);
+    assert_eq!(events(&mut bench), [stopped("VI_1", 100), stopped("VI_2", 90)]);
     let did = bench.did();
     assert_eq!(did.last().map(String::as_str), Some("exit"));
 }
@@ -114,9 +114,9 @@ fn the_stop_is_told_of_every_router_once_all_addresses_are_gone() {
 #[test]
 fn a_reload_tells_nothing_of_routers_that_stay() {
     let mut bench = Bench::master(with_priority(100));
-    news(&mut bench);
+    events(&mut bench);
     bench.reload(vec![router(|r| r.interval = centis(50))]);
-    assert_eq!(news(&mut bench), []);
+    assert_eq!(events(&mut bench), []);
 }
 
 // keepalived tells of a group when all of its members are there.
@@ -138,9 +138,9 @@ fn a_group_is_told_of_once_its_members_agree() {
     let told: Vec<String> = bench
         .told
         .iter()
-        .map(|n| match n.news {
-            News::Entered { to, .. } => format!("{} {to} {}", n.name, n.priority),
-            news => format!("{} {news:?}", n.name),
+        .map(|n| match n.event {
+            NotifyEvent::Entered { to, .. } => format!("{} {to} {}", n.name, n.priority),
+            event => format!("{} {event:?}", n.name),
         })
         .collect();
     let mut expected = Vec::new();

@@ -1,7 +1,7 @@
 //! D21: the last advert of a master that yields, and what the winner makes of it.
 
 use vipd::config::RouterConfig;
-use vipd::io::News;
+use vipd::io::NotifyEvent;
 
 use super::bench::Bench;
 use super::setup::{HIGH, LOW, advert, router, secs};
@@ -64,7 +64,7 @@ fn the_last_advert_of_a_preempted_master_is_no_rival() {
     bench.stall(ms(1));
     bench.hear(&advert(LOW, 50));
     bench.expect_nothing();
-    assert!(bench.told.iter().all(|n| !matches!(n.news, News::LowerPriorityHeard)));
+    assert!(bench.told.iter().all(|n| !matches!(n.event, NotifyEvent::LowerPriorityHeard)));
     bench.stall(ms(1));
     bench.hear(&advert(LOW, 50));
     assert!(bench.did().contains(&"advert 100".to_owned()), "a second one does not yield");

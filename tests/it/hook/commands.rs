@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
 use vipd::config::{EnsureConfig, Moment, NotifyConfig};
 use vipd::hook::FINISH_LIMIT;
-use vipd::io::{Kind, News};
+use vipd::io::{Kind, NotifyEvent};
 use vipd::status::{NotifyStatus, State};
 
 use super::*;
@@ -173,7 +173,7 @@ fn a_stop_is_told_within_a_limit_even_past_a_command_that_hangs() {
         hooks.notify(master());
         until("the start", || status(&hooks).running.is_some()).await;
         let began = Instant::now();
-        hooks.notify(notice(News::Stopped));
+        hooks.notify(notice(NotifyEvent::Stopped));
         hooks.finish().await;
         assert!(began.elapsed() < FINISH_LIMIT, "{:?}", began.elapsed());
         assert_eq!(read(&log), "stop  MASTER a test\n");
@@ -188,7 +188,7 @@ fn a_flood_of_notices_loses_notices_and_no_configuration() {
         let hooks = start(config(NotifyConfig::default()));
         // Nothing runs before this task waits.
         for _ in 0..10_000 {
-            hooks.notify(notice(News::LowerPriorityHeard));
+            hooks.notify(notice(NotifyEvent::LowerPriorityHeard));
         }
         let any = config(telling(vec![(Moment::Any, noting(&at, "any"))]));
         hooks.reconfigure(Arc::new(any));

@@ -81,7 +81,7 @@ fn a_fifo_nobody_reads_loses_its_oldest_lines_and_says_how_many() {
         let hooks = start(with(fifo(&path)));
         let total = 5000;
         for n in 0..total {
-            hooks.notify(Notice { priority: u8::try_from(n % 256).unwrap(), ..master() });
+            hooks.notify(Notification { priority: u8::try_from(n % 256).unwrap(), ..master() });
             if n % 500 == 499 {
                 until("the reading", || hooks.is_idle()).await;
             }
@@ -185,7 +185,7 @@ fn a_reload_keeps_the_fifo_and_repeats_the_states_if_asked() {
         hooks.notify(master());
         until("the writing", || hooks.fifos()[0].written == 2).await;
         let mut reader = BufReader::new(File::open(&path).unwrap()).lines();
-        hooks.notify(notice(News::PriorityChanged { master: true }));
+        hooks.notify(notice(NotifyEvent::PriorityChanged { master: true }));
         hooks.reconfigure(Arc::new(with(FifoConfig { states_on_reload: true, ..fifo(&path) })));
         until("the repetition", || hooks.fifos()[0].written == 3).await;
         let lines: Vec<String> = (0..3).map(|_| reader.next().unwrap().unwrap()).collect();

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
 use vipd::config::{Config, Moment, NotifyConfig, RouterConfig};
 use vipd::hook::{Hooks, Inherited};
-use vipd::io::{Kind, News, Notice};
+use vipd::io::{Kind, Notification, NotifyEvent};
 use vipd::probe::script::Scripts;
 use vipd::status::State;
 
@@ -68,20 +68,20 @@ fn start(config: Config) -> Hooks {
     )
 }
 
-fn entered(from: Option<State>, to: State) -> Notice {
-    notice(News::Entered { from, to })
+fn entered(from: Option<State>, to: State) -> Notification {
+    notice(NotifyEvent::Entered { from, to })
 }
 
-fn notice(news: News) -> Notice {
+fn notice(event: NotifyEvent) -> Notification {
     let (name, reason) = ("VI_1".to_owned(), "a test".to_owned());
-    Notice { kind: Kind::Router, name, news, reason, priority: 150 }
+    Notification { kind: Kind::Router, name, event, reason, priority: 150 }
 }
 
-fn master() -> Notice {
+fn master() -> Notification {
     entered(Some(State::Backup), State::Master)
 }
 
-fn backup() -> Notice {
+fn backup() -> Notification {
     entered(Some(State::Master), State::Backup)
 }
 
