@@ -375,7 +375,7 @@ pub enum Action {
     /// Also receive, or no longer, where peers would send that use multicast with our unicast
     /// routers or the other way round: refused, they explain why two nodes are master. Not answered;
     /// failing does no harm.
-    Overhear {
+    Observe {
         /// On which interface.
         iface: IfIndex,
         /// What is received; never where an [`Action::Socket`] receives.

@@ -272,13 +272,13 @@ impl Effects {
             Action::Unlisten { listener } => self.listeners.unlisten(listener),
             Action::Publish { listener, view } => self.listeners.publish(listener, view),
             Action::Cancel { probe } => self.probes.cancel(probe),
-            Action::Overhear { iface, listen, open: true } => {
+            Action::Observe { iface, listen, open: true } => {
                 let fit = Fit::of(&self.config, self.links.get(&iface), listen);
-                if let Err(error) = self.sockets.overhear(iface, listen, &fit) {
+                if let Err(error) = self.sockets.observe(iface, listen, &fit) {
                     tracing::debug!("listen for misconfigured peers: {error}");
                 }
             }
-            Action::Overhear { iface, listen, open: false } => {
+            Action::Observe { iface, listen, open: false } => {
                 self.sockets.overhear_no_more(iface, listen);
             }
             Action::Notify(told) => {

@@ -22,7 +22,7 @@ pub(super) struct Sockets {
     ready: ReadySet,
     endpoints: BTreeMap<(IfIndex, Listen), Endpoint>,
     /// Where only misconfigured peers are heard, with their tokens.
-    overheard: BTreeMap<(IfIndex, Listen), (Receiver, u64)>,
+    observed: BTreeMap<(IfIndex, Listen), (Receiver, u64)>,
     tokens: BTreeMap<u64, (IfIndex, Listen, Hears)>,
     next_token: u64,
 }
@@ -63,7 +63,7 @@ impl Sockets {
         Ok(Sockets {
             ready: ReadySet::new()?,
             endpoints: BTreeMap::new(),
-            overheard: BTreeMap::new(),
+            observed: BTreeMap::new(),
             tokens: BTreeMap::new(),
             next_token: 0,
         })
@@ -97,7 +97,7 @@ impl Sockets {
     }
 
     /// Receive there too, and never send.
-    pub(super) fn overhear(
+    pub(super) fn observe(
         &mut self,
         iface: IfIndex,
         listen: Listen,
@@ -109,12 +109,12 @@ impl Sockets {
         self.next_token += 1;
         self.ready.add(&receiver, token).map_err(|error| watch(&error))?;
         self.tokens.insert(token, (iface, listen, Hears::Misconfigured));
-        self.overheard.insert((iface, listen), (receiver, token));
+        self.observed.insert((iface, listen), (receiver, token));
         Ok(())
     }
 
     pub(super) fn overhear_no_more(&mut self, iface: IfIndex, listen: Listen) {
-        if let Some((_, token)) = self.overheard.remove(&(iface, listen)) {
+        if let Some((_, token)) = self.observed.remove(&(iface, listen)) {
             self.tokens.remove(&token);
         }
     }
@@ -171,7 +171,7 @@ impl Sockets {
         let heard = match hears {
             Hears::Adverts => Heard::Adverts(&endpoint?.receiver),
             Hears::Announcements => Heard::Announcements(&endpoint?.announcements),
-            Hears::Misconfigured => Heard::Adverts(&self.overheard.get(&(iface, listen))?.0),
+            Hears::Misconfigured => Heard::Adverts(&self.observed.get(&(iface, listen))?.0),
         };
         Some((iface, heard))
     }
@@ -189,7 +189,7 @@ impl Sockets {
             refilter(&endpoint.receiver, iface, &fit);
             endpoint.receiver.set_buffer(fit.buffer);
         }
-        for (&(iface, listen), (receiver, _)) in &self.overheard {
+        for (&(iface, listen), (receiver, _)) in &self.observed {
             refilter(receiver, iface, &Fit::of(config, links.get(&iface), listen));
         }
     }

@@ -638,7 +638,7 @@ impl Engine {
     }
 
     fn require_sockets(&mut self) {
-        let (mut needed, mut overheard) = (BTreeSet::new(), BTreeSet::new());
+        let (mut needed, mut observed) = (BTreeSet::new(), BTreeSet::new());
         for cfg in &self.config.routers {
             let Some(iface) = self.links.by_name(&cfg.iface).map(|link| link.index) else {
                 continue;
@@ -648,9 +648,9 @@ impl Engine {
                 Cast::Multicast { .. } => self.source_of(cfg, iface).map(Listen::Local),
                 Cast::Unicast { .. } => Some(Listen::Group(cfg.dialect.family().vrrp_group())),
             };
-            overheard.extend(other.map(|listen| (iface, listen)));
+            observed.extend(other.map(|listen| (iface, listen)));
         }
-        self.sockets.require(&needed, &overheard, &mut self.out);
+        self.sockets.require(&needed, &observed, &mut self.out);
     }
 
     /// A link that is created again begins with the system's default.

@@ -92,11 +92,11 @@ impl Engine {
         match judge(router, &carrier) {
             Ok(parsed) if router.state() == State::Fault => {
                 router.ledger.counters.ignored_state += 1;
-                router.overheard(now, carrier.source, &parsed.advert);
+                router.observed(now, carrier.source, &parsed.advert);
             }
             Ok(parsed) => {
                 let (source, hop_limit) = (carrier.source, carrier.hop_limit);
-                router.heard(now, source, hop_limit, &parsed, &mut self.out);
+                router.accepted(now, source, hop_limit, &parsed, &mut self.out);
                 if router.meets_rival(now) {
                     self.rival_of_group_heard(now, id);
                 }
@@ -146,7 +146,7 @@ impl Carrier<'_> {
     }
 }
 
-/// V4 to V25. Adverts that only deserve a remark pass; [`Router::heard`] makes it.
+/// V4 to V25. Adverts that only deserve a remark pass; [`Router::accepted`] makes it.
 fn judge(router: &Router, carrier: &Carrier<'_>) -> Result<vrrp::Parsed, DropReason> {
     let cfg = &router.cfg;
     let wrong_cast = |expected| DropReason::WrongCast { found: carrier.destination, expected };

@@ -23,7 +23,7 @@ pub(crate) enum SocketState {
 pub(crate) struct Sockets {
     sockets: BTreeMap<SocketKey, SocketState>,
     /// Where only misconfigured peers are heard.
-    overheard: BTreeSet<SocketKey>,
+    observed: BTreeSet<SocketKey>,
 }
 
 impl Sockets {
@@ -31,23 +31,23 @@ impl Sockets {
         self.sockets.get(&key)
     }
 
-    /// Opens what is needed and closes what is not; `overheard` likewise, as far as it is not needed
+    /// Opens what is needed and closes what is not; `observed` likewise, as far as it is not needed
     /// anyway.
     pub(crate) fn require(
         &mut self,
         needed: &BTreeSet<SocketKey>,
-        overheard: &BTreeSet<SocketKey>,
+        observed: &BTreeSet<SocketKey>,
         out: &mut Outbox,
     ) {
-        let overheard: BTreeSet<_> = overheard.difference(needed).copied().collect();
-        for &(iface, listen) in self.overheard.difference(&overheard) {
-            out.push(Action::Overhear { iface, listen, open: false });
+        let observed: BTreeSet<_> = observed.difference(needed).copied().collect();
+        for &(iface, listen) in self.observed.difference(&observed) {
+            out.push(Action::Observe { iface, listen, open: false });
         }
         self.open_and_close(needed, out);
-        for &(iface, listen) in overheard.difference(&self.overheard) {
-            out.push(Action::Overhear { iface, listen, open: true });
+        for &(iface, listen) in observed.difference(&self.observed) {
+            out.push(Action::Observe { iface, listen, open: true });
         }
-        self.overheard = overheard;
+        self.observed = observed;
     }
 
     fn open_and_close(&mut self, needed: &BTreeSet<SocketKey>, out: &mut Outbox) {

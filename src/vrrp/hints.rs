@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{Cast, Preempt};
 use crate::status::State;
 use crate::types::{Cidr, Dialect, Family, Now, counted, times};
-use crate::vrrp::hear::list;
+use crate::vrrp::accept::list;
 use crate::vrrp::ledger::Peer;
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
 use crate::wire::vrrp::{Claim, HOP_LIMIT};

@@ -1,11 +1,11 @@
 //! One virtual router: its timers, its addresses, what it heard, and the state machine over them.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub(crate) mod accept;
 pub(crate) mod announce;
 mod conflicts;
 mod contact;
 pub(crate) mod environment;
-pub(crate) mod hear;
 pub mod hints;
 pub(crate) mod holding;
 pub(crate) mod ledger;

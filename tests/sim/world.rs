@@ -196,7 +196,7 @@ impl World {
     }
 
     fn perform(&mut self, n: usize, action: &Action) {
-        if let Action::Overhear { .. } = action {
+        if let Action::Observe { .. } = action {
             // Nobody here is misconfigured.
             return;
         }
@@ -260,7 +260,7 @@ impl World {
                 node.followers.entry(notice.name.clone()).or_default().told(notice, &place);
             }
             Action::Record(_)
-            | Action::Overhear { .. }
+            | Action::Observe { .. }
             | Action::PromoteSecondaries { .. }
             | Action::NotDrained { .. } => {}
             Action::Ask { .. }

@@ -72,7 +72,7 @@ pub struct Bench {
     open: BTreeSet<(IfIndex, Listen)>,
     /// Asked to be open, whatever became of it.
     wanted: BTreeSet<(IfIndex, Listen)>,
-    overheard: BTreeSet<(IfIndex, Listen)>,
+    observed: BTreeSet<(IfIndex, Listen)>,
     last_op: Option<OpId>,
     /// By the path of a file, or the program of a script.
     pub probes: BTreeMap<String, ProbeId>,
@@ -135,7 +135,7 @@ impl Bench {
             asked: VecDeque::new(),
             open: BTreeSet::new(),
             wanted: BTreeSet::new(),
-            overheard: BTreeSet::new(),
+            observed: BTreeSet::new(),
             last_op: None,
             probes: BTreeMap::new(),
             running: BTreeSet::new(),
@@ -391,8 +391,8 @@ impl Bench {
     }
 
     /// Where only misconfigured peers are heard.
-    pub fn overheard(&self) -> &BTreeSet<(IfIndex, Listen)> {
-        &self.overheard
+    pub fn observed(&self) -> &BTreeSet<(IfIndex, Listen)> {
+        &self.observed
     }
 
     // The kernel.
@@ -530,7 +530,7 @@ impl Bench {
                 self.did.push(format!("{verb} {} on {iface}", listen.address()));
                 let key = (iface, listen);
                 let _ = if open { self.wanted.insert(key) } else { self.wanted.remove(&key) };
-                assert!(!open || !self.overheard.contains(&key), "{key:?} would be heard twice");
+                assert!(!open || !self.observed.contains(&key), "{key:?} would be heard twice");
                 self.asked.push_back((op, Asked::Socket { iface, listen, open }));
             }
             Action::Probe { probe, check, .. } => match &*check {
@@ -558,13 +558,13 @@ impl Bench {
                     self.did.push(format!("cancel {name}"));
                 }
             }
-            Action::Overhear { iface, listen, open } => {
+            Action::Observe { iface, listen, open } => {
                 let there = self.wanted.contains(&(iface, listen));
                 assert!(!open || !there, "{} on {iface} would be heard twice", listen.address());
                 let changed = if open {
-                    self.overheard.insert((iface, listen))
+                    self.observed.insert((iface, listen))
                 } else {
-                    self.overheard.remove(&(iface, listen))
+                    self.observed.remove(&(iface, listen))
                 };
                 assert!(changed, "{} on {iface}: asked again", listen.address());
             }

@@ -302,7 +302,7 @@ fn the_first_wait_is_explained() {
 fn peers_of_the_other_cast_are_heard_too() {
     let group = |text: &str| Listen::Group(ip(text));
     let own = Listen::Local(ip(OWN));
-    let there = |bench: &Bench| bench.overheard().iter().copied().collect::<Vec<_>>();
+    let there = |bench: &Bench| bench.observed().iter().copied().collect::<Vec<_>>();
 
     let mut bench = Bench::settled(router(|_| ()));
     assert_eq!(there(&bench), [(ETH0, own)]);

@@ -1,4 +1,4 @@
-//! What an accepted advert deserves besides being obeyed: remarks that are counted and logged once a
+//! An accepted advert: differences from our configuration that are counted and logged once a
 //! minute but drop nothing (V20 to V24).
 
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::wire::vrrp::{Advert, Claim, Parsed};
 
 impl Router {
     /// An advert that passed every check.
-    pub(crate) fn heard(
+    pub(crate) fn accepted(
         &mut self,
         now: Now,
         source: IpAddr,
@@ -36,7 +36,7 @@ impl Router {
     }
 
     /// A valid advert in Fault: only for the status, where the operator looks for who serves instead.
-    pub(crate) fn overheard(&mut self, now: Now, source: IpAddr, advert: &Advert) {
+    pub(crate) fn observed(&mut self, now: Now, source: IpAddr, advert: &Advert) {
         let known = self.still_heard(now);
         match advert.claim {
             Claim::Priority(theirs) => {
