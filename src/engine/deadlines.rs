@@ -48,7 +48,7 @@ impl Engine {
             (self.clusters.deadline(), "a cluster or listener"),
             (self.sockets.deadline(), "a socket"),
             (self.debounce.deadline(), "an interface"),
-            (self.statics.holding.deadline(), "a static address"),
+            (self.statics.addresses.deadline(), "a static address"),
             (retired, "a router that was removed"),
         ];
         all.into_iter().filter_map(|(at, whose)| Some((at?, whose))).min()

@@ -33,8 +33,8 @@ use crate::io::{
 };
 use crate::status::State;
 use crate::types::{Cidr, DropCounter, Family, IfIndex, Mac, Now};
+use crate::vrrp::address_set::RENEW_EVERY;
 use crate::vrrp::environment::{Environment, Fault, Port};
-use crate::vrrp::holding::RENEW_EVERY;
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::Router;
@@ -209,7 +209,7 @@ impl Engine {
 
     fn time_passed(&mut self, now: Now) {
         self.sockets.time_passed(now, &mut self.out);
-        self.statics.holding.time_passed(now, &mut self.out);
+        self.statics.addresses.time_passed(now, &mut self.out);
         // First of all what decides whether a router may take over, then the routers.
         if self.debounce.time_passed(now) {
             self.survey_all(now);
@@ -248,7 +248,7 @@ impl Engine {
             return;
         }
         let routers = || self.routers.values().chain(&self.retired);
-        if routers().any(|r| r.holding.needs_renewal()) {
+        if routers().any(|r| r.addresses.needs_renewal()) {
             self.next_renewal = Some(now + RENEW_EVERY);
         }
     }
@@ -347,9 +347,9 @@ impl Engine {
             departed.addresses = self.missing();
         }
         for iface in departed.links {
-            self.statics.holding.link_gone(iface);
+            self.statics.addresses.link_gone(iface);
             for router in self.routers.values_mut().chain(&mut self.retired) {
-                router.holding.link_gone(iface);
+                router.addresses.link_gone(iface);
             }
         }
         self.bury_retired();
@@ -385,12 +385,12 @@ impl Engine {
         let concerned = self.by_address.get(&cidr.address()).into_iter().flatten();
         for id in concerned.copied().collect::<Vec<_>>() {
             if let Some(router) = self.routers.get_mut(&id) {
-                router.holding.not_renewed(now, iface, cidr, &mut self.out);
+                router.addresses.not_renewed(now, iface, cidr, &mut self.out);
             }
             self.rearm(id);
         }
         for router in &mut self.retired {
-            router.holding.not_renewed(now, iface, cidr, &mut self.out);
+            router.addresses.not_renewed(now, iface, cidr, &mut self.out);
         }
     }
 
@@ -405,7 +405,7 @@ impl Engine {
             }
             return;
         }
-        let waiting = self.routers.values().find(|router| router.holding.awaits(op));
+        let waiting = self.routers.values().find(|router| router.addresses.awaits(op));
         let owner = waiting.map(|router| router.id);
         if let Some(router) = owner.and_then(|id| self.routers.get_mut(&id)) {
             router.op_done(now, op, result, &mut self.out);
@@ -423,7 +423,7 @@ impl Engine {
 
     /// Those whose addresses are gone are told of and forgotten.
     fn bury_retired(&mut self) {
-        let released = |r: &mut Router| r.holding.released();
+        let released = |r: &mut Router| r.addresses.released();
         for router in self.retired.extract_if(.., released) {
             router.deleted(&self.config, &mut self.out);
         }
@@ -441,7 +441,7 @@ impl Engine {
 
     /// The static addresses go last: adverts may come from one of them.
     fn exit_when_released(&mut self, now: Now) {
-        let released = |r: &Router| r.holding.released();
+        let released = |r: &Router| r.addresses.released();
         if !self.stopping
             || self.exited
             || !self.routers.values().chain(&self.retired).all(released)
@@ -455,7 +455,7 @@ impl Engine {
             self.tell_groups_of_stop();
         }
         self.statics.stop(now, &mut self.out);
-        if self.statics.holding.released() {
+        if self.statics.addresses.released() {
             self.exited = true;
             self.out.push(Action::Exit);
         }

@@ -35,7 +35,7 @@ impl Engine {
                 let message = "removed from the configuration".to_owned();
                 self.out.record(Level::Info, Some(&router.cfg.name), message);
                 router.stop(now, &mut self.out);
-                if router.holding.released() {
+                if router.addresses.released() {
                     router.deleted(&config, &mut self.out);
                 } else {
                     self.retired.push(router);

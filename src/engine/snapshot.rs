@@ -8,7 +8,7 @@ use crate::engine::trackers::Tracked;
 use crate::io::RouterId;
 use crate::status::{Daemon, RouterStatus, Snapshot, State, Strangers};
 use crate::types::{Cidr, IfIndex, Now};
-use crate::vrrp::holding::Holding;
+use crate::vrrp::address_set::AddressSet;
 use crate::vrrp::router::Router;
 
 /// What a status is made of, at one moment. To take it costs little; to write the status takes its
@@ -74,14 +74,16 @@ impl Engine {
     /// Another process could go on from here.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let calm = |r: &Router| r.state() != State::Leaving && r.holding.settled();
-        self.retired.is_empty() && self.statics.holding.settled() && self.routers.values().all(calm)
+        let calm = |r: &Router| r.state() != State::Leaving && r.addresses.settled();
+        self.retired.is_empty()
+            && self.statics.addresses.settled()
+            && self.routers.values().all(calm)
     }
 
     /// The addresses in place because of us, and where.
     pub fn held(&self) -> impl Iterator<Item = (IfIndex, Cidr)> {
-        let holdings = self.routers.values().map(|r| &r.holding).chain([&self.statics.holding]);
-        holdings.flat_map(Holding::held)
+        let sets = self.routers.values().map(|r| &r.addresses).chain([&self.statics.addresses]);
+        sets.flat_map(AddressSet::held)
     }
 
     /// Routers that stay backups because they were handed over, by name.

@@ -11,8 +11,8 @@ use crate::engine::links::LinkTable;
 use crate::io::{Applied, Level, OpError, OpId};
 use crate::status::AddressStatus;
 use crate::types::{Cidr, IfIndex, Now};
+use crate::vrrp::address_set::{AddressSet, OpOutcome};
 use crate::vrrp::environment::Fault;
-use crate::vrrp::holding::{Holding, Settled};
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
 
@@ -23,7 +23,7 @@ const NAME: &str = "static";
 #[derive(Debug, Default)]
 pub(crate) struct Statics {
     list: Vec<Arc<StaticAddress>>,
-    pub(crate) holding: Holding,
+    pub(crate) addresses: AddressSet,
     /// Found in place without our doing: they stay when we go.
     native: BTreeSet<(IfIndex, Cidr)>,
     ledger: Ledger,
@@ -36,7 +36,7 @@ impl Statics {
         self.list = list.to_vec();
         let places: Vec<_> =
             list.iter().map(|s| (Arc::clone(&s.address), s.iface.clone())).collect();
-        self.holding.configure(&places, |_| None, false, now, out);
+        self.addresses.configure(&places, |_| None, false, now, out);
     }
 
     /// Puts every address on the link that has its interface's name.
@@ -47,24 +47,24 @@ impl Statics {
             let cidr = wanted.address.kernel_cidr();
             let mut there = links.addresses(index).iter().filter(|a| a.cidr == cidr);
             // Asked for already: then it is there because of us, mark or no mark.
-            if !self.holding.wants(index, cidr) && there.any(|a| !a.ours) {
+            if !self.addresses.wants(index, cidr) && there.any(|a| !a.ours) {
                 self.native.insert((index, cidr));
             }
         }
-        self.holding.set_native(self.native.clone());
-        self.holding.follow(now, index_of, out);
+        self.addresses.set_native(self.native.clone());
+        self.addresses.follow(now, index_of, out);
     }
 
     /// Lets go of all of them.
     pub(crate) fn stop(&mut self, now: Now, out: &mut Outbox) {
-        self.holding.remove(now, out);
+        self.addresses.remove(now, out);
     }
 
     pub(crate) fn vanished(&mut self, now: Now, iface: IfIndex, cidr: Cidr, out: &mut Outbox) {
         if self.native.remove(&(iface, cidr)) {
-            self.holding.set_native(self.native.clone());
+            self.addresses.set_native(self.native.clone());
         }
-        self.holding.vanished(now, iface, cidr, out);
+        self.addresses.vanished(now, iface, cidr, out);
     }
 
     /// An operation was answered; `false` if it is not one of ours.
@@ -75,16 +75,16 @@ impl Statics {
         result: &Result<Applied, OpError>,
         out: &mut Outbox,
     ) -> bool {
-        let (reason, level, message) = match self.holding.done(now, op, result, out) {
-            Settled::NotOurs => return false,
-            Settled::Done | Settled::Stray(_) => return true,
-            Settled::Recovered(cidr) => {
+        let (reason, level, message) = match self.addresses.done(now, op, result, out) {
+            OpOutcome::NotOurs => return false,
+            OpOutcome::Done | OpOutcome::Stray(_) => return true,
+            OpOutcome::Recovered(cidr) => {
                 ("recovered", Level::Info, format!("{cidr} is in place now"))
             }
-            Settled::Restored { cidr, fight: false } => {
+            OpOutcome::Restored { cidr, fight: false } => {
                 ("readded", Level::Warn, format!("Somebody removed {cidr}: put back"))
             }
-            Settled::Restored { cidr, fight: true } => (
+            OpOutcome::Restored { cidr, fight: true } => (
                 "fight",
                 Level::Warn,
                 format!(
@@ -92,7 +92,7 @@ impl Statics {
                      this host"
                 ),
             ),
-            Settled::Refused(error) => {
+            OpOutcome::Refused(error) => {
                 ("address", Level::Warn, format!("Cannot {error}; trying again every second"))
             }
         };
@@ -105,7 +105,7 @@ impl Statics {
     pub(crate) fn faults<'a>(&'a self, router: &'a str) -> impl Iterator<Item = Fault> + 'a {
         let needed = self.list.iter().filter(move |s| s.required_by.iter().any(|r| r == router));
         needed.filter_map(|s| {
-            let why = self.holding.why_absent(&s.address, &s.iface)?;
+            let why = self.addresses.why_absent(&s.address, &s.iface)?;
             Some(Fault::StaticAddress { cidr: s.address.cidr, iface: s.iface.clone(), why })
         })
     }
@@ -116,6 +116,6 @@ impl Statics {
     }
 
     pub(crate) fn status(&self, now: Now) -> Vec<AddressStatus> {
-        self.holding.status(now)
+        self.addresses.status(now)
     }
 }

@@ -49,14 +49,14 @@ impl Engine {
         }
         if let Some(router) = self.routers.get_mut(&id) {
             for (iface, cidr) in strays {
-                router.holding.remove_stray(now, iface, cidr, &mut self.out);
+                router.addresses.remove_stray(now, iface, cidr, &mut self.out);
             }
         }
     }
 
     /// Somebody here holds it there, or is about to.
     fn is_wanted(&self, iface: IfIndex, cidr: Cidr) -> bool {
-        let holdings = self.routers.values().chain(&self.retired).map(|router| &router.holding);
-        holdings.chain([&self.statics.holding]).any(|holding| holding.wants(iface, cidr))
+        let sets = self.routers.values().chain(&self.retired).map(|router| &router.addresses);
+        sets.chain([&self.statics.addresses]).any(|set| set.wants(iface, cidr))
     }
 }

@@ -163,7 +163,7 @@ impl Router {
     fn own_addresses(&self) -> Vec<IpAddr> {
         let family = self.cfg.dialect.family();
         let here = self
-            .holding
+            .addresses
             .held()
             .into_iter()
             .filter(|(iface, cidr)| Some(*iface) == self.env.iface && cidr.family() == family);

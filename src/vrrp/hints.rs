@@ -56,7 +56,7 @@ impl Router {
         hints.extend(self.untested_hint());
         hints.extend(self.group_hint());
         hints.extend(self.foreign_hints());
-        hints.extend(self.holding.fights(now).map(|(cidr, readded)| {
+        hints.extend(self.addresses.fights(now).map(|(cidr, readded)| {
             format!(
                 "something keeps removing {cidr}, restored {}: look for a network manager or \
                  another VRRP daemon on this host",

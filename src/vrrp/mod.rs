@@ -2,12 +2,12 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub(crate) mod accept;
+pub(crate) mod address_set;
 pub(crate) mod announce;
 mod conflicts;
 mod contact;
 pub(crate) mod environment;
 pub mod hints;
-pub(crate) mod holding;
 pub(crate) mod ledger;
 pub(crate) mod outbox;
 pub(crate) mod outlook;

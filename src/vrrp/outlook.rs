@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::status::{Outlook, Span, Successor, millis};
 use crate::types::{Now, Priority};
-use crate::vrrp::holding::RENEW_EVERY;
+use crate::vrrp::address_set::RENEW_EVERY;
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
 use crate::vrrp::timing;
 use crate::wire::vrrp::Claim;
@@ -74,7 +74,7 @@ impl Router {
             )
         };
         let skew = |priority| timing::skew(&self.cfg.dialect, priority, interval);
-        let release = self.holding.lease().map(|lease| {
+        let release = self.addresses.lease().map(|lease| {
             let lease = lease.as_duration();
             span(lease.saturating_sub(RENEW_EVERY), lease + timing::LEASE_ENDS_LATE_BY)
         });

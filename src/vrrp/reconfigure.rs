@@ -60,7 +60,7 @@ impl Router {
         }
     }
 
-    /// Hands the address list to the holding, which removes and installs what changed.
+    /// Hands the address list to the address set, which removes and installs what changed.
     pub(crate) fn configure_addresses(&mut self, now: Now, out: &mut Outbox) {
         let list: Vec<_> = self
             .cfg
@@ -76,8 +76,8 @@ impl Router {
             .options
             .lease
             .then(|| timing::lease(self.cfg.interval, self.cfg.options.down_timer_adverts));
-        self.holding.set_lease(lease);
-        let added = self.holding.configure(&list, index_of, held_now, now, out);
+        self.addresses.set_lease(lease);
+        let added = self.addresses.configure(&list, index_of, held_now, now, out);
         if let Phase::Master { installing, .. } = &mut self.phase {
             *installing |= added;
         }

@@ -53,7 +53,7 @@ impl Router {
                 self.phase,
                 Phase::Backup { waiting_for: WaitingFor::Preemption, .. }
             ),
-            addresses: self.holding.status(now),
+            addresses: self.addresses.status(now),
             counters: self.ledger.counters.clone(),
             peers: self.ledger.peer_status(now),
             more_peers: 0,

@@ -26,10 +26,10 @@ use crate::config::{Preempt, RouterConfig};
 use crate::io::{Applied, Level, OpError, OpId, Renewal, RouterId};
 use crate::status::State;
 use crate::types::{Centis, Cidr, IfIndex, Mac, Now, Priority};
+use crate::vrrp::address_set::{AddressSet, OpOutcome};
 use crate::vrrp::announce::Announce;
 use crate::vrrp::conflicts::ConflictCheck;
 use crate::vrrp::environment::{Environment, Fault};
-use crate::vrrp::holding::{Holding, Settled};
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::outbox::Outbox;
 use crate::wire::vrrp::{Advert, Claim};
@@ -57,7 +57,7 @@ pub(crate) struct Router {
     pub(crate) effective: Priority,
     pub(super) effective_since: Now,
     pub(crate) ledger: Ledger,
-    pub(crate) holding: Holding,
+    pub(crate) addresses: AddressSet,
     /// The master as last heard; our own reign is in `phase`.
     pub(crate) followed: Option<Followed>,
     pub(crate) last_sent: Option<Now>,
@@ -186,7 +186,7 @@ impl Router {
             reason: "starting".to_owned(),
             env: Environment { faults: [Fault::Starting].into(), ..Environment::default() },
             ledger: Ledger::default(),
-            holding: Holding::default(),
+            addresses: AddressSet::default(),
             followed: None,
             last_sent: None,
             quiet_until,
@@ -236,7 +236,7 @@ impl Router {
             }
             Phase::Leaving { until, .. } => Some(*until),
         };
-        [phase, self.holding.deadline()].into_iter().flatten().min()
+        [phase, self.addresses.deadline()].into_iter().flatten().min()
     }
 
     /// A valid advert for this router; the caller has checked everything section 7.1 of RFC 9568
@@ -306,7 +306,7 @@ impl Router {
 
     /// A deadline may have passed; the caller has fed every packet that waited in the sockets.
     pub(crate) fn time_passed(&mut self, now: Now, out: &mut Outbox) {
-        self.holding.time_passed(now, out);
+        self.addresses.time_passed(now, out);
         let may_take_over = self.may_take_over();
         let serves_on = self.serves_on_without_successor();
         match &mut self.phase {
@@ -321,7 +321,7 @@ impl Router {
             Phase::Leaving { until, .. } if *until > now => {}
             Phase::Leaving { .. } if serves_on => self.serve_on(now, out),
             Phase::Leaving { .. } => {
-                self.holding.remove(now, out);
+                self.addresses.remove(now, out);
                 self.left(now, out);
             }
         }
@@ -335,7 +335,7 @@ impl Router {
             return;
         }
         let before = std::mem::replace(&mut self.env, env);
-        self.holding.set_native(self.env.native.clone());
+        self.addresses.set_native(self.env.native.clone());
         let recreated = before.iface.is_some() && before.iface != self.env.iface;
         let serves = self.env.faults.is_empty();
         if serves {
@@ -434,7 +434,7 @@ impl Router {
     /// A link was replaced by another of the same name: its addresses move to that one.
     fn follow_links(&mut self, now: Now, out: &mut Outbox) {
         let ports = &self.env.ports;
-        let moved = self.holding.follow(now, |name| ports.get(name).map(|p| p.index), out);
+        let moved = self.addresses.follow(now, |name| ports.get(name).map(|p| p.index), out);
         if let Phase::Master { installing, .. } = &mut self.phase {
             *installing |= moved;
         }
@@ -449,10 +449,10 @@ impl Router {
         out: &mut Outbox,
     ) {
         match self.phase {
-            Phase::Master { .. } => self.holding.vanished(now, iface, cidr, out),
+            Phase::Master { .. } => self.addresses.vanished(now, iface, cidr, out),
             // On its way out anyway: whoever removed it, it need not come back.
             Phase::Leaving { .. } => {
-                self.holding.release(now, cidr.address(), out);
+                self.addresses.release(now, cidr.address(), out);
                 self.left_if_empty(now, out);
             }
             Phase::Fault | Phase::Backup { .. } => {}
@@ -470,7 +470,7 @@ impl Router {
         match self.phase {
             Phase::Leaving { ref mut succeeded, .. } => {
                 *succeeded = true;
-                self.holding.release(now, vip, out);
+                self.addresses.release(now, vip, out);
                 self.left_if_empty(now, out);
             }
             // Perhaps a better node's, whose advert still waits in the other socket.
@@ -493,7 +493,7 @@ impl Router {
             Phase::Fault | Phase::Backup { .. } => false,
         };
         if sure {
-            self.holding.renew(now, renewals);
+            self.addresses.renew(now, renewals);
         }
     }
 
@@ -517,20 +517,20 @@ impl Router {
         out: &mut Outbox,
     ) -> bool {
         let mut announce_again = false;
-        match self.holding.done(now, op, result, out) {
-            Settled::NotOurs => return false,
-            Settled::Done => {}
-            Settled::Stray(cidr) => {
+        match self.addresses.done(now, op, result, out) {
+            OpOutcome::NotOurs => return false,
+            OpOutcome::Done => {}
+            OpOutcome::Stray(cidr) => {
                 let state = self.state();
                 let message = format!("{cidr} was on this host although it is {state}: removed");
                 out.record(Level::Warn, Some(&self.cfg.name), message);
             }
-            Settled::Recovered(cidr) => {
+            OpOutcome::Recovered(cidr) => {
                 announce_again = true;
                 let message = || format!("{cidr} is in place now");
                 self.ledger.log(now, &self.cfg.name, "recovered", Level::Info, message, out);
             }
-            Settled::Restored { cidr, fight } => {
+            OpOutcome::Restored { cidr, fight } => {
                 self.ledger.counters.addresses_readded += 1;
                 announce_again = true;
                 let (reason, message) = if fight {
@@ -546,7 +546,7 @@ impl Router {
                 };
                 self.ledger.log(now, &self.cfg.name, reason, Level::Warn, || message, out);
             }
-            Settled::Refused(error) => {
+            OpOutcome::Refused(error) => {
                 self.ledger.counters.address_errors += 1;
                 let message = || format!("Cannot {error}; trying again every second");
                 self.ledger.log(now, &self.cfg.name, "address", Level::Warn, message, out);
@@ -565,7 +565,7 @@ impl Router {
     /// that has overslept first finds out whether it still is one: what waits in its sockets decides
     /// (R36).
     fn announce_installed(&mut self, now: Now) -> bool {
-        let settled = self.holding.settled();
+        let settled = self.addresses.settled();
         let interval = self.cfg.interval.as_duration();
         if let Phase::Master { announce, installing, next_advert, listening, .. } = &mut self.phase
             && settled

@@ -199,7 +199,7 @@ impl Router {
             None => self.send(now, self.claim(), out),
         }
         if let Phase::Master { installing, .. } = &mut self.phase
-            && self.holding.reinstall_lapsed(now, out)
+            && self.addresses.reinstall_lapsed(now, out)
         {
             *installing = true;
             self.served_again(now, late, out);
@@ -225,12 +225,12 @@ impl Router {
         let succeeded = wait == AFTER_ADVERT;
         self.phase = Phase::Leaving { until: now + wait, then, succeeded, reason };
         if self.cfg.options.release == Release::Now {
-            self.holding.remove(now, out);
+            self.addresses.remove(now, out);
         }
         for (vip, at) in std::mem::take(&mut self.announced_elsewhere) {
             // No order holds between the two sockets: its announcement may be read before its advert.
             if wait == AFTER_ADVERT && now.since(at) <= AFTER_ADVERT {
-                self.holding.release(now, vip, out);
+                self.addresses.release(now, vip, out);
             }
         }
         self.left_if_empty(now, out);
@@ -254,7 +254,7 @@ impl Router {
 
     pub(super) fn left_if_empty(&mut self, now: Now, out: &mut Outbox) {
         let leaves = matches!(self.phase, Phase::Leaving { .. });
-        if leaves && self.holding.let_go() && !self.serves_on_without_successor() {
+        if leaves && self.addresses.let_go() && !self.serves_on_without_successor() {
             self.left(now, out);
         }
     }
@@ -303,7 +303,7 @@ impl Router {
         };
         self.phase =
             Phase::Backup { master_down: start + wait, master_interval, hold: None, waiting_for };
-        self.holding.remove(now, out);
+        self.addresses.remove(now, out);
         self.entered(now, from, reason, out);
     }
 
@@ -330,7 +330,7 @@ impl Router {
         self.conflicts = ConflictCheck::default();
         self.send(now, self.claim(), out);
         let ports = &self.env.ports;
-        self.holding.install(now, |name| ports.get(name).map(|p| p.index), out);
+        self.addresses.install(now, |name| ports.get(name).map(|p| p.index), out);
     }
 
     /// Nobody took over what the operator wanted to be handed over. Those who follow this router were
@@ -408,12 +408,12 @@ impl Router {
             self.env.source = source;
         }
         if let Phase::Leaving { then: Then::Stop, .. } = self.phase {
-            self.holding.remove(now, out);
+            self.addresses.remove(now, out);
             self.left(now, out);
             return;
         }
         self.phase = Phase::Fault;
-        self.holding.remove(now, out);
+        self.addresses.remove(now, out);
         self.entered(now, from, reason, out);
     }
 
@@ -552,7 +552,7 @@ impl Router {
         if announce.deadline().is_none_or(|at| at > now) {
             return;
         }
-        let held = self.holding.held();
+        let held = self.addresses.held();
         let (cfg, ports) = (&*self.cfg, &self.env.ports);
         let place = |index: usize| {
             let (iface, cidr) = held.get(index)?;

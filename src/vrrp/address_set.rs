@@ -22,7 +22,7 @@ const FIGHT_WINDOW: Duration = Duration::from_secs(10);
 
 /// All addresses of one router, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Holding {
+pub(crate) struct AddressSet {
     addresses: Vec<Entry>,
     /// What the kernel is told to keep each address for; `None`: for ever.
     lease: Option<Lease>,
@@ -57,7 +57,7 @@ struct Entry {
 
 /// What a finished operation meant.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Settled {
+pub(crate) enum OpOutcome {
     /// Not an operation of this router, or one overtaken by a later one.
     NotOurs,
     /// Done as asked.
@@ -77,7 +77,7 @@ pub(crate) enum Settled {
     Refused(OpError),
 }
 
-impl Holding {
+impl AddressSet {
     /// Which addresses of an owner its interfaces have without us.
     pub(crate) fn set_native(&mut self, native: BTreeSet<(IfIndex, Cidr)>) {
         self.native = native;
@@ -287,39 +287,39 @@ impl Holding {
         op: OpId,
         result: &Result<Applied, OpError>,
         out: &mut Outbox,
-    ) -> Settled {
+    ) -> OpOutcome {
         let Some(entry) = self.addresses.iter_mut().find(|e| e.op == Some(op)) else {
-            return Settled::NotOurs;
+            return OpOutcome::NotOurs;
         };
         entry.op = None;
         let settled = match result {
             Ok(_) if entry.doubtful => {
                 entry.hold(now, self.lease, entry.iface, &self.native, out);
                 entry.restoring = true;
-                Settled::Done
+                OpOutcome::Done
             }
             Ok(applied) => {
                 let refused_before = entry.error.take().is_some();
                 entry.held = entry.wanted;
                 if std::mem::take(&mut entry.stray) && *applied == Applied::Changed {
-                    return Settled::Stray(entry.address.cidr);
+                    return OpOutcome::Stray(entry.address.cidr);
                 }
                 let restored = std::mem::take(&mut entry.restoring) && *applied == Applied::Changed;
                 if entry.held && restored {
                     entry.readded += 1;
                     entry.vanished_at.retain(|at| now.since(*at) <= FIGHT_WINDOW);
                     entry.vanished_at.push(now);
-                    Settled::Restored { cidr: entry.address.cidr, fight: entry.fighting() }
+                    OpOutcome::Restored { cidr: entry.address.cidr, fight: entry.fighting() }
                 } else if entry.held && refused_before {
-                    Settled::Recovered(entry.address.cidr)
+                    OpOutcome::Recovered(entry.address.cidr)
                 } else {
-                    Settled::Done
+                    OpOutcome::Done
                 }
             }
             Err(error) => {
                 entry.error = Some(error.clone());
                 entry.retry = Some(now + RETRY);
-                Settled::Refused(error.clone())
+                OpOutcome::Refused(error.clone())
             }
         };
         self.forget_the_gone();
