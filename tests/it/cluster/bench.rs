@@ -332,7 +332,7 @@ impl Bench {
                 | Action::Announce { .. }
                 | Action::Solicit { .. }
                 | Action::Notify(_)
-                | Action::Overhear { .. }
+                | Action::Observe { .. }
                 | Action::Renew(_) => {}
                 other => panic!("no bench for {other:?}"),
             }
