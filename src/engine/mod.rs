@@ -35,7 +35,7 @@ use crate::status::State;
 use crate::types::{Cidr, DropCounter, Family, IfIndex, Mac, Now};
 use crate::vrrp::address_set::RENEW_EVERY;
 use crate::vrrp::environment::{Environment, Fault, Port};
-use crate::vrrp::ledger::Ledger;
+use crate::vrrp::log_limiter::LogLimiter;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::Router;
 use crate::wire::vrrp::max_addresses;
@@ -95,7 +95,7 @@ pub struct Engine {
     asked_last: Option<RouterId>,
     /// When another node's last packet arrived, by interface.
     heard: BTreeMap<IfIndex, Now>,
-    strangers: Ledger,
+    unknown_vrid_log: LogLimiter,
     quiet_until: Now,
     next_id: u32,
     stopping: bool,
@@ -134,7 +134,7 @@ impl Engine {
             unattributed: BTreeMap::new(),
             asked_last: None,
             heard: BTreeMap::new(),
-            strangers: Ledger::default(),
+            unknown_vrid_log: LogLimiter::default(),
             next_id: 0,
             stopping: false,
             told_stop: false,

@@ -81,17 +81,17 @@ impl Engine {
         }
         self.heard.insert(iface, now);
         let Some(id) = id else {
-            self.stranger_heard(now, iface, &carrier, vrid);
+            self.unknown_vrid_received(now, iface, &carrier, vrid);
             return None;
         };
         let router = self.routers.get_mut(&id)?;
         if router.is_quiet(now) {
-            router.ledger.counters.ignored_startup += 1;
+            router.stats.counters.ignored_startup += 1;
             return None;
         }
         match judge(router, &carrier) {
             Ok(parsed) if router.state() == State::Fault => {
-                router.ledger.counters.ignored_state += 1;
+                router.stats.counters.ignored_state += 1;
                 router.observed(now, carrier.source, &parsed.advert);
             }
             Ok(parsed) => {
@@ -103,15 +103,14 @@ impl Engine {
                 return Some(id);
             }
             Err(reason) => {
-                let (name, source) = (&router.cfg.name, carrier.source);
-                router.ledger.refused(now, name, source, reason, &mut self.out);
+                router.refused(now, carrier.source, reason, &mut self.out);
             }
         }
         None
     }
 
     /// V11: a VRID nobody here has, or nothing with a VRID at all.
-    fn stranger_heard(
+    fn unknown_vrid_received(
         &mut self,
         now: Now,
         iface: IfIndex,
@@ -130,7 +129,14 @@ impl Engine {
                     vrid.unwrap_or_default()
                 )
             };
-            self.strangers.log(now, "vrrp", "vrid_errors", Level::Info, message, &mut self.out);
+            self.unknown_vrid_log.record(
+                now,
+                "vrrp",
+                "vrid_errors",
+                Level::Info,
+                message,
+                &mut self.out,
+            );
         }
     }
 

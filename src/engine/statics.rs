@@ -13,7 +13,7 @@ use crate::status::AddressStatus;
 use crate::types::{Cidr, IfIndex, Now};
 use crate::vrrp::address_set::{AddressSet, OpOutcome};
 use crate::vrrp::environment::Fault;
-use crate::vrrp::ledger::Ledger;
+use crate::vrrp::log_limiter::LogLimiter;
 use crate::vrrp::outbox::Outbox;
 
 /// In the log, where a router's name would be.
@@ -26,7 +26,7 @@ pub(crate) struct Statics {
     pub(crate) addresses: AddressSet,
     /// Found in place without our doing: they stay when we go.
     native: BTreeSet<(IfIndex, Cidr)>,
-    ledger: Ledger,
+    log: LogLimiter,
 }
 
 impl Statics {
@@ -96,7 +96,7 @@ impl Statics {
                 ("address", Level::Warn, format!("Cannot {error}; trying again every second"))
             }
         };
-        self.ledger.log(now, NAME, reason, level, || message, out);
+        self.log.record(now, NAME, reason, level, || message, out);
         true
     }
 

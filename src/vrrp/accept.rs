@@ -9,6 +9,7 @@ use crate::types::{Dialect, Now, Priority, V3Checksum};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Followed, Router};
 use crate::vrrp::timing;
+use crate::wire::DropReason;
 use crate::wire::vrrp::{Advert, Claim, Parsed};
 
 impl Router {
@@ -24,7 +25,8 @@ impl Router {
         let advert = &parsed.advert;
         let followed_already = self.followed.is_some_and(|f| f.address == source);
         self.remark_contact(now, source, advert, out);
-        self.ledger.accepted(now, source, hop_limit, advert.claim, parsed.checksum);
+        self.stats.accepted(advert.claim, parsed.checksum);
+        self.peers.accepted(now, source, hop_limit, advert.claim, parsed.checksum);
         self.remark_interval(now, source, advert, out);
         self.remark_family(now, source, advert, out);
         self.remark_owner(now, source, advert, out);
@@ -33,6 +35,21 @@ impl Router {
             self.remark_addresses(now, source, advert, out);
         }
         self.advert_received(now, source, advert, out);
+    }
+
+    /// A packet for this router that failed a check.
+    pub(crate) fn refused(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        reason: DropReason,
+        out: &mut Outbox,
+    ) {
+        let counter = reason.counter();
+        self.stats.refused(counter);
+        let message = || format!("Refused a packet from {source}: {reason}");
+        self.log.record(now, &self.cfg.name, counter.name(), Level::Warn, message, out);
+        self.peers.refused(now, source, reason);
     }
 
     /// A valid advert in Fault: only for the status, where the operator looks for who serves instead.
@@ -71,14 +88,14 @@ impl Router {
 
     /// A packet claims to come from one of our own addresses.
     pub(crate) fn own_address_heard(&mut self, now: Now, source: IpAddr, out: &mut Outbox) {
-        self.ledger.counters.duplicate_source += 1;
+        self.stats.counters.duplicate_source += 1;
         let message = || {
             format!(
                 "Received an advert from our own address {source}: a loop in the network, or \
                  another node uses this address"
             )
         };
-        self.ledger.log(now, &self.cfg.name, "duplicate_source", Level::Warn, message, out);
+        self.log.record(now, &self.cfg.name, "duplicate_source", Level::Warn, message, out);
     }
 
     /// Whether the advert lists exactly our addresses; the order is free.
@@ -92,7 +109,7 @@ impl Router {
     /// us, and none of its sender's ever had. A peer whose addresses change is one of ours all the same.
     pub(crate) fn is_another_clusters(&self, source: IpAddr, advert: &Advert) -> bool {
         let shared = self.cfg.advertised().any(|own| advert.addresses.contains(&own));
-        !shared && !self.lists_our_addresses(advert) && !self.ledger.has_accepted(source)
+        !shared && !self.lists_our_addresses(advert) && !self.peers.has_accepted(source)
     }
 
     fn remark_interval(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
@@ -100,7 +117,7 @@ impl Router {
         if advert.interval == ours {
             return;
         }
-        self.ledger.counters.interval_errors += 1;
+        self.stats.counters.interval_errors += 1;
         let theirs = advert.interval;
         let limit = self.cfg.options.max_learned_interval;
         let message = || {
@@ -111,27 +128,27 @@ impl Router {
             };
             format!("{source} advertises every {theirs}, we every {ours}: using its interval{cut}")
         };
-        self.ledger.log(now, &self.cfg.name, "interval_errors", Level::Warn, message, out);
+        self.log.record(now, &self.cfg.name, "interval_errors", Level::Warn, message, out);
     }
 
     fn remark_family(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
         let IpAddr::V6(from) = source else { return };
         // A peer behind a router cannot use its link-local address.
         if !from.is_unicast_link_local() && !self.cfg.is_unicast() {
-            self.ledger.counters.src_not_ll += 1;
+            self.stats.counters.src_not_ll += 1;
             let message = || format!("{source} advertises from an address that is not link-local");
-            self.ledger.log(now, &self.cfg.name, "src_not_ll", Level::Warn, message, out);
+            self.log.record(now, &self.cfg.name, "src_not_ll", Level::Warn, message, out);
         }
         let first_is_link_local = match advert.addresses.first() {
             Some(IpAddr::V6(first)) => first.is_unicast_link_local(),
             Some(IpAddr::V4(_)) | None => true,
         };
         if !first_is_link_local {
-            self.ledger.counters.first_addr_not_ll += 1;
+            self.stats.counters.first_addr_not_ll += 1;
             let message = || {
                 format!("{source} lists a first address that is not link-local (RFC 9568 5.2.9)")
             };
-            self.ledger.log(now, &self.cfg.name, "first_addr_not_ll", Level::Info, message, out);
+            self.log.record(now, &self.cfg.name, "first_addr_not_ll", Level::Info, message, out);
         }
     }
 
@@ -139,14 +156,14 @@ impl Router {
         if !self.cfg.priority.is_owner() || advert.claim != Claim::Priority(Priority::OWNER) {
             return;
         }
-        self.ledger.counters.owner_conflict += 1;
+        self.stats.counters.owner_conflict += 1;
         let message = || {
             format!(
                 "{source} claims priority 255 as we do, but the addresses can have one owner only: \
                  the higher address stays master"
             )
         };
-        self.ledger.log(now, &self.cfg.name, "owner_conflict", Level::Warn, message, out);
+        self.log.record(now, &self.cfg.name, "owner_conflict", Level::Warn, message, out);
     }
 
     fn remark_checksum(&mut self, now: Now, source: IpAddr, parsed: &Parsed, out: &mut Outbox) {
@@ -166,13 +183,13 @@ impl Router {
                      old_unicast_checksum)"
                 )
             };
-            self.ledger.log(now, &self.cfg.name, "checksum_form", Level::Warn, message, out);
+            self.log.record(now, &self.cfg.name, "checksum_form", Level::Warn, message, out);
         }
     }
 
     fn remark_addresses(&mut self, now: Now, source: IpAddr, advert: &Advert, out: &mut Outbox) {
         let same = self.lists_our_addresses(advert);
-        let peer = self.ledger.peer(now, source);
+        let peer = self.peers.peer(now, source);
         let theirs = (!same).then_some(&*advert.addresses);
         if peer.other_list.as_deref() != theirs {
             peer.other_list = theirs.map(Into::into);
@@ -180,7 +197,7 @@ impl Router {
         if same {
             return;
         }
-        self.ledger.counters.address_list_errors += 1;
+        self.stats.counters.address_list_errors += 1;
         let message = || {
             let theirs = list(&advert.addresses);
             let ours = list(&self.cfg.advertised().collect::<Vec<_>>());
@@ -189,7 +206,7 @@ impl Router {
                  2.3.3 refuses such adverts and both nodes become master"
             )
         };
-        self.ledger.log(now, &self.cfg.name, "address_list_errors", Level::Warn, message, out);
+        self.log.record(now, &self.cfg.name, "address_list_errors", Level::Warn, message, out);
     }
 }
 

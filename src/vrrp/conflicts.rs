@@ -9,8 +9,8 @@ use crate::io::{Action, Level};
 use crate::types::{Family, Mac, Now};
 use crate::vrrp::environment::Port;
 use crate::vrrp::hints::{DISAGREEMENT, ago, allow_vrrp};
-use crate::vrrp::ledger::Rival;
 use crate::vrrp::outbox::Outbox;
+use crate::vrrp::peer_table::Rival;
 use crate::vrrp::router::{ANSWER_EVERY, Phase, Router};
 
 /// From one round over the addresses to the next.
@@ -80,14 +80,14 @@ impl Router {
     /// Another host has an address.
     pub(crate) fn located(&mut self, now: Now, address: IpAddr, mac: Mac, out: &mut Outbox) {
         if self.peer_addresses().contains(&address) {
-            self.ledger.locate(address, mac);
+            self.peers.locate(address, mac);
         }
         let sure = matches!(self.phase, Phase::Master { listening: false, .. })
             && now.since(self.since) >= FIRST;
         if !sure || !self.own_addresses().contains(&address) {
             return;
         }
-        self.ledger.answered(now, address, mac);
+        self.peers.answered(now, address, mac);
         self.ask_for_peers(now, out);
         self.defend(now, address, mac, out);
     }
@@ -108,8 +108,8 @@ impl Router {
     /// each other move all clients each time.
     fn defend(&mut self, now: Now, vip: IpAddr, mac: Mac, out: &mut Outbox) {
         let lately = self.conflicts.defended.is_some_and(|at| now.since(at) < DEFEND_EVERY);
-        let is_peer = self.ledger.peer_at(mac).is_some();
-        let rival = self.ledger.rival(vip, mac);
+        let is_peer = self.peers.peer_at(mac).is_some();
+        let rival = self.peers.rival(vip, mac);
         if lately || is_peer || (rival.announced.is_some() && rival.defended) {
             return;
         }
@@ -122,7 +122,8 @@ impl Router {
         self.conflicts.defended = Some(now);
         let (iface, mac, router_flag) = (*index, *own, self.cfg.options.router_flag);
         out.push(Action::Announce { iface, mac, vip, router_flag });
-        self.ledger.announced(vip);
+        self.stats.counters.announcements_sent += 1;
+        self.peers.announced(vip);
     }
 
     /// What a better node announces before its advert is read is nothing to tell.
@@ -132,14 +133,14 @@ impl Router {
             rival.answers(now) || (announced && !rival.corrected)
         };
         let conflicts: Vec<(IpAddr, Rival)> =
-            self.ledger.rivals().filter(|(_, rival)| told(rival)).collect();
+            self.peers.rivals().filter(|(_, rival)| told(rival)).collect();
         for (vip, rival) in conflicts {
             let who = self.owner(rival.mac);
             let message = || {
                 let did = if rival.answers(now) { "answers for" } else { "announced" };
                 format!("{who} {did} {vip}, which this node holds as master")
             };
-            self.ledger.log(now, &self.cfg.name, "conflict", Level::Warn, message, out);
+            self.log.record(now, &self.cfg.name, "conflict", Level::Warn, message, out);
             if !rival.answers(now) {
                 self.defend(now, vip, rival.mac, out);
             }
@@ -155,7 +156,7 @@ impl Router {
         };
         if Family::of(source) == Family::of(target) {
             out.push(Action::Solicit { iface: *index, mac: *mac, source, target });
-            self.ledger.asked(now, target);
+            self.peers.asked(now, target);
         }
     }
 
@@ -171,7 +172,7 @@ impl Router {
     }
 
     fn peer_addresses(&self) -> Vec<IpAddr> {
-        let mut peers: Vec<IpAddr> = self.ledger.peers().map(|(address, _)| *address).collect();
+        let mut peers: Vec<IpAddr> = self.peers.peers().map(|(address, _)| *address).collect();
         if let Cast::Unicast { peers: listed, .. } = &self.cfg.cast {
             peers.extend(listed.iter().map(|peer| peer.address));
         }
@@ -188,7 +189,7 @@ impl Router {
             let announced = rival.announced.is_some_and(|at| now.since(at) <= DISAGREEMENT);
             rival.answers(now) || (announced && (heard.is_none() || !rival.corrected))
         };
-        let rivals = self.ledger.rivals().filter(|(_, rival)| counts(rival));
+        let rivals = self.peers.rivals().filter(|(_, rival)| counts(rival));
         let (vip, rival) = rivals.max_by_key(|(_, rival)| rival.at())?;
         let (iface, who) = (&self.cfg.iface, self.owner(rival.mac));
         let protocol = match self.cfg.dialect.family() {
@@ -200,7 +201,7 @@ impl Router {
             Some(at) if !answers => format!("{who} announced {vip} {}", ago(now.since(at))),
             Some(_) | None => format!("{who} answers {protocol} for {vip}"),
         };
-        let is_peer = self.ledger.peer_at(rival.mac).is_some();
+        let is_peer = self.peers.peer_at(rival.mac).is_some();
         let silent = match heard {
             None => Some(format!(
                 "no advert of another node was ever received on {iface} since the start"
@@ -250,7 +251,7 @@ impl Router {
     /// A MAC, and whose it is if that is known.
     fn owner(&self, mac: Mac) -> String {
         let [prefix @ .., vrid] = mac.0;
-        if let Some(peer) = self.ledger.peer_at(mac) {
+        if let Some(peer) = self.peers.peer_at(mac) {
             format!("{peer} ({mac})")
         } else if VIRTUAL_MACS.contains(&prefix) {
             format!("{mac} (the virtual MAC of VRID {vrid}: a router with use_vmac)")

@@ -14,12 +14,12 @@ impl Router {
     pub(super) fn contact_lost(&mut self, now: Now, out: &mut Outbox) {
         let waited = matches!(self.phase, Phase::Backup { waiting_for: WaitingFor::TheMaster, .. });
         let Some(master) = self.followed.filter(|_| waited) else { return };
-        self.ledger.lose(master.address);
+        self.peers.lose(master.address);
         let message = || {
             let silence = now.since(master.at).as_secs_f64();
             format!("No advert from {} for {silence:.2} s: it is down or cut off", master.address)
         };
-        self.ledger.log(now, &self.cfg.name, "contact", Level::Warn, message, out);
+        self.log.record(now, &self.cfg.name, "contact", Level::Warn, message, out);
     }
 
     /// An advert of a node that was silent for long. A backup is silent because it is one; a node that
@@ -31,15 +31,15 @@ impl Router {
         advert: &Advert,
         out: &mut Outbox,
     ) {
-        let Some(silence) = self.ledger.silence(now, source) else { return };
+        let Some(silence) = self.peers.silence(now, source) else { return };
         if silence <= self.silence_limit() || advert.claim == Claim::Resign {
             return;
         }
         let silence = silence.as_secs_f64();
         let name = self.cfg.name.clone();
-        if self.ledger.find(source) {
+        if self.peers.find(source) {
             let message = || format!("{source} is heard again, after {silence:.1} s of silence");
-            self.ledger.log(now, &name, "contact_found", Level::Info, message, out);
+            self.log.record(now, &name, "contact_found", Level::Info, message, out);
         }
         if self.state() == State::Master && now.since(self.since) > self.silence_limit() {
             let priority = advert.claim.wire_value();
@@ -57,7 +57,7 @@ impl Router {
                      s ago, and has not heard this node meanwhile"
                 )
             };
-            self.ledger.log(now, &name, "second_master", Level::Warn, message, out);
+            self.log.record(now, &name, "second_master", Level::Warn, message, out);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{Cast, Preempt};
 use crate::status::State;
 use crate::types::{Cidr, Dialect, Family, Now, counted, times};
 use crate::vrrp::accept::list;
-use crate::vrrp::ledger::Peer;
+use crate::vrrp::peer_table::Peer;
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
 use crate::wire::vrrp::{Claim, HOP_LIMIT};
 use crate::wire::{DropReason, first_and_more};
@@ -63,7 +63,7 @@ impl Router {
                 times(readded)
             )
         }));
-        if self.ledger.counters.duplicate_source > 0 {
+        if self.stats.counters.duplicate_source > 0 {
             hints.push(
                 "adverts arrive from our own address: a loop in the network, or another node uses \
                  this address"
@@ -97,7 +97,7 @@ impl Router {
 
     /// About those who do not get on with us; if they are many, about those we follow or accept.
     fn peer_hints(&self, now: Now) -> Vec<String> {
-        let mut peers: Vec<_> = self.ledger.peers().collect();
+        let mut peers: Vec<_> = self.peers.peers().collect();
         if peers.len() > MOST_DISCUSSED {
             let followed = self.followed.map(|followed| followed.address);
             peers.sort_by_key(|(address, peer)| {
@@ -302,7 +302,7 @@ impl Router {
         if self.state() != State::Backup {
             return None;
         }
-        let reigning = self.ledger.peers().filter_map(|(address, peer)| {
+        let reigning = self.peers.peers().filter_map(|(address, peer)| {
             let Claim::Priority(priority) = peer.claim? else { return None };
             let (last, before) = (peer.last_accepted?, peer.accepted_before?);
             (now.since(last) <= self.silence_limit()).then_some((priority, *address, last, before))
@@ -363,7 +363,7 @@ impl Router {
             return None;
         };
         let waits = self.may_take_over() && !self.wants_master();
-        (waits && !self.ledger.has_changed() && !self.effective.is_owner()).then(|| {
+        (waits && !self.stats.has_changed() && !self.effective.is_owner()).then(|| {
             format!(
                 "just started: every router begins as BACKUP and listens whether somebody serves; it \
                  becomes master in {:.1} s if nobody does",

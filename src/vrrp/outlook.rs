@@ -52,7 +52,7 @@ impl Router {
 
     fn outlook_of_master(&self, now: Now) -> Outlook {
         let best = self
-            .ledger
+            .peers
             .peers()
             .filter_map(|(address, peer)| match peer.claim? {
                 Claim::Resign => None,

@@ -21,7 +21,7 @@ impl Router {
             || self.cfg.cast != old.cast
             || !self.cfg.advertised().eq(old.advertised())
         {
-            self.ledger.forget_disagreements();
+            self.peers.forget_disagreements();
         }
         self.configure_addresses(now, out);
         let own = self.cfg.interval;
@@ -49,12 +49,12 @@ impl Router {
                     self.cfg.options.down_timer_adverts,
                 );
         }
-        let sent_before = self.ledger.counters.adv_sent;
+        let sent_before = self.stats.counters.adv_sent;
         self.priority_changed(now, out);
         if let Phase::Master { next_advert, announce, .. } = &mut self.phase {
             *next_advert = now + own.as_duration();
             announce.reconfigured(now, &old.announce, &self.cfg.announce);
-            if self.ledger.counters.adv_sent == sent_before {
+            if self.stats.counters.adv_sent == sent_before {
                 self.send(now, self.claim(), out);
             }
         }

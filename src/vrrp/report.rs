@@ -54,10 +54,10 @@ impl Router {
                 Phase::Backup { waiting_for: WaitingFor::Preemption, .. }
             ),
             addresses: self.addresses.status(now),
-            counters: self.ledger.counters.clone(),
-            peers: self.ledger.peer_status(now),
+            counters: self.stats.counters.clone(),
+            peers: self.peers.peer_status(now),
             more_peers: 0,
-            transitions: self.ledger.transition_status(now),
+            transitions: self.stats.transition_status(now),
             drained: self.drained,
             drained_since: None,
             drained_sticky: false,

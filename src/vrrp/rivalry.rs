@@ -45,7 +45,7 @@ impl Router {
                 "Received advert from {source} with lower priority {theirs}, ours {ours}{election}"
             )
         };
-        self.ledger.log(now, &self.cfg.name, "rival", Level::Info, message, out);
+        self.log.record(now, &self.cfg.name, "rival", Level::Info, message, out);
         self.announce_due(now, out);
     }
 
@@ -77,7 +77,7 @@ impl Router {
     pub(super) fn may_answer(&mut self, now: Now) -> bool {
         let Phase::Master { answered, .. } = &mut self.phase else { return false };
         if answered.is_some_and(|at| now.since(at) < ANSWER_EVERY) {
-            self.ledger.counters.answers_limited += 1;
+            self.stats.counters.answers_limited += 1;
             return false;
         }
         *answered = Some(now);

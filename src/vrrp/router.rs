@@ -30,8 +30,10 @@ use crate::vrrp::address_set::{AddressSet, OpOutcome};
 use crate::vrrp::announce::Announce;
 use crate::vrrp::conflicts::ConflictCheck;
 use crate::vrrp::environment::{Environment, Fault};
-use crate::vrrp::ledger::Ledger;
+use crate::vrrp::log_limiter::LogLimiter;
 use crate::vrrp::outbox::Outbox;
+use crate::vrrp::peer_table::PeerTable;
+use crate::vrrp::router_stats::RouterStats;
 use crate::wire::vrrp::{Advert, Claim};
 
 /// At most one answer to lower-priority or resigning senders in this time (D4, R17): a stream of
@@ -56,7 +58,9 @@ pub(crate) struct Router {
     pub(crate) env: Environment,
     pub(crate) effective: Priority,
     pub(super) effective_since: Now,
-    pub(crate) ledger: Ledger,
+    pub(crate) stats: RouterStats,
+    pub(crate) peers: PeerTable,
+    pub(crate) log: LogLimiter,
     pub(crate) addresses: AddressSet,
     /// The master as last heard; our own reign is in `phase`.
     pub(crate) followed: Option<Followed>,
@@ -185,7 +189,9 @@ impl Router {
             since: now,
             reason: "starting".to_owned(),
             env: Environment { faults: [Fault::Starting].into(), ..Environment::default() },
-            ledger: Ledger::default(),
+            stats: RouterStats::default(),
+            peers: PeerTable::default(),
+            log: LogLimiter::default(),
             addresses: AddressSet::default(),
             followed: None,
             last_sent: None,
@@ -255,7 +261,7 @@ impl Router {
             return;
         }
         match (&mut self.phase, standing) {
-            (Phase::Fault, _) => self.ledger.counters.ignored_state += 1,
+            (Phase::Fault, _) => self.stats.counters.ignored_state += 1,
             (Phase::Backup { .. }, Standing::Resigned) => self.resignation_heard(now, source, out),
             (Phase::Backup { .. }, Standing::Higher | Standing::Equal(_)) => {
                 self.follow(now, source, advert, None);
@@ -476,7 +482,7 @@ impl Router {
             // Perhaps a better node's, whose advert still waits in the other socket.
             Phase::Master { .. } => {
                 self.announced_elsewhere.insert(vip, now);
-                self.ledger.claimed(now, vip, mac);
+                self.peers.claimed(now, vip, mac);
                 self.ask_for_peers(now, out);
             }
             Phase::Fault | Phase::Backup { .. } => {}
@@ -528,10 +534,10 @@ impl Router {
             OpOutcome::Recovered(cidr) => {
                 announce_again = true;
                 let message = || format!("{cidr} is in place now");
-                self.ledger.log(now, &self.cfg.name, "recovered", Level::Info, message, out);
+                self.log.record(now, &self.cfg.name, "recovered", Level::Info, message, out);
             }
             OpOutcome::Restored { cidr, fight } => {
-                self.ledger.counters.addresses_readded += 1;
+                self.stats.counters.addresses_readded += 1;
                 announce_again = true;
                 let (reason, message) = if fight {
                     (
@@ -544,12 +550,12 @@ impl Router {
                 } else {
                     ("readded", format!("Somebody removed {cidr}: put back, still master"))
                 };
-                self.ledger.log(now, &self.cfg.name, reason, Level::Warn, || message, out);
+                self.log.record(now, &self.cfg.name, reason, Level::Warn, || message, out);
             }
             OpOutcome::Refused(error) => {
-                self.ledger.counters.address_errors += 1;
+                self.stats.counters.address_errors += 1;
                 let message = || format!("Cannot {error}; trying again every second");
-                self.ledger.log(now, &self.cfg.name, "address", Level::Warn, message, out);
+                self.log.record(now, &self.cfg.name, "address", Level::Warn, message, out);
             }
         }
         if let Phase::Master { installing, .. } = &mut self.phase {
@@ -585,7 +591,7 @@ impl Router {
             return;
         }
         if let Phase::Master { next_advert, listening, .. } = &mut self.phase {
-            self.ledger.counters.stalls += 1;
+            self.stats.counters.stalls += 1;
             if self.cfg.preempt == Preempt::Never && !self.effective.is_owner() {
                 self.step_down(now, format!("slept for {gap:.1?}; a peer has taken over"), out);
             } else {

@@ -14,7 +14,7 @@ impl Router {
         let what = "the lease of its addresses had ended, and they were added again";
         let reason = self.stall_cost(late, what, out);
         self.since = now;
-        self.ledger.remember(now, Some(State::Master), State::Master, &reason);
+        self.stats.remember(now, Some(State::Master), State::Master, &reason);
         self.reason = reason;
     }
 

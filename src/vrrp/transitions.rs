@@ -59,7 +59,7 @@ impl Router {
             Dialect::V2(_) => self.cfg.interval,
             Dialect::V3Ipv4(_) | Dialect::V3Ipv6 => {
                 if advertised > self.cfg.options.max_learned_interval {
-                    self.ledger.counters.interval_clamped += 1;
+                    self.stats.counters.interval_clamped += 1;
                 }
                 advertised.min(self.cfg.options.max_learned_interval)
             }
@@ -119,7 +119,7 @@ impl Router {
                 "received lower priority ({theirs}) advert from {source} - discarding, ours is {ours}"
             )
         };
-        self.ledger.log(now, &self.cfg.name, "lower", Level::Info, message, out);
+        self.log.record(now, &self.cfg.name, "lower", Level::Info, message, out);
     }
 
     /// R8, hardened: repeated resignations cannot push the deadline away.
@@ -132,19 +132,19 @@ impl Router {
             *waiting_for = WaitingFor::Succession;
         }
         let message = || format!("Backup received priority 0 advertisement from {source}");
-        self.ledger.log(now, &self.cfg.name, "resigned", Level::Info, message, out);
+        self.log.record(now, &self.cfg.name, "resigned", Level::Info, message, out);
     }
 
     /// R20
     pub(super) fn duplicate_heard(&mut self, now: Now, source: IpAddr, out: &mut Outbox) {
-        self.ledger.counters.duplicate_source += 1;
+        self.stats.counters.duplicate_source += 1;
         let message = || {
             format!(
                 "Received an advert with our own priority from our own address {source}: a loop in \
                  the network, or two nodes with one address"
             )
         };
-        self.ledger.log(now, &self.cfg.name, "duplicate_source", Level::Warn, message, out);
+        self.log.record(now, &self.cfg.name, "duplicate_source", Level::Warn, message, out);
     }
 
     pub(super) fn restart_advert_timer(&mut self, now: Now) {
@@ -164,7 +164,7 @@ impl Router {
         // The schedule keeps its phase unless a whole interval was missed (C50).
         *next_advert = if late < interval { *next_advert + interval } else { now + interval };
         if late > interval {
-            self.ledger.counters.stalls += 1;
+            self.stats.counters.stalls += 1;
         }
         if late + interval > replaced_after
             && self.cfg.preempt == Preempt::Never
@@ -265,7 +265,7 @@ impl Router {
         let (then, reason) = (*then, std::mem::take(reason));
         match then {
             Then::Stop => {
-                self.ledger.counters.release_master += 1;
+                self.stats.counters.release_master += 1;
                 self.stopped(now);
             }
             Then::Drained => {
@@ -339,7 +339,7 @@ impl Router {
         let reason = "nobody took over, so it serves on".to_owned();
         self.reign(now, out);
         self.since = now;
-        self.ledger.remember(now, Some(State::Master), State::Master, &reason);
+        self.stats.remember(now, Some(State::Master), State::Master, &reason);
         out.record(Level::Warn, Some(&self.cfg.name), reason.clone());
         self.reason = reason;
         if std::mem::take(&mut self.drained) {
@@ -461,7 +461,8 @@ impl Router {
         else {
             return;
         };
-        self.ledger.announced(vip);
+        self.stats.counters.announcements_sent += 1;
+        self.peers.announced(vip);
         let (iface, mac, router_flag) = (*index, *mac, self.cfg.options.router_flag);
         out.push(Action::Announce { iface, mac, vip, router_flag });
     }
@@ -516,7 +517,8 @@ impl Router {
         let from = self.announced_state.then_some(from);
         self.announced_state = true;
         self.since = now;
-        self.ledger.transition(now, from, to, &reason);
+        self.peers.forget_rivals();
+        self.stats.transition(now, from, to, &reason);
         let suffix = if from.is_none() && to == State::Backup { " (init)" } else { "" };
         out.record(
             if to == State::Fault { Level::Warn } else { Level::Info },
@@ -571,7 +573,8 @@ impl Router {
             let Some((iface, _, port, cidr)) = place(index) else { continue };
             let vip = cidr.address();
             let Port { mac: Some(mac), announces: true, .. } = port else { continue };
-            self.ledger.announced(vip);
+            self.stats.counters.announcements_sent += 1;
+            self.peers.announced(vip);
             out.push(Action::Announce {
                 iface,
                 mac: *mac,
@@ -630,9 +633,9 @@ impl Router {
             out.push(Action::Transmit { iface, source, destination, hop_limit, bytes });
         }
         // An advert counts once, however many peers it goes to.
-        self.ledger.counters.adv_sent += 1;
+        self.stats.counters.adv_sent += 1;
         if claim == Claim::Resign {
-            self.ledger.counters.pri_zero_sent += 1;
+            self.stats.counters.pri_zero_sent += 1;
         }
         self.last_sent = Some(now);
     }

@@ -1,44 +1,32 @@
-//! What one router counted and whom it heard: the evidence behind `vipd status`.
+//! The other nodes one router heard, and who claims its addresses.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::io::Level;
-use crate::status::{Counters, PeerStatus, State, TransitionStatus, millis};
+use crate::status::{PeerStatus, millis};
 use crate::types::{DropCounter, Mac, Now, V3Checksum};
-use crate::vrrp::outbox::Outbox;
 use crate::wire::DropReason;
 use crate::wire::vrrp::Claim;
 
 /// Senders remembered per router; the one silent for longest makes room.
 const MAX_PEERS: usize = 32;
-/// State changes remembered per router.
-const MAX_TRANSITIONS: usize = 16;
 /// Whoever has an address answers within this time.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
-/// One log line per reason and router in this time.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// Counters, peers and history of one router. What grows with what others send is shared with those
-/// who write a status of it.
+/// Peers and rivals of one router.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ledger {
-    pub(crate) counters: Counters,
+pub(crate) struct PeerTable {
+    /// It grows with what others send, so it is shared with those who write a status of it.
     peers: Arc<BTreeMap<IpAddr, Peer>>,
     /// Our addresses that somebody else announced, or answered for, while we were master.
-    claims: BTreeMap<IpAddr, Rival>,
+    rivals: BTreeMap<IpAddr, Rival>,
     /// The MACs of peers that were asked for.
     located: BTreeMap<IpAddr, Mac>,
     /// Masters that fell silent, and have not been heard since.
     lost: BTreeSet<IpAddr>,
-    transitions: Arc<VecDeque<Transition>>,
-    quiet: BTreeMap<&'static str, Quiet>,
 }
-
-/// When, from, to, and why.
-type Transition = (Now, Option<State>, State, String);
 
 /// A sender heard with this VRID.
 #[derive(Clone, Debug)]
@@ -87,60 +75,11 @@ impl Rival {
     }
 }
 
-/// A reason that was logged, and how often it occurred since.
-#[derive(Clone, Debug)]
-struct Quiet {
-    logged: Now,
-    left_out: u64,
-}
-
-impl Ledger {
-    /// Logs at most once per reason and minute; says how many were left out.
-    pub(crate) fn log(
-        &mut self,
-        now: Now,
-        router: &str,
-        reason: &'static str,
-        level: Level,
-        message: impl FnOnce() -> String,
-        out: &mut Outbox,
-    ) {
-        match self.quiet.get_mut(reason) {
-            Some(quiet) if now.since(quiet.logged) < LOG_EVERY => quiet.left_out += 1,
-            Some(quiet) => {
-                let left_out = std::mem::take(&mut quiet.left_out);
-                quiet.logged = now;
-                let more = if left_out == 0 {
-                    String::new()
-                } else {
-                    format!(" ({left_out} more since the last such line)")
-                };
-                out.record(level, Some(router), message() + &more);
-            }
-            None => {
-                self.quiet.insert(reason, Quiet { logged: now, left_out: 0 });
-                out.record(level, Some(router), message());
-            }
-        }
-    }
-
+impl PeerTable {
     /// A packet from `source` was refused.
-    pub(crate) fn refused(
-        &mut self,
-        now: Now,
-        router: &str,
-        source: IpAddr,
-        reason: DropReason,
-        out: &mut Outbox,
-    ) {
-        let counter = reason.counter();
-        if let Some(value) = self.counters.dropped_mut(counter) {
-            *value += 1;
-        }
-        let message = || format!("Refused a packet from {source}: {reason}");
-        self.log(now, router, counter.name(), Level::Warn, message, out);
+    pub(crate) fn refused(&mut self, now: Now, source: IpAddr, reason: DropReason) {
         let peer = self.peer(now, source);
-        *peer.refused.entry(counter).or_default() += 1;
+        *peer.refused.entry(reason.counter()).or_default() += 1;
         peer.last_refusal = Some((now, reason));
     }
 
@@ -153,17 +92,6 @@ impl Ledger {
         claim: Claim,
         checksum: Option<V3Checksum>,
     ) {
-        self.counters.adv_rcvd += 1;
-        if claim == Claim::Resign {
-            self.counters.pri_zero_rcvd += 1;
-        }
-        match checksum {
-            Some(V3Checksum::PseudoHeader | V3Checksum::OldUnicast) => {
-                self.counters.checksum_pseudo_header += 1;
-            }
-            Some(V3Checksum::MessageOnly) => self.counters.checksum_message_only += 1,
-            None => {}
-        }
         let peer = self.peer(now, source);
         peer.accepted += 1;
         peer.claim = Some(claim);
@@ -191,7 +119,7 @@ impl Ledger {
 
     /// We have asked who else has an address.
     pub(crate) fn asked(&mut self, now: Now, vip: IpAddr) {
-        if let Some(rival) = self.claims.get_mut(&vip) {
+        if let Some(rival) = self.rivals.get_mut(&vip) {
             rival.asked = Some(now);
         }
     }
@@ -205,7 +133,7 @@ impl Ledger {
             corrected: false,
             defended: false,
         };
-        let rival = self.claims.entry(vip).or_insert(new);
+        let rival = self.rivals.entry(vip).or_insert(new);
         if rival.mac != mac {
             *rival = new;
         }
@@ -241,40 +169,19 @@ impl Ledger {
 
     /// We announced an address ourselves.
     pub(crate) fn announced(&mut self, vip: IpAddr) {
-        self.counters.announcements_sent += 1;
-        if let Some(rival) = self.claims.get_mut(&vip) {
+        if let Some(rival) = self.rivals.get_mut(&vip) {
             rival.corrected = true;
         }
     }
 
+    /// Our state has changed: who claims our addresses begins anew.
+    pub(crate) fn forget_rivals(&mut self) {
+        self.rivals.clear();
+    }
+
     /// Addresses of ours that somebody else announced or answers for since we became master.
     pub(crate) fn rivals(&self) -> impl Iterator<Item = (IpAddr, Rival)> {
-        self.claims.iter().map(|(vip, rival)| (*vip, *rival))
-    }
-
-    pub(crate) fn transition(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
-        self.claims.clear();
-        self.remember(now, from, to, reason);
-        if to == State::Master {
-            self.counters.master_transitions += 1;
-        }
-        if from == Some(State::Master) {
-            self.counters.release_master += 1;
-        }
-    }
-
-    /// Something of the history that is no change of the state as well.
-    pub(crate) fn remember(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
-        let transitions = Arc::make_mut(&mut self.transitions);
-        if transitions.len() == MAX_TRANSITIONS {
-            transitions.pop_front();
-        }
-        transitions.push_back((now, from, to, reason.to_owned()));
-    }
-
-    /// The state has changed since the start.
-    pub(crate) fn has_changed(&self) -> bool {
-        self.transitions.iter().any(|(_, from, ..)| from.is_some())
+        self.rivals.iter().map(|(vip, rival)| (*vip, *rival))
     }
 
     /// Our side of what must agree has changed: earlier disagreements may be settled.
@@ -328,18 +235,6 @@ impl Ledger {
                 last_refusal: p.last_refusal.as_ref().map(|(_, r)| r.to_string()),
                 last_refusal_ms: p.last_refusal.as_ref().map(|(at, _)| millis(now.since(*at))),
                 checksum: p.checksum,
-            })
-            .collect()
-    }
-
-    pub(crate) fn transition_status(&self, now: Now) -> Vec<TransitionStatus> {
-        let newest_first = self.transitions.iter().rev();
-        newest_first
-            .map(|(at, from, to, reason)| TransitionStatus {
-                from: *from,
-                to: *to,
-                reason: reason.clone(),
-                age_ms: millis(now.since(*at)),
             })
             .collect()
     }
