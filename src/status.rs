@@ -252,7 +252,7 @@ pub struct RouterStatus {
     pub last_heard_ms: Option<u64>,
     /// What the next failure would mean; `None` if no master is known that could fail.
     #[serde(default)]
-    pub outlook: Option<Outlook>,
+    pub failover: Option<FailoverEstimate>,
     /// The commands that were told of it; filled by the shell.
     #[serde(default)]
     pub notify: NotifyStatus,
@@ -330,16 +330,16 @@ pub enum Standing {
 /// What the failure of the master would mean, from what this node knows. The times are counted from
 /// the failure to the successor's first advert.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Outlook {
+pub struct FailoverEstimate {
     /// Who would take over; `None`: a backup, if there is one, that was never heard.
     pub successor: Option<Successor>,
     /// If the master's host dies: the silence it takes to be noticed.
-    pub death: Span,
+    pub on_crash: Span,
     /// If the master resigns: what the successor hesitates.
-    pub resignation: Span,
+    pub on_resign: Span,
     /// If this node is the master and only its daemon dies: until the kernel has removed the
     /// addresses. `None`: it does not.
-    pub release: Option<Span>,
+    pub on_daemon_crash: Option<Span>,
 }
 
 /// Who would take over.

@@ -153,16 +153,16 @@ fn plan(args: &Args, force: bool) -> u8 {
 
 fn planned(router: &RouterStatus, force: bool) -> Outcome {
     let serves = matches!(router.state, State::Master | State::Leaving);
-    let outlook = router.outlook.as_ref().filter(|_| serves);
-    let successor = outlook.and_then(|outlook| outlook.successor);
+    let failover = router.failover.as_ref().filter(|_| serves);
+    let successor = failover.and_then(|failover| failover.successor);
     let master = router.master.as_ref().filter(|master| !master.is_self && master.priority > 0);
-    let message = match (serves, outlook, successor, master) {
+    let message = match (serves, failover, successor, master) {
         _ if router.drained => "is DRAINED already".to_owned(),
-        (true, Some(outlook), Some(Successor { address, priority, last_heard_ms, .. }), _) => {
+        (true, Some(failover), Some(Successor { address, priority, last_heard_ms, .. }), _) => {
             format!(
                 "{address} would serve after {}, if it is alive: it was last heard {} ago, with priority \
              {priority}",
-                span(outlook.resignation),
+                span(failover.on_resign),
                 age(last_heard_ms.unwrap_or_default())
             )
         }

@@ -221,7 +221,7 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     if let Some(next) = next_failure(router) {
         line("next failure", &next);
     }
-    if let Some(lasts) = router.outlook.as_ref().and_then(|outlook| outlook.release) {
+    if let Some(lasts) = router.failover.as_ref().and_then(|failover| failover.on_daemon_crash) {
         let lasts = span(lasts);
         line("lease", &format!("if only vipd dies, the kernel removes its addresses in {lasts}"));
     }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use jiff::SignedDuration;
 
 use super::{
-    AddressStatus, Daemon, MasterStatus, NotifyStatus, Outlook, PeerStatus, RouterStatus,
+    AddressStatus, Daemon, FailoverEstimate, MasterStatus, NotifyStatus, PeerStatus, RouterStatus,
     RunStatus, RunningStatus, Snapshot, Span, StallStatus, State, Successor, TransitionStatus,
 };
 use crate::types::{counted, times};
@@ -314,24 +314,25 @@ pub(crate) fn master_line(router: &RouterStatus) -> String {
 
 /// What the next failure would mean, as far as it is known.
 pub(crate) fn next_failure(router: &RouterStatus) -> Option<String> {
-    let Outlook { successor, death, resignation, release: _ } = router.outlook.as_ref()?;
-    let (death, resignation) = (span(*death), span(*resignation));
+    let FailoverEstimate { successor, on_crash, on_resign, on_daemon_crash: _ } =
+        router.failover.as_ref()?;
+    let (on_crash, on_resign) = (span(*on_crash), span(*on_resign));
     Some(match successor {
         Some(Successor { is_self: true, .. }) => {
             let master = router.master.as_ref().map_or("-".to_owned(), |m| m.address.to_string());
-            format!("if {master} dies, this node serves {death} later ({resignation} if it stops)")
+            format!("if {master} dies, this node serves {on_crash} later ({on_resign} if it stops)")
         }
         Some(Successor { address, priority, last_heard_ms, .. }) => {
             let heard_ms = last_heard_ms.unwrap_or_default();
             let heard = age(heard_ms);
             if heard_ms <= router.interval_ms * 3 {
                 return Some(format!(
-                    "if this node dies, {address} serves {death} later ({resignation} if it stops); \
+                    "if this node dies, {address} serves {on_crash} later ({on_resign} if it stops); \
                      its priority was {priority} when it was last heard, {heard} ago"
                 ));
             }
             format!(
-                "if this node dies and {address} is alive, it serves after {death} ({resignation} if \
+                "if this node dies and {address} is alive, it serves after {on_crash} ({on_resign} if \
                  this node stops); it was last heard {heard} ago, with priority {priority}; backups \
                  are silent, so whether it is alive is unknown"
             )
@@ -342,7 +343,7 @@ pub(crate) fn next_failure(router: &RouterStatus) -> Option<String> {
                 None => format!("none was ever heard on {}", router.interface),
             };
             format!(
-                "if this node dies, a backup serves {death} later ({resignation} if it stops), if \
+                "if this node dies, a backup serves {on_crash} later ({on_resign} if it stops), if \
                  there is one: {which}"
             )
         }

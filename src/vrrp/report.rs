@@ -62,7 +62,7 @@ impl Router {
             drained_since: None,
             drained_sticky: false,
             last_heard_ms: heard.map(|at| millis(now.since(at))),
-            outlook: self.outlook(now),
+            failover: self.failover(now),
             notify: NotifyStatus::default(),
             hints: self.hints(now, heard),
         }

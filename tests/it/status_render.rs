@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AddressStatus, Counters, Daemon, MasterStatus, NotifyStatus, Outlook, PageStatus, PeerStatus,
-    RouterStatus, Snapshot, Span, StallStatus, Standing, State, Successor, TrackedStatus,
-    TrackerStatus, TransitionStatus,
+    AddressStatus, Counters, Daemon, FailoverEstimate, MasterStatus, NotifyStatus, PageStatus,
+    PeerStatus, RouterStatus, Snapshot, Span, StallStatus, Standing, State, Successor,
+    TrackedStatus, TrackerStatus, TransitionStatus,
 };
 use vipd::types::{DropCounter, Family};
 
@@ -80,11 +80,11 @@ fn serving() -> RouterStatus {
         drained_sticky: false,
         listens: true,
         last_heard_ms: None,
-        outlook: Some(Outlook {
+        failover: Some(FailoverEstimate {
             successor: None,
-            death: Span { least_ms: 2007, most_ms: 3997 },
-            resignation: Span { least_ms: 7, most_ms: 997 },
-            release: Some(Span { least_ms: 1500, most_ms: 3500 }),
+            on_crash: Span { least_ms: 2007, most_ms: 3997 },
+            on_resign: Span { least_ms: 7, most_ms: 997 },
+            on_daemon_crash: Some(Span { least_ms: 1500, most_ms: 3500 }),
         }),
         notify: NotifyStatus::default(),
         hints: vec![],
@@ -92,17 +92,17 @@ fn serving() -> RouterStatus {
 }
 
 /// The node itself would follow.
-fn would_follow() -> Option<Outlook> {
-    Some(Outlook {
+fn would_follow() -> Option<FailoverEstimate> {
+    Some(FailoverEstimate {
         successor: Some(Successor {
             address: "10.0.0.1".parse().unwrap(),
             priority: 100,
             is_self: true,
             last_heard_ms: None,
         }),
-        death: Span { least_ms: 2609, most_ms: 3610 },
-        resignation: Span { least_ms: 609, most_ms: 610 },
-        release: None,
+        on_crash: Span { least_ms: 2609, most_ms: 3610 },
+        on_resign: Span { least_ms: 609, most_ms: 610 },
+        on_daemon_crash: None,
     })
 }
 
@@ -144,7 +144,7 @@ fn following() -> RouterStatus {
             transition(Some(State::Backup), State::Master, "the master fell silent", 300_000),
         ],
         last_heard_ms: Some(340),
-        outlook: would_follow(),
+        failover: would_follow(),
         hints: vec!["10.0.0.9 uses another password: compare auth_pass".into()],
         ..serving()
     }
@@ -172,7 +172,7 @@ fn broken() -> RouterStatus {
             "interface bond0.100 is down",
             11_000,
         )],
-        outlook: None,
+        failover: None,
         ..serving()
     }
 }
@@ -255,7 +255,7 @@ pub(crate) fn tracking() -> Snapshot {
         is_self: false,
         last_heard_ms: Some(90_000),
     };
-    losing.outlook = losing.outlook.map(|o| Outlook { successor: Some(successor), ..o });
+    losing.failover = losing.failover.map(|o| FailoverEstimate { successor: Some(successor), ..o });
     let mut waiting = following();
     waiting.tracking = vec![tracked("chk_slow", "script", "2", 0, Standing::Untested)];
     waiting.peers.clear();
@@ -328,16 +328,16 @@ fn the_page_of_a_master_says_who_would_follow_and_what_its_silence_means() {
     snapshot.routers[1] = RouterStatus {
         name: "heard".into(),
         last_heard_ms: Some(9_000),
-        outlook: Some(Outlook {
+        failover: Some(FailoverEstimate {
             successor: Some(Successor {
                 address: "10.0.0.2".parse().unwrap(),
                 priority: 100,
                 is_self: false,
                 last_heard_ms: Some(273_600_000),
             }),
-            death: Span { least_ms: 260, most_ms: 361 },
-            resignation: Span { least_ms: 60, most_ms: 61 },
-            release: None,
+            on_crash: Span { least_ms: 260, most_ms: 361 },
+            on_resign: Span { least_ms: 60, most_ms: 61 },
+            on_daemon_crash: None,
         }),
         ..serving()
     };
@@ -418,8 +418,8 @@ fn what_the_operator_did_and_what_leaves_is_said() {
     leaving.addresses = vec![address("10.0.0.20/24", true)];
     leaving.addresses[0].lease_ms = Some(1649);
     leaving.transitions.clear();
-    drained.outlook = None;
-    leaving.outlook = None;
+    drained.failover = None;
+    leaving.failover = None;
     let daemon = Daemon {
         adopted: 2,
         upgraded_from: Some("0.0.9".into()),
@@ -444,7 +444,7 @@ fn a_node_that_cannot_serve_says_who_does_or_that_it_cannot_know() {
         listens,
         master: None,
         next_deadline_ms: None,
-        outlook: None,
+        failover: None,
         addresses: vec![address("10.0.0.10/24", false)],
         transitions: vec![],
         ..serving()

@@ -151,7 +151,7 @@ pub(crate) fn everything(tracker: &TrackerStatus) -> String {
 
 /// What the priority means beside the other node's.
 fn consequence(router: &RouterStatus) -> Option<String> {
-    let successor = router.outlook.as_ref().and_then(|outlook| outlook.successor);
+    let successor = router.failover.as_ref().and_then(|failover| failover.successor);
     match (router.state, successor, &router.master) {
         (
             State::Master,
@@ -160,7 +160,7 @@ fn consequence(router: &RouterStatus) -> Option<String> {
         ) if priority > router.priority => {
             let ago = age(last_heard_ms.unwrap_or_default());
             let known = format!("; {address} had {priority} when it was last heard, {ago} ago");
-            let wait = router.outlook.as_ref().map(|outlook| outlook.death);
+            let wait = router.failover.as_ref().map(|failover| failover.on_crash);
             Some(match wait {
                 Some(wait) if router.priority_age_ms <= wait.most_ms => {
                     let most = span(Span { least_ms: wait.most_ms, ..wait });

@@ -3,6 +3,7 @@
 pub mod bench;
 mod conflicts;
 mod election;
+mod failover;
 mod floods;
 pub mod generate;
 mod groups;
@@ -12,7 +13,6 @@ mod instances;
 mod kernel;
 mod leases;
 mod notices;
-mod outlook;
 mod properties;
 mod reload;
 mod reload_laws;

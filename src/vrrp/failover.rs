@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::status::{Outlook, Span, Successor, millis};
+use crate::status::{FailoverEstimate, Span, Successor, millis};
 use crate::types::{Now, Priority};
 use crate::vrrp::address_set::RENEW_EVERY;
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
@@ -11,7 +11,7 @@ use crate::wire::vrrp::Claim;
 
 impl Router {
     /// Backups are silent: only on a backup itself is it known for certain.
-    pub(crate) fn outlook(&self, now: Now) -> Option<Outlook> {
+    pub(crate) fn failover(&self, now: Now) -> Option<FailoverEstimate> {
         match &self.phase {
             Phase::Backup { master_down, master_interval, waiting_for, .. } => {
                 let Followed { claim: Claim::Priority(_), .. } = self.followed? else {
@@ -19,7 +19,7 @@ impl Router {
                 };
                 let (ours, interval) = (self.effective, *master_interval);
                 let whole = self.master_down_after(interval);
-                let death = match waiting_for {
+                let on_crash = match waiting_for {
                     // It dies some time between two adverts.
                     WaitingFor::TheMaster => {
                         span(whole.saturating_sub(interval.as_duration()), whole)
@@ -38,19 +38,19 @@ impl Router {
                     is_self: true,
                     last_heard_ms: None,
                 };
-                Some(Outlook {
+                Some(FailoverEstimate {
                     successor: Some(successor),
-                    death,
-                    resignation: span(skew, skew),
-                    release: None,
+                    on_crash,
+                    on_resign: span(skew, skew),
+                    on_daemon_crash: None,
                 })
             }
-            Phase::Master { .. } => Some(self.outlook_of_master(now)),
+            Phase::Master { .. } => Some(self.failover_of_master(now)),
             Phase::Fault | Phase::Leaving { .. } => None,
         }
     }
 
-    fn outlook_of_master(&self, now: Now) -> Outlook {
+    fn failover_of_master(&self, now: Now) -> FailoverEstimate {
         let best = self
             .peers
             .peers()
@@ -74,20 +74,20 @@ impl Router {
             )
         };
         let skew = |priority| timing::skew(&self.cfg.dialect, priority, interval);
-        let release = self.addresses.lease().map(|lease| {
+        let on_daemon_crash = self.addresses.lease().map(|lease| {
             let lease = lease.as_duration();
             span(lease.saturating_sub(RENEW_EVERY), lease + timing::LEASE_ENDS_LATE_BY)
         });
-        Outlook {
+        FailoverEstimate {
             successor: best.map(|(priority, address, heard)| Successor {
                 address,
                 priority: priority.get(),
                 is_self: false,
                 last_heard_ms: Some(millis(now.since(heard))),
             }),
-            death: span(wait(quickest).saturating_sub(interval.as_duration()), wait(slowest)),
-            resignation: span(skew(quickest), skew(slowest)),
-            release,
+            on_crash: span(wait(quickest).saturating_sub(interval.as_duration()), wait(slowest)),
+            on_resign: span(skew(quickest), skew(slowest)),
+            on_daemon_crash,
         }
     }
 }
