@@ -15,32 +15,33 @@
 //!
 //! | module | what it is | may use |
 //! |---|---|---|
-//! | [`types`] | units and ranges as types | |
+//! | [`types`] | units and ranges as types, texts of numbers | |
 //! | [`wire`] | bytes to values and back | types |
-//! | [`config`] | text to a checked configuration | types, pool, import |
-//! | [`import`] | keepalived.conf to the raw configuration | config::{raw, diag}, pool, types |
-//! | [`track`] | what moves a priority | types, config |
+//! | [`pool`] | which server takes a connection | types |
 //! | [`status`] | the one status type, and what people read about it | types |
 //! | [`page`] | the status as a page for browsers | status |
-//! | [`io`] | what goes into the engine and what comes out | track, pool, config, status, types |
-//! | [`vrrp`] | one virtual router | wire, track, config, status, types, io |
-//! | [`notify`] | who is told what, in which words and order | config, status, types, io |
-//! | [`pair`] | two nodes' configurations side by side | config, vrrp, track, wire, types |
-//! | [`pool`] | which server takes a connection | types |
-//! | [`cluster`] | what the servers of a cluster are | track, pool, config, status, types, io |
-//! | [`engine`] | all routers, links, sockets and clusters together | the above |
-//! | [`sys`] | system calls, the only `unsafe` | wire, types, io, config |
-//! | [`pem`] | certificates and keys in files | sys, types |
-//! | [`probe`] | one run of one check | pem, sys, config::checks, track, types |
-//! | [`proxy`] | TCP connections to the servers of a pool | pem, sys, pool, types |
-//! | [`hook`] | commands, FIFOs and mail that tell people | probe, sys, notify, io, engine, config, status, track, types |
-//! | [`api`] | the status socket, and status pages | page, status, types |
-//! | [`daemon`] | the control loop and its helpers | all of the above |
-//! | [`lab`] | networks made of namespaces | sys, types |
-//! | [`cli`] | the commands | everything |
+//! | [`config`], [`import`] | text to a checked configuration, from vipd.toml, keepalived.conf and haproxy.cfg | types, wire, pool |
+//! | [`track`] | what moves a priority | types, config |
+//! | [`io`] | what goes into the engine and what comes out | types, pool, status, config, track |
+//! | [`vrrp`] | one virtual router | types, wire, status, config, track, io |
+//! | [`notify`] | who is told what, in which words and order | types, status, config, io |
+//! | [`pair`] | two nodes' configurations side by side | types, wire, config, track, vrrp |
+//! | [`cluster`] | what the servers of a cluster are | types, pool, status, config, track, io |
+//! | [`engine`] | all routers, links, sockets and clusters together | types, wire, pool, status, config, track, io, vrrp, cluster |
+//! | [`sys`] | system calls, the only `unsafe` | types, config, io |
+//! | [`pem`] | certificates and keys in files | types, sys |
+//! | [`probe`] | one run of one check | types, config, track, sys, pem |
+//! | [`proxy`] | TCP connections to the servers of a pool | types, pool, sys, pem |
+//! | [`hook`] | commands, FIFOs and mail that tell people | types, status, config, track, io, notify, sys, probe |
+//! | [`api`] | the status socket, and status pages | types, status, page |
+//! | [`log`] | log lines, and where they go | types, io |
+//! | [`lab`] | networks made of namespaces | types, sys |
+//! | [`daemon`] | the control loop and its helpers | all above |
+//! | [`cli`] | the commands | all above |
 //!
-//! The modules above the line `engine` are pure: no clock, socket, task, file, environment or hash
-//! map. `tests/it/architecture.rs` holds both the purity and the arrows.
+//! A module uses what its row lists, and what stands beside it in the row. The modules down to
+//! [`engine`] are pure: no clock, socket, task, file, environment or hash map.
+//! `tests/it/architecture.rs` reads this table and holds both.
 //!
 //! One daemon has three kinds of thread: `control` owns the engine, the raw sockets, netlink and the
 //! timers and waits for nobody; `effects` serves the status socket and pages, reads files and writes logs;

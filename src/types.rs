@@ -1,5 +1,6 @@
 //! The vocabulary every module shares: each unit and range is a type that can only be built in
 //! range, so a centisecond can never be taken for a second (RFC 9568 section 5.2.7).
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod drop_counter;
 mod identity;

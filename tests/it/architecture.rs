@@ -1,13 +1,12 @@
 //! The rules of the crate's map that the compiler does not see: which modules are pure, and which
-//! may use which.
+//! may use which. The map is the table in `src/lib.rs`, from the bottom to the top.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PURE: [&str; 14] = [
-    "types", "wire", "vrrp", "track", "cluster", "engine", "io", "config", "import", "notify",
-    "pair", "pool", "status", "page",
-];
+/// The highest module of the table that is pure, as all below it are.
+const HIGHEST_PURE: &str = "engine";
 
 /// What only the shell may name. The pure modules get time, files and packets as arguments.
 const SHELL: [&str; 14] = [
@@ -27,41 +26,49 @@ const SHELL: [&str; 14] = [
     "HashSet",
 ];
 
-/// Who may use whom; everything else is an arrow pointing upwards.
-const ARROWS: [(&str, &[&str]); 23] = [
-    ("types", &[]),
-    ("wire", &["types"]),
-    ("track", &["types", "config"]),
-    ("status", &["types"]),
-    ("config", &["types", "import", "wire", "pool"]),
-    ("import", &["types", "config", "pool"]),
-    ("io", &["track", "pool", "config", "status", "types"]),
-    ("vrrp", &["wire", "track", "config", "status", "types", "io"]),
-    ("cluster", &["track", "pool", "config", "status", "types", "io"]),
-    ("engine", &["io", "vrrp", "track", "cluster", "pool", "config", "status", "wire", "types"]),
-    ("notify", &["config", "status", "types", "io"]),
-    ("pair", &["config", "vrrp", "track", "wire", "types"]),
-    ("pool", &["types"]),
-    ("sys", &["wire", "types", "io", "config"]),
-    ("pem", &["sys", "types"]),
-    ("probe", &["pem", "sys", "config::checks", "track", "types"]),
-    ("proxy", &["pem", "sys", "pool", "types"]),
-    ("hook", &["probe", "sys", "notify", "engine", "io", "config", "status", "track", "types"]),
-    ("page", &["status"]),
-    ("api", &["page", "status", "types"]),
-    ("lab", &["sys", "types"]),
-    (
-        "daemon",
-        &[
-            "pool", "proxy", "engine", "io", "sys", "probe", "hook", "api", "config", "log",
-            "status", "types", "wire", "import", "track", "page",
-        ],
-    ),
-    ("log", &["io", "types"]),
-];
+/// One row of the map: modules of one layer, and those they may use beside each other.
+struct Layer {
+    modules: Vec<String>,
+    may_use: Vec<String>,
+}
+
+/// The table in the crate's documentation. "all above" in its last column are the rows above.
+fn layers() -> Vec<Layer> {
+    let text = fs::read_to_string(source_root().join("lib.rs")).unwrap();
+    let mut layers: Vec<Layer> = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with("//! | [`")) {
+        let cells: Vec<&str> = line.trim_start_matches("//! |").split('|').map(str::trim).collect();
+        let names = |cell: &str| -> Vec<String> {
+            let names = cell.split(',').map(|name| name.trim().trim_matches(['[', ']', '`']));
+            names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        };
+        let may_use = match cells[2] {
+            "all above" => layers.iter().flat_map(|layer| layer.modules.clone()).collect(),
+            listed => names(listed),
+        };
+        layers.push(Layer { modules: names(cells[0]), may_use });
+    }
+    layers
+}
+
+fn pure() -> Vec<String> {
+    let mut pure = Vec::new();
+    for layer in layers() {
+        let last = layer.modules.iter().any(|module| module == HIGHEST_PURE);
+        pure.extend(layer.modules);
+        if last {
+            return pure;
+        }
+    }
+    panic!("no row of the map is about {HIGHEST_PURE}");
+}
+
+fn source_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
 
 pub(crate) fn sources(module: &str) -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = source_root();
     let mut found = Vec::new();
     let file = root.join(format!("{module}.rs"));
     if file.exists() {
@@ -94,8 +101,8 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 #[test]
 fn pure_modules_name_nothing_of_the_shell() {
     let mut offences = Vec::new();
-    for module in PURE {
-        for (path, text) in sources(module) {
+    for module in pure() {
+        for (path, text) in sources(&module) {
             for (number, line) in code(&text) {
                 for word in SHELL {
                     if line.contains(word) {
@@ -110,11 +117,8 @@ fn pure_modules_name_nothing_of_the_shell() {
 
 #[test]
 fn every_pure_module_denies_the_disallowed() {
-    for module in PURE {
-        if module == "types" {
-            continue;
-        }
-        let denies = sources(module).iter().any(|(_, text)| {
+    for module in pure() {
+        let denies = sources(&module).iter().any(|(_, text)| {
             text.contains("#![deny(clippy::disallowed_methods, clippy::disallowed_types)]")
         });
         assert!(denies, "module {module} lacks its inner #![deny(clippy::disallowed_…)]");
@@ -122,45 +126,218 @@ fn every_pure_module_denies_the_disallowed() {
 }
 
 #[test]
-fn no_arrow_points_upwards() {
+fn the_map_has_every_module_and_uses_only_what_is_above() {
+    let mut above: BTreeSet<String> = BTreeSet::new();
+    for layer in layers() {
+        for used in &layer.may_use {
+            assert!(above.contains(used), "{:?} use {used}, which is not above", layer.modules);
+        }
+        above.extend(layer.modules);
+    }
+    let text = fs::read_to_string(source_root().join("lib.rs")).unwrap();
+    let declared = text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    assert_eq!(above, declared.map(str::to_owned).collect());
+}
+
+#[test]
+fn no_module_uses_one_above_it() {
     let mut offences = Vec::new();
-    for (module, allowed) in ARROWS {
-        for (path, text) in sources(module) {
-            for (number, line) in code(&text) {
-                for used in used_modules(line) {
-                    let fits = used.starts_with(module)
-                        || allowed
-                            .iter()
-                            .any(|a| used == *a || used.starts_with(&format!("{a}::")));
-                    if !fits {
-                        offences.push(format!("{}:{number}: crate::{used}", path.display()));
+    for layer in layers() {
+        for module in &layer.modules {
+            for (path, text) in sources(module) {
+                for (line, used) in used_modules(&own_path(&path), &text) {
+                    if !layer.modules.contains(&used) && !layer.may_use.contains(&used) {
+                        offences.push(format!("{}:{line}: {used}", path.display()));
                     }
                 }
             }
         }
     }
-    assert!(offences.is_empty(), "arrows that point upwards:\n{}", offences.join("\n"));
+    assert!(offences.is_empty(), "against the map in src/lib.rs:\n{}", offences.join("\n"));
 }
 
-/// `crate::a::b` and `crate::{a::x, b}` as `a::b`, `a::x`, `b`.
-fn used_modules(line: &str) -> Vec<String> {
+/// The module path of a file below `src`.
+fn own_path(file: &Path) -> Vec<String> {
+    let inside = file.strip_prefix(source_root()).unwrap().with_extension("");
+    let mut path: Vec<String> =
+        inside.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    if path.last().is_some_and(|last| last == "mod") {
+        path.pop();
+    }
+    path
+}
+
+/// Every module of the crate's root that a file names, by `crate::` or by `super::`, in whole `use` trees and in
+/// paths, its unit tests included; and the line.
+fn used_modules(own: &[String], text: &str) -> Vec<(usize, String)> {
+    let tokens = tokens(text);
     let mut used = Vec::new();
-    for part in line.split("crate::").skip(1) {
-        let path = |text: &str| -> String {
-            text.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect()
-        };
-        match part.strip_prefix('{') {
-            Some(list) => used.extend(list.split(',').map(|p| path(p.trim()))),
-            None => used.push(path(part)),
+    // The inline modules around a token, each with the number of braces it was opened in.
+    let mut inline: Vec<(usize, String)> = Vec::new();
+    let mut braces = 0;
+    let mut at = 0;
+    while let Some((line, token)) = tokens.get(at) {
+        let after = |n: usize| tokens.get(at + n).map(|(_, token)| token.as_str());
+        match token.as_str() {
+            "{" => braces += 1,
+            "}" => {
+                braces -= 1;
+                if inline.last().is_some_and(|(outside, _)| *outside == braces) {
+                    inline.pop();
+                }
+            }
+            "mod" if after(2) == Some("{") => {
+                inline.push((braces, after(1).unwrap_or_default().to_owned()));
+            }
+            "crate" | "super" if after(1) == Some("::") && !follows_a_path(&tokens, at) => {
+                let mut base: Vec<String> = own.to_vec();
+                base.extend(inline.iter().map(|(_, name)| name.clone()));
+                let mut paths = Vec::new();
+                tree(&tokens, at, &mut Vec::new(), &mut paths);
+                let roots = paths.iter().filter_map(|path| root_of(&base, path));
+                used.extend(roots.map(|root| (*line, root)));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    used
+}
+
+fn follows_a_path(tokens: &[(usize, String)], at: usize) -> bool {
+    at.checked_sub(1).and_then(|before| tokens.get(before)).is_some_and(|(_, t)| t == "::")
+}
+
+/// The module below the crate's root to which a path leads from `base`.
+fn root_of(base: &[String], path: &[String]) -> Option<String> {
+    let mut base = base.to_vec();
+    let mut rest = path;
+    if let Some(after) = rest.strip_prefix(&["crate".to_owned()]) {
+        (base, rest) = (Vec::new(), after);
+    }
+    while let Some(after) = rest.strip_prefix(&["super".to_owned()]) {
+        base.pop();
+        rest = after;
+    }
+    base.first().or_else(|| rest.first()).cloned()
+}
+
+/// The paths of the tree that begins at a token; the first token after it.
+fn tree(
+    tokens: &[(usize, String)],
+    mut at: usize,
+    prefix: &mut Vec<String>,
+    found: &mut Vec<Vec<String>>,
+) -> usize {
+    let depth = prefix.len();
+    while let Some((_, token)) = tokens.get(at) {
+        match token.as_str() {
+            "::" => at += 1,
+            "{" if prefix.len() > depth || depth > 0 => {
+                at += 1;
+                while tokens.get(at).is_some_and(|(_, t)| t != "}") {
+                    let after = tree(tokens, at, prefix, found);
+                    at = if after > at { after } else { at + 1 };
+                }
+                prefix.truncate(depth);
+                return at + 1;
+            }
+            name if name.starts_with(|c: char| c.is_alphabetic() || c == '_') || name == "*" => {
+                prefix.push(name.to_owned());
+                at += 1;
+                if tokens.get(at).is_none_or(|(_, t)| t != "::") {
+                    break;
+                }
+            }
+            _ => break,
         }
     }
-    used.retain(|u| !u.is_empty());
-    used
+    if prefix.len() > depth {
+        found.push(prefix.clone());
+    }
+    prefix.truncate(depth);
+    at
+}
+
+/// Names, `::` and single characters, each with its line; no comments, no texts.
+fn tokens(text: &str) -> Vec<(usize, String)> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    let mut line = 1;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            'r' if rest.starts_with("r#\"") => rest.find("\"#").map_or(rest.len(), |end| end + 2),
+            '"' => text_length(rest),
+            '\'' => char_length(rest),
+            ':' if rest.starts_with("::") => 2,
+            c if c.is_alphanumeric() || c == '_' => {
+                rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
+            }
+            c => c.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        if !token.starts_with(['/', '"', '\'']) && !first.is_whitespace() {
+            tokens.push((line, token.to_owned()));
+        }
+        line += token.matches('\n').count();
+        rest = after;
+    }
+    tokens
+}
+
+/// How long the text at the start is, with its quotes.
+fn text_length(rest: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            '"' if !escaped => return at + 1,
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    rest.len()
+}
+
+/// How long the character at the start is, with its quotes; of a lifetime, the quote alone.
+fn char_length(rest: &str) -> usize {
+    let inside = &rest[1..];
+    let escaped = inside.starts_with('\\');
+    let longest = if escaped { 12 } else { 4 };
+    let end = inside.char_indices().skip(if escaped { 2 } else { 1 }).find(|(_, c)| *c == '\'');
+    end.filter(|(at, _)| *at <= longest).map_or(1, |(at, _)| at + 2)
+}
+
+#[test]
+fn whole_use_trees_are_read() {
+    let own = ["vrrp".to_owned(), "router".to_owned()];
+    let text = r##"
+        use crate::{types::{Now, text::plain}, wire::{self, vrrp::Advert}};
+        use super::super::config::{
+            Config,
+        };
+        use super::outbox::Outbox;
+        // use crate::cli::Comment;
+        const TEXT: &str = "crate::lab";
+        const QUOTE: char = '"';
+        fn f<'a>(x: &'a crate::status::State) {}
+        #[cfg(test)]
+        mod tests {
+            use super::*;
+            use super::super::super::pool::Pool;
+            fn f() { crate::daemon::run(); }
+        }
+        use crate::sys::Late;
+    "##;
+    let found: Vec<String> = used_modules(&own, text).into_iter().map(|(_, used)| used).collect();
+    let expected = "types types wire wire config vrrp status vrrp pool daemon sys";
+    assert_eq!(found.join(" "), expected);
 }
 
 #[test]
 fn unsafe_lives_in_sys_alone() {
-    for module in PURE.iter().chain(&["api", "probe", "proxy", "daemon", "lab", "cli"]) {
+    let others = ["api", "probe", "proxy", "daemon", "lab", "cli"].map(str::to_owned);
+    for module in pure().iter().chain(&others) {
         for (path, text) in sources(module) {
             for (number, line) in code(&text) {
                 // A word of the Content-Security-Policy.
