@@ -5,6 +5,7 @@
 
 mod changes;
 mod clusters;
+mod codes;
 mod notify;
 mod strangers;
 pub(crate) mod text;
@@ -23,6 +24,7 @@ pub use clusters::{
     AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
     MissingStatus, Phase, ServerStatus, Traffic,
 };
+pub use codes::{FaultCode, FaultStatus, HintCode, HintStatus, MemberFault, RoleStatus};
 pub use notify::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 pub(crate) use strangers::Strangers;
 pub use strangers::{MOST_PEERS, MOST_STRANGERS, StrangerStatus};
@@ -193,7 +195,7 @@ pub struct RouterStatus {
     /// Why it came there.
     pub reason: String,
     /// What keeps it from serving; empty unless `state` is Fault.
-    pub faults: Vec<String>,
+    pub faults: Vec<FaultStatus>,
     /// Configured priority.
     pub base_priority: u8,
     /// Priority in force.
@@ -256,8 +258,8 @@ pub struct RouterStatus {
     /// The commands that were told of it; filled by the shell.
     #[serde(default)]
     pub notify: NotifyStatus,
-    /// What an operator should know or do, in sentences.
-    pub hints: Vec<String>,
+    /// What an operator should know or do, the most urgent first.
+    pub hints: Vec<HintStatus>,
 }
 
 /// What one tracker does to one router.

@@ -16,7 +16,7 @@ use crate::status::text::{
     master, master_line, next_failure, peer_line, priority, priority_line, router_notes, since,
     span, state, told, tracked_lines, transition, vips,
 };
-use crate::status::{RouterStatus, Snapshot, State};
+use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State};
 
 /// State changes shown per router unless one router is asked for.
 const FEW: usize = 3;
@@ -181,8 +181,8 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
         line("operator", &drained);
     }
     line("reason", &router.reason);
-    for fault in router.faults.iter().filter(|fault| **fault != router.reason) {
-        line("fault", fault);
+    for fault in router.faults.iter().filter(|fault| fault.text != router.reason) {
+        line("fault", &fault.text);
     }
     if let Some(group) = &router.group {
         line("group", group);
@@ -229,7 +229,7 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
         line("heard", &never_heard(router));
     }
     for hint in &router.hints {
-        line("hint", hint);
+        line("hint", &hint.text);
     }
 
     section(&mut out, width, "addresses", router.addresses.iter().map(address_line));
@@ -264,7 +264,10 @@ fn section(out: &mut String, width: u16, title: &str, lines: impl Iterator<Item 
 /// Nobody heard is normal for one master and the sign of a filter for two.
 fn never_heard(router: &RouterStatus) -> String {
     let RouterStatus { interface, family, .. } = router;
-    if router.hints.iter().any(|hint| hint.contains("protocol 112")) {
+    let says_it = |hint: &HintStatus| {
+        matches!(hint.code, HintCode::AddressConflict | HintCode::AdvertsFilteredIn)
+    };
+    if router.hints.iter().any(says_it) {
         return format!("no other node on {interface} since the start");
     }
     let allow = allow_vrrp(*family);

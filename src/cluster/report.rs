@@ -9,7 +9,7 @@ use super::plain::Plain;
 use super::{Cluster, MemberState};
 use crate::config::checks::Endpoint;
 use crate::pool::{Admission, Role};
-use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, millis};
+use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, RoleStatus, millis};
 use crate::track::outcome::Cause;
 use crate::track::patroni::{NodeAnswer, NodeRole};
 use crate::types::{Now, counted};
@@ -189,7 +189,7 @@ impl Member {
             name: self.name().to_owned(),
             address: self.cfg.address.to_string(),
             api: Some(self.cfg.api.to_string()),
-            role: state.role.to_string(),
+            role: role_status(state.role),
             state: answer.map(|answer| answer.state.to_string()),
             holds_lock: answer.map(|answer| answer.holds_lock),
             timeline: answer.and_then(|answer| answer.timeline),
@@ -218,16 +218,28 @@ impl Member {
         let answers = matches!(&self.silence, Some(why) if why.cause == Cause::WrongAnswer);
         let status = self.status(state, now, unresolved_reason);
         if !answers {
-            return MemberStatus { role: "server".to_owned(), ..status };
+            return MemberStatus { role: RoleStatus::Server, ..status };
         }
         MemberStatus {
-            role: "server".to_owned(),
+            role: RoleStatus::Server,
             admission: AdmissionStatus::Usable,
             reason: String::new(),
             silence: None,
             notes: vec!["not Patroni".to_owned()],
             ..status
         }
+    }
+}
+
+pub(super) fn role_status(role: Role) -> RoleStatus {
+    match role {
+        Role::Primary => RoleStatus::Primary,
+        Role::StandbyLeader => RoleStatus::StandbyLeader,
+        Role::Sync => RoleStatus::SyncStandby,
+        Role::Quorum => RoleStatus::QuorumStandby,
+        Role::Async => RoleStatus::AsyncStandby,
+        Role::Replica => RoleStatus::Replica,
+        Role::Unknown => RoleStatus::Unknown,
     }
 }
 
@@ -245,7 +257,7 @@ impl Plain {
                 name,
                 address: address.to_string(),
                 api: None,
-                role: "server".to_owned(),
+                role: RoleStatus::Server,
                 state: None,
                 holds_lock: None,
                 timeline: None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::by_status::Statuses;
 use super::flap_damping::FlapDamping;
 use super::lag::{LagHysteresis, Limit};
-use super::report::admission_status;
+use super::report::{admission_status, role_status};
 use super::{Cluster, MemberId, MemberState};
 use crate::config::checks::{Endpoint, Host, HostName};
 use crate::config::{ClusterConfig, ListenerConfig, MOST_LEASE, OnDown, ServerConfig};
@@ -297,7 +297,7 @@ impl Serving {
                 id: server.id.0,
                 name: server.name.to_string(),
                 address: server.address,
-                role: server.role.to_string(),
+                role: role_status(server.role),
                 admission,
                 takes,
                 reason,

@@ -35,7 +35,7 @@ use crate::io::{
     OpId, Renewal, Want,
 };
 use crate::proxy::Left;
-use crate::status::{RouterStatus, Snapshot, State, millis};
+use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State, millis};
 use crate::sys::echo;
 use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
@@ -127,15 +127,14 @@ impl RefusedSends {
             for router in snapshot.routers.iter_mut().filter(concerned) {
                 if *ago <= (router.interval_ms * 3).max(3000) {
                     let out = allow_vrrp_out(*family);
-                    router.hints.insert(
-                        0,
-                        format!(
-                            "the host's own packet filter refuses adverts on {name} (EPERM, {}): no \
-                             other node hears this one, and a backup takes it for dead. {out} lets \
-                             VRRP out",
-                            times(*count)
-                        ),
+                    let text = format!(
+                        "the host's own packet filter refuses adverts on {name} (EPERM, {}): no \
+                         other node hears this one, and a backup takes it for dead. {out} lets \
+                         VRRP out",
+                        times(*count)
                     );
+                    let hint = HintStatus::new(HintCode::AdvertsFilteredOut, text);
+                    router.hints.insert(0, hint);
                 }
             }
         }

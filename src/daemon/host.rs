@@ -18,8 +18,9 @@ use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
 use crate::engine::allow_vrrp;
 use crate::hook::Hooks;
+use crate::io::Kind;
 use crate::status::text::age;
-use crate::status::{RouterStatus, Snapshot, State};
+use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State};
 use crate::sys::echo::{self, MulticastGroup};
 use crate::types::{Family, IfIndex, IfName};
 
@@ -117,7 +118,8 @@ impl LoopbackCheck {
         let unreachable = self.unreachable_at(&places);
         for router in &mut snapshot.routers {
             if let Some((_, group)) = place(router).filter(|place| unreachable.contains(place)) {
-                router.hints.insert(0, unreachable_hint(router, group));
+                let hint = unreachable_hint(router, group);
+                router.hints.insert(0, HintStatus::new(HintCode::AdvertsFilteredIn, hint));
             }
         }
     }

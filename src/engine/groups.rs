@@ -88,7 +88,7 @@ impl Engine {
         for other in others {
             if let Some(fault) = other.env.own_fault() {
                 let (group, member) = (name.to_owned(), other.cfg.name.clone());
-                env.faults.insert(Fault::Group { group, member, why: fault.to_string() });
+                env.faults.insert(Fault::Group { group, member, why: Box::new(fault.clone()) });
             }
         }
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::RoleStatus;
 /// One cluster, as it looks from here.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ClusterStatus {
@@ -88,8 +89,8 @@ pub struct MemberStatus {
     pub address: String,
     /// Its Patroni's REST API.
     pub api: Option<String>,
-    /// What it is, in words.
-    pub role: String,
+    /// What it is.
+    pub role: RoleStatus,
     /// What its Patroni says of PostgreSQL.
     pub state: Option<String>,
     /// Whether its Patroni holds the leader lock.
@@ -227,8 +228,8 @@ pub struct ServerStatus {
     pub name: String,
     /// Where sessions go.
     pub address: SocketAddr,
-    /// What it is, in words.
-    pub role: String,
+    /// What it is.
+    pub role: RoleStatus,
     /// Whether it takes sessions.
     pub admission: AdmissionStatus,
     /// The next connection may go to it.

@@ -9,8 +9,9 @@ use std::fmt::Write;
 use jiff::SignedDuration;
 
 use super::{
-    AddressStatus, Daemon, FailoverEstimate, MasterStatus, NotifyStatus, PeerStatus, RouterStatus,
-    RunStatus, RunningStatus, Snapshot, Span, StallStatus, State, Successor, TransitionStatus,
+    AddressStatus, Daemon, FailoverEstimate, FaultCode, FaultStatus, MasterStatus, NotifyStatus,
+    PeerStatus, RouterStatus, RunStatus, RunningStatus, Snapshot, Span, StallStatus, State,
+    Successor, TransitionStatus,
 };
 use crate::types::{counted, times};
 pub(crate) use clock::WallClock;
@@ -116,30 +117,30 @@ pub(crate) fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
 /// What keeps routers from serving, and which: one line for each cause, however many they are.
 pub(crate) fn causes(snapshot: &Snapshot) -> Vec<String> {
     let in_fault = |r: &&RouterStatus| r.state == State::Fault && !r.drained;
-    let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut causes: Vec<(&FaultStatus, Vec<&str>)> = Vec::new();
     for router in snapshot.routers.iter().filter(in_fault) {
         for fault in &router.faults {
-            match causes.iter_mut().find(|(known, _)| known == fault) {
+            match causes.iter_mut().find(|(known, _)| *known == fault) {
                 Some((_, names)) => names.push(&router.name),
                 None => causes.push((fault, vec![&router.name])),
             }
         }
     }
-    let all: Vec<&str> = causes.iter().map(|(cause, _)| *cause).collect();
     // The rest of a group has no cause of its own.
-    let repeats = |cause: &str| {
-        all.iter().any(|own| cause.strip_suffix(own).is_some_and(|of| of.ends_with(": ")))
+    let repeats = |cause: &FaultStatus| {
+        let of = cause.member.as_ref().map(|member| &member.text);
+        of.is_some_and(|text| causes.iter().any(|(own, _)| own.text == *text))
     };
-    let causes = causes.iter().filter(|(cause, _)| !repeats(cause));
-    causes
-        .map(|(cause, names)| {
-            let shown = names.get(..NAMES).unwrap_or(names).join(", ");
-            match names.len().saturating_sub(NAMES) {
-                0 => format!("{cause}: {shown} in FAULT"),
-                more => format!("{cause}: {shown} and {more} more in FAULT"),
-            }
-        })
-        .collect()
+    let own = causes.iter().filter(|(cause, _)| !repeats(cause));
+    own.map(|(cause, names)| {
+        let cause = &cause.text;
+        let shown = names.get(..NAMES).unwrap_or(names).join(", ");
+        match names.len().saturating_sub(NAMES) {
+            0 => format!("{cause}: {shown} in FAULT"),
+            more => format!("{cause}: {shown} and {more} more in FAULT"),
+        }
+    })
+    .collect()
 }
 
 /// Of a whole report: warnings may stand before what was refused.
@@ -180,11 +181,14 @@ pub(crate) fn router_notes(
 ) -> Vec<String> {
     let mut notes: Vec<String> = drained(router, clock).into_iter().collect();
     // The drain itself is said already.
-    let faults =
-        router.faults.iter().filter(|fault| !(router.drained && fault.contains("drained")));
-    notes.extend(faults.map(|fault| format!("fault: {fault}")));
+    let is_drain = |fault: &&FaultStatus| {
+        let code = fault.member.as_ref().map_or(fault.code, |member| member.code);
+        router.drained && code == FaultCode::Drained
+    };
+    let faults = router.faults.iter().filter(|fault| !is_drain(fault));
+    notes.extend(faults.map(|fault| format!("fault: {}", fault.text)));
     notes.extend(tracking::priority_note(snapshot, router));
-    notes.extend(router.hints.iter().map(|hint| format!("hint: {hint}")));
+    notes.extend(router.hints.iter().map(|hint| format!("hint: {}", hint.text)));
     notes.extend(untold(&router.notify).map(|told| format!("notify {told}")));
     notes.extend(
         router
@@ -200,8 +204,7 @@ pub(crate) fn router_notes(
     );
     notes.extend(router.peers.iter().filter(|peer| !peer.refused.is_empty()).map(|peer| {
         // The hint has said why.
-        let address = peer.address.to_string();
-        let explained = router.hints.iter().any(|hint| hint.starts_with(&address));
+        let explained = router.hints.iter().any(|hint| hint.node == Some(peer.address));
         format!("peer {}", peer_line(peer, !explained))
     }));
     notes

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::status::{FaultCode, FaultStatus, MemberFault};
 use crate::types::{Cidr, Family, IfIndex, IfName, Mac};
 
 /// What the kernel offers this router at the moment.
@@ -100,9 +101,41 @@ pub(crate) enum Fault {
     Group {
         group: String,
         member: String,
-        why: String,
+        why: Box<Fault>,
     },
     Drained,
+}
+
+impl Fault {
+    pub(crate) fn status(&self) -> FaultStatus {
+        let member = if let Fault::Group { member, why, .. } = self {
+            let (name, text) = (member.clone(), why.to_string());
+            Some(MemberFault { name, code: why.code(), text })
+        } else {
+            None
+        };
+        FaultStatus { code: self.code(), text: self.to_string(), member }
+    }
+
+    fn code(&self) -> FaultCode {
+        match self {
+            Fault::Starting => FaultCode::Starting,
+            Fault::NoInterface(_) => FaultCode::NoInterface,
+            Fault::LinkDown(_) => FaultCode::LinkDown,
+            Fault::LinkUnsettled(_) => FaultCode::LinkUnsettled,
+            Fault::NoSource(..) => FaultCode::NoSource,
+            Fault::NoSourceForPeers(_) => FaultCode::NoSourceForPeers,
+            Fault::SourceNotHere(_) => FaultCode::SourceNotHere,
+            Fault::NoPeer => FaultCode::OnlySelfAsPeer,
+            Fault::EmptyPeers => FaultCode::NoPeers,
+            Fault::Mtu { .. } => FaultCode::Mtu,
+            Fault::StaticAddress { .. } => FaultCode::StaticAddress,
+            Fault::Socket(_) => FaultCode::Socket,
+            Fault::Tracker(_) => FaultCode::Tracker,
+            Fault::Group { .. } => FaultCode::Group,
+            Fault::Drained => FaultCode::Drained,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

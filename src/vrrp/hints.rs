@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::{Cast, Preempt};
-use crate::status::State;
+use crate::status::{HintCode, HintStatus, State};
 use crate::types::{Cidr, Dialect, Family, Now, counted, times};
 use crate::vrrp::accept::list;
 use crate::vrrp::peer_table::Peer;
@@ -47,29 +47,33 @@ fn allow(family: Family, chain: &str) -> String {
 
 impl Router {
     /// The most urgent first. `heard` is when another node's last packet arrived on the interface.
-    pub(crate) fn hints(&self, now: Now, heard: Option<Now>) -> Vec<String> {
+    pub(crate) fn hints(&self, now: Now, heard: Option<Now>) -> Vec<HintStatus> {
         let mut hints = self.peer_hints(now);
-        hints.extend(self.two_masters_hint(now));
-        hints.extend(self.conflict_hint(now, heard));
-        hints.extend(self.preempt_hint(now));
-        hints.extend(self.first_wait_hint(now));
-        hints.extend(self.untested_hint());
-        hints.extend(self.group_hint());
-        hints.extend(self.foreign_hints());
-        hints.extend(self.addresses.fights(now).map(|(cidr, readded)| {
-            format!(
+        let alone = [
+            (HintCode::TwoMasters, self.two_masters_hint(now)),
+            (HintCode::AddressConflict, self.conflict_hint(now, heard)),
+            (HintCode::NotPreempted, self.preempt_hint(now)),
+            (HintCode::JustStarted, self.first_wait_hint(now)),
+            (HintCode::Untested, self.untested_hint()),
+            (HintCode::WaitsForGroup, self.group_hint()),
+        ];
+        let alone = alone.into_iter().filter_map(|(code, text)| Some((code, text?)));
+        let foreign = self.foreign_hints().map(|text| (HintCode::ForeignAddress, text));
+        let fights = self.addresses.fights(now).map(|(cidr, readded)| {
+            let text = format!(
                 "something keeps removing {cidr}, restored {}: look for a network manager or \
                  another VRRP daemon on this host",
                 times(readded)
-            )
-        }));
-        if self.stats.counters.duplicate_source > 0 {
-            hints.push(
-                "adverts arrive from our own address: a loop in the network, or another node uses \
-                 this address"
-                    .to_owned(),
             );
-        }
+            (HintCode::AddressFight, text)
+        });
+        let duplicate = (self.stats.counters.duplicate_source > 0).then(|| {
+            let text = "adverts arrive from our own address: a loop in the network, or another node \
+                        uses this address";
+            (HintCode::DuplicateSource, text.to_owned())
+        });
+        let others = alone.chain(foreign).chain(fights).chain(duplicate);
+        hints.extend(others.map(|(code, text)| HintStatus::new(code, text)));
         hints
     }
 
@@ -96,7 +100,7 @@ impl Router {
     }
 
     /// About those who do not get on with us; if they are many, about those we follow or accept.
-    fn peer_hints(&self, now: Now) -> Vec<String> {
+    fn peer_hints(&self, now: Now) -> Vec<HintStatus> {
         let mut peers: Vec<_> = self.peers.peers().collect();
         if peers.len() > MOST_DISCUSSED {
             let followed = self.followed.map(|followed| followed.address);
@@ -109,18 +113,23 @@ impl Router {
         for (at, (address, peer)) in peers.iter().enumerate() {
             if discussed == MOST_DISCUSSED {
                 let more = counted(peers.len() - at, "more node");
-                hints.push(format!(
+                let text = format!(
                     "VRID {} is in packets of {more}: `vipd status --json` has them under \
                      `strangers`",
                     self.cfg.vrid
-                ));
+                );
+                hints.push(HintStatus::new(HintCode::MoreNodes, text));
                 break;
             }
             let before = hints.len();
-            hints.extend(self.refusal_hint(now, **address, peer));
-            hints.extend(self.list_hint(now, **address, peer));
-            hints.extend(self.rival_hint(now, **address, peer));
-            hints.extend(self.distance_hint(now, **address, peer));
+            let about = [
+                (HintCode::PacketsRefused, self.refusal_hint(now, **address, peer)),
+                (HintCode::AddressListsDiffer, self.list_hint(now, **address, peer)),
+                (HintCode::SecondMaster, self.rival_hint(now, **address, peer)),
+                (HintCode::DistantPeer, self.distance_hint(now, **address, peer)),
+            ];
+            let about = about.into_iter().filter_map(|(code, text)| Some((code, text?)));
+            hints.extend(about.map(|(code, text)| HintStatus::about(code, **address, text)));
             discussed += usize::from(hints.len() > before);
         }
         hints

@@ -34,7 +34,7 @@ impl Router {
             state_age_ms: millis(now.since(self.since)),
             reason: self.reason.clone(),
             faults: match self.phase {
-                Phase::Fault => self.env.faults.iter().map(Fault::to_string).collect(),
+                Phase::Fault => self.env.faults.iter().map(Fault::status).collect(),
                 Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. } => Vec::new(),
             },
             base_priority: cfg.priority.get(),

@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 use vipd::cli::render;
 use vipd::status::{
     AdmissionStatus, ClusterStatus, Daemon, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
-    MissingStatus, Phase, ServerStatus, Snapshot, Traffic,
+    MissingStatus, Phase, RoleStatus, ServerStatus, Snapshot, Traffic,
 };
 
-pub(crate) fn member(name: &str, role: &str, timeline: u64) -> MemberStatus {
+pub(crate) fn member(name: &str, role: RoleStatus, timeline: u64) -> MemberStatus {
     MemberStatus {
         name: name.into(),
         address: format!("10.0.1.1{}:5432", name.chars().last().unwrap()),
         api: None,
-        role: role.into(),
+        role,
         state: Some("running".into()),
         holds_lock: Some(false),
         timeline: Some(timeline),
         admission: AdmissionStatus::Usable,
         reason: String::new(),
         since_ms: 7_200_000,
-        lag_bytes: (role != "the primary").then_some(920),
+        lag_bytes: (role != RoleStatus::Primary).then_some(920),
         lag_ms: None,
         answer_age_ms: Some(300),
         silence: None,
@@ -34,7 +34,7 @@ pub(crate) fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerSta
         id: 1,
         name: of.name.clone(),
         address: of.address.parse().unwrap(),
-        role: of.role.clone(),
+        role: of.role,
         admission: of.admission,
         takes,
         reason: of.reason.clone(),
@@ -122,8 +122,8 @@ pub(crate) fn cluster(phase: Phase, summary: &str, members: Vec<MemberStatus>) -
 #[test]
 fn a_whole_cluster_is_a_line_per_member_and_nothing_else() {
     let members = ["pg-1", "pg-2", "pg-3"].map(|name| match name {
-        "pg-2" => member(name, "the primary", 5),
-        _ => member(name, "an asynchronous standby", 5),
+        "pg-2" => member(name, RoleStatus::Primary, 5),
+        _ => member(name, RoleStatus::AsyncStandby, 5),
     });
     let write = members.each_ref().map(|m| server(m, m.name == "pg-2", 0)).to_vec();
     let mut read = members.each_ref().map(|m| server(m, m.name != "pg-2", 0)).to_vec();
@@ -149,13 +149,13 @@ fn a_whole_cluster_is_a_line_per_member_and_nothing_else() {
 
 #[test]
 fn a_lost_primary_says_who_waits_for_whom() {
-    let mut lost = member("pg-1", "the primary", 5);
+    let mut lost = member("pg-1", RoleStatus::Primary, 5);
     lost.admission = AdmissionStatus::Down;
     lost.reason = "not confirmed as the primary for 8.0 s (timed out)".into();
     lost.silence = Some("timed out".into());
-    let mut lagging = member("pg-2", "a replica", 5);
+    let mut lagging = member("pg-2", RoleStatus::Replica, 5);
     lagging.lag_bytes = Some(20 << 20);
-    let fit = member("pg-3", "a replica", 5);
+    let fit = member("pg-3", RoleStatus::Replica, 5);
     let servers =
         |takes: &str| [&lost, &lagging, &fit].map(|m| server(m, m.name == takes, 0)).to_vec();
     let mut write = listener("write", 5000, "primary", servers("nobody"));
@@ -204,7 +204,7 @@ fn a_lost_primary_says_who_waits_for_whom() {
 
 #[test]
 fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
-    let members = ["pg-1", "pg-2", "pg-3"].map(|name| member(name, "a replica", 5));
+    let members = ["pg-1", "pg-2", "pg-3"].map(|name| member(name, RoleStatus::Replica, 5));
     let mut servers = members.each_ref().map(|m| server(m, m.name != "pg-2", 100)).to_vec();
     (servers[0].weight, servers[2].backup) = (Some(3), true);
     (servers[1].maxconn, servers[1].mute, servers[1].unanswered) = (Some(100), true, Some(12));

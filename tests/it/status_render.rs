@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AddressStatus, Counters, Daemon, FailoverEstimate, MasterStatus, NotifyStatus, PageStatus,
-    PeerStatus, RouterStatus, Snapshot, Span, StallStatus, Standing, State, Successor,
-    TrackedStatus, TrackerStatus, TransitionStatus,
+    AddressStatus, Counters, Daemon, FailoverEstimate, FaultCode, FaultStatus, HintCode,
+    HintStatus, MasterStatus, NotifyStatus, PageStatus, PeerStatus, RouterStatus, Snapshot, Span,
+    StallStatus, Standing, State, Successor, TrackedStatus, TrackerStatus, TransitionStatus,
 };
 use vipd::types::{DropCounter, Family};
 
@@ -92,6 +92,10 @@ fn serving() -> RouterStatus {
 }
 
 /// The node itself would follow.
+fn fault(code: FaultCode, text: &str) -> FaultStatus {
+    FaultStatus { code, text: text.into(), member: None }
+}
+
 fn would_follow() -> Option<FailoverEstimate> {
     Some(FailoverEstimate {
         successor: Some(Successor {
@@ -145,7 +149,11 @@ fn following() -> RouterStatus {
         ],
         last_heard_ms: Some(340),
         failover: would_follow(),
-        hints: vec!["10.0.0.9 uses another password: compare auth_pass".into()],
+        hints: vec![HintStatus::about(
+            HintCode::PacketsRefused,
+            "10.0.0.9".parse().unwrap(),
+            "10.0.0.9 uses another password: compare auth_pass".into(),
+        )],
         ..serving()
     }
 }
@@ -162,7 +170,7 @@ fn broken() -> RouterStatus {
         state: State::Fault,
         state_age_ms: 11_000,
         reason: "interface bond0.100 is down".into(),
-        faults: vec!["interface bond0.100 is down".into()],
+        faults: vec![fault(FaultCode::LinkDown, "interface bond0.100 is down")],
         master: None,
         next_deadline_ms: None,
         addresses: vec![lost],
@@ -440,7 +448,7 @@ fn a_node_that_cannot_serve_says_who_does_or_that_it_cannot_know() {
     let failed = |name: &str, listens| RouterStatus {
         name: name.into(),
         state: State::Fault,
-        faults: vec!["chk failed: exit 1".into()],
+        faults: vec![fault(FaultCode::Tracker, "chk failed: exit 1")],
         listens,
         master: None,
         next_deadline_ms: None,
@@ -463,7 +471,10 @@ fn a_node_that_cannot_serve_says_who_does_or_that_it_cannot_know() {
 #[test]
 fn filters_are_spoken_of_once() {
     let hint = "10.0.0.2 has announced 10.0.0.10: IP protocol 112 is filtered between you";
-    let router = RouterStatus { hints: vec![hint.into()], ..serving() };
+    let router = RouterStatus {
+        hints: vec![HintStatus::new(HintCode::AddressConflict, hint.into())],
+        ..serving()
+    };
     let snapshot = Snapshot { routers: vec![router], ..snapshot() };
     let page = render::router(&snapshot, "VI_1", 200).unwrap();
     assert_eq!(page.matches("protocol 112").count(), 1, "{page}");

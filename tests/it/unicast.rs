@@ -17,6 +17,7 @@ use vipd::types::{Centis, Cidr, Dialect, IfIndex, Mac, Now, Priority, V3Checksum
 use vipd::wire::ipv4::{self, Ipv4Header};
 use vipd::wire::vrrp::{Advert, ChecksumAccept, Claim};
 
+use crate::engine::setup::Texts as _;
 use crate::expected::OneFile;
 use crate::golden::{V3_PSEUDO, deliver, packet};
 
@@ -212,8 +213,8 @@ fn a_stranger_is_refused_and_named() {
     host.hear("192.0.2.66", "192.0.2.1", 255, 254);
     let status = host.status();
     assert_eq!((status.counters.unknown_peer, status.counters.adv_rcvd), (1, 0));
-    assert!(status.hints[0].contains("192.0.2.66"), "{:?}", status.hints);
-    assert!(status.hints[0].contains("list of peers"), "{:?}", status.hints);
+    assert!(status.hints.texts()[0].contains("192.0.2.66"), "{:?}", status.hints.texts());
+    assert!(status.hints.texts()[0].contains("list of peers"), "{:?}", status.hints.texts());
     host.hear("192.0.2.100", "192.0.2.1", 255, 254);
     assert_eq!(host.status().counters.adv_rcvd, 1);
     assert_eq!(host.status().master.unwrap().address, ip("192.0.2.100"));
@@ -276,7 +277,7 @@ fn the_other_kind_of_cast_is_refused_and_said() {
         host.hear("192.0.2.100", to, 255, 254);
         let status = host.status();
         assert_eq!((status.counters.wrong_cast, status.counters.adv_rcvd), (1, 0), "{to}");
-        assert!(status.hints[0].contains("unicast"), "{:?}", status.hints);
+        assert!(status.hints.texts()[0].contains("unicast"), "{:?}", status.hints.texts());
     }
 }
 
@@ -341,7 +342,7 @@ fn a_list_without_anybody_else_is_a_fault_until_there_is_one() {
     host.run(Duration::from_secs(10));
     let status = host.status();
     assert_eq!(status.state, State::Fault);
-    assert!(status.faults[0].contains("this node itself"), "{:?}", status.faults);
+    assert!(status.faults.texts()[0].contains("this node itself"), "{:?}", status.faults.texts());
     assert_eq!(host.sent(), []);
     host.feed(Input::Reload(config(&router("peers = [\"192.0.2.1\", \"192.0.2.2\"]"))));
     host.run(Duration::from_secs(4));
@@ -355,7 +356,7 @@ fn an_empty_list_that_is_meant_waits_for_a_reload() {
     host.run(Duration::from_secs(10));
     let status = host.status();
     assert_eq!(status.state, State::Fault);
-    assert_eq!(status.faults, ["the list of unicast peers is empty: list the other nodes"]);
+    assert_eq!(status.faults.texts(), ["the list of unicast peers is empty: list the other nodes"]);
     assert_eq!(host.sent(), []);
     host.feed(Input::Reload(config(&router("peers = [\"192.0.2.2\"]"))));
     host.run(Duration::from_secs(4));
@@ -414,7 +415,11 @@ fn the_sockets_follow_the_source_address() {
     assert!(host.sent().iter().all(|(_, _, bytes)| bytes[12..16] == [192, 0, 2, 5]));
     host.link(gone("192.0.2.5/24"));
     assert_eq!(host.status().state, State::Fault);
-    assert!(host.status().faults[0].contains("reaches the peers"), "{:?}", host.status().faults);
+    assert!(
+        host.status().faults.texts()[0].contains("reaches the peers"),
+        "{:?}",
+        host.status().faults.texts()
+    );
 }
 
 #[test]
@@ -422,7 +427,7 @@ fn a_configured_source_must_be_there() {
     let settings = "peers = [\"192.0.2.100\"]\nsource = \"192.0.2.7\"";
     let mut host = Host::new(&config(&router(settings)), &["192.0.2.1/24"]);
     assert_eq!(
-        host.status().faults,
+        host.status().faults.texts(),
         ["no interface of this host has the source address 192.0.2.7"]
     );
     let address = address("192.0.2.7/24");

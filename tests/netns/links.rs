@@ -30,7 +30,7 @@ fn link_lost(fail: impl Fn(&Node), heal: impl Fn(&Node), words: &str) {
     let held = failed.elapsed();
     assert!(held < machine.allows(AT_ONCE), "the address went after {held:?}");
     let fault = await_state(&first, "fault");
-    assert!(fault["faults"][0].as_str().unwrap().contains(words), "{fault:#}");
+    assert!(fault["faults"][0]["text"].as_str().unwrap().contains(words), "{fault:#}");
     assert!(fault["reason"].as_str().unwrap().contains(words), "{fault:#}");
     let sent = fault["counters"]["adv_sent"].as_u64();
     await_state(&second, "master");
@@ -118,7 +118,7 @@ fn an_interface_that_is_not_there_yet_is_named_and_waited_for() {
     let a = lab.node("lb-01").unwrap();
     let vipd = start(&a, &web(100, ""));
     let fault = await_state(&vipd, "fault");
-    assert_eq!(fault["faults"][0], "interface eth0 does not exist");
+    assert_eq!(fault["faults"][0]["text"], "interface eth0 does not exist");
     assert_eq!(fault["reason"], "interface eth0 does not exist", "{fault:#}");
     vipd.process().wait_for_output(SOON, "interface eth0 does not exist").unwrap();
     a.link("eth0", &["10.0.0.2/24"]).unwrap();
@@ -148,7 +148,7 @@ fn a_master_without_a_source_address_is_in_fault_until_it_has_one() {
     .unwrap();
     let fault = await_state(&first, "fault");
     let words = "interface eth0 has no IPv4 address to send adverts from";
-    assert_eq!(fault["faults"][0], words, "{fault:#}");
+    assert_eq!(fault["faults"][0]["text"], words, "{fault:#}");
     await_state(&second, "master");
     assert_eq!(await_one_holder(&[&a, &b]), 1);
 
@@ -215,7 +215,7 @@ fn an_address_on_another_interface_is_announced_there_and_tracked() {
 
     a.unplug_link("eth1").unwrap();
     let fault = await_state(&vipd, "fault");
-    assert_eq!(fault["faults"][0], "interface eth1 is down or has no carrier");
+    assert_eq!(fault["faults"][0]["text"], "interface eth1 is down or has no carrier");
     await_address(&a, "10.1.0.100", false);
     // R22: eth0 still works, so the backups need not wait for the master-down interval.
     assert_eq!(fault["counters"]["pri_zero_sent"], 1, "{fault:#}");

@@ -1,6 +1,6 @@
 //! Laws that hold at every moment.
 
-use vipd::status::{Standing, State};
+use vipd::status::{FaultCode, FaultStatus, Standing, State};
 use vipd::vrrp::timing;
 
 use crate::checks;
@@ -109,7 +109,7 @@ impl World {
             place()
         );
         if any(State::Fault) && !as_one {
-            let own = |f: &String| !f.contains("of group G") && !f.contains("being opened");
+            let own = |f: &FaultStatus| !matches!(f.code, FaultCode::Group | FaultCode::Starting);
             let unable = self.snapshot(n).routers.into_iter().find(|m| m.faults.iter().any(own));
             assert!(unable.is_none(), "{}: it goes on without {unable:?}", place());
         }

@@ -195,11 +195,7 @@ pub(crate) fn cluster_notes(cluster: &ClusterStatus) -> Vec<String> {
 /// What a member is, and what keeps it from being used.
 pub(crate) fn is(member: &MemberStatus) -> String {
     let mut text = match member.admission {
-        AdmissionStatus::Usable => {
-            let role = member.role.as_str();
-            let articles = ["the ", "an ", "a "];
-            articles.iter().find_map(|a| role.strip_prefix(a)).unwrap_or(role).to_owned()
-        }
+        AdmissionStatus::Usable => member.role.to_string(),
         AdmissionStatus::Held => format!("not used: {}", member.reason),
         AdmissionStatus::Down => format!("down: {}", member.reason),
     };

@@ -8,7 +8,7 @@ use vipd::status::State;
 use vipd::track::outcome::Cause;
 
 use super::bench::*;
-use crate::engine::setup::{priority, router, script, tracks};
+use crate::engine::setup::{Texts as _, priority, router, script, tracks};
 
 fn tracking(weight: i64) -> RouterConfig {
     router(|r| {
@@ -36,7 +36,7 @@ fn accepts(bench: &mut Bench, accepting: bool) {
 fn standing(bench: &Bench) -> (State, u8, Vec<String>) {
     let mut routers = bench.engine.snapshot(bench.now).routers;
     let router = routers.remove(0);
-    (router.state, router.priority, router.faults)
+    (router.state, router.priority, router.faults.texts())
 }
 
 #[test]

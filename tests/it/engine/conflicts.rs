@@ -28,7 +28,7 @@ fn warnings(bench: &mut Bench) -> Vec<String> {
 }
 
 fn hint(bench: &Bench) -> String {
-    bench.status().hints.join("\n")
+    bench.status().hints.texts().join("\n")
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn nobody_becomes_master_before_all_can() {
     bench.run_until(mdi(100, 100) + ms(1));
     assert_eq!(states(&bench), [State::Backup; 2]);
     bench.expect_nothing();
-    let hints = bench.status().hints;
+    let hints = bench.status().hints.texts();
     assert!(hints.iter().any(|hint| hint.contains("another member of the group")), "{hints:?}");
     // A packet that changes nothing does not wake it up for good.
     bench.hear(&advert(LOW, 1));
@@ -114,7 +114,7 @@ fn a_member_that_cannot_serve_keeps_the_others_from_serving() {
     let did = bench.did();
     assert!(did.contains(&"advert 0 for 53".to_owned()), "the peer follows at once: {did:?}");
     assert_eq!(
-        bench.status().faults,
+        bench.status().faults.texts(),
         ["VI_2 of group VG: interface eth1 is down or has no carrier"]
     );
     bench.link_running(ETH0, false);

@@ -12,7 +12,7 @@ const RIVAL: Mac = Mac([2, 0, 0, 0, 0, 9]);
 
 /// The only hint there is.
 fn hint(bench: &Bench) -> String {
-    let hints = bench.status().hints;
+    let hints = bench.status().hints.texts();
     assert_eq!(hints.len(), 1, "{hints:?}");
     hints.into_iter().next().unwrap()
 }
@@ -138,7 +138,7 @@ fn a_peer_that_was_mended_is_not_complained_of() {
     bench.hear(&advert(LOW, 50).speaking(V2));
     says(&hint(&bench), &["version"]);
     bench.hear(&advert(LOW, 50).at(bench.elapsed() + secs(1)));
-    assert_eq!(bench.status().hints, Vec::<String>::new());
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new());
 }
 
 // Pain point 2: the difference, not two lists to compare at night.
@@ -159,7 +159,7 @@ fn a_stranger_with_our_vrid_is_told_from_a_peer() {
     let stranger = || advert(HIGH, 150).listing(&["192.0.2.66", "192.0.2.67"]);
     let mut bench = Bench::settled(with_priority(100));
     bench.hear(&stranger());
-    let told = bench.status().hints.swap_remove(0);
+    let told = bench.status().hints.texts().swap_remove(0);
     says(&told, &[HIGH, "VRID 53", "192.0.2.66 and 1 more", "another `virtual_router_id`"]);
     bench.run_for(secs(5));
     assert_eq!(bench.state(), State::Master, "it serves its own addresses");
@@ -182,11 +182,15 @@ fn a_rival_that_does_not_hear_us_is_told_to_look_at_its_filter() {
     says(&hint(&bench), &["nft insert rule inet filter input meta l4proto 112 accept"]);
     says(&hint(&bench), &["iptables -I INPUT -p 112 -j ACCEPT"]);
     bench.run_for(secs(4));
-    assert_eq!(bench.status().hints, Vec::<String>::new());
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new());
 
     let mut bench = master();
     bench.hear(&advert(LOW, 50).speaking(V3_MESSAGE));
-    assert_eq!(bench.status().hints, Vec::<String>::new(), "it may not have heard our answer yet");
+    assert_eq!(
+        bench.status().hints.texts(),
+        Vec::<String>::new(),
+        "it may not have heard our answer yet"
+    );
     bench.hear(&advert(LOW, 50).speaking(V3_MESSAGE).at(bench.elapsed() + secs(1)));
     says(&hint(&bench), &["192.0.2.9", "other VRRPv3 checksum form", "v3_checksum_as_v2"]);
 }
@@ -204,7 +208,7 @@ fn two_others_that_are_both_master_are_told() {
     // One of them gives way.
     bench.hear(&advert(HIGH, 150).at(secs(4)));
     bench.hear(&advert(HIGH, 150).at(secs(5)));
-    assert_eq!(bench.status().hints, Vec::<String>::new());
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new());
 }
 
 #[test]
@@ -221,7 +225,7 @@ fn a_master_that_follows_another_is_no_second_one() {
         (LOW, 120, 8400),
     ] {
         bench.hear(&advert(source, value).at(ms(at)));
-        assert_eq!(bench.status().hints, Vec::<String>::new(), "{source} at {at} ms");
+        assert_eq!(bench.status().hints.texts(), Vec::<String>::new(), "{source} at {at} ms");
     }
 }
 
@@ -230,7 +234,7 @@ fn a_master_that_follows_another_is_no_second_one() {
 fn an_announcement_where_nothing_was_ever_heard_means_a_filter() {
     let mut bench = master();
     assert_eq!(bench.status().last_heard_ms, None);
-    assert_eq!(bench.status().hints, Vec::<String>::new(), "silence alone is no alarm");
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new(), "silence alone is no alarm");
     announced(&mut bench, RIVAL);
     bench.expect_nothing();
     bench.run_for(secs(12));
@@ -264,7 +268,7 @@ fn another_node_that_answers_for_our_address_is_named_by_its_mac() {
     says(&hint(&bench), &["00:00:5e:00:01:35 (the virtual MAC of VRID 53", "use_vmac"]);
     // A lower advert makes us announce the address again: hosts know better then.
     bench.hear(&advert(LOW, 50));
-    assert!(bench.status().hints.iter().all(|hint| !hint.contains("answers ARP")));
+    assert!(bench.status().hints.texts().iter().all(|hint| !hint.contains("answers ARP")));
 }
 
 #[test]
@@ -277,14 +281,14 @@ fn an_announcement_of_our_own_or_to_a_backup_is_nothing_to_tell() {
         vip: ip("192.0.2.252"),
         mac: Mac([2, 0, 0, 0, 0, 2]),
     });
-    assert_eq!(bench.status().hints, Vec::<String>::new(), "through our other interface");
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new(), "through our other interface");
 
     announced(&mut bench, RIVAL);
-    assert_eq!(bench.status().hints.len(), 1);
+    assert_eq!(bench.status().hints.texts().len(), 1);
     bench.hear(&advert(HIGH, 150).listing(&[VIP, "192.0.2.252"]));
     announced(&mut bench, RIVAL);
     assert_eq!(bench.state(), State::Backup);
-    assert_eq!(bench.status().hints, Vec::<String>::new(), "the master may");
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new(), "the master may");
 }
 
 // Pain point 8: what the first BACKUP means.
@@ -294,7 +298,7 @@ fn the_first_wait_is_explained() {
     bench.run_for(secs(1));
     says(&hint(&bench), &["just started", "becomes master in 2.4 s if nobody does"]);
     bench.hear(&advert(HIGH, 200));
-    assert_eq!(bench.status().hints, Vec::<String>::new());
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new());
 }
 
 /// Nodes that use the other kind of cast send where none of our sockets would listen.
@@ -369,7 +373,7 @@ fn adverts_of_a_listed_peer_from_behind_a_router_are_said_until_min_ttl_says_how
         let mut bench = Bench::settled(router(|r| r.cast = cast.clone()));
         bench.hear(&advert(HIGH, 150).to(OWN).hop_limit(Some(254)));
         assert_eq!(bench.status().counters.adv_rcvd, 1);
-        bench.status().hints.join("\n")
+        bench.status().hints.texts().join("\n")
     };
     says(&from(1..=255), &[HIGH, "TTL 254, not 255", "a router is between you", "`min_ttl` 254"]);
     assert!(!from(254..=255).contains("TTL"));

@@ -22,7 +22,7 @@ fn a_link_too_narrow_for_the_advert_means_fault_and_a_wider_one_ends_it() {
     let mut bench = Bench::start_with(config(vec![three]), narrow, Answers::AtOnce);
     assert_eq!(bench.state(), State::Fault);
     assert_eq!(
-        bench.status().faults,
+        bench.status().faults.texts(),
         ["an advert with 3 addresses does not fit the MTU of eth0, 39 bytes, which holds 2: \
           exclude the others from the advert, on every node"]
     );
@@ -52,7 +52,7 @@ fn a_tracked_source_that_vanishes_is_a_fault_which_the_master_announces() {
         bench.address_removed(ETH1, ELSEWHERE);
         bench.expect(&["advert 0", "drop 192.0.2.251", "MASTER to FAULT"]);
         assert_eq!(
-            bench.status().faults,
+            bench.status().faults.texts(),
             ["no interface of this host has the source address 198.51.100.100"]
         );
         bench.address_added(ETH1, ELSEWHERE);
@@ -109,11 +109,11 @@ fn a_link_that_stays_down_counts_after_the_delay_and_one_that_stays_up_too() {
     assert_eq!(bench.state(), State::Master);
     bench.run_for(ms(1));
     assert_eq!(bench.state(), State::Fault);
-    assert_eq!(bench.status().faults, ["interface eth0 is down or has no carrier"]);
+    assert_eq!(bench.status().faults.texts(), ["interface eth0 is down or has no carrier"]);
     bench.link_running(ETH0, true);
     bench.run_for(ms(9_999));
     assert_eq!(
-        bench.status().faults,
+        bench.status().faults.texts(),
         ["interface eth0 is up again, but not yet for as long as it has to"]
     );
     // Down for a moment: the time starts again.
@@ -132,7 +132,7 @@ fn a_deleted_interface_counts_at_once_and_a_new_one_has_to_last() {
     assert_eq!(bench.state(), State::Fault);
     bench.resync(links());
     assert_eq!(
-        bench.status().faults,
+        bench.status().faults.texts(),
         ["interface eth0 is up again, but not yet for as long as it has to"]
     );
     bench.run_for(secs(10));

@@ -23,7 +23,7 @@ fn no_router_runs_without_its_socket_and_opening_is_tried_every_second() {
     assert_eq!(bench.engine.poll_deadline(), None);
     bench.refuse("Operation not permitted");
     bench.expect(&["START to FAULT"]);
-    assert!(bench.status().faults[0].contains("Operation not permitted"));
+    assert!(bench.status().faults.texts()[0].contains("Operation not permitted"));
     for _ in 0..5 {
         bench.run_for(secs(1));
         bench.expect(&["open 224.0.0.18 on 2"]);
@@ -263,9 +263,9 @@ fn a_deleted_and_recreated_interface_is_followed_by_name() {
     bench.link_changed(link(ETH0_AGAIN, "eth0"));
     bench.expect(&["open 224.0.0.18 on 12"]);
     assert!(
-        bench.status().faults[0].contains("has no IPv4 address"),
+        bench.status().faults.texts()[0].contains("has no IPv4 address"),
         "{:?}",
-        bench.status().faults
+        bench.status().faults.texts()
     );
     bench.address_added(ETH0_AGAIN, "192.0.2.101/24");
     bench.expect(&["FAULT to BACKUP"]);
@@ -498,7 +498,7 @@ fn ipv6_without_a_link_local_address_is_a_fault() {
     let config = config(vec![router_v6(|_| ())]);
     let mut bench = Bench::start_with(config, links, Answers::AtOnce);
     assert_eq!(bench.state(), State::Fault);
-    assert!(bench.status().faults[0].contains("has no IPv6 link-local address"));
+    assert!(bench.status().faults.texts()[0].contains("has no IPv6 link-local address"));
     bench.address_added(ETH0, "fe80::1/64");
     assert_eq!(bench.state(), State::Backup);
 }

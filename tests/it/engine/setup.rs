@@ -12,6 +12,7 @@ use vipd::config::{
     RouterConfig, RouterOptions, TrackRef, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
 use vipd::io::{Link, LinkAddress};
+use vipd::status::{FaultStatus, HintStatus};
 use vipd::types::{
     AuthV2, Centis, Cidr, Dialect, Family, IfIndex, IfName, Mac, Now, Priority, V3Checksum, Vrid,
 };
@@ -360,3 +361,20 @@ impl Heard {
 
 /// Where every bench starts: late enough that nothing saturates at zero unnoticed.
 pub const T0: Now = Now::from_start(Duration::from_secs(1000));
+
+/// What people read of faults and hints.
+pub trait Texts {
+    fn texts(&self) -> Vec<String>;
+}
+
+impl Texts for Vec<FaultStatus> {
+    fn texts(&self) -> Vec<String> {
+        self.iter().map(|fault| fault.text.clone()).collect()
+    }
+}
+
+impl Texts for Vec<HintStatus> {
+    fn texts(&self) -> Vec<String> {
+        self.iter().map(|hint| hint.text.clone()).collect()
+    }
+}

@@ -188,13 +188,13 @@ fn an_address_that_cannot_be_kept_is_a_fault_of_the_routers_that_need_it() {
     bench.answer();
     refuse_the_address(&mut bench);
     let fault = "the static address 10.9.0.1/24 is not on eth1: change eth0: Permission denied";
-    assert_eq!(bench.status().faults, [fault]);
+    assert_eq!(bench.status().faults.texts(), [fault]);
     // While it is tried again, nothing changes.
     for _ in 0..3 {
         bench.run_for(secs(1));
-        assert_eq!(bench.status().faults, [fault]);
+        assert_eq!(bench.status().faults.texts(), [fault]);
         refuse_the_address(&mut bench);
-        assert_eq!(bench.status().faults, [fault]);
+        assert_eq!(bench.status().faults.texts(), [fault]);
     }
     bench.run_for(secs(1));
     bench.answer();
@@ -221,7 +221,7 @@ fn a_master_whose_static_address_is_lost_resigns() {
     bench.link_gone(ETH1);
     bench.expect(&["advert 0", "drop 192.0.2.251", "MASTER to FAULT"]);
     assert_eq!(
-        bench.status().faults,
+        bench.status().faults.texts(),
         ["the static address 10.9.0.1/24 is not on eth1: the interface does not exist"]
     );
     // Not needed any more: back to work.

@@ -19,20 +19,20 @@ fn a_backup_removes_an_address_with_our_mark_and_no_other() {
     appears(&mut bench, VIP, true);
     bench.expect(&["drop 192.0.2.251"]);
     bench.feed(Input::Link(LinkChange::AddressGone { iface: ETH0, cidr: cidr(VIP) }));
-    assert_eq!(bench.status().hints, Vec::<String>::new());
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new());
 
     appears(&mut bench, VIP, false);
     bench.expect_nothing();
     assert_eq!(bench.state(), State::Backup);
-    let hint = bench.status().hints.join("\n");
+    let hint = bench.status().hints.texts().join("\n");
     for words in ["192.0.2.251", "is on eth0 although this router is BACKUP", "ip address del"] {
         assert!(hint.contains(words), "{hint}");
     }
     // With the network it was given by hand.
     bench.feed(Input::Link(LinkChange::AddressGone { iface: ETH0, cidr: cidr(VIP) }));
-    assert_eq!(bench.status().hints, Vec::<String>::new());
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new());
     appears(&mut bench, "192.0.2.251/24", false);
-    assert!(bench.status().hints.join("\n").contains("192.0.2.251/24 is on eth0"));
+    assert!(bench.status().hints.texts().join("\n").contains("192.0.2.251/24 is on eth0"));
 }
 
 #[test]
@@ -40,22 +40,22 @@ fn a_master_leaves_its_addresses_alone() {
     let mut bench = Bench::master(with_priority(100));
     appears(&mut bench, VIP, true);
     bench.expect_nothing();
-    assert_eq!(bench.status().hints, Vec::<String>::new());
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new());
 }
 
 #[test]
 fn a_master_is_told_of_an_address_that_will_stay_when_it_does_not_serve() {
     let mut bench = Bench::master(with_priority(100));
     appears(&mut bench, VIP, false);
-    assert_eq!(bench.status().hints, Vec::<String>::new());
+    assert_eq!(bench.status().hints.texts(), Vec::<String>::new());
     appears(&mut bench, "192.0.2.251/24", false);
-    let hint = bench.status().hints.join("\n");
+    let hint = bench.status().hints.texts().join("\n");
     for words in ["192.0.2.251/24 is on eth0, and", "stays when another node takes over"] {
         assert!(hint.contains(words), "{hint}");
     }
     let mut owner = Bench::master(with_priority(255));
     appears(&mut owner, "192.0.2.251/24", false);
-    assert_eq!(owner.status().hints, Vec::<String>::new());
+    assert_eq!(owner.status().hints.texts(), Vec::<String>::new());
 }
 
 // R21: only what was there before is the interface's.

@@ -73,7 +73,7 @@ fn a_failing_script_without_weight_means_one_resignation_and_fault() {
     bench.answers_when_due("chk", FAIL);
     let did = bench.did();
     assert!(did.ends_with(&["advert 0", "drop 192.0.2.251", "MASTER to FAULT"].map(String::from)));
-    assert_eq!(bench.status().faults, ["chk failed: exit 1"]);
+    assert_eq!(bench.status().faults.texts(), ["chk failed: exit 1"]);
     bench.run_to_next();
     bench.expect(&["run chk"]);
     bench.answers("chk", PASS);
@@ -167,7 +167,7 @@ fn nothing_is_taken_before_the_first_answer() {
         let mut bench = with_rhythm(100, &[("chk", weight)], |r| r.timeout = secs(60));
         bench.run_until(secs(20));
         assert_eq!((bench.state(), bench.sent.len()), (State::Backup, 0), "weight {weight}");
-        let hints = bench.status().hints;
+        let hints = bench.status().hints.texts();
         assert_eq!(hints, ["chk has not answered yet: until it has, nothing is taken over"]);
         bench.answers("chk", PASS);
         bench.tick();
@@ -191,7 +191,7 @@ fn an_owner_and_a_node_that_starts_as_failed_wait_as_well() {
     assert_eq!(failed.state(), State::Master);
     let failed = with_rhythm(100, &[("chk", 0)], |r| r.init_fail = true);
     assert_eq!(failed.state(), State::Fault);
-    assert_eq!(failed.status().faults, ["chk has not succeeded yet"]);
+    assert_eq!(failed.status().faults.texts(), ["chk has not succeeded yet"]);
 }
 
 /// The preferred node comes back with a service that does not: at no moment has it the address.
@@ -253,11 +253,11 @@ fn interfaces_move_the_priority_and_stop_the_router() {
     }
     let mut bench = Bench::settled(router(|r| r.track_interfaces = vec![interface(0)]));
     bench.link_running(ETH1, false);
-    assert_eq!(bench.status().faults, ["interface eth1 is down or has no carrier"]);
+    assert_eq!(bench.status().faults.texts(), ["interface eth1 is down or has no carrier"]);
     bench.link_running(ETH1, true);
     assert_eq!(bench.state(), State::Backup);
     bench.link_gone(ETH1);
-    assert_eq!(bench.status().faults, ["interface eth1 does not exist"]);
+    assert_eq!(bench.status().faults.texts(), ["interface eth1 does not exist"]);
 }
 
 #[test]
@@ -389,7 +389,7 @@ fn the_fault_follows_the_reason_of_a_failing_check() {
         assert!(bench.running.remove("chk"));
         let probe = bench.probes["chk"];
         bench.feed(Input::Probed { probe, outcome: outcome(verdict) });
-        bench.snapshot().routers[0].faults.clone()
+        bench.snapshot().routers[0].faults.texts()
     };
     assert_eq!(fault(&mut bench, FAIL), ["chk failed: exit 1"]);
     bench.did();

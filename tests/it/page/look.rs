@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use vipd::page::{Look, Verdict, html, silent, verdict};
-use vipd::status::{AdmissionStatus, PageStatus, Phase, Snapshot, State, Traffic};
+use vipd::status::{AdmissionStatus, PageStatus, Phase, RoleStatus, Snapshot, State, Traffic};
 
 use crate::expected::expect;
 use crate::serving_render::{cluster, listener, member, server, snapshot};
@@ -16,12 +16,12 @@ fn look() -> Look {
 
 /// Routers, trackers, listeners and a cluster with all that can be wrong with them.
 pub(crate) fn everything() -> Snapshot {
-    let mut lagging = member("pg-3", "an asynchronous standby", 5);
+    let mut lagging = member("pg-3", RoleStatus::AsyncStandby, 5);
     (lagging.admission, lagging.reason) = (AdmissionStatus::Held, "lags by 20 MB".into());
     (lagging.lag_bytes, lagging.lag_ms) = (Some(20 << 20), Some(90_000));
-    let mut gone = member("pg-1", "a replica", 5);
+    let mut gone = member("pg-1", RoleStatus::Replica, 5);
     (gone.admission, gone.reason) = (AdmissionStatus::Down, "silent for 9.0 s".into());
-    let members = vec![gone, member("pg-2", "the primary", 5), lagging];
+    let members = vec![gone, member("pg-2", RoleStatus::Primary, 5), lagging];
     let takes = |name: &str| members.iter().map(|m| server(m, m.name == name, 3)).collect();
     let mut read = listener("read", 5001, "replica", takes("pg-2"));
     read.fallen_back = true;
@@ -57,7 +57,8 @@ fn names_and_reasons_are_text_wherever_they_stand() {
     let mut places: Vec<&mut String> = vec![&mut all.daemon.node, &mut all.daemon.taken_at];
     for router in &mut all.routers {
         places.extend([&mut router.name, &mut router.reason]);
-        places.extend(router.faults.iter_mut().chain(&mut router.hints));
+        places.extend(router.faults.iter_mut().map(|fault| &mut fault.text));
+        places.extend(router.hints.iter_mut().map(|hint| &mut hint.text));
         places.extend(router.tracking.iter_mut().map(|tracked| &mut tracked.name));
         places.extend(router.addresses.iter_mut().map(|address| &mut address.address));
         places.extend(router.transitions.iter_mut().map(|change| &mut change.reason));
@@ -111,7 +112,8 @@ fn the_first_line_says_who_serves_and_where_writers_go() {
         format!("{}{text}", if bad { "! " } else { "" })
     };
     let whole = |takes: &str| {
-        let members = vec![member("pg-1", "the primary", 5), member("pg-2", "a replica", 5)];
+        let members =
+            vec![member("pg-1", RoleStatus::Primary, 5), member("pg-2", RoleStatus::Replica, 5)];
         let servers = members.iter().map(|m| server(m, m.name == takes, 0)).collect();
         let write = listener("write", 5000, "primary", servers);
         snapshot(cluster(Phase::Unlocked, "nobody holds the leader lock", members), vec![write])

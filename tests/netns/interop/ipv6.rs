@@ -22,9 +22,9 @@ fn without_a_link_local_address_a_router_is_in_fault_until_there_is_one() {
     pair.a.node.del_address("eth0", &own).unwrap();
     let start = Stamp::now();
     pair.a.start(&pair.instance(150));
-    let router = pair.a.until("a fault", |r| r["faults"][0].is_string());
+    let router = pair.a.until("a fault", |r| r["faults"][0].is_object());
     assert_eq!(router["state"], "fault");
-    let why = router["faults"][0].as_str().unwrap();
+    let why = router["faults"][0]["text"].as_str().unwrap();
     assert!(why.contains("eth0") && why.contains("link-local"), "{why}");
     never(pair.dialect.down(150), || pair.wire.adverts_of(&pair.a, start).pop()).unwrap();
 

@@ -262,7 +262,7 @@ impl Host {
     /// Its hints, one per line.
     pub(crate) fn hints(&self) -> String {
         let hints = self.router()["hints"].as_array().cloned().unwrap_or_default();
-        hints.iter().filter_map(|hint| Some(hint.as_str()?.to_owned() + "\n")).collect()
+        hints.iter().filter_map(|hint| Some(hint["text"].as_str()?.to_owned() + "\n")).collect()
     }
 
     /// What `vipd status` shows an operator.

@@ -97,7 +97,7 @@ fn a_node_without_its_address_is_in_fault_and_says_when_it_is_back() {
     // The virtual address goes too if it is its secondary.
     pair.b.node.del_address("eth0", "10.0.0.3/24").unwrap();
     let fault = pair.b.until("Fault", |router| router["state"] == "fault");
-    assert!(fault["faults"][0].as_str().unwrap().contains("eth0"), "{fault:#}");
+    assert!(fault["faults"][0]["text"].as_str().unwrap().contains("eth0"), "{fault:#}");
     let back = Stamp::now();
     pair.b.node.add_address("eth0", "10.0.0.3/24").unwrap();
     pair.wire.announced(&pair.b, own, back);
