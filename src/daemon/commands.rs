@@ -21,7 +21,7 @@ use crate::config::{Config, Dropped};
 use crate::engine::diff;
 use crate::hook::Key;
 use crate::io::{Command, Input, RouterId};
-use crate::status::{Changes, Daemon, Snapshot, State};
+use crate::status::{Changes, State};
 use crate::types::counted;
 
 /// Between two looks whether nothing is on its way any more, and how many.
@@ -133,27 +133,6 @@ impl Control {
         };
         let _ = answer.send(response.into());
         self.perform_actions()
-    }
-
-    /// The status as it is now. What takes its time is done by whoever writes it.
-    fn status(&self) -> Said {
-        let now = self.clock.now();
-        let node = self.effects.config.globals.router_id.as_ref();
-        let daemon = Daemon {
-            node: node.unwrap_or(&self.options.host_name).clone(),
-            uptime_ms: u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX),
-            send_drops: self.effects.send_drops,
-            stall: self.stalls.status(now),
-            ..self.daemon.clone()
-        };
-        let refused = self.effects.refused(now);
-        let mut view = self.engine.view(now);
-        self.effects.listeners.complete(view.written());
-        Said::Status(Box::new(move || {
-            let mut snapshot = Snapshot { daemon, ..view.snapshot() };
-            refused.complete(&mut snapshot);
-            snapshot
-        }))
     }
 
     /// If the LAN is asked something because of it, the answers belong in the status.

@@ -27,6 +27,7 @@ use super::host::{ECHO_WITHIN, unreachable_text};
 use super::listeners::Listeners;
 use super::probes::Probes;
 use super::sockets::{Fit, Links, Sockets};
+use super::status::RefusedSends;
 use crate::config::{Cast, Config, RouterFlag, VirtualAddress};
 use crate::engine::allow_vrrp_out;
 use crate::hook::{FINISH_LIMIT, Hooks, run_to_its_end};
@@ -35,13 +36,13 @@ use crate::io::{
     OpId, Renewal, Want,
 };
 use crate::proxy::Left;
-use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State, millis};
+use crate::status::{State, millis};
 use crate::sys::echo;
 use crate::sys::netlink::leases::Leases;
 use crate::sys::netlink::{Netlink, name_of};
 use crate::sys::packet::FrameSender;
 use crate::sys::realtime::prefer_this_thread;
-use crate::types::{Family, IfIndex, IfName, Now, times};
+use crate::types::{Family, IfIndex, Now};
 use crate::wire::{arp, ndisc};
 
 /// How long a reading of the forwarding sysctl is believed.
@@ -113,32 +114,6 @@ enum AddressOp {
     },
     Renew(Vec<Renewal>),
     PromoteSecondaries(IfIndex),
-}
-
-/// Where the host's own filter refused adverts, how often, and how many milliseconds ago.
-pub(super) struct RefusedSends(Vec<(IfName, Family, u64, u64)>);
-
-impl RefusedSends {
-    /// Says so with the routers concerned.
-    pub(super) fn complete(&self, snapshot: &mut Snapshot) {
-        for (name, family, count, ago) in &self.0 {
-            let concerned =
-                |router: &&mut RouterStatus| router.interface == *name && router.family == *family;
-            for router in snapshot.routers.iter_mut().filter(concerned) {
-                if *ago <= (router.interval_ms * 3).max(3000) {
-                    let out = allow_vrrp_out(*family);
-                    let text = format!(
-                        "the host's own packet filter refuses adverts on {name} (EPERM, {}): no \
-                         other node hears this one, and a backup takes it for dead. {out} lets \
-                         VRRP out",
-                        times(*count)
-                    );
-                    let hint = HintStatus::new(HintCode::AdvertsFilteredOut, text);
-                    router.hints.insert(0, hint);
-                }
-            }
-        }
-    }
 }
 
 impl Effects {

@@ -14,11 +14,11 @@ use nix::unistd::{Group, getegid, geteuid};
 
 use super::drains::Drains;
 use super::pages::PageStates;
+use super::status;
 use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
 use crate::engine::allow_vrrp;
 use crate::hook::Hooks;
-use crate::io::Kind;
 use crate::status::text::age;
 use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State};
 use crate::sys::echo::{self, MulticastGroup};
@@ -47,24 +47,7 @@ pub(super) struct DaemonHost {
 
 impl Host for DaemonHost {
     fn complete(&self, snapshot: &mut Snapshot) {
-        snapshot.daemon.taken_at = wall_clock();
-        snapshot.daemon.log_lines_lost = (self.lost)();
-        if let Some(hooks) = self.hooks.get() {
-            for router in &mut snapshot.routers {
-                router.notify = hooks.status(Kind::Router, &router.name);
-            }
-            snapshot.groups = hooks.groups();
-            snapshot.fifos = hooks.fifos();
-            snapshot.mail = hooks.mail();
-        }
-        snapshot.pages = self.pages.all();
-        for router in snapshot.routers.iter_mut().filter(|router| router.drained) {
-            if let Some(drained) = self.drains.get(&router.name) {
-                router.drained_since = Some(drained.since);
-                router.drained_sticky = drained.sticky;
-            }
-        }
-        self.loopback.complete(snapshot);
+        status::complete(self, snapshot);
     }
 
     fn permits(&self, client: Client, request: &Request) -> Result<(), String> {
@@ -103,7 +86,7 @@ pub(super) struct LoopbackCheck {
 }
 
 impl LoopbackCheck {
-    fn complete(&self, snapshot: &mut Snapshot) {
+    pub(super) fn complete(&self, snapshot: &mut Snapshot) {
         let place = |router: &RouterStatus| {
             let heard = router.last_heard_ms.is_some_and(|ms| ms <= router.interval_ms * 3);
             let listens = router.state != State::Fault && !heard;
@@ -164,7 +147,7 @@ pub(super) fn unreachable_text(interface: &IfName, group: IpAddr) -> String {
     )
 }
 
-fn wall_clock() -> String {
+pub(super) fn wall_clock() -> String {
     jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
 }
 

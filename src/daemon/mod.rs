@@ -31,6 +31,7 @@ mod signals;
 mod sockets;
 mod stalls;
 mod startup;
+mod status;
 mod upgrade;
 mod watchdog;
 

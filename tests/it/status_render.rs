@@ -414,7 +414,8 @@ fn what_the_operator_did_and_what_leaves_is_said() {
     drained.drained = true;
     drained.drained_since = Some("2026-11-21T03:11:39.000+01:00".into());
     drained.drained_sticky = true;
-    drained.faults = vec!["drained by the operator; `vipd resume` ends it".into()];
+    drained.faults =
+        vec![fault(FaultCode::Drained, "drained by the operator; `vipd resume` ends it")];
     drained.master = following().master;
     drained.addresses = vec![address("10.0.0.10/24", false)];
     drained.transitions.clear();
