@@ -15,27 +15,28 @@
 //!
 //! | module | what it is | may use |
 //! |---|---|---|
-//! | [`types`] | units and ranges as types, texts of numbers | |
-//! | [`wire`] | bytes to values and back | types |
-//! | [`pool`] | which server takes a connection | types |
-//! | [`status`] | the one status type, and what people read about it | types |
-//! | [`page`] | the status as a page for browsers | status |
-//! | [`config`], [`import`] | text to a checked configuration, from vipd.toml, keepalived.conf and haproxy.cfg | types, wire, pool |
-//! | [`track`] | what moves a priority | types, config |
-//! | [`io`] | what goes into the engine and what comes out | types, pool, status, config, track |
-//! | [`vrrp`] | one virtual router | types, wire, status, config, track, io |
-//! | [`notify`] | who is told what, in which words and order | types, status, config, io |
-//! | [`pair`] | two nodes' configurations side by side | types, wire, config, track, vrrp |
-//! | [`cluster`] | what the servers of a cluster are | types, pool, status, config, track, io |
-//! | [`engine`] | all routers, links, sockets and clusters together | types, wire, pool, status, config, track, io, vrrp, cluster |
-//! | [`sys`] | system calls, the only `unsafe` | types, config, io |
-//! | [`pem`] | certificates and keys in files | types, sys |
-//! | [`probe`] | one run of one check | types, config, track, sys, pem |
-//! | [`proxy`] | TCP connections to the servers of a pool | types, pool, sys, pem |
-//! | [`hook`] | commands, FIFOs and mail that tell people | types, status, config, track, io, notify, sys, probe |
-//! | [`api`] | the status socket, and status pages | types, status, page |
-//! | [`log`] | log lines, and where they go | types, io |
-//! | [`lab`] | networks made of namespaces | types, sys |
+//! | [`text`] | numbers, durations, sizes and lists as people read them | |
+//! | [`types`] | units and ranges as types | text |
+//! | [`wire`] | bytes to values and back | text, types |
+//! | [`pool`] | which server takes a connection | text, types |
+//! | [`status`] | the one status type, and what people read about it | text, types |
+//! | [`page`] | the status as a page for browsers | text, status |
+//! | [`config`], [`import`] | text to a checked configuration, from vipd.toml, keepalived.conf and haproxy.cfg | text, types, wire, pool |
+//! | [`track`] | what moves a priority | text, types, config |
+//! | [`io`] | what goes into the engine and what comes out | text, types, pool, status, config, track |
+//! | [`vrrp`] | one virtual router | text, types, wire, status, config, track, io |
+//! | [`notify`] | who is told what, in which words and order | text, types, status, config, io |
+//! | [`pair`] | two nodes' configurations side by side | text, types, wire, config, track, vrrp |
+//! | [`cluster`] | what the servers of a cluster are | text, types, pool, status, config, track, io |
+//! | [`engine`] | all routers, links, sockets and clusters together | text, types, wire, pool, status, config, track, io, vrrp, cluster |
+//! | [`sys`] | system calls, the only `unsafe` | text, types, config, io |
+//! | [`pem`] | certificates and keys in files | text, types, sys |
+//! | [`probe`] | one run of one check | text, types, config, track, sys, pem |
+//! | [`proxy`] | TCP connections to the servers of a pool | text, types, pool, sys, pem |
+//! | [`hook`] | commands, FIFOs and mail that tell people | text, types, status, config, track, io, notify, sys, probe |
+//! | [`api`] | the status socket, and status pages | text, types, status, page |
+//! | [`log`] | log lines, and where they go | text, types, io |
+//! | [`lab`] | networks made of namespaces | text, types, sys |
 //! | [`daemon`] | the control loop and its helpers | all above |
 //! | [`cli`] | the commands | all above |
 //!
@@ -68,6 +69,7 @@ pub mod probe;
 pub mod proxy;
 pub mod status;
 pub mod sys;
+pub mod text;
 pub mod track;
 pub mod types;
 pub mod vrrp;

@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::types::plain;
+use crate::text::plain;
 
 /// Lines that wait for a slow terminal or a busy journal before one is lost.
 const BACKLOG: usize = 8192;

@@ -159,15 +159,6 @@ pub fn compare(first: Node<'_>, second: Node<'_>) -> Comparison {
     Comparison { diagnostics, routers, listeners }
 }
 
-/// In one line: `a, b and c`.
-fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
-    match items.as_slice() {
-        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-        _ => items.concat(),
-    }
-}
-
 /// A place in one of the files, and a few words about it.
 type Place = (Span, String);
 

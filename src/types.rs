@@ -4,7 +4,6 @@
 
 mod drop_counter;
 mod identity;
-mod text;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,20 +17,6 @@ use thiserror::Error;
 
 pub use drop_counter::DropCounter;
 pub use identity::Identity;
-pub use text::{plain, plain_line};
-
-/// "1 packet", "3 packets".
-pub(crate) fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(
-    count: N,
-    noun: &str,
-) -> String {
-    if count == N::from(1) { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// "once", "3 times".
-pub(crate) fn times(count: u64) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{count} times") }
-}
 
 /// A point on the monotonic clock, counted from the start of the daemon.
 ///

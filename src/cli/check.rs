@@ -23,7 +23,8 @@ use crate::config::load::{Failed, Loaded, Reading, load_as};
 use crate::config::{Config, Format, Preempt, RouterConfig};
 use crate::status::text::missing;
 use crate::sys::terminal_width;
-use crate::types::{AuthV2, Dialect, counted};
+use crate::text::{aligned, counted};
+use crate::types::{AuthV2, Dialect};
 
 /// Check configuration files without touching the running system.
 ///
@@ -282,21 +283,6 @@ fn table(config: &Config) -> String {
     let mut rows = vec![heading.map(str::to_owned)];
     rows.extend(config.routers.iter().map(|router| row(router)));
     aligned(&rows)
-}
-
-/// Rows of as many cells, in columns.
-pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 fn row(router: &RouterConfig) -> [String; 8] {

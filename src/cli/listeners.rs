@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::check::aligned;
 use crate::config::diag::printable;
 use crate::config::vipd_toml::role_word;
 use crate::config::{BindConfig, Config, ListenerConfig, PageConfig};
 use crate::status::millis;
 use crate::status::text::bind;
+use crate::text::aligned;
 
 /// One aligned line per listener, and one per page, under headings: no table where there are none.
 pub(super) fn tables(config: &Config) -> impl Iterator<Item = String> {

@@ -37,7 +37,7 @@ use crate::api::protocol::Response;
 use crate::config::load::Sources as _;
 use crate::probe::script::guard;
 use crate::sys::signals;
-use crate::types::plain;
+use crate::text::plain;
 
 /// Virtual IP failover (VRRP) and role-aware PostgreSQL proxy.
 #[derive(Debug, Parser)]

@@ -12,8 +12,9 @@ use super::status::json;
 use super::{complain, exit, no_router, print, run_dir, strange, unavailable};
 use crate::api::client::{AskError, ask};
 use crate::api::protocol::{Request, Response, Subject};
-use crate::status::text::{age, span};
+use crate::status::text::span;
 use crate::status::{RouterStatus, Snapshot, State, Successor};
+use crate::text::age;
 
 /// Between two looks at the routers.
 const PAUSE: Duration = Duration::from_millis(10);

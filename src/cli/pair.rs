@@ -11,7 +11,7 @@ use super::sources::FileSystem;
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
 use crate::config::load::{Loaded, Reading, load_beside};
 use crate::pair::{Event, Node, Outcome, Pairing, Serving, Side, compare, rough};
-use crate::types::counted;
+use crate::text::counted;
 
 /// What each node reads, and what was found.
 pub(super) struct Pair {

@@ -12,11 +12,12 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 use super::fold::{fold, fold_under};
 use crate::engine::allow_vrrp;
 use crate::status::text::{
-    RECENT_MS, WallClock, address_line, age, causes, change_text, daemon_notes, drained, heading,
+    RECENT_MS, WallClock, address_line, causes, change_text, daemon_notes, drained, heading,
     master, master_line, next_failure, peer_line, priority, priority_line, router_notes, since,
     span, state, told, tracked_lines, transition, vips,
 };
 use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State};
+use crate::text::age;
 
 /// State changes shown per router unless one router is asked for.
 const FEW: usize = 3;

@@ -7,7 +7,7 @@ use super::{complain, exit, no_router, print, render, run_dir, strange, unavaila
 use crate::api::client::{self, AskError};
 use crate::api::protocol::{Request, Response};
 use crate::status::Snapshot;
-use crate::types::plain;
+use crate::text::plain;
 
 /// Where standard output is no terminal nothing is folded: who reads it looks for whole lines.
 const UNLIMITED: u16 = u16::MAX;

@@ -10,7 +10,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::checks::MaxLag;
-use crate::types::{Now, counted};
+use crate::text::size;
+use crate::types::Now;
 
 /// Positions of the primary are remembered at this distance.
 const SPACING: Duration = Duration::from_millis(250);
@@ -122,13 +123,6 @@ impl fmt::Display for Limit {
             (None, None) => f.write_str("any"),
         }
     }
-}
-
-/// Bytes in the units of vipd.toml.
-fn size(bytes: u64) -> String {
-    let units = [(1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB")];
-    let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
-    unit.map_or_else(|| counted(bytes, "byte"), |(unit, name)| format!("{} {name}", bytes / unit))
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use super::{Cluster, MemberState};
 use crate::config::checks::Endpoint;
 use crate::pool::{Admission, Role};
 use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, RoleStatus, millis};
+use crate::text::counted;
 use crate::track::outcome::Cause;
 use crate::track::patroni::{NodeAnswer, NodeRole};
-use crate::types::{Now, counted};
+use crate::types::Now;
 
 impl Cluster {
     /// `unresolved_reason` says why no session can go to an address.

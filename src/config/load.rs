@@ -16,7 +16,7 @@ use super::raw::Raw;
 use super::replaced;
 use super::vipd_toml;
 use crate::import::{haproxy, keepalived};
-use crate::types::counted;
+use crate::text::counted;
 
 /// Where files come from: the file system in `cli/`, a map in tests.
 pub trait Sources {

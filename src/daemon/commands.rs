@@ -22,7 +22,7 @@ use crate::engine::diff;
 use crate::hook::Key;
 use crate::io::{Command, Input, RouterId};
 use crate::status::{Changes, State};
-use crate::types::counted;
+use crate::text::counted;
 
 /// Between two looks whether nothing is on its way any more, and how many.
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);

@@ -19,9 +19,9 @@ use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
 use crate::engine::allow_vrrp;
 use crate::hook::Hooks;
-use crate::status::text::age;
 use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State};
 use crate::sys::echo::{self, MulticastGroup};
+use crate::text::age;
 use crate::types::{Family, IfIndex, IfName};
 
 /// How long a packet may take from this host to itself.

@@ -9,7 +9,8 @@ use crate::api::server::Answer;
 use crate::engine::allow_vrrp_out;
 use crate::io::Kind;
 use crate::status::{Daemon, HintCode, HintStatus, RouterStatus, Snapshot, millis};
-use crate::types::{Family, IfName, times};
+use crate::text::times;
+use crate::types::{Family, IfName};
 
 impl Control {
     /// The status as it is now. What takes its time is done by whoever writes it.

@@ -17,7 +17,7 @@ use super::lock;
 use crate::config::MailConfig;
 use crate::notify::mail::Letter;
 use crate::status::MailStatus;
-use crate::types::plain_line;
+use crate::text::plain_line;
 
 /// Letters that wait at most.
 const MAX_LETTERS: usize = 100;

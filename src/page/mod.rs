@@ -10,7 +10,8 @@ mod verdict;
 use std::time::Duration;
 
 use crate::status::Snapshot;
-use crate::status::text::{WallClock, age, daemon_notes};
+use crate::status::text::{WallClock, daemon_notes};
+use crate::text::age;
 use html::Html;
 pub use verdict::{Verdict, verdict};
 

@@ -3,14 +3,15 @@
 use super::html::Html;
 use super::verdict::{is_open, limits};
 use crate::status::text::{
-    RECENT_MS, WallClock, address_line, age, bind, bytes, change_text, cluster_heading,
-    cluster_notes, everything, goes_to, is, listener_notes, master, next_failure, priority,
-    priority_line, router_notes, sessions, since, state,
+    RECENT_MS, WallClock, address_line, bind, change_text, cluster_heading, cluster_notes,
+    everything, goes_to, is, listener_notes, master, next_failure, priority, priority_line,
+    router_notes, sessions, since, state,
 };
 use crate::status::{
     AdmissionStatus, ClusterStatus, ListenerStatus, MemberStatus, Phase, RouterStatus, Snapshot,
     Standing, State, Traffic,
 };
+use crate::text::{age, bytes};
 
 /// With more routers than this, only those with something to say get lines of their own.
 const MANY_ROUTERS: usize = 8;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::roles::preempts;
-use super::{Node, NodeSide, RouterPair, listed};
+use super::{Node, NodeSide, RouterPair};
 use crate::config::GroupConfig;
 use crate::config::diag::{Diagnostic, Span};
+use crate::text::listed;
 
 /// Its group, if that has other members.
 fn group_of<'a>(node: &NodeSide<'a>) -> Option<&'a GroupConfig> {

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Node, Place, listed};
+use super::{Node, Place};
 use crate::config::diag::{Diagnostic, Span};
 use crate::config::raw::{RawCluster, RawListener};
 use crate::config::vipd_toml::role_word;
 use crate::config::{ClusterConfig, ListenerConfig};
+use crate::text::listed;
 
 /// A listener of one node.
 #[derive(Clone, Copy)]

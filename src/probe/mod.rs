@@ -31,9 +31,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::checks::{Check, PatroniCheck, TcpCheck};
 use crate::sys::cause;
+use crate::text::plain_line;
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::patroni::{self, Answer, NoAnswer, Question};
-use crate::types::plain_line;
 use exchange::Wanted;
 use file::Directories;
 use process::Processes;

@@ -8,7 +8,7 @@ use super::shared::ListenerShared;
 use super::worker::Worker;
 use crate::pool::explain;
 use crate::sys::tcp;
-use crate::types::counted;
+use crate::text::counted;
 
 /// SQLSTATEs of what a client is told: cannot_connect_now, too_many_connections.
 const CANNOT_CONNECT_NOW: &str = "57P03";

@@ -13,11 +13,11 @@ use super::{
     PeerStatus, RouterStatus, RunStatus, RunningStatus, Snapshot, Span, StallStatus, State,
     Successor, TransitionStatus,
 };
-use crate::types::{counted, times};
+use crate::text::{age, counted, times};
 pub(crate) use clock::WallClock;
 pub(crate) use serving::{
-    bind, bytes, cluster_heading, cluster_notes, goes_to, is, limit_words, listener_notes,
-    missing_words, sessions,
+    bind, cluster_heading, cluster_notes, goes_to, is, limit_words, listener_notes, missing_words,
+    sessions,
 };
 pub(crate) use tracking::{everything, priority_line, tracked_lines};
 
@@ -418,17 +418,4 @@ pub(crate) fn transition(change: &TransitionStatus, clock: &WallClock) -> String
 pub(crate) fn change_text(change: &TransitionStatus) -> String {
     let from = change.from.map(|state| format!("{state} -> ")).unwrap_or_default();
     format!("{from}{}: {}", change.to, change.reason)
-}
-
-/// The two largest units: `340ms`, `12s`, `4m12s`, `3h04m`, `3d04h`.
-pub(crate) fn age(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    match (days, hours, minutes, seconds) {
-        (0, 0, 0, 0) => format!("{ms}ms"),
-        (0, 0, 0, s) => format!("{s}s"),
-        (0, 0, m, s) => format!("{m}m{:02}s", s % 60),
-        (0, h, m, _) => format!("{h}h{:02}m", m % 60),
-        (d, h, ..) => format!("{d}d{:02}h", h % 24),
-    }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::config::RouterConfig;
 use crate::io::Level;
+use crate::text::addresses;
 use crate::types::{Dialect, Now, Priority, V3Checksum};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::router::{Followed, Router};
@@ -199,29 +200,13 @@ impl Router {
         }
         self.stats.counters.address_list_errors += 1;
         let message = || {
-            let theirs = list(&advert.addresses);
-            let ours = list(&self.cfg.advertised().collect::<Vec<_>>());
+            let theirs = addresses(&advert.addresses);
+            let ours = addresses(&self.cfg.advertised().collect::<Vec<_>>());
             format!(
                 "{source} lists {theirs} where we list {ours}: accepted, but keepalived before \
                  2.3.3 refuses such adverts and both nodes become master"
             )
         };
         self.log.record(now, &self.cfg.name, "address_list_errors", Level::Warn, message, out);
-    }
-}
-
-/// Addresses that a sentence has room for.
-const MOST_LISTED: usize = 8;
-
-/// Addresses for a sentence.
-pub(crate) fn list(addresses: &[IpAddr]) -> String {
-    if addresses.is_empty() {
-        return "no address".to_owned();
-    }
-    let listed = addresses.iter().take(MOST_LISTED).map(ToString::to_string);
-    let listed = listed.collect::<Vec<_>>().join(", ");
-    match addresses.len().saturating_sub(MOST_LISTED) {
-        0 => listed,
-        more => format!("{listed} and {more} more"),
     }
 }

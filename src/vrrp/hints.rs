@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::config::{Cast, Preempt};
 use crate::status::{HintCode, HintStatus, State};
-use crate::types::{Cidr, Dialect, Family, Now, counted, times};
-use crate::vrrp::accept::list;
+use crate::text::{addresses, counted, first_and_more, times};
+use crate::types::{Cidr, Dialect, Family, Now};
 use crate::vrrp::peer_table::Peer;
 use crate::vrrp::router::{Followed, Phase, Router, WaitingFor};
+use crate::wire::DropReason;
 use crate::wire::vrrp::{Claim, HOP_LIMIT};
-use crate::wire::{DropReason, first_and_more};
 
 /// A stray packet older than this no longer explains the present.
 const RECENT: Duration = Duration::from_secs(60);
@@ -239,7 +239,7 @@ impl Router {
             let following = self.state() == State::Backup
                 && self.followed.is_some_and(|followed| followed.address == address);
             let effect = if following {
-                format!("we follow it, so nobody serves {}", list(&ours))
+                format!("we follow it, so nobody serves {}", addresses(&ours))
             } else {
                 "while one of us is master, nobody serves the addresses of the other".to_owned()
             };
@@ -250,10 +250,10 @@ impl Router {
         }
         let mut differences = Vec::new();
         if !extra.is_empty() {
-            differences.push(format!("lists {}, which we do not", list(&extra)));
+            differences.push(format!("lists {}, which we do not", addresses(&extra)));
         }
         if !missing.is_empty() {
-            differences.push(format!("does not list our {}", list(&missing)));
+            differences.push(format!("does not list our {}", addresses(&missing)));
         }
         let silence = self.silence(now, peer);
         Some(format!(
@@ -420,14 +420,5 @@ impl Router {
     /// A master that is still there has advertised within this time.
     pub(super) fn silence_limit(&self) -> Duration {
         self.cfg.interval.as_duration() * 3
-    }
-}
-
-pub(super) fn ago(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match (seconds / 3600, seconds / 60) {
-        (0, 0) => format!("{seconds} s ago"),
-        (0, minutes) => format!("{minutes} min ago"),
-        (hours, _) => format!("{hours} h ago"),
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
+use crate::text::first_and_more;
 use crate::types::{Centis, DropCounter, Family};
 
 /// Why a received packet was dropped, in the order of the checks.
@@ -234,15 +235,6 @@ impl DropReason {
                 DropCounter::AddressListErrors
             }
         }
-    }
-}
-
-/// Whatever a sender lists, a sentence stays short.
-pub(crate) fn first_and_more(first: Option<IpAddr>, more: usize) -> String {
-    match (first, more) {
-        (None, _) => "no address".to_owned(),
-        (Some(first), 0) => first.to_string(),
-        (Some(first), more) => format!("{first} and {more} more"),
     }
 }
 

@@ -25,7 +25,6 @@ mod error;
 mod fuzz;
 
 pub use drop_reason::DropReason;
-pub(crate) use drop_reason::first_and_more;
 pub use error::Unsendable;
 #[doc(hidden)]
 pub use fuzz::fuzz_datagram;

@@ -7,9 +7,10 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::{fold, keep_words};
 use crate::status::text::{
-    age, bind, bytes, cluster_heading, cluster_notes, goes_to, is, listener_notes, sessions,
+    bind, cluster_heading, cluster_notes, goes_to, is, listener_notes, sessions,
 };
 use crate::status::{ClusterStatus, Snapshot, Traffic};
+use crate::text::{age, bytes};
 
 /// Listeners, then the clusters behind them; nothing if there are none.
 pub(super) fn serving(snapshot: &Snapshot, width: u16) -> String {

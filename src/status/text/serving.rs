@@ -7,7 +7,7 @@ use super::super::{
     AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
     MissingStatus, Phase, ServerStatus, Snapshot,
 };
-use super::age;
+use crate::text::age;
 
 /// An answer older than this is worth a word.
 const OLD_MS: u64 = 3000;
@@ -215,16 +215,4 @@ pub(crate) fn sessions(
     let servers = listeners.flat_map(|listener| &listener.servers);
     let of_member = servers.filter(|server| server.name == member.name);
     of_member.filter_map(|server| server.sessions).reduce(u32::saturating_add)
-}
-
-/// In the largest unit that leaves a digit before the point.
-pub(crate) fn bytes(count: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
-    let mut size = count;
-    let mut unit = 0;
-    while size >= 10 * 1024 && unit + 1 < units.len() {
-        size /= 1024;
-        unit += 1;
-    }
-    format!("{size} {}", units.get(unit).unwrap_or(&"B"))
 }

@@ -3,7 +3,8 @@
 use super::super::{
     RouterStatus, Snapshot, Span, Standing, State, Successor, TrackedStatus, TrackerStatus,
 };
-use super::{age, span};
+use super::span;
+use crate::text::age;
 
 /// "150 -60 chk_haproxy (failed: exit 1, 12s ago) = 90; 10.0.0.12 has 100: ...", or only the number
 /// if nothing moves it.

@@ -6,7 +6,7 @@ use super::budget::MOST_LINES;
 use super::define::is_name;
 use super::line::Line;
 use crate::config::diag::{Span, quoted};
-use crate::types::counted;
+use crate::text::counted;
 
 /// What goes wrong: the bytes of the specification to blame, the message, and a remedy.
 pub(super) type Wrong = (Range<usize>, String, &'static str);
