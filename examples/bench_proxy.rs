@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use vipd::config::{Frontend, ListenerProtocol};
 use vipd::pool::{Admission, Balance, PoolView, Role, Server, ServerId, Wants, Weight};
-use vipd::proxy::{HintSink, Listener, ListenerId, Options, Protocol, Proxy};
+use vipd::proxy::{HintSink, ListenerId, Options, Proxy};
 use vipd::sys::epoll::{Poller, Ready};
 use vipd::sys::tcp;
 
@@ -25,7 +26,7 @@ fn main() -> Result<()> {
     let server = TcpListener::bind(loopback)?;
     let sink = HintSink(Arc::new(|_| true));
     let mut proxy = Proxy::start(Options::default(), &sink)?;
-    let listener = Listener::new("bench", Protocol::Tcp, vec![loopback.into()]);
+    let listener = Frontend::new("bench", ListenerProtocol::Tcp, vec![loopback.into()]);
     let address = *proxy.open(ID, listener)?.first().context("an address")?;
     let mut view = PoolView {
         wants: Wants::Writer,

@@ -44,8 +44,8 @@ fn listeners(config: &Config) -> String {
 fn row(config: &Config, listener: &ListenerConfig) -> [String; 6] {
     let (cluster, servers) = place(config, listener);
     [
-        printable(&listener.name),
-        shown(&listener.binds),
+        printable(listener.name()),
+        shown(&listener.frontend.binds),
         role(config, listener).unwrap_or("none").to_owned(),
         if listener.fallback { "primary" } else { "wait" }.to_owned(),
         printable(&cluster),
@@ -95,8 +95,8 @@ pub(super) fn json(config: &Config) -> Vec<JsonListener<'_>> {
 fn json_listener<'c>(config: &Config, listener: &'c ListenerConfig) -> JsonListener<'c> {
     let (cluster, servers) = place(config, listener);
     JsonListener {
-        name: &listener.name,
-        bind: binds(&listener.binds),
+        name: listener.name(),
+        bind: binds(&listener.frontend.binds),
         role: role(config, listener),
         fallback: listener.fallback,
         cluster,

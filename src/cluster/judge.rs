@@ -61,7 +61,7 @@ impl Patroni {
                 };
                 return MemberState::drain(role, why);
             }
-        } else if member.is_silent() && now >= self.silent_since(member) + self.cfg.silence {
+        } else if member.is_silent() && now >= self.silent_since(member) + self.cfg.down_after {
             let why = member.silence.as_ref().map(|why| format!("no answer: {}", why.cause));
             return match (why, member.port.is_alive(now)) {
                 (Some(_), Some(_)) if member.last_answer.is_some() => {

@@ -86,7 +86,7 @@ impl Patroni {
             schedule: PollSchedule::new(now, rhythm.interval, rhythm.fast_interval),
             systems: vec![System::new(now, None)],
             scope: None,
-            lease: Lease::new(cfg.lease),
+            lease: Lease::new(cfg.primary_lease),
             reviewed: now,
             phase: (Phase::Unknown, String::new()),
             phase_since: now,
@@ -116,7 +116,7 @@ impl Patroni {
         }
         let (interval, fast) = self.intervals();
         self.schedule.reconfigured(now, interval, fast);
-        self.lease.reconfigured(self.cfg.lease);
+        self.lease.reconfigured(self.cfg.primary_lease);
         self.settings_due = self.settings_due.min(now);
         self.adopt_members(now);
     }
@@ -201,7 +201,7 @@ impl Patroni {
         if !member.is_silent() || down {
             return None;
         }
-        let end = self.silent_since(member) + self.cfg.silence;
+        let end = self.silent_since(member) + self.cfg.down_after;
         if now < end { Some(end) } else { member.port.is_alive(now) }
     }
 

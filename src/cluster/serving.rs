@@ -207,9 +207,9 @@ impl Serving {
                 address,
                 role: known.role,
                 admission,
-                weight: cfg.weight,
-                maxconn: cfg.maxconn,
-                backup: cfg.backup,
+                weight: cfg.options.weight,
+                maxconn: cfg.options.maxconn,
+                backup: cfg.options.backup,
             });
         }
         for ((name, address), known) in self.known.iter().filter(|(_, k)| k.left.is_some()) {
@@ -231,9 +231,9 @@ impl Serving {
         let mut view = PoolView {
             wants: self.cfg.wants,
             fallback: self.cfg.fallback,
-            balance: self.cfg.balance,
-            all_backups: self.cfg.all_backups,
-            end_backups: self.cfg.end_backups,
+            balance: self.cfg.frontend.options.balance,
+            all_backups: self.cfg.frontend.options.all_backups,
+            end_backups: self.cfg.frontend.options.end_backups,
             unknown_protocol: statuses.is_some(),
             servers,
             unresolved,
@@ -314,8 +314,8 @@ impl Serving {
         };
         ListenerStatus {
             id: id.0,
-            name: cfg.name.clone(),
-            binds: cfg.binds.iter().map(|bind| bind.address).collect(),
+            name: cfg.name().to_owned(),
+            binds: cfg.frontend.binds.iter().map(|bind| bind.address).collect(),
             wants: cfg.wants.to_string(),
             cluster: cluster.to_owned(),
             accepting,
@@ -417,7 +417,7 @@ impl ListenerConfig {
             Admission::Down(why) if self.on_down == OnDown::Keep => {
                 Admission::Drain(Arc::clone(why))
             }
-            Admission::Up if server.disabled => held("disabled"),
+            Admission::Up if server.options.disabled => held("disabled"),
             Admission::Up if state.promoting && leads => {
                 held("holds the leader lock, is being promoted")
             }

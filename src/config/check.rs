@@ -464,7 +464,7 @@ impl RouterCheck<'_> {
         };
         let mut options = self.raw.over(&standard, self.out);
         if let Some(strict) = self.raw.strict {
-            for Row { key, show } in RouterOptions::ROWS {
+            for Row { key, show, .. } in RouterOptions::ROWS {
                 let fixed = ["down_timer_adverts", "answer_lower", "owner_listens"];
                 if let Some(at) = (key.origin)(self.raw)
                     && fixed.contains(&key.name)

@@ -4,12 +4,19 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::check::human;
 use super::diag::{Diagnostic, Span, Spanned};
+use crate::pool::Weight;
 use crate::types::Centis;
+
+pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+/// The longest most times may be. Longer is a slip of the unit.
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Where a setting goes, and what shape it has.
 #[derive(Debug)]
@@ -28,6 +35,23 @@ pub enum Slot<'a> {
     Word(&'a mut dyn Choice),
     /// Names with values.
     Pairs(&'a mut Vec<(Spanned<String>, Spanned<String>)>),
+}
+
+/// What a setting looks like in vipd.toml.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// A whole number.
+    Number,
+    /// A text: a number and a unit of time.
+    Time,
+    /// True or false.
+    Flag,
+    /// A text: an address without a prefix length.
+    Address,
+    /// A text: one of these.
+    Word(fn() -> Vec<&'static str>),
 }
 
 impl Slot<'_> {
@@ -88,6 +112,9 @@ impl<T: Words> Choice for Option<Spanned<T>> {
 
 /// What a file can say.
 pub trait Written: Clone {
+    /// What it looks like.
+    const SHAPE: Shape;
+
     /// The shape of a setting that has it.
     fn slot(at: &mut Option<Spanned<Self>>) -> Slot<'_>;
 
@@ -98,6 +125,8 @@ pub trait Written: Clone {
 macro_rules! shapes {
     ($($type:ty: $slot:ident, $show:expr;)*) => {$(
         impl Written for $type {
+            const SHAPE: Shape = Shape::$slot;
+
             fn slot(at: &mut Option<Spanned<$type>>) -> Slot<'_> {
                 Slot::$slot(at)
             }
@@ -117,6 +146,8 @@ shapes! {
 }
 
 impl<T: Words> Written for T {
+    const SHAPE: Shape = Shape::Word(|| T::WORDS.iter().map(|(word, _)| *word).collect());
+
     fn slot(at: &mut Option<Spanned<T>>) -> Slot<'_> {
         Slot::Word(at)
     }
@@ -139,19 +170,87 @@ pub trait Value: Sized + 'static {
 
     /// For people.
     fn show(&self) -> String;
+
+    /// The least and the most, if it is a number.
+    fn range(_limits: &Self::Limits) -> Option<(i64, i64)> {
+        None
+    }
 }
 
-impl Value for u8 {
-    type Written = i64;
-    type Limits = RangeInclusive<u8>;
+macro_rules! numbers {
+    ($($type:ty)*) => {$(
+        impl Value for $type {
+            type Written = i64;
+            type Limits = RangeInclusive<$type>;
 
-    fn within(written: &i64, limits: &RangeInclusive<u8>) -> Result<u8, String> {
-        let value = u8::try_from(*written).ok().filter(|value| limits.contains(value));
-        value.ok_or_else(|| format!("{} to {}", limits.start(), limits.end()))
+            fn within(written: &i64, limits: &RangeInclusive<$type>) -> Result<$type, String> {
+                let value = <$type>::try_from(*written).ok().filter(|value| limits.contains(value));
+                value.ok_or_else(|| format!("{} to {}", limits.start(), limits.end()))
+            }
+
+            fn show(&self) -> String {
+                self.to_string()
+            }
+
+            fn range(limits: &RangeInclusive<$type>) -> Option<(i64, i64)> {
+                Some((i64::from(*limits.start()), i64::from(*limits.end())))
+            }
+        }
+    )*};
+}
+numbers! { u8 u16 u32 }
+
+impl Value for NonZeroU32 {
+    type Written = i64;
+    type Limits = RangeInclusive<u32>;
+
+    fn within(written: &i64, limits: &RangeInclusive<u32>) -> Result<NonZeroU32, String> {
+        let value = NonZeroU32::new(u32::within(written, limits)?);
+        value.ok_or_else(|| format!("at least 1, at most {}", limits.end()))
     }
 
     fn show(&self) -> String {
         self.to_string()
+    }
+
+    fn range(limits: &RangeInclusive<u32>) -> Option<(i64, i64)> {
+        u32::range(limits)
+    }
+}
+
+impl Value for Weight {
+    type Written = i64;
+    type Limits = RangeInclusive<u16>;
+
+    fn within(written: &i64, limits: &RangeInclusive<u16>) -> Result<Weight, String> {
+        let value = u16::within(written, limits)?;
+        Weight::try_from(value).map_err(|error| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.get().to_string()
+    }
+
+    fn range(limits: &RangeInclusive<u16>) -> Option<(i64, i64)> {
+        u16::range(limits)
+    }
+}
+
+/// A limit, which 0 takes away.
+impl Value for Option<NonZeroU32> {
+    type Written = i64;
+    type Limits = RangeInclusive<u32>;
+
+    fn within(written: &i64, limits: &RangeInclusive<u32>) -> Result<Self, String> {
+        Ok(NonZeroU32::new(u32::within(written, limits)?))
+    }
+
+    fn show(&self) -> String {
+        self.map_or_else(|| "no limit".to_owned(), |most| most.to_string())
+    }
+
+    fn range(limits: &RangeInclusive<u32>) -> Option<(i64, i64)> {
+        u32::range(limits)
     }
 }
 
@@ -173,6 +272,24 @@ impl Value for Duration {
 
     fn show(&self) -> String {
         human(*self)
+    }
+}
+
+/// A time after which something happens, which zero prevents.
+impl Value for Option<Duration> {
+    type Written = Duration;
+    type Limits = RangeInclusive<Duration>;
+
+    fn within(written: &Duration, limits: &RangeInclusive<Duration>) -> Result<Self, String> {
+        if written.is_zero() {
+            return Ok(None);
+        }
+        let within = Duration::within(written, limits).map(Some);
+        within.map_err(|allowed| format!("{allowed}, or zero for never"))
+    }
+
+    fn show(&self) -> String {
+        self.map_or_else(|| "never".to_owned(), human)
     }
 }
 
@@ -242,6 +359,11 @@ pub(crate) fn within<T: Value>(
 pub(crate) struct Key<D> {
     /// Its name in its table of vipd.toml.
     pub(crate) name: &'static str,
+    /// What it was called once.
+    pub(crate) former: Option<&'static str>,
+    /// What it means, for people.
+    pub(crate) about: &'static str,
+    pub(crate) shape: Shape,
     /// Its name where that table stands in another: `announce.repeat`.
     pub(crate) path: &'static str,
     pub(crate) slot: fn(&mut D) -> Slot<'_>,
@@ -261,20 +383,23 @@ pub(crate) struct Row<D, C> {
     pub(crate) key: Key<D>,
     /// Its value for people.
     pub(crate) show: fn(&C) -> String,
+    /// The least and the most, if it is a number.
+    pub(crate) range: fn() -> Option<(i64, i64)>,
 }
 
 /// Makes a block of settings.
 ///
 /// A row is `name: Type = default, limits, "what messages call it";`, without the last where that is
-/// the name. A block is made with what is `given`. Settings whose rules need more than a row are
+/// the name. `name was other` keeps what older files say. A block is made with what is `given`. Settings whose rules need more than a row are
 /// `written`: files say them, and code by hand checks them. What has another shape is `beside` them.
 /// A block without rows is one of files only.
 macro_rules! settings {
     (
         $(#[$about:meta])*
         pub struct $config:ident, $draft:ident, $prefix:literal {
-            $($(#[$meaning:meta])*
-            $name:ident: $type:ty = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
+            $($(#[doc = $meaning:literal])*
+            $name:ident $(was $former:ident)?: $type:ty
+                = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
         }
         $(given { $($given:tt)* })?
         $(written { $($written:tt)* })?
@@ -282,7 +407,7 @@ macro_rules! settings {
     ) => {
         $(#[$about])*
         pub struct $config {
-            $($(#[$meaning])* pub $name: $type,)*
+            $($(#[doc = $meaning])* pub $name: $type,)*
         }
 
         impl Default for $config {
@@ -297,7 +422,8 @@ macro_rules! settings {
             given { $($($given)*)? }
             written {
                 $($($written)*)?
-                $($(#[$meaning])* $name: <$type as $crate::config::key::Value>::Written;)*
+                $($(#[doc = $meaning])*
+                $name $(was $former)?: <$type as $crate::config::key::Value>::Written;)*
             }
             beside { $($($beside)*)? }
         }
@@ -306,8 +432,12 @@ macro_rules! settings {
             pub(crate) const ROWS: &'static [$crate::config::key::Row<$draft, $config>] = &[$(
                 $crate::config::key::Row {
                     key: $crate::config::key::settings! {
-                        @key $prefix, $name: <$type as $crate::config::key::Value>::Written
+                        @key $prefix, [$($meaning)*] $name $(was $former)?:
+                            <$type as $crate::config::key::Value>::Written
                     },
+                    range: || <$type as $crate::config::key::Value>::range(
+                        &$crate::config::key::settings!(@limits $($limits)?),
+                    ),
                     show: |config| $crate::config::key::Value::show(&config.$name),
                 },
             )*];
@@ -338,7 +468,7 @@ macro_rules! settings {
         pub struct $draft:ident, $prefix:literal
         $(given { $($given:tt)* })?
         written {
-            $($(#[$meaning:meta])* $name:ident: $written:ty;)*
+            $($(#[doc = $meaning:literal])* $name:ident $(was $former:ident)?: $written:ty;)*
         }
         $(beside {
             $($(#[$purpose:meta])* $beside:ident: $type:ty;)*
@@ -347,14 +477,16 @@ macro_rules! settings {
         $crate::config::key::settings! { @draft
             $(#[$about])*
             $draft [$($($given)*)?] {
-                $($(#[$meaning])* $name: Option<$crate::config::diag::Spanned<$written>>;)*
+                $($(#[doc = $meaning])* $name: Option<$crate::config::diag::Spanned<$written>>;)*
                 $($($(#[$purpose])* $beside: $type;)*)?
             }
         }
 
         impl $draft {
             pub(crate) const KEYS: &'static [$crate::config::key::Key<$draft>] =
-                &[$($crate::config::key::settings!(@key $prefix, $name: $written),)*];
+                &[$($crate::config::key::settings!(
+                    @key $prefix, [$($meaning)*] $name $(was $former)?: $written
+                ),)*];
 
             // Unused where a block has other names as well.
             #[allow(dead_code)]
@@ -365,9 +497,15 @@ macro_rules! settings {
     (@limits $limits:expr) => { $limits };
     (@what $name:ident) => { stringify!($name) };
     (@what $name:ident $what:literal) => { $what };
-    (@key $prefix:literal, $name:ident: $written:ty) => {
+    (@former) => { None };
+    (@former $former:ident) => { Some(stringify!($former)) };
+    (@key $prefix:literal, [$($meaning:literal)*]
+        $name:ident $(was $former:ident)?: $written:ty) => {
         $crate::config::key::Key {
             name: stringify!($name),
+            former: $crate::config::key::settings!(@former $($former)?),
+            about: concat!($($meaning),*),
+            shape: <$written as $crate::config::key::Written>::SHAPE,
             path: concat!($prefix, stringify!($name)),
             slot: |draft| <$written as $crate::config::key::Written>::slot(&mut draft.$name),
             origin: |draft| draft.$name.as_ref().map(|written| written.span),

@@ -4,6 +4,7 @@
 pub mod announce;
 pub mod check;
 pub mod checks;
+pub mod cluster;
 pub mod diag;
 pub mod emit;
 pub mod explain;
@@ -11,6 +12,7 @@ pub mod format;
 pub mod host;
 pub mod key;
 pub mod lenient;
+pub mod listener;
 pub mod load;
 pub mod model;
 pub mod notify;
@@ -20,20 +22,23 @@ pub mod raw;
 mod replaced;
 pub mod router;
 pub mod sandbox;
+pub mod schema;
 pub(crate) mod settings;
 pub mod vipd_toml;
 
 pub use announce::AnnounceConfig;
+pub use cluster::ProbeRhythm;
 pub use format::Format;
 pub use lenient::Dropped;
+pub use listener::{Frontend, ListenerOptions, Liveness, ServerOptions};
 pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
-    BindConfig, ByStatus, Cast, ClusterConfig, Config, Globals, GroupConfig, HoldConfig,
-    InterfaceConfig, ListenerConfig, ListenerProtocol, LivenessConfig, MOST_LEASE, Members,
-    Namespace, OnDown, OnTimeout, PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember,
-    Peer, PlainMember, Preempt, ProbeRhythm, RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm,
-    RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress, Strict, TrackRef,
-    TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress, Weight,
+    BindConfig, ByStatus, Cast, ClusterConfig, Config, Globals, GroupConfig, InterfaceConfig,
+    ListenerConfig, ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout,
+    PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember, Peer, PlainMember, Preempt,
+    RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm, RouterConfig, RouterFlag, RouterKey,
+    ServerConfig, StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
+    VirtualAddress, Weight,
 };
 pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};
 pub use process::Process;

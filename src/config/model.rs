@@ -16,9 +16,8 @@ use std::time::Duration;
 pub(crate) use page::json_path;
 pub use page::{PageConfig, PageUser};
 pub use proxy::{
-    BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol,
-    LivenessConfig, MOST_LEASE, Members, OnDown, PatroniCluster, PatroniMember, PlainMember,
-    ProbeRhythm, ServerConfig,
+    BindConfig, ByStatus, ClusterConfig, ListenerConfig, ListenerProtocol, MOST_LEASE, Members,
+    OnDown, PatroniCluster, PatroniMember, PlainMember, ServerConfig,
 };
 pub use track::{
     GroupConfig, Namespace, OnTimeout, Rhythm, TrackRef, TrackedInterface, TrackerConfig,

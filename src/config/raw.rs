@@ -6,7 +6,6 @@
 
 mod notify;
 mod page;
-mod proxy;
 mod track;
 
 use std::fmt;
@@ -14,14 +13,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 pub use page::{RawPage, RawUser};
-pub use proxy::{
-    RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawSection, RawServer,
-    RawStatusCheck, RawTls,
-};
 
 pub use super::announce::RawAnnounce;
+pub use super::cluster::{
+    RawCheck, RawCluster, RawMember, RawRequest, RawRhythm, RawSection, RawStatusCheck, RawTls,
+};
 use super::diag::{Span, Spanned};
 use super::key::settings;
+pub use super::listener::{RawListener, RawLiveness, RawServer};
 use super::process::RawProcess;
 pub use super::router::RawRouter;
 use crate::types::Cidr;

@@ -28,7 +28,7 @@ use super::process::RawProcess;
 use super::raw::{
     Raw, RawAddress, RawCluster, RawFifo, RawGlobals, RawGroup, RawInterface, RawListener,
     RawLiveness, RawMail, RawMember, RawNotify, RawPacing, RawPage, RawPeer, RawPeers, RawRequest,
-    RawServer, RawStatusCheck, RawTls, Secret, Words, keys,
+    RawRhythm, RawServer, RawStatusCheck, RawTls, Secret, Words, keys,
 };
 use super::router::RawRouter;
 use crate::pool::Wants;
@@ -71,6 +71,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("group.NAME", RawGroup::NAMES),
     ("cluster.NAME", proxy::CLUSTER),
     ("cluster.NAME", RawCluster::NAMES),
+    ("cluster.NAME", RawRhythm::NAMES),
     ("cluster.NAME", RawTls::NAMES),
     ("cluster.NAME", RawRequest::NAMES),
     ("a member", proxy::MEMBER),
@@ -81,7 +82,9 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("a server", proxy::SERVER),
     ("a server", RawServer::NAMES),
     ("client", RawLiveness::NAMES),
+    ("status_check", &["headers"]),
     ("status_check", RawRequest::NAMES),
+    ("status_check", RawRhythm::NAMES),
     ("status_check", RawStatusCheck::NAMES),
     ("page.NAME", page::PAGE),
     ("page.NAME", RawPage::NAMES),
@@ -338,8 +341,19 @@ impl Reader<'_> {
         others: &[&'static str],
         place: &str,
     ) {
-        match keys.iter().find(|key| key.name == name) {
-            Some(key) => self.slot((key.slot)(draft), value),
+        match keys.iter().find(|key| key.name == name || key.former == Some(name)) {
+            Some(key) => {
+                let at = self.span(span);
+                if let Some(first) = (key.origin)(draft) {
+                    let text = format!("`{}` is given twice", key.name);
+                    let error = Diagnostic::error(at, text).also(first, "first here");
+                    self.out.push(error.help(format!("keep one; `{name}` is the same setting")));
+                } else if key.name != name {
+                    let text = format!("`{name}` is called `{}` now", key.name);
+                    self.out.push(Diagnostic::warning(at, text).help("rename it when convenient"));
+                }
+                self.slot((key.slot)(draft), value);
+            }
             None => {
                 let names = keys.iter().map(|key| key.name);
                 let names: Vec<&str> = names.chain(others.iter().copied()).collect();

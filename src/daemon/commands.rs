@@ -340,9 +340,10 @@ impl Control {
             running.find(|name| dropped.routers.iter().any(|(out, _)| out == name) && !stays(name));
         let ended = ended.map(str::to_owned).or_else(|| {
             let listeners = &self.effects.config.listeners;
-            let mut names = listeners.iter().map(|listener| &listener.name);
-            let stays = |name: &String| config.listeners.iter().any(|l| l.name == *name);
-            names.find(|name| dropped.listeners.contains(name) && !stays(name)).cloned()
+            let mut names = listeners.iter().map(|listener| listener.name());
+            let stays = |name: &str| config.listeners.iter().any(|l| l.name() == name);
+            let dropped = |name: &str| dropped.listeners.iter().any(|out| out == name);
+            names.find(|name| dropped(name) && !stays(name)).map(str::to_owned)
         });
         match ended {
             Some(name) => Err(format!("{name} runs, and would be left out:\n{}", texts(warnings))),

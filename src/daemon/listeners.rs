@@ -20,13 +20,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Inbox;
 use super::failures::{self, FailureLog};
 use super::saturation::{Saturation, limits};
-use crate::config::{BindConfig, HoldConfig, ListenerConfig, ListenerProtocol, LivenessConfig};
+use crate::config::ListenerConfig;
 use crate::io::Input;
 use crate::pool::{Hint, Hinted, ListenerId, PoolView, Server, ServerId, candidates, next_in_line};
-use crate::proxy::{
-    Bind, HintSink, Hold, Keepalive, Left, Listener, ListenerState, Liveness, Options, Protocol,
-    Proxy, Remaining, ServerState,
-};
+use crate::proxy::{HintSink, Left, ListenerState, Options, Proxy, Remaining, ServerState};
 use crate::status::{Snapshot, Traffic};
 use crate::sys::cause;
 
@@ -217,10 +214,10 @@ impl Listeners {
             if let Some(state) = proxy.listener(*id) {
                 let full = wanted.view.as_deref().is_some_and(|view| is_full(view, &loads));
                 let limits = limits(&wanted.config, &state, full);
-                wanted.saturation.look(&wanted.config.name, now, limits);
+                wanted.saturation.look(&wanted.config.frontend.name, now, limits);
             }
             if let Some(view) = &wanted.view {
-                wanted.failures.look(&wanted.config.name, now, view, &loads);
+                wanted.failures.look(&wanted.config.frontend.name, now, view, &loads);
             }
             let open = wanted.open && wanted.failure.is_none();
             let accepting = open && proxy.accepts(*id);
@@ -235,7 +232,10 @@ impl Listeners {
     pub(super) fn failures(&self) -> Vec<String> {
         let failed = |wanted: &Wanted| {
             let why = wanted.failure.as_ref()?;
-            Some(format!("{}: cannot {why}; trying again every second", wanted.config.name))
+            Some(format!(
+                "{}: cannot {why}; trying again every second",
+                wanted.config.frontend.name
+            ))
         };
         self.wanted.values().filter_map(failed).collect()
     }
@@ -280,11 +280,11 @@ impl Listeners {
     /// Make a listener what is wanted.
     fn fit(&mut self, id: ListenerId) {
         let Some(wanted) = self.wanted.get_mut(&id) else { return };
-        let listener = listener_of(&wanted.config);
-        let name = Arc::clone(&listener.name);
+        let frontend = wanted.config.frontend.clone();
+        let name = Arc::clone(&frontend.name);
         let outcome = match start(&mut self.proxy, &self.hints, &self.inbox) {
-            Ok(proxy) if wanted.open => proxy.change(id, listener).map_err(|e| e.to_string()),
-            Ok(proxy) => proxy.open(id, listener).map_err(|e| e.to_string()).map(|_| {
+            Ok(proxy) if wanted.open => proxy.change(id, frontend).map_err(|e| e.to_string()),
+            Ok(proxy) => proxy.open(id, frontend).map_err(|e| e.to_string()).map(|_| {
                 wanted.open = true;
                 if let Some(view) = &wanted.view {
                     proxy.publish(id, Arc::clone(view));
@@ -350,39 +350,4 @@ fn start<'p>(
         *proxy = Some(started.map_err(|error| format!("start the proxy: {}", cause(&error)))?);
     }
     proxy.as_mut().ok_or_else(String::new)
-}
-
-fn listener_of(config: &ListenerConfig) -> Listener {
-    let HoldConfig { unavailable, full, most, burst, per_second } = config.hold;
-    let bind = |bind: &BindConfig| Bind {
-        address: bind.address,
-        v6_only: bind.v6_only,
-        interface: bind.interface.clone(),
-    };
-    Listener {
-        name: config.name.as_str().into(),
-        binds: config.binds.iter().map(bind).collect(),
-        protocol: match config.protocol {
-            ListenerProtocol::Postgres => Protocol::Postgres,
-            ListenerProtocol::Tcp => Protocol::Tcp,
-        },
-        identity: config.identity.clone(),
-        maxconn: config.maxconn,
-        backlog: config.backlog,
-        connect_timeout: config.connect_timeout,
-        first_message: config.first_message,
-        hold: Hold { unavailable, full, most, burst, per_second },
-        idle: config.idle,
-        half_closed: config.half_closed,
-        client: liveness_of(config.client),
-        server: liveness_of(config.server),
-    }
-}
-
-fn liveness_of(config: LivenessConfig) -> Liveness {
-    let LivenessConfig { keepalive, interval, count, unacknowledged } = config;
-    Liveness {
-        keepalive: keepalive.map(|idle| Keepalive { idle, interval, count }),
-        unacknowledged,
-    }
 }

@@ -13,10 +13,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::page::{Page, Seats, Source, serve, site};
+use crate::config::Liveness;
 use crate::config::{BindConfig, PageConfig};
 use crate::page::Look;
 use crate::status::PageStatus;
-use crate::sys::tcp::{Bind, Liveness, listen_alone, why_not};
+use crate::sys::tcp::{listen_alone, why_not};
 
 /// How often what is not open is tried again.
 const TRY_EVERY: Duration = Duration::from_secs(1);
@@ -135,9 +136,8 @@ impl Place {
     }
 
     fn listen(&self) -> Result<TcpListener, String> {
-        let BindConfig { address, v6_only, interface } = self.bind.clone();
-        let bind = Bind { address, v6_only, interface };
-        let listening = listen_alone(&bind, BACKLOG, Liveness::default())
+        let address = self.bind.address;
+        let listening = listen_alone(&self.bind, BACKLOG, Liveness::default())
             .and_then(|socket| TcpListener::from_std(socket.into()));
         listening.map_err(|error| {
             format!("listen on {address} for page {}: {}", self.page.name, why_not(address, &error))

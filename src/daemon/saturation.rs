@@ -101,10 +101,10 @@ pub(super) fn limits(
         refused,
         raise: raise.to_owned(),
     };
-    let maxconn = config.maxconn.map(NonZeroU32::get);
+    let maxconn = config.frontend.options.maxconn.map(NonZeroU32::get);
     let full_up = maxconn.is_some_and(|most| connections >= most);
-    let queue = config.hold.most;
-    let short = backlog.most < config.backlog;
+    let queue = config.frontend.options.queue_max;
+    let short = backlog.most < config.frontend.options.backlog;
     let raise_backlog = if short { "net.core.somaxconn" } else { "backlog" };
     vec![
         limit(Limit::Maxconn, maxconn.map(u64::from), full_up, backlog.waiting, 0, "maxconn"),
@@ -122,7 +122,7 @@ pub(super) fn limits(
             waiting >= queue && waiting > 0,
             waiting,
             counters.overflowed,
-            "hold_most in vipd.toml",
+            "queue_max in vipd.toml",
         ),
         limit(
             Limit::Descriptors,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn queue(reached: bool, waiting: u32, refused: u64) -> Vec<LimitStatus> {
-        let raise = "hold_most in vipd.toml".to_owned();
+        let raise = "queue_max in vipd.toml".to_owned();
         let most = Some(100);
         vec![LimitStatus { limit: Limit::Queue, most, reached, waiting, refused, raise }]
     }
@@ -189,7 +189,7 @@ mod tests {
             };
             assert_eq!(look(0, queue(false, 9, 0)), (String::new(), 0));
             let full = "the queue (100) is full, 100 clients wait";
-            let raise = "raise hold_most in vipd.toml";
+            let raise = "raise queue_max in vipd.toml";
             let line = format!(" WARN read: {full}, 1 client was refused: {raise}\n");
             assert_eq!(look(1, queue(true, 100, 1)), (line, 1));
             for second in 2..61 {

@@ -124,7 +124,7 @@ impl Clusters {
         let mut before = std::mem::take(&mut self.by_listener);
         for cfg in &config.listeners {
             let Some(&cluster) = places.get(cfg.cluster) else { continue };
-            let known = before.remove(&cfg.name);
+            let known = before.remove(cfg.name());
             let id = known.unwrap_or_else(|| ListenerId(self.fresh()));
             let same = self.listeners.get(&id).is_some_and(|l| l.serving.config() == cfg);
             match self.listeners.get_mut(&id) {
@@ -142,7 +142,7 @@ impl Clusters {
                     );
                 }
             }
-            self.by_listener.insert(cfg.name.clone(), id);
+            self.by_listener.insert(cfg.name().to_owned(), id);
             if !same {
                 out.push(Action::Listen { listener: id, config: Arc::clone(cfg) });
             }
@@ -203,7 +203,7 @@ impl Clusters {
         let name = match due {
             Due::Cluster(id) => format!("cluster {}", self.running.get(&id)?.cfg.name),
             Due::Listener(id) | Due::Health(id) => {
-                format!("listener {}", self.listeners.get(&id)?.serving.config().name)
+                format!("listener {}", self.listeners.get(&id)?.serving.config().name())
             }
         };
         Some((at, name))
@@ -387,7 +387,7 @@ impl Clusters {
     /// In the order of the configuration.
     pub(super) fn listener_status(&self, config: &Config) -> Vec<ListenerStatus> {
         let status = |cfg: &Arc<ListenerConfig>| {
-            let id = *self.by_listener.get(&cfg.name)?;
+            let id = *self.by_listener.get(cfg.name())?;
             let Listening { serving, cluster, health } = self.listeners.get(&id)?;
             let name = self.running.get(cluster).map_or("", |running| &running.cfg.name);
             Some(serving.status(id, name, health.accepts == Some(true) && !self.stands_still))

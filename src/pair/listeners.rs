@@ -28,7 +28,7 @@ impl<'a> Offer<'a> {
             Some(Offer {
                 node_name: name,
                 listener,
-                raw: raw.listeners.iter().find(|raw| raw.name.value == listener.name)?,
+                raw: raw.listeners.iter().find(|raw| raw.name.value == listener.name())?,
                 cluster,
                 raw_cluster: raw.clusters.iter().find(|raw| raw.name.value == cluster.name)?,
             })
@@ -37,7 +37,7 @@ impl<'a> Offer<'a> {
     }
 
     fn ports(&self) -> BTreeSet<u16> {
-        self.listener.binds.iter().map(|bind| bind.address.port()).collect()
+        self.listener.frontend.binds.iter().map(|bind| bind.address.port()).collect()
     }
 
     fn role(&self) -> &'static str {
@@ -80,7 +80,8 @@ pub(super) fn check(a: Node<'_>, b: Node<'_>, out: &mut Vec<Diagnostic>) -> usiz
 /// Which belong together: the same name first, then a port in common. Each has one counterpart at
 /// most.
 fn matching<'a>(a: &[Offer<'a>], b: &[Offer<'a>]) -> Vec<(Offer<'a>, Offer<'a>)> {
-    let named = |own: &Offer<'_>| b.iter().find(|other| other.listener.name == own.listener.name);
+    let named =
+        |own: &Offer<'_>| b.iter().find(|other| other.listener.name() == own.listener.name());
     let mut found: Vec<(Offer<'_>, Offer<'_>)> =
         a.iter().filter_map(|own| Some((*own, *named(own)?))).collect();
     for own in a.iter().filter(|own| named(own).is_none()) {
@@ -106,7 +107,7 @@ fn ports(own: &Offer<'_>, other: &Offer<'_>, out: &mut Vec<Diagnostic>) {
         (span, format!("{}: port {}", offer.node_name, listed(offer.ports())))
     };
     out.push(
-        differ("the ports differ", &own.listener.name, place(own), place(other))
+        differ("the ports differ", own.listener.name(), place(own), place(other))
             .note("clients do not find it any more when the addresses move")
             .help("listen at the same ports on both nodes"),
     );
@@ -121,7 +122,7 @@ fn roles(own: &Offer<'_>, other: &Offer<'_>, out: &mut Vec<Diagnostic>) {
         (span, format!("{}: {}", offer.node_name, offer.role()))
     };
     out.push(
-        differ("the roles differ", &own.listener.name, place(own), place(other))
+        differ("the roles differ", own.listener.name(), place(own), place(other))
             .note("clients get servers of another role when the addresses move")
             .help("use the same role on both nodes"),
     );
@@ -139,7 +140,7 @@ struct Differing<'a> {
 fn servers(pairs: &[(Offer<'_>, Offer<'_>)], out: &mut Vec<Diagnostic>) {
     let mut found: Vec<Differing<'_>> = Vec::new();
     for (own, other) in pairs {
-        let name = &*own.listener.name;
+        let name = own.listener.name();
         let (ours, theirs) = (own.servers(), other.servers());
         let surplus = |from: &BTreeMap<String, Span>, than: &BTreeMap<String, Span>| {
             from.keys().filter(|server| !than.contains_key(*server)).cloned().collect()
@@ -181,7 +182,7 @@ fn place(
 /// Those only one node has.
 fn missing(alone: &[&Offer<'_>], lacks: &str) -> Option<Diagnostic> {
     let (first, more) = alone.split_first()?;
-    let names = listed(alone.iter().map(|offer| &offer.listener.name));
+    let names = listed(alone.iter().map(|offer| offer.listener.name()));
     let text = format!("{lacks} does not listen for {names}");
     let warning = more.iter().fold(Diagnostic::warning(first.raw.name.span, text), |warning, o| {
         warning.also(o.raw.name.span, "")

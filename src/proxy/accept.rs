@@ -10,12 +10,12 @@ use nix::errno::Errno;
 
 use super::relay::{Conn, Direction, INTEREST};
 use super::session::{Entry, Handshake, Session, Stage};
-use super::settings::Protocol;
 use super::shared::{ConnPermit, ListenerShared};
 use super::worker::{Token, Worker};
+use crate::config::BindConfig;
+use crate::config::ListenerProtocol;
 use crate::pool::ListenerId;
 use crate::sys::tcp;
-use crate::sys::tcp::Bind;
 
 /// Connections accepted from one socket before other sockets are served: a flood to one must not stop
 /// the sessions of all.
@@ -66,7 +66,7 @@ fn classify(error: &io::Error) -> Failure {
 impl Worker {
     /// Close a listener's sockets but those at `kept`, after accepting what is in their queues, beyond
     /// the limit of connections if need be: the kernel resets what is left in the queue of a socket.
-    pub(super) fn close_sockets(&mut self, listener: ListenerId, kept: &[Bind]) {
+    pub(super) fn close_sockets(&mut self, listener: ListenerId, kept: &[BindConfig]) {
         for number in self.acceptor.leave(&self.poller, &mut self.timers, listener, kept) {
             self.accept(number);
         }
@@ -166,12 +166,15 @@ impl Worker {
         let mut client = Conn::new(client);
         let settings = shared.settings();
         let reservation = self.reservations.reserve();
-        let unknown = settings.protocol == Protocol::Postgres && self.is_unknown(shared);
-        let protocol =
-            if unknown && shared.server_first() { Protocol::Tcp } else { settings.protocol };
+        let unknown = settings.protocol == ListenerProtocol::Postgres && self.is_unknown(shared);
+        let protocol = if unknown && shared.server_first() {
+            ListenerProtocol::Tcp
+        } else {
+            settings.protocol
+        };
         let handshake = match protocol {
-            Protocol::Tcp => Handshake::new(Stage::Choosing, self.now, None, reservation),
-            Protocol::Postgres => {
+            ListenerProtocol::Tcp => Handshake::new(Stage::Choosing, self.now, None, reservation),
+            ListenerProtocol::Postgres => {
                 // The first event says whether its first message is there.
                 client.readable = false;
                 Handshake::new(Stage::Reading, self.now, Some(Default::default()), reservation)
@@ -189,8 +192,8 @@ impl Worker {
             since: seconds,
             active: seconds,
         };
-        if protocol == Protocol::Postgres {
-            let limit = settings.first_message;
+        if protocol == ListenerProtocol::Postgres {
+            let limit = settings.options.startup_timeout;
             let due = self.now + if unknown { limit.min(SILENT_CLIENT_TIMEOUT) } else { limit };
             self.set_due(key, &mut session, Some(due));
         }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use super::shared::ListenerShared;
 use super::timers::{Timer, Timers};
 use super::worker::{SWEEP, Token};
+use crate::config::BindConfig;
 use crate::pool::ListenerId;
 use crate::sys::epoll::{Poller, Ready};
-use crate::sys::tcp::Bind;
 use crate::sys::tcp_info::{Backlog, backlog};
 use crate::sys::{cause, tcp};
 
@@ -30,7 +30,7 @@ const REOPEN_DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct ListenSocket {
-    bind: Bind,
+    bind: BindConfig,
     pub(super) fd: OwnedFd,
     pub(super) shared: Arc<ListenerShared>,
     state: State,
@@ -44,7 +44,7 @@ pub(super) struct ListenSocket {
 #[derive(Debug)]
 struct BrokenSocket {
     shared: Arc<ListenerShared>,
-    bind: Bind,
+    bind: BindConfig,
     /// Where it listened: a port that was chosen stays.
     at: Option<SocketAddr>,
 }
@@ -78,7 +78,7 @@ impl Acceptor {
         &mut self,
         poller: &Poller,
         shared: &Arc<ListenerShared>,
-        bind: Bind,
+        bind: BindConfig,
         fd: OwnedFd,
     ) {
         let number = self.sockets.iter().position(Option::is_none).unwrap_or(self.sockets.len());
@@ -115,7 +115,7 @@ impl Acceptor {
         poller: &Poller,
         timers: &mut Timers,
         listener: ListenerId,
-        kept: &[Bind],
+        kept: &[BindConfig],
     ) -> Vec<usize> {
         self.broken.retain(|broken| broken.shared.id != listener || kept.contains(&broken.bind));
         let mut leaving = Vec::new();
@@ -160,7 +160,7 @@ impl Acceptor {
         let stays =
             |socket: &&ListenSocket| socket.shared.id == shared.id && socket.leaving.is_none();
         for socket in self.sockets.iter().flatten().filter(stays) {
-            if let Err(error) = tcp::refit(&socket.fd, settings.backlog, settings.client) {
+            if let Err(error) = tcp::refit(&socket.fd, settings.options.backlog, settings.client) {
                 tracing::warn!("{}: change a listening socket: {}", settings.name, cause(&error));
             }
         }
@@ -277,8 +277,8 @@ impl Acceptor {
         for broken in std::mem::take(&mut self.broken) {
             let settings = broken.shared.settings();
             let address = broken.at.unwrap_or(broken.bind.address);
-            let bind = Bind { address, ..broken.bind.clone() };
-            match tcp::listen(&bind, settings.backlog, settings.client) {
+            let bind = BindConfig { address, ..broken.bind.clone() };
+            match tcp::listen(&bind, settings.options.backlog, settings.client) {
                 Ok(fd) => {
                     tracing::info!("{}: {address} is open again", settings.name);
                     broken.shared.open_sockets.fetch_add(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::session::{CloseReason, Entry, NoServer, Session, Stage};
+use super::settings::has_limits;
 use super::shared::ListenerShared;
 use super::slab::Key;
 use super::timers::Timer;
@@ -146,8 +147,9 @@ impl Worker {
         let mut idle = Vec::new();
         for (key, session) in self.sessions() {
             let settings = session.permit.shared().settings();
-            let half = (session.up.done != session.down.done).then_some(settings.half_closed);
-            let limits = [settings.idle, half.flatten()];
+            let half =
+                (session.up.done != session.down.done).then_some(settings.options.half_closed);
+            let limits = [settings.options.idle_timeout, half.flatten()];
             let Some(limit) = limits.into_iter().flatten().min() else { continue };
             more = true;
             let silence = u64::from(seconds.saturating_sub(session.active));
@@ -164,7 +166,7 @@ impl Worker {
                 self.close(key, session, CloseReason::Idle);
             }
         }
-        if more || self.locals.values().any(|local| local.shared.settings().has_limits()) {
+        if more || self.locals.values().any(|local| has_limits(&local.shared.settings())) {
             self.sweep_soon();
         }
     }

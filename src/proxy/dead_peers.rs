@@ -62,7 +62,8 @@ fn watched(session: &Session) -> impl Iterator<Item = (Side, &Conn, Duration)> {
     let connected =
         session.handshake.as_ref().is_none_or(|handshake| handshake.stage == Stage::Greeting);
     let server = session.server.as_ref().filter(|_| connected);
-    let client = settings.client.unacknowledged.map(|limit| (Side::Client, &session.client, limit));
-    let server = settings.server.unacknowledged.zip(server);
+    let client =
+        settings.client.tcp_user_timeout.map(|limit| (Side::Client, &session.client, limit));
+    let server = settings.server.tcp_user_timeout.zip(server);
     client.into_iter().chain(server.map(|(limit, conn)| (Side::Server, conn, limit)))
 }

@@ -224,7 +224,7 @@ impl Worker {
         if connected {
             self.connected(key, session);
         } else {
-            let due = self.now + shared.settings().connect_timeout;
+            let due = self.now + shared.settings().options.connect_timeout;
             self.set_due(key, session, Some(due));
         }
         ControlFlow::Continue(())
@@ -275,7 +275,7 @@ impl Worker {
 
     /// The client's next message may take as long as its first.
     fn await_client(&mut self, key: Key, session: &mut Session) {
-        let due = self.now + session.permit.shared().settings().first_message;
+        let due = self.now + session.permit.shared().settings().options.startup_timeout;
         self.set_due(key, session, Some(due));
     }
 
@@ -470,8 +470,12 @@ impl Worker {
         no_server: NoServer,
     ) -> Step {
         let Some(handshake) = &mut session.handshake else { return PENDING };
-        let hold = shared.settings().hold;
-        let limit = if no_server == NoServer::Full { hold.full } else { hold.unavailable };
+        let options = shared.settings().options;
+        let limit = if no_server == NoServer::Full {
+            options.queue_timeout_full
+        } else {
+            options.queue_timeout
+        };
         let deadline = handshake.since + limit;
         handshake.stage = Stage::Waiting;
         handshake.no_server = no_server;
@@ -482,7 +486,7 @@ impl Worker {
             let Some(local) = self.locals.get_mut(&shared.id) else {
                 return close(CloseReason::EndpointGone);
             };
-            if shared.waiting.fetch_add(1, Ordering::AcqRel) >= hold.most {
+            if shared.waiting.fetch_add(1, Ordering::AcqRel) >= options.queue_max {
                 shared.waiting.fetch_sub(1, Ordering::AcqRel);
                 return close(CloseReason::QueueFull);
             }

@@ -53,15 +53,15 @@ use thiserror::Error;
 use self::refusal::Refuser;
 use self::shared::{ListenerShared, Published, ServerStats};
 use self::worker::{Common, Worker, WorkerCommand};
+use crate::config::{BindConfig, Frontend};
 use crate::pool::{PoolView, ServerId};
 use crate::sys::descriptors::FdReservations;
 use crate::sys::epoll::Waker;
 use crate::sys::tcp;
 
 pub use self::counters::Counters;
-pub use self::settings::{Hold, Listener, Options, Protocol, Splice};
+pub use self::settings::{Options, Splice};
 pub use crate::pool::{Hint, Hinted, ListenerId};
-pub use crate::sys::tcp::{Bind, Keepalive, Liveness};
 pub use crate::sys::tcp_info::Backlog;
 
 /// Descriptors are short as long as accepting last waited for one so recently.
@@ -187,7 +187,7 @@ impl Left {
 }
 
 /// One worker's sockets of a listener.
-type Share = Vec<(Bind, OwnedFd)>;
+type Share = Vec<(BindConfig, OwnedFd)>;
 
 fn count(shares: &[Share]) -> u32 {
     u32::try_from(shares.iter().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX)
@@ -255,10 +255,10 @@ impl Proxy {
     pub fn open(
         &mut self,
         id: ListenerId,
-        listener: Listener,
+        frontend: Frontend,
     ) -> Result<Vec<SocketAddr>, OpenError> {
-        let (shares, addresses) = self.sockets(&listener, &[])?;
-        let shared = Arc::new(ListenerShared::new(id, listener, self.workers.len()));
+        let (shares, addresses) = self.sockets(&frontend, &[])?;
+        let shared = Arc::new(ListenerShared::new(id, frontend, self.workers.len()));
         shared.open_sockets.store(count(&shares), Ordering::Relaxed);
         self.listeners.insert(id, Arc::clone(&shared));
         for (worker, share) in self.workers.iter().zip(shares) {
@@ -273,10 +273,10 @@ impl Proxy {
     ///
     /// # Errors
     /// The first new address that cannot be listened on; then nothing changes.
-    pub fn change(&mut self, id: ListenerId, listener: Listener) -> Result<(), OpenError> {
+    pub fn change(&mut self, id: ListenerId, frontend: Frontend) -> Result<(), OpenError> {
         let Some(shared) = self.listeners.get(&id) else { return Ok(()) };
-        let (shares, _) = self.sockets(&listener, &shared.settings().binds)?;
-        shared.change(listener);
+        let (shares, _) = self.sockets(&frontend, &shared.settings().binds)?;
+        shared.change(frontend);
         shared.open_sockets.fetch_add(count(&shares), Ordering::Relaxed);
         for (worker, share) in self.workers.iter().zip(shares) {
             worker.send(WorkerCommand::Change(id, share));
@@ -288,8 +288,8 @@ impl Proxy {
     /// For each worker the sockets of a listener where it does not listen yet; and where they are.
     fn sockets(
         &self,
-        listener: &Listener,
-        open: &[Bind],
+        frontend: &Frontend,
+        open: &[BindConfig],
     ) -> Result<(Vec<Share>, Vec<SocketAddr>), OpenError> {
         let mut shares: Vec<Share> = self.workers.iter().map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
@@ -301,10 +301,10 @@ impl Proxy {
             })
             .collect();
         let fails = |address| {
-            let listener = Arc::clone(&listener.name);
+            let listener = Arc::clone(&frontend.name);
             move |source| OpenError { address, listener, source }
         };
-        let wanted = || listener.binds.iter().filter(|bind| !open.contains(bind));
+        let wanted = || frontend.binds.iter().filter(|bind| !open.contains(bind));
         // All are tested before the first is opened, but for ports of our own sockets: an address may
         // be part of another, as 0.0.0.0 is of [::], and would be found in use.
         for bind in wanted() {
@@ -316,7 +316,7 @@ impl Proxy {
             let mut open = || {
                 let mut bind = configured.clone();
                 for share in &mut shares {
-                    let socket = tcp::listen(&bind, listener.backlog, listener.client)?;
+                    let socket = tcp::listen(&bind, frontend.options.backlog, frontend.client)?;
                     bind.address = tcp::local(&socket).unwrap_or(bind.address);
                     share.push((configured.clone(), socket));
                 }

@@ -27,7 +27,7 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{self, ServerConfig};
 
 use super::postgres::{Request, request};
-use super::settings::Listener;
+use crate::config::Frontend;
 use crate::pem;
 use crate::types::Identity;
 
@@ -53,7 +53,7 @@ pub(super) struct Refuser {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) client: OwnedFd,
-    pub(super) listener: Arc<Listener>,
+    pub(super) listener: Arc<Frontend>,
     /// What it has said, and nobody has answered.
     pub(super) said: Vec<u8>,
     /// It has begun TLS, as it was told or by itself.
@@ -130,7 +130,7 @@ impl Certificates {
         Ok(Certificates { made, known: Arc::default() })
     }
 
-    async fn of(&self, listener: &Arc<Listener>) -> TlsAcceptor {
+    async fn of(&self, listener: &Arc<Frontend>) -> TlsAcceptor {
         if listener.identity.is_none() {
             return self.made.clone();
         }
@@ -144,7 +144,7 @@ impl Certificates {
 }
 
 /// Blocks.
-fn read(known: &mut BTreeMap<Identity, Known>, listener: &Listener) -> Option<TlsAcceptor> {
+fn read(known: &mut BTreeMap<Identity, Known>, listener: &Frontend) -> Option<TlsAcceptor> {
     let own = listener.identity.as_ref()?;
     let known = known.entry(own.clone()).or_default();
     let files = [pem::version(&own.certificate), pem::version(&own.key)];

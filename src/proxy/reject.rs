@@ -63,7 +63,7 @@ impl Worker {
                 (CANNOT_CONNECT_NOW, words.to_owned())
             }
             (CloseReason::QueueFull, _) => {
-                let most = shared.settings().hold.most;
+                let most = shared.settings().options.queue_max;
                 let wait = if most == 1 { "waits" } else { "wait" };
                 (TOO_MANY, format!("{} {wait} for a server already", counted(most, "client")))
             }

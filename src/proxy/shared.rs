@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::FailureStreak;
 use super::counters::{Counters, WorkerStats};
-use super::settings::Listener;
+use crate::config::Frontend;
 use crate::pool::{Hint, ListenerId, PoolView, ServerId};
 use crate::sys::tcp_info::Backlog;
 
@@ -18,7 +18,7 @@ use crate::sys::tcp_info::Backlog;
 #[derive(Debug)]
 pub(super) struct ListenerShared {
     pub(super) id: ListenerId,
-    settings: ArcSwap<Listener>,
+    settings: ArcSwap<Frontend>,
     pub(super) waiting: AtomicU32,
     /// Listening sockets of all workers that have not failed.
     pub(super) open_sockets: AtomicU32,
@@ -44,7 +44,7 @@ struct AtomicBacklog {
 }
 
 impl ListenerShared {
-    pub(super) fn new(id: ListenerId, settings: Listener, workers: usize) -> ListenerShared {
+    pub(super) fn new(id: ListenerId, settings: Frontend, workers: usize) -> ListenerShared {
         ListenerShared {
             id,
             settings: ArcSwap::from_pointee(settings),
@@ -99,17 +99,18 @@ impl ListenerShared {
     }
 
     /// How connections are treated from now on.
-    pub(super) fn settings(&self) -> Arc<Listener> {
+    pub(super) fn settings(&self) -> Arc<Frontend> {
         self.settings.load_full()
     }
 
-    pub(super) fn change(&self, settings: Listener) {
+    pub(super) fn change(&self, settings: Frontend) {
         self.settings.store(Arc::new(settings));
     }
 
     /// Count one more connection, if the limit allows it, until the permit is dropped.
     pub(super) fn admit(self: &Arc<ListenerShared>) -> Option<ConnPermit> {
-        take(&self.connections, self.settings.load().maxconn).then(|| ConnPermit(Arc::clone(self)))
+        take(&self.connections, self.settings.load().options.maxconn)
+            .then(|| ConnPermit(Arc::clone(self)))
     }
 
     /// Count one that cannot wait for the limit to allow it.

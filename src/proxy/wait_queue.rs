@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::settings::Hold;
 use super::slab::Key;
+use crate::config::ListenerOptions;
 
 /// How long servers that failed are left alone by those that wait.
 pub(super) const RETRY: Duration = Duration::from_millis(100);
@@ -20,12 +20,12 @@ pub(super) struct WaitQueue {
 }
 
 impl WaitQueue {
-    pub(super) fn new(hold: Hold, workers: usize, now: Instant) -> WaitQueue {
+    pub(super) fn new(options: &ListenerOptions, workers: usize, now: Instant) -> WaitQueue {
         WaitQueue {
             waiting: BTreeSet::new(),
             round: 0,
             retry: None,
-            bucket: TokenBucket::new(hold, workers, now),
+            bucket: TokenBucket::new(options, workers, now),
         }
     }
 }
@@ -40,10 +40,10 @@ pub(super) struct TokenBucket {
 }
 
 impl TokenBucket {
-    pub(super) fn new(hold: Hold, workers: usize, now: Instant) -> TokenBucket {
+    pub(super) fn new(options: &ListenerOptions, workers: usize, now: Instant) -> TokenBucket {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
-        let burst = (hold.burst / workers).max(1);
-        let per_second = (hold.per_second / workers).max(1);
+        let burst = (options.queue_burst / workers).max(1);
+        let per_second = (options.queue_rate / workers).max(1);
         TokenBucket {
             burst,
             interval: Duration::from_secs(1) / per_second,
@@ -83,8 +83,9 @@ mod tests {
     #[test]
     fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
         let start = Instant::now();
-        let hold = Hold { burst: 20, per_second: 1000, ..Hold::default() };
-        let mut bucket = TokenBucket::new(hold, 2, start);
+        let options =
+            ListenerOptions { queue_burst: 20, queue_rate: 1000, ..ListenerOptions::default() };
+        let mut bucket = TokenBucket::new(&options, 2, start);
         let mut now = start;
         let mut gone = 0;
         while now < start + Duration::from_secs(1) {

@@ -19,16 +19,17 @@ use super::hints::PendingHints;
 use super::refusal::Refuser;
 use super::relay::{BrokenEnd, Buffers, Progress};
 use super::session::{CloseReason, Entry, Session, Stage};
-use super::settings::Splice;
+use super::settings::{Splice, has_limits};
 use super::shared::{ListenerShared, Published, ServerPermit};
 use super::slab::{Key, Slab};
 use super::timers::{Timer, Timers};
 use super::wait_queue::{RETRY, TokenBucket, WaitQueue};
 use super::{HintSink, Phase, Remaining, SessionInfo};
+use crate::config::BindConfig;
 use crate::pool::{Balancer, Hint, ListenerId, SessionPolicy, session_policy};
 use crate::sys::descriptors::{FdLimit, FdReservations};
 use crate::sys::epoll::{Poller, Ready, Waker};
-use crate::sys::tcp::{self, Bind};
+use crate::sys::tcp;
 
 /// How often idle sessions are looked for.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);
@@ -36,9 +37,9 @@ pub(super) const SWEEP: Duration = Duration::from_secs(1);
 /// What the owner of the [`Proxy`](super::Proxy) asks of a worker.
 #[derive(Debug)]
 pub(super) enum WorkerCommand {
-    Open(Arc<ListenerShared>, Vec<(Bind, OwnedFd)>),
+    Open(Arc<ListenerShared>, Vec<(BindConfig, OwnedFd)>),
     /// Its settings are others; here are the sockets for what it did not listen on before.
-    Change(ListenerId, Vec<(Bind, OwnedFd)>),
+    Change(ListenerId, Vec<(BindConfig, OwnedFd)>),
     Publish(ListenerId, Arc<Published>),
     Close(ListenerId, Remaining),
     /// End the sessions that came in by these addresses, then drop the sender.
@@ -283,26 +284,26 @@ impl Worker {
         true
     }
 
-    fn open_listener(&mut self, shared: Arc<ListenerShared>, sockets: Vec<(Bind, OwnedFd)>) {
+    fn open_listener(&mut self, shared: Arc<ListenerShared>, sockets: Vec<(BindConfig, OwnedFd)>) {
         let id = shared.id;
         let settings = shared.settings();
         for (bind, socket) in sockets {
             self.acceptor.add(&self.poller, &shared, bind, socket);
         }
         let workers = self.wakers.len();
-        let queue = WaitQueue::new(settings.hold, workers, self.now);
+        let queue = WaitQueue::new(&settings.options, workers, self.now);
         let balancer = Balancer::starting_at(u32::try_from(self.number).unwrap_or_default());
-        if settings.has_limits() {
+        if has_limits(&settings) {
             self.sweep_soon();
         }
         self.locals.insert(id, Local { shared, published: None, balancer, queue });
     }
 
-    fn change_listener(&mut self, listener: ListenerId, added: Vec<(Bind, OwnedFd)>) {
+    fn change_listener(&mut self, listener: ListenerId, added: Vec<(BindConfig, OwnedFd)>) {
         let Some(local) = self.locals.get_mut(&listener) else { return };
         let shared = Arc::clone(&local.shared);
         let settings = shared.settings();
-        local.queue.bucket = TokenBucket::new(settings.hold, self.wakers.len(), self.now);
+        local.queue.bucket = TokenBucket::new(&settings.options, self.wakers.len(), self.now);
         for (bind, socket) in added {
             self.acceptor.add(&self.poller, &shared, bind, socket);
         }
@@ -502,7 +503,7 @@ impl Worker {
             if ended {
                 self.note_hint(session, Hint::Ended);
             }
-            if session.permit.shared().settings().half_closed.is_some() {
+            if session.permit.shared().settings().options.half_closed.is_some() {
                 self.sweep_soon();
             }
         }

@@ -14,61 +14,16 @@ use rustix::net::{
 };
 
 use super::cause;
-use crate::types::IfName;
+use crate::config::{BindConfig, Liveness};
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-
-/// How a socket notices that the other end is gone without a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Liveness {
-    /// Silence after which the first keepalive is sent; `None` sends none.
-    pub keepalive: Option<Keepalive>,
-    /// How long bytes and window probes may go without an answer; `None` leaves it to the
-    /// kernel, which gives up after about a quarter of an hour.
-    pub unacknowledged: Option<Duration>,
-}
-
-/// Keepalive packets, whole seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keepalive {
-    /// Silence before the first.
-    pub idle: Duration,
-    /// Between one and the next.
-    pub interval: Duration,
-    /// Unanswered ones before the connection counts as broken.
-    pub count: u32,
-}
-
-impl Default for Liveness {
-    fn default() -> Liveness {
-        let (idle, interval) = (Duration::from_secs(5), Duration::from_secs(3));
-        Liveness { keepalive: Some(Keepalive { idle, interval, count: 3 }), unacknowledged: None }
-    }
-}
-
-/// Where to listen, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bind {
-    /// Address and port; need not be the host's own (yet).
-    pub address: SocketAddr,
-    /// Whether `[::]` leaves IPv4 alone.
-    pub v6_only: bool,
-    /// Only connections that come in by this interface.
-    pub interface: Option<IfName>,
-}
-
-impl From<SocketAddr> for Bind {
-    fn from(address: SocketAddr) -> Bind {
-        Bind { address, v6_only: false, interface: None }
-    }
-}
 
 /// Listen on a port shared with other sockets of this kind, each of which gets its part of the
 /// connections. What is set here, accepted connections inherit.
 ///
 /// # Errors
 /// The kernel's: EADDRINUSE, EACCES for a port below 1024, ENODEV for the interface.
-pub fn listen(to: &Bind, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd> {
+pub fn listen(to: &BindConfig, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd> {
     let socket = bound(to, true)?;
     tune(&socket, liveness)?;
     open(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
@@ -79,7 +34,7 @@ pub fn listen(to: &Bind, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd
 ///
 /// # Errors
 /// As of [`listen`].
-pub fn listen_alone(to: &Bind, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd> {
+pub fn listen_alone(to: &BindConfig, backlog: u32, liveness: Liveness) -> io::Result<OwnedFd> {
     let socket = bound(to, false)?;
     tune(&socket, liveness)?;
     open(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
@@ -112,11 +67,11 @@ pub fn refit(socket: &OwnedFd, backlog: u32, liveness: Liveness) -> io::Result<(
 ///
 /// # Errors
 /// As of [`listen`].
-pub fn vacant(to: &Bind) -> io::Result<()> {
+pub fn vacant(to: &BindConfig) -> io::Result<()> {
     bound(to, false).map(drop)
 }
 
-fn bound(to: &Bind, share: bool) -> io::Result<OwnedFd> {
+fn bound(to: &BindConfig, share: bool) -> io::Result<OwnedFd> {
     let socket = socket(to.address)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     sockopt::set_socket_reuseport(&socket, share)?;
@@ -227,9 +182,9 @@ fn tune(socket: &OwnedFd, liveness: Liveness) -> io::Result<()> {
     sockopt::set_socket_oobinline(socket, true)?;
     sockopt::set_socket_keepalive(socket, liveness.keepalive.is_some())?;
     if let Some(keepalive) = liveness.keepalive {
-        sockopt::set_tcp_keepidle(socket, keepalive.idle)?;
-        sockopt::set_tcp_keepintvl(socket, keepalive.interval)?;
-        sockopt::set_tcp_keepcnt(socket, keepalive.count)?;
+        sockopt::set_tcp_keepidle(socket, keepalive)?;
+        sockopt::set_tcp_keepintvl(socket, liveness.interval)?;
+        sockopt::set_tcp_keepcnt(socket, liveness.count)?;
     }
     Ok(())
 }
@@ -242,12 +197,10 @@ mod tests {
     fn both_ends_notice_a_peer_that_is_gone_and_send_small_messages_at_once() {
         let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
         let liveness = Liveness {
-            keepalive: Some(Keepalive {
-                idle: Duration::from_secs(7),
-                interval: Duration::from_secs(2),
-                count: 4,
-            }),
-            unacknowledged: None,
+            keepalive: Some(Duration::from_secs(7)),
+            interval: Duration::from_secs(2),
+            count: 4,
+            ..Liveness::default()
         };
         let listener = listen(&loopback.into(), 8, liveness).unwrap();
         let client = connect(local(&listener).unwrap(), liveness).unwrap();
@@ -262,7 +215,7 @@ mod tests {
             assert_eq!(sockopt::tcp_keepcnt(socket).unwrap(), 4);
             assert_eq!(sockopt::tcp_user_timeout(socket).unwrap(), 0);
         }
-        refit(&listener, 8, Liveness { keepalive: None, unacknowledged: None }).unwrap();
+        refit(&listener, 8, Liveness { keepalive: None, ..Liveness::default() }).unwrap();
         let _client = connect(local(&listener).unwrap(), liveness).unwrap();
         assert!(!sockopt::socket_keepalive(accept(&listener).unwrap()).unwrap());
     }

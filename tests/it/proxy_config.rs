@@ -8,7 +8,8 @@ use vipd::config::diag::Severity;
 use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
 use vipd::config::vipd_toml::role_word;
 use vipd::config::{
-    ByStatus, ClusterConfig, Config, Format, ListenerConfig, Members, PageConfig, PageUser, Rhythm,
+    ByStatus, ClusterConfig, Config, Format, Frontend, ListenerConfig, Members, PageConfig,
+    PageUser, Rhythm,
 };
 use vipd::import::haproxy::coverage;
 use vipd::pool::Wants;
@@ -70,7 +71,7 @@ fn a_keepalived_conf_and_a_haproxy_cfg_make_one_configuration() {
     let loaded = load(&below, &files, None).unwrap();
     let Config { routers, clusters, listeners, .. } = &loaded.config;
     assert_eq!((routers.len(), clusters.len()), (1, 1));
-    let roles: Vec<_> = listeners.iter().map(|l| (l.name.as_str(), l.wants, l.fallback)).collect();
+    let roles: Vec<_> = listeners.iter().map(|l| (l.name(), l.wants, l.fallback)).collect();
     assert_eq!(roles, [("PG1", Wants::Writer, false), ("PG1_ro", Wants::Reader, true)]);
     drop(convert_keeps(&loaded));
 }
@@ -203,8 +204,8 @@ fn several_haproxy_cfg_are_one() {
     }
     let loaded = load(&Two, &["a.cfg".into(), "b.cfg".into()], None).unwrap();
     let listener = &loaded.config.listeners[0];
-    assert_eq!(listener.connect_timeout, Duration::from_secs(3));
-    assert_eq!(listener.binds[0].address.port(), 5000);
+    assert_eq!(listener.frontend.options.connect_timeout, Duration::from_secs(3));
+    assert_eq!(listener.frontend.binds[0].address.port(), 5000);
 }
 
 /// The whole of an edge in front of Patroni takes five lines.
@@ -218,7 +219,7 @@ fn five_lines_make_an_edge() {
     assert_eq!(clusters[0].names(), ["10.0.1.11", "10.0.1.12", "10.0.1.13"]);
     let served: Vec<_> = listeners
         .iter()
-        .map(|l| (l.binds[0].address.port(), l.wants, l.fallback, l.servers.len()))
+        .map(|l| (l.frontend.binds[0].address.port(), l.wants, l.fallback, l.servers.len()))
         .collect();
     assert_eq!(served, [(5000, Wants::Writer, false, 3), (5001, Wants::Reader, true, 3)]);
 }
@@ -244,7 +245,7 @@ pub(crate) fn dump(config: &Config) -> String {
         }
         match members {
             Members::Patroni(patroni) => {
-                let (silence, lease) = (patroni.silence, patroni.lease);
+                let (silence, lease) = (patroni.down_after, patroni.primary_lease);
                 writeln!(out, "  Patroni, silence {silence:?} lease {lease:?}").unwrap();
                 for member in &patroni.members {
                     let (name, address, api) = (&member.name, &member.address, &member.api);
@@ -263,47 +264,30 @@ pub(crate) fn dump(config: &Config) -> String {
     }
     for listener in &config.listeners {
         let ListenerConfig {
-            name,
-            binds,
+            frontend,
             cluster,
             servers,
             wants,
             fallback,
-            balance,
-            all_backups,
-            end_backups,
             max_lag,
             tags,
             replication_state,
-            protocol,
-            identity,
-            maxconn,
-            backlog,
-            connect_timeout,
-            first_message,
-            hold,
-            idle,
-            half_closed,
             on_down,
-            client,
-            server,
             by_status,
         } = &**listener;
+        let Frontend { name, binds, protocol, identity, options, client, server } = frontend;
         let cluster = &config.clusters[*cluster];
         let role = role_word(*wants);
         writeln!(out, "listener {name}: {role} of {}, fallback {fallback}", cluster.name).unwrap();
         for bind in binds {
             writeln!(out, "  {bind:?}").unwrap();
         }
-        writeln!(out, "  {balance:?} {protocol:?} all_backups {all_backups} {on_down:?}").unwrap();
-        writeln!(out, "  maxconn {maxconn:?} backlog {backlog} {max_lag:?} tags {tags:?}").unwrap();
-        writeln!(out, "  end_backups {end_backups} replication state {replication_state:?}")
-            .unwrap();
+        writeln!(out, "  {protocol:?} {on_down:?} {max_lag:?} tags {tags:?}").unwrap();
+        writeln!(out, "  replication state {replication_state:?}").unwrap();
+        writeln!(out, "  {options:?}").unwrap();
         if let Some(identity) = identity {
             writeln!(out, "  {identity:?}").unwrap();
         }
-        writeln!(out, "  connect {connect_timeout:?} first message {first_message:?}").unwrap();
-        writeln!(out, "  idle {idle:?} half closed {half_closed:?} {hold:?}").unwrap();
         writeln!(out, "  client {client:?}").unwrap();
         writeln!(out, "  server {server:?}").unwrap();
         if let Some(ByStatus { own, primary, on_down }) = by_status {

@@ -71,9 +71,9 @@ fn changes_of_clusters_and_listeners_are_said() {
                [listener]\n\
                write = { bind = \"*:5000\", cluster = \"pg\", role = \"writer\" }\n\
                gone = { bind = \"*:8080\", cluster = \"web\", maxconn = 10 }\n";
-    let new = "[cluster.pg]\nmembers = [\"10.0.1.11\", \"10.0.1.12\"]\nlease = \"5s\"\n\
+    let new = "[cluster.pg]\nmembers = [\"10.0.1.11\", \"10.0.1.12\"]\nprimary_lease = \"5s\"\n\
                [listener]\n\
-               write = { bind = \"*:5000\", cluster = \"pg\", role = \"writer\", hold = \"10s\" }\n\
+               write = { bind = \"*:5000\", cluster = \"pg\", role = \"writer\", queue_timeout = \"10s\" }\n\
                read = { bind = \"*:5001\", cluster = \"pg\", role = \"reader\", max_lag = \"1MB\" }\n";
     insta::assert_snapshot!(text(&diff(&config(old), &config(new)), true, 80));
 }

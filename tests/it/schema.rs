@@ -2,12 +2,14 @@
 
 mod violations;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value;
 use vipd::cli::check::{CheckArgs, check};
 use vipd::cli::schema::Printed;
+use vipd::config::vipd_toml;
 use vipd::status::{Change, Changes, ObjectChange, RouterChange, SettingChange, Snapshot, State};
 
 use crate::cluster;
@@ -69,6 +71,95 @@ fn everything_check_prints_follows_its_published_schema() {
             assert!(found.is_empty(), "{}: {found:#?}", file.display());
         }
     }
+}
+
+/// The tables named so in [`vipd_toml::KEYS`], wherever they stand in the schema.
+fn tables<'s>(schema: &'s Value, name: &str) -> Vec<&'s Value> {
+    let of = |pointer: &str| {
+        schema.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in the schema"))
+    };
+    let router = "/properties/vrrp/additionalProperties";
+    let listener = "/properties/listener/additionalProperties/properties";
+    let member = "/properties/cluster/additionalProperties/properties/members/items/anyOf/1";
+    let (kind, is_tracker) = match name.strip_prefix("track.") {
+        Some(rest) => (rest.trim_end_matches(".NAME"), true),
+        None => (name.trim_end_matches(".NAME"), false),
+    };
+    let tracker =
+        |kind: &str| of(&format!("/properties/track/properties/{kind}/additionalProperties"));
+    match (name, kind) {
+        (_, "KIND") => vec![tracker("script"), tracker("postgres")],
+        (_, kind) if is_tracker => vec![tracker(kind)],
+        ("", _) => vec![schema],
+        ("global" | "mail", _) => vec![of(&format!("/properties/{kind}"))],
+        ("static" | "fifo", _) => vec![of(&format!("/properties/{kind}/items"))],
+        ("announce", _) => vec![of(&format!("{router}/properties/announce"))],
+        ("vrrp.NAME.notify", _) => vec![of(&format!("{router}/properties/notify"))],
+        ("address", _) => vec![of(&format!("{router}/properties/addresses/items/anyOf/1"))],
+        ("peer", _) => vec![of(&format!("{router}/properties/peers/items/anyOf/1"))],
+        ("an entry", _) => vec![of(&format!("{router}/properties/track/items/anyOf/1"))],
+        ("command", _) => {
+            vec![of(&format!("{router}/properties/notify/properties/master/anyOf/1"))]
+        }
+        ("a member", _) => vec![of(member)],
+        ("a place to listen at", _) => vec![of(&format!("{listener}/bind/anyOf/0/anyOf/1"))],
+        ("a server", _) => vec![of(&format!("{listener}/servers/items/anyOf/1"))],
+        ("client", _) => vec![of(&format!("{listener}/client")), of(&format!("{listener}/server"))],
+        ("status_check", _) => ["status_check", "primary_status_check"]
+            .map(|key| of(&format!("{listener}/{key}")))
+            .into(),
+        ("a user", _) => {
+            vec![of("/properties/page/additionalProperties/properties/users/items")]
+        }
+        _ => vec![of(&format!("/properties/{kind}/additionalProperties"))],
+    }
+}
+
+#[test]
+fn the_schema_of_vipd_toml_has_every_setting_and_no_other() {
+    let schema = published(Printed::Config, "vipd.toml.json");
+    let mut of_table: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (table, names) in vipd_toml::KEYS {
+        for found in tables(&schema, table) {
+            let properties = found["properties"].as_object().unwrap();
+            for name in *names {
+                assert!(properties.contains_key(*name), "{table}: {name} is not in {found:#}");
+            }
+            let known = of_table.entry(table).or_default();
+            known.extend(*names);
+        }
+    }
+    for (table, names) in of_table {
+        for found in tables(&schema, table).into_iter().filter(|_| !table.starts_with("track.")) {
+            for (name, setting) in found["properties"].as_object().unwrap() {
+                let known = names.contains(&**name) || setting["deprecated"] == true;
+                assert!(known, "{table}: {name} is no setting");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_vipd_toml_that_can_be_used_follows_the_schema() {
+    let schema: Value = serde_json::from_str(&Printed::Config.schema()).unwrap();
+    let mut used = 0;
+    let examples = std::fs::read_dir(project("examples")).unwrap();
+    let examples = examples.map(|entry| entry.unwrap().path());
+    for file in configurations().into_iter().chain(examples) {
+        if file.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let args = CheckArgs { files: vec![file.clone()], ..CheckArgs::default() };
+        if printed(&args)["usable"] != true {
+            continue;
+        }
+        let Ok(value) = toml::from_str::<toml::Value>(&text) else { continue };
+        used += 1;
+        let found = violations(&schema, &schema, &serde_json::to_value(value).unwrap(), "");
+        assert!(found.is_empty(), "{}: {found:#?}", file.display());
+    }
+    assert!(used > 10, "{used}");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn psql_shows_why_it_is_refused_with_and_without_tls() {
     let lab = lab();
     let (edge, client) = (host(&lab, "lb-01", 2), host(&lab, "client", 9));
     let serves = "[cluster.pg]\nmembers = [\"10.0.0.21\"]\n[listener.write]\n\
-                  bind = \"*:5000\"\nrole = \"writer\"\nhold = \"0s\"\n";
+                  bind = \"*:5000\"\nrole = \"writer\"\nqueue_timeout = \"0s\"\n";
     let vipd = start(&edge, serves);
     eventually(SOON, "the port to be open", || edge_listens(&client)).unwrap();
     for mode in ["disable", "allow", "prefer", "require"] {
@@ -133,7 +133,7 @@ fn psql_shows_why_it_is_refused_to_users_who_verify_certificates() {
     let (cert, key, authority) = (pem("server.pem"), pem("server.key"), pem("authority.pem"));
     let serves = format!(
         "[cluster.pg]\nmembers = [\"10.0.0.21\"]\n[listener.write]\nbind = \"*:5000\"\n\
-         role = \"writer\"\nhold = \"0s\"\ncert = {cert:?}\nkey = {key:?}\n"
+         role = \"writer\"\nqueue_timeout = \"0s\"\ncert = {cert:?}\nkey = {key:?}\n"
     );
     let vipd = start(&edge, &serves);
     eventually(SOON, "the port to be open", || edge_listens(&client)).unwrap();
@@ -175,8 +175,8 @@ fn a_peer_that_vanishes_in_the_middle_of_a_transfer_is_noticed_where_there_is_a_
     let (edge, db) = (host(&lab, "lb-01", 2), host(&lab, "db", 21));
     let client = host(&lab, "client", 9);
     let serves = "[cluster.any]\ncheck = \"none\"\nmembers = [\"10.0.0.21:7000\"]\n\
-                  [listener.any]\nbind = \"*:5000\"\nclient = { unacknowledged = \"2s\" }\n\
-                  server = { unacknowledged = \"2s\" }\n";
+                  [listener.any]\nbind = \"*:5000\"\nclient = { tcp_user_timeout = \"2s\" }\n\
+                  server = { tcp_user_timeout = \"2s\" }\n";
     let accepted = server(&db, "10.0.0.21:7000".parse().unwrap());
     let vipd = start(&edge, serves);
     let at = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 5000));
@@ -265,7 +265,7 @@ fn a_session_outlives_a_stop_of_the_process_and_no_check_fails_by_it() {
     let client = host(&lab, "client", 9);
     let database = FakePatroni::start(&pg, Ipv4Addr::new(10, 0, 0, 21)).unwrap();
     database.set_role(FakeRole::Primary(1)).unwrap();
-    let serves = PATRONI.replace("[listener]", "lease = \"2s\"\n[listener]");
+    let serves = PATRONI.replace("[listener]", "primary_lease = \"2s\"\n[listener]");
     let vipd = start(&edge, &config(150, "track = [{ listener = \"write\" }]", &serves));
     await_state(&vipd, "master");
     let at = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 5000));

@@ -152,7 +152,7 @@ impl Proxy {
                     self.cancelled.insert(probe);
                 }
                 Action::Listen { listener, config } => {
-                    self.listeners.insert(config.name.clone(), listener);
+                    self.listeners.insert(config.name().to_owned(), listener);
                 }
                 Action::Unlisten { listener } => {
                     self.listeners.retain(|_, id| *id != listener);

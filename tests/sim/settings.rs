@@ -1,14 +1,14 @@
 //! Any configuration of clusters and listeners over the simulated nodes.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::checks::{Check, Endpoint, HttpTarget, MaxLag, PostgresCheck};
 use vipd::config::{
-    BindConfig, ClusterConfig, Config, HoldConfig, ListenerConfig, ListenerProtocol,
-    LivenessConfig, Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
-    ServerConfig,
+    ClusterConfig, Config, Frontend, ListenerConfig, ListenerOptions, ListenerProtocol, Members,
+    OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm, ServerConfig, ServerOptions,
 };
 use vipd::pool::{Balance, Wants, Weight};
 
@@ -31,46 +31,21 @@ fn member(n: usize) -> PatroniMember {
 }
 
 fn server(member: usize) -> ServerConfig {
-    ServerConfig {
-        member,
-        address: None,
-        weight: Weight::ONE,
-        maxconn: None,
-        backup: false,
-        disabled: false,
-    }
+    ServerConfig { member, address: None, options: ServerOptions::default() }
 }
 
 fn listener(name: &str, wants: Wants, port: u16) -> ListenerConfig {
+    let binds = vec![SocketAddr::from(([0, 0, 0, 0], port)).into()];
     ListenerConfig {
-        name: name.to_owned(),
-        binds: vec![BindConfig {
-            address: ([0, 0, 0, 0], port).into(),
-            v6_only: false,
-            interface: None,
-        }],
+        frontend: Frontend::new(name, ListenerProtocol::Postgres, binds),
         cluster: 0,
         servers: (0..NODES).map(server).collect(),
         wants,
         fallback: false,
-        balance: Balance::RoundRobin,
-        all_backups: false,
-        end_backups: false,
         max_lag: MaxLag::default(),
         tags: Vec::new(),
         replication_state: None,
-        protocol: ListenerProtocol::Postgres,
-        identity: None,
-        maxconn: None,
-        backlog: 128,
-        connect_timeout: Duration::from_secs(1),
-        first_message: Duration::from_secs(60),
-        hold: HoldConfig::default(),
-        idle: None,
-        half_closed: None,
         on_down: OnDown::End,
-        client: LivenessConfig::default(),
-        server: LivenessConfig::default(),
         by_status: None,
     }
 }
@@ -81,8 +56,8 @@ pub fn usual() -> Config {
         name: "main".to_owned(),
         members: Members::Patroni(PatroniCluster {
             members: (0..NODES).map(member).collect(),
-            silence: Duration::from_secs(5),
-            lease: None,
+            down_after: Duration::from_secs(5),
+            primary_lease: None,
             by_status: false,
         }),
         rhythm: ProbeRhythm {
@@ -149,8 +124,8 @@ fn any_patroni(rng: &mut Rng, nodes: &[usize], most: Duration) -> PatroniCluster
     };
     PatroniCluster {
         members: nodes.iter().map(|n| any_member(*n)).collect(),
-        silence: Duration::from_millis(rng.pick(&[500, 2000, 5000, 30_000])),
-        lease: rng.chance(30).then(|| rng.duration(Duration::from_secs(1), most)),
+        down_after: Duration::from_millis(rng.pick(&[500, 2000, 5000, 30_000])),
+        primary_lease: rng.chance(30).then(|| rng.duration(Duration::from_secs(1), most)),
         by_status: false,
     }
 }
@@ -199,25 +174,31 @@ fn any_listener(
         servers.push(server(0));
     }
     for server in &mut servers {
-        server.weight = Weight::try_from(rng.pick(&[1, 1, 1, 0, 5, 256])).unwrap();
-        server.backup = rng.chance(15);
-        server.disabled = rng.chance(5);
-        server.maxconn = rng.chance(20).then(|| NonZeroU32::new(10).unwrap());
+        server.options.weight = Weight::try_from(rng.pick(&[1, 1, 1, 0, 5, 256])).unwrap();
+        server.options.backup = rng.chance(15);
+        server.options.disabled = rng.chance(5);
+        server.options.maxconn = rng.chance(20).then(|| NonZeroU32::new(10).unwrap());
     }
     let bytes = rng.chance(30).then(|| rng.pick(&[0, 1, 9, 5000, 100_000]));
     let time = rng.chance(20).then(|| rng.duration(Duration::ZERO, Duration::from_secs(10)));
     let tags = if rng.chance(20) { vec![("zone".to_owned(), "a".to_owned())] } else { Vec::new() };
-    ListenerConfig {
-        servers,
-        fallback: roles && rng.chance(40),
+    let fallback = roles && rng.chance(40);
+    let options = ListenerOptions {
         balance: rng.pick(&[Balance::RoundRobin, Balance::LeastConn, Balance::First]),
         all_backups: rng.chance(30),
         end_backups: rng.chance(30),
+        ..ListenerOptions::default()
+    };
+    let mut listener = ListenerConfig {
+        servers,
+        fallback,
         max_lag: MaxLag { bytes, time },
         tags,
         replication_state: rng.chance(10).then(|| "streaming".to_owned()),
         on_down: if roles || rng.chance(50) { OnDown::End } else { OnDown::Keep },
-        maxconn: rng.chance(20).then(|| NonZeroU32::new(100).unwrap()),
         ..listener(name, wants, port)
-    }
+    };
+    let maxconn = rng.chance(20).then(|| NonZeroU32::new(100).unwrap());
+    listener.frontend.options = ListenerOptions { maxconn, ..options };
+    listener
 }

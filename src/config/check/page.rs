@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use super::proxy::{Limits, twice};
+use super::proxy::twice;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::key::{DAY, SECOND, within};
 use crate::config::model::{BindConfig, PageConfig, PageUser};
 use crate::config::raw::{Raw, RawPage, RawUser};
 
 /// Unless the configuration says otherwise.
 pub(super) const REFRESH: Duration = Duration::from_secs(5);
-
-/// A browser that asks less often does not watch.
-const LONGEST_REFRESH: Duration = Duration::from_secs(86_400);
 
 /// What is right by itself.
 pub(super) fn pages(raw: &Raw, out: &mut Vec<Diagnostic>) -> Vec<PageConfig> {
@@ -72,14 +70,9 @@ fn page(raw: &RawPage, out: &mut Vec<Diagnostic>) -> Option<PageConfig> {
             String::new()
         }),
     };
-    let refresh = match raw.refresh {
-        None => Some(REFRESH),
-        Some(never) if never.value.is_zero() => None,
-        some => {
-            let second = Duration::from_secs(1);
-            Limits { out: &mut *out }.time_within("refresh", some, second, LONGEST_REFRESH)
-        }
-    };
+    // A browser that asks less often than once a day does not watch.
+    let refresh = within(raw.refresh.as_ref(), &(SECOND..=DAY), "refresh", out);
+    let refresh = refresh.unwrap_or(Some(REFRESH));
     let mut users: Vec<(PageUser, Span)> = Vec::new();
     for raw in &raw.users {
         let RawUser { name: Spanned { value: name, span }, password } = raw;

@@ -5,28 +5,20 @@ mod listener;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::human;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::key::{DAY, MILLISECOND, within};
 use crate::config::model::{ClusterConfig, ListenerConfig, Members};
 use crate::config::raw::{Raw, RawCluster, RawListener};
 use listener::ListenerCheck;
-
-/// The longest time a setting takes: one day. Longer is a slip of the unit.
-const LONGEST: Duration = Duration::from_secs(86_400);
-
-/// The longest limit of a session, thirty days.
-const LONGEST_SESSION: Duration = Duration::from_secs(30 * 86_400);
 
 /// What is right by itself; [`ListenerConfig::cluster`] counts only if all clusters are.
 pub(super) fn proxy(
     raw: &Raw,
     out: &mut Vec<Diagnostic>,
 ) -> (Vec<Arc<ClusterConfig>>, Vec<Arc<ListenerConfig>>) {
-    let mut limits = Limits { out };
     let mut clusters = Vec::new();
     for (at, cluster) in raw.clusters.iter().enumerate() {
         let name = |c: &RawCluster| c.name.value == cluster.name.value;
@@ -34,9 +26,9 @@ pub(super) fn proxy(
             "cluster",
             &cluster.name,
             raw.clusters.iter().take(at).find(|c| name(c)).map(|c| c.name.span),
-            limits.out,
+            out,
         );
-        clusters.push(cluster::cluster(cluster, &mut limits));
+        clusters.push(cluster::cluster(cluster, out));
     }
     let known: Vec<(&RawCluster, Option<&ClusterConfig>)> =
         raw.clusters.iter().zip(clusters.iter().map(Option::as_ref)).collect();
@@ -47,10 +39,9 @@ pub(super) fn proxy(
             "listener",
             &listener.name,
             raw.listeners.iter().take(at).find(|l| name(l)).map(|l| l.name.span),
-            limits.out,
+            out,
         );
-        listeners
-            .extend(ListenerCheck { raw: listener, clusters: &known, limits: &mut limits }.run());
+        listeners.extend(ListenerCheck { raw: listener, clusters: &known, out }.run());
     }
     drop(known);
     for listener in listeners.iter().filter(|listener| listener.by_status.is_some()) {
@@ -115,87 +106,21 @@ fn idle(raw: &Raw, listeners: &[ListenerConfig], out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Ranges of values.
-pub(super) struct Limits<'a> {
-    pub(super) out: &'a mut Vec<Diagnostic>,
+/// Bytes: a number, or one with a unit of 1024 bytes and its powers, as Patroni reads it.
+fn data(raw: Option<&Spanned<String>>, out: &mut Vec<Diagnostic>) -> Option<u64> {
+    let Spanned { value, span } = raw?;
+    let bytes = bytes(value);
+    if bytes.is_none() {
+        out.push(
+            Diagnostic::error(*span, format!("{} is no amount of data", quoted(value)))
+                .help("a number of bytes, or one with a unit: \"16MB\", \"1GB\""),
+        );
+    }
+    bytes
 }
 
-impl Limits<'_> {
-    /// Between `least` and a day.
-    fn time(
-        &mut self,
-        what: &str,
-        raw: Option<Spanned<Duration>>,
-        least: Duration,
-    ) -> Option<Duration> {
-        self.time_within(what, raw, least, LONGEST)
-    }
-
-    pub(super) fn time_within(
-        &mut self,
-        what: &str,
-        raw: Option<Spanned<Duration>>,
-        least: Duration,
-        most: Duration,
-    ) -> Option<Duration> {
-        let Spanned { value, span } = raw?;
-        if (least..=most).contains(&value) {
-            return Some(value);
-        }
-        let (least, most) = (human(least), human(most));
-        let text = format!("{what} must be {least} to {most}, not {}", human(value));
-        self.out.push(Diagnostic::error(span, text));
-        None
-    }
-
-    /// As [`Limits::time`], where zero means never.
-    fn optional_time(
-        &mut self,
-        what: &str,
-        raw: Option<Spanned<Duration>>,
-        standard: Option<Duration>,
-        least: Duration,
-    ) -> Option<Duration> {
-        match raw {
-            None => standard,
-            Some(never) if never.value.is_zero() => None,
-            some => self.time_within(what, some, least, LONGEST_SESSION),
-        }
-    }
-
-    fn number(
-        &mut self,
-        what: &str,
-        raw: Option<Spanned<i64>>,
-        least: u32,
-        most: u32,
-    ) -> Option<u32> {
-        let Spanned { value, span } = raw?;
-        let number = u32::try_from(value).ok().filter(|n| (least..=most).contains(n));
-        if number.is_none() {
-            let text = format!("{what} must be {least} to {most}, not {value}");
-            self.out.push(Diagnostic::error(span, text));
-        }
-        number
-    }
-
-    /// A limit of connections; 0 is none, as HAProxy has it.
-    fn maxconn(&mut self, raw: Option<Spanned<i64>>) -> Option<NonZeroU32> {
-        self.number("maxconn", raw, 0, 1_000_000).and_then(NonZeroU32::new)
-    }
-
-    /// Bytes: a number, or one with a unit of 1024 bytes and its powers, as Patroni reads it.
-    fn bytes(&mut self, raw: Option<&Spanned<String>>) -> Option<u64> {
-        let Spanned { value, span } = raw?;
-        let bytes = bytes(value);
-        if bytes.is_none() {
-            self.out.push(
-                Diagnostic::error(*span, format!("{} is no amount of data", quoted(value)))
-                    .help("a number of bytes, or one with a unit: \"16MB\", \"1GB\""),
-            );
-        }
-        bytes
-    }
+fn max_lag_time(raw: Option<Spanned<Duration>>, out: &mut Vec<Diagnostic>) -> Option<Duration> {
+    within(raw.as_ref(), &(MILLISECOND..=DAY), "max_lag_time", out)
 }
 
 /// The units of `max_lag`, largest first.

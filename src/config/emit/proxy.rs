@@ -6,7 +6,7 @@ use crate::config::checks::Endpoint;
 use crate::config::diag::SourceMap;
 use crate::config::model::BindConfig;
 use crate::config::raw::{
-    RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawServer,
+    RawCheck, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawRhythm, RawServer,
     RawStatusCheck, RawTls,
 };
 
@@ -18,6 +18,7 @@ pub(super) fn cluster(raw: &RawCluster, map: &SourceMap) -> String {
         raw.members.iter().map(|member| self::member(member, check)).collect();
     table.set("members", array("members", &members));
     table.written(raw, RawCluster::KEYS);
+    table.written(&raw.rhythm, RawRhythm::KEYS);
     let mut tls = raw.tls.clone();
     if let (RawCheck::Tcp | RawCheck::Postgres, Some(on)) = (check, tls.https) {
         tls.https = None;
@@ -98,6 +99,7 @@ fn status_check(raw: &RawStatusCheck) -> String {
     if !raw.request.headers.is_empty() {
         options.push(format!("headers = {}", inline(&raw.request.headers)));
     }
+    options.extend(settings(&raw.rhythm, RawRhythm::KEYS));
     options.extend(settings(raw, RawStatusCheck::KEYS));
     format!("{{ {} }}", options.join(", "))
 }

@@ -120,7 +120,7 @@ fn reference(raw: &RawTrackRef, loaded: &Loaded) -> Option<String> {
     }
     let fits = |namespace| raw.namespace.is_none_or(|wanted| wanted == namespace);
     let mut trackers = loaded.config.trackers.iter().map(|tracker| &tracker.key);
-    let listens = loaded.config.listeners.iter().any(|listener| listener.name == *name);
+    let listens = loaded.config.listeners.iter().any(|listener| listener.name() == *name);
     if !trackers.any(|key| key.name == *name && fits(key.namespace)) && !listens {
         return None;
     }

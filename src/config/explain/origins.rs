@@ -4,7 +4,7 @@ use crate::config::diag::{Span, Spanned};
 use crate::config::key::Key;
 use crate::config::raw::{
     Raw, RawCluster, RawFifo, RawInterface, RawListener, RawLiveness, RawMail, RawMember,
-    RawNotify, RawPacing, RawPage, RawTracker,
+    RawNotify, RawPacing, RawPage, RawRhythm, RawTracker,
 };
 use crate::config::settings::Object;
 
@@ -80,7 +80,10 @@ fn tracker(own: &RawTracker, key: &str) -> Option<Span> {
 }
 
 fn cluster(own: &RawCluster, key: &str) -> Option<Span> {
-    let Some(name) = key.strip_prefix("member ") else { return place(own, key, RawCluster::KEYS) };
+    let Some(name) = key.strip_prefix("member ") else {
+        let rhythm = place(&own.rhythm, key, RawRhythm::KEYS);
+        return rhythm.or_else(|| place(own, key, RawCluster::KEYS));
+    };
     let is_it = |member: &&RawMember| match &member.name {
         Some(own) => own.value == name,
         None => member.address.value.host.to_string() == name,

@@ -1,13 +1,14 @@
 //! Clusters and listeners: who is asked what, and who gets the connections.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::checks::{Check, Endpoint, HttpTarget, MaxLag};
-use crate::pool::{Balance, Wants, Weight};
-use crate::types::{Identity, IfName};
+use crate::config::cluster::ProbeRhythm;
+use crate::config::listener::{Frontend, ServerOptions};
+use crate::pool::Wants;
+use crate::types::IfName;
 
 /// Servers that are probed together; one probe of each feeds every listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +63,12 @@ pub enum Members {
 pub struct PatroniCluster {
     /// Its nodes.
     pub members: Vec<PatroniMember>,
-    /// A member that has not answered for so long is down. The primary goes by `lease` if that is
+    /// A member that has not answered for so long is down. The primary goes by `primary_lease` if that is
     /// shorter.
-    pub silence: Duration,
+    pub down_after: Duration,
     /// How long the primary is used without confirming that it is one. `None`: what its own
     /// settings leave room for, half of `ttl` less `loop_wait` and at most [`MOST_LEASE`].
-    pub lease: Option<Duration>,
+    pub primary_lease: Option<Duration>,
     /// Whether its members need not be Patroni: a listener has [`ByStatus`].
     pub by_status: bool,
 }
@@ -97,33 +98,11 @@ pub struct PlainMember {
     pub check: Option<Arc<Check>>,
 }
 
-/// When members are probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProbeRhythm {
-    /// From the start of one probe to the start of the next.
-    pub interval: Duration,
-    /// The same while something changes: for Patroni's members at most `interval`, and for a server
-    /// without a role while it is on its way up or down.
-    pub fast_interval: Duration,
-    /// The same while a member is down; for Patroni's members `interval`.
-    pub down_interval: Duration,
-    /// An answer that takes longer is none.
-    pub timeout: Duration,
-    /// Good answers in a row until a member that was down is used. The only member that can be the
-    /// primary is used at its first.
-    pub rise: NonZeroU32,
-    /// Bad answers in a row, or none, until a member without a role is down. What Patroni answers
-    /// counts at once, and its silence by time.
-    pub fall: NonZeroU32,
-}
-
 /// One port, or several, at which clients find a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// The user's name for it, unique among listeners.
-    pub name: String,
-    /// Where it listens: at least one, no two of them in all listeners the same.
-    pub binds: Vec<BindConfig>,
+    /// What clients meet.
+    pub frontend: Frontend,
     /// The cluster the servers belong to, by its place in [`super::Config::clusters`].
     pub cluster: usize,
     /// The servers it may use, at least one.
@@ -132,44 +111,24 @@ pub struct ListenerConfig {
     pub wants: Wants,
     /// Whether clients that only read get the primary while no other server fits.
     pub fallback: bool,
-    /// How servers are chosen.
-    pub balance: Balance,
-    /// Whether all backup servers are used together, not only the first that can be.
-    pub all_backups: bool,
-    /// Whether sessions with backup servers end when a server they stand in for is back.
-    pub end_backups: bool,
     /// How far behind a server may be that clients only read from.
     pub max_lag: MaxLag,
     /// Tags a server must have in Patroni, name and value; leaders are not asked.
     pub tags: Vec<(String, String)>,
     /// How a standby must get its log, as Patroni says it: "streaming".
     pub replication_state: Option<String>,
-    /// What it carries.
-    pub protocol: ListenerProtocol,
-    /// Who it is to refused clients that ask for TLS; `None`: a certificate made at start.
-    pub identity: Option<Identity>,
-    /// Connections at most; more wait in the kernel's queue.
-    pub maxconn: Option<NonZeroU32>,
-    /// Length of that queue, 1..=65535; the kernel caps it at net.core.somaxconn.
-    pub backlog: u32,
-    /// How long one attempt to connect to a server may take.
-    pub connect_timeout: Duration,
-    /// How long a client may take over its first message, with [`ListenerProtocol::Postgres`].
-    pub first_message: Duration,
-    /// What happens to clients for whom there is no server.
-    pub hold: HoldConfig,
-    /// Sessions in which nothing has moved for so long are closed; `None` keeps them.
-    pub idle: Option<Duration>,
-    /// The same for sessions one side of which has ended its stream.
-    pub half_closed: Option<Duration>,
     /// What becomes of the sessions of a server that is down.
     pub on_down: OnDown,
-    /// How a client that is gone without a word is noticed.
-    pub client: LivenessConfig,
-    /// How a server is.
-    pub server: LivenessConfig,
     /// What counts if the members answer by HTTP, but not as Patroni.
     pub by_status: Option<ByStatus>,
+}
+
+impl ListenerConfig {
+    /// The user's name for it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.frontend.name
+    }
 }
 
 /// The status of an HTTP request decides, as with HAProxy.
@@ -194,6 +153,12 @@ pub struct BindConfig {
     pub interface: Option<IfName>,
 }
 
+impl From<SocketAddr> for BindConfig {
+    fn from(address: SocketAddr) -> BindConfig {
+        BindConfig { address, v6_only: false, interface: None }
+    }
+}
+
 /// A server of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -201,20 +166,15 @@ pub struct ServerConfig {
     pub member: usize,
     /// Where sessions go, if not to the member's own address: to a pooler beside it.
     pub address: Option<Endpoint>,
-    /// Its share of new sessions.
-    pub weight: Weight,
-    /// Sessions of this listener at most.
-    pub maxconn: Option<NonZeroU32>,
-    /// Used only while no other server may be.
-    pub backup: bool,
-    /// Takes no new sessions.
-    pub disabled: bool,
+    /// How it is used.
+    pub options: ServerOptions,
 }
 
 /// What is known of the bytes a listener carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerProtocol {
-    /// PostgreSQL's: the client speaks first, and is held and answered in its own language.
+    /// PostgreSQL's: the client speaks first, is answered in its own language, and its first message
+    /// can be sent again to another server as long as none has begun to authenticate it.
     Postgres,
     /// Any other: either side may speak first.
     Tcp,
@@ -227,52 +187,4 @@ pub enum OnDown {
     End,
     /// They go on as long as the server answers them.
     Keep,
-}
-
-/// Waiting for a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HoldConfig {
-    /// How long a client waits while no server may be used. Zero turns it away at once.
-    pub unavailable: Duration,
-    /// How long while all servers that may be used are full.
-    pub full: Duration,
-    /// Clients that may wait at a time.
-    pub most: u32,
-    /// Clients let go at once when a server comes back, at least 1.
-    pub burst: u32,
-    /// Clients let go per second after the burst, at least 1.
-    pub per_second: u32,
-}
-
-impl Default for HoldConfig {
-    /// Some drivers wait 5 s for the answer to their first message.
-    fn default() -> HoldConfig {
-        let unavailable = Duration::from_secs(4);
-        HoldConfig { unavailable, full: unavailable, most: 2000, burst: 200, per_second: 1000 }
-    }
-}
-
-/// How the end of a connection that is gone without a word is noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LivenessConfig {
-    /// Silence after which the kernel asks, in whole seconds; `None`: it never does.
-    pub keepalive: Option<Duration>,
-    /// From one question to the next, in whole seconds.
-    pub interval: Duration,
-    /// Questions without an answer until the connection is broken, 1..=127.
-    pub count: u32,
-    /// How long bytes and window probes may go without an answer; `None`: the kernel's quarter of an
-    /// hour.
-    pub unacknowledged: Option<Duration>,
-}
-
-impl Default for LivenessConfig {
-    fn default() -> LivenessConfig {
-        LivenessConfig {
-            keepalive: Some(Duration::from_secs(5)),
-            interval: Duration::from_secs(3),
-            count: 3,
-            unacknowledged: None,
-        }
-    }
 }

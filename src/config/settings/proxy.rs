@@ -3,39 +3,38 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::objects::Object;
-use super::{NONE, human, listed};
+use super::{NONE, human, listed, rows};
 use crate::config::checks::{Check, HttpTarget, Tls, Trust};
 use crate::config::key::Words;
 use crate::config::{
-    BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, LivenessConfig, Members,
-    PatroniCluster, PatroniMember, PlainMember, ProbeRhythm, ServerConfig,
+    BindConfig, ByStatus, ClusterConfig, Frontend, ListenerConfig, ListenerOptions, Liveness,
+    Members, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm, ServerConfig, ServerOptions,
 };
 use crate::types::Identity;
 
 pub(super) fn cluster(cluster: &ClusterConfig) -> Object {
     let ClusterConfig { name, members, rhythm, resolve_at_start } = cluster;
-    let ProbeRhythm { interval, fast_interval, down_interval, timeout, rise, fall } = rhythm;
     let mut object = Object::new("cluster", name, []);
     object.settings.extend(members_of(members));
     let mut add = |key: &str, value: String| object.settings.push((key.to_owned(), value));
-    add("interval", human(*interval));
-    add("timeout", human(*timeout));
-    add("rise", rise.to_string());
-    add("fast_interval", human(*fast_interval));
     add("resolve_at_start", resolve_at_start.to_string());
-    match members {
-        Members::Patroni(PatroniCluster { members: _, silence, lease, by_status: _ }) => {
-            add("silence", human(*silence));
-            add("lease", lease.map_or_else(|| "by Patroni's ttl".to_owned(), human));
-        }
-        Members::Plain(_) => {
-            add("down_interval", human(*down_interval));
-            add("fall", fall.to_string());
-        }
+    if let Members::Patroni(PatroniCluster {
+        members: _,
+        down_after,
+        primary_lease,
+        by_status: _,
+    }) = members
+    {
+        add("down_after", human(*down_after));
+        add("primary_lease", primary_lease.map_or_else(|| "by Patroni's ttl".to_owned(), human));
     }
+    // What Patroni answers counts at once.
+    let counts = |name: &str| !cluster.has_roles() || !["down_interval", "fall"].contains(&name);
+    rows(ProbeRhythm::ROWS, rhythm)
+        .filter(|(name, _)| counts(name))
+        .for_each(|(name, value)| add(name, value));
     object
 }
 
@@ -115,38 +114,22 @@ fn trusted(tls: &Tls) -> String {
 /// `clusters` are those of its configuration.
 pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>]) -> Object {
     let ListenerConfig {
-        name,
-        binds,
+        frontend,
         cluster,
         servers,
         wants,
         fallback,
-        balance,
-        all_backups,
-        end_backups,
         max_lag,
         tags,
         replication_state,
-        protocol,
-        identity,
-        maxconn,
-        backlog,
-        connect_timeout,
-        first_message,
-        hold,
-        idle,
-        half_closed,
         on_down,
-        client,
-        server,
         by_status,
     } = listener;
-    let HoldConfig { unavailable, full, most, burst, per_second } = hold;
+    let Frontend { name, binds, protocol, identity, options, client, server } = frontend;
     let cluster = clusters.get(*cluster);
     let names = cluster.map(|cluster| cluster.names()).unwrap_or_default();
     let binds: Vec<String> = binds.iter().map(bind).collect();
     let tags: Vec<String> = tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let never = |time: &Option<Duration>| time.map_or_else(|| "never".to_owned(), human);
     let any =
         |bytes: &Option<u64>| bytes.map_or_else(|| "any".to_owned(), |b| format!("{b} bytes"));
     let file = |of: fn(&Identity) -> &PathBuf| {
@@ -159,9 +142,6 @@ pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>
         ("cluster", cluster.map(|cluster| cluster.name.clone()).unwrap_or_default()),
         ("role", wants.word().to_owned()),
         ("fallback", fallback.to_string()),
-        ("balance", balance.word().to_owned()),
-        ("all_backups", all_backups.to_string()),
-        ("end_backups", end_backups.to_string()),
         ("max_lag", any(&max_lag.bytes)),
         ("max_lag_time", max_lag.time.map_or_else(|| "any".to_owned(), human)),
         ("tags", listed(&tags)),
@@ -169,23 +149,13 @@ pub(super) fn listener(listener: &ListenerConfig, clusters: &[Arc<ClusterConfig>
         ("protocol", protocol.word().to_owned()),
         ("cert", file(|own| &own.certificate)),
         ("key", file(|own| &own.key)),
-        ("maxconn", maxconn.map_or_else(|| "no limit".to_owned(), |most| most.to_string())),
-        ("backlog", backlog.to_string()),
-        ("connect_timeout", human(*connect_timeout)),
-        ("first_message", human(*first_message)),
-        ("hold", human(*unavailable)),
-        ("hold_full", human(*full)),
-        ("hold_most", most.to_string()),
-        ("hold_burst", burst.to_string()),
-        ("hold_rate", per_second.to_string()),
-        ("idle_timeout", never(idle)),
-        ("half_closed", never(half_closed)),
         ("on_down", on_down.word().to_owned()),
         ("client", liveness(client)),
         ("server", liveness(server)),
         ("status_check", by_status.as_ref().map_or_else(|| NONE.to_owned(), status_check)),
     ];
-    let mut object = Object::new("listener", name, settings);
+    let mut object = Object::new("listener", &**name, settings);
+    object.settings.extend(rows(ListenerOptions::ROWS, options).map(|(k, v)| (k.to_owned(), v)));
     object.settings.extend(servers.iter().map(|server| server_of(server, &names)));
     object
 }
@@ -209,33 +179,23 @@ pub(super) fn bind(bind: &BindConfig) -> String {
 }
 
 fn server_of(server: &ServerConfig, names: &[&str]) -> (String, String) {
-    let ServerConfig { member, address, weight, maxconn, backup, disabled } = server;
+    let ServerConfig { member, address, options } = server;
     let name = names.get(*member).copied().unwrap_or_default();
     let mut text = String::new();
     if let Some(address) = address {
         let _ = write!(text, " at {address}");
     }
-    if weight.get() != 1 {
-        let _ = write!(text, " weight {}", weight.get());
-    }
-    if let Some(maxconn) = maxconn {
-        let _ = write!(text, " maxconn {maxconn}");
-    }
-    for (word, on) in [("backup", backup), ("disabled", disabled)] {
-        if *on {
-            let _ = write!(text, " {word}");
-        }
+    let usual = ServerOptions::default();
+    let pairs = rows(ServerOptions::ROWS, options).zip(rows(ServerOptions::ROWS, &usual));
+    for ((name, value), _) in pairs.filter(|(own, usual)| own != usual) {
+        let value = if value == "true" { String::new() } else { format!(" {value}") };
+        let _ = write!(text, " {name}{value}");
     }
     let text = if text.is_empty() { "as its member" } else { text.trim_start() };
     (format!("server {name}"), text.to_owned())
 }
 
-fn liveness(liveness: &LivenessConfig) -> String {
-    let LivenessConfig { keepalive, interval, count, unacknowledged } = liveness;
-    let never = |time: &Option<Duration>| time.map_or_else(|| "never".to_owned(), human);
-    let (keepalive, limit) = (never(keepalive), never(unacknowledged));
-    format!(
-        "keepalive {keepalive} interval {} count {count} unacknowledged {limit}",
-        human(*interval)
-    )
+fn liveness(liveness: &Liveness) -> String {
+    let settings = rows(Liveness::ROWS, liveness).map(|(name, value)| format!("{name} {value}"));
+    settings.collect::<Vec<_>>().join(" ")
 }

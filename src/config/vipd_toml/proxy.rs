@@ -8,8 +8,8 @@ use crate::config::checks::Endpoint;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::model::BindConfig;
 use crate::config::raw::{
-    Raw, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawServer, RawStatusCheck,
-    RawTls,
+    Raw, RawCluster, RawListener, RawLiveness, RawMember, RawRequest, RawRhythm, RawServer,
+    RawStatusCheck, RawTls,
 };
 
 pub(super) const CLUSTER: &[&str] = &["members", "tls", "headers"];
@@ -54,8 +54,13 @@ impl Reader<'_> {
                     let request = &mut raw.request;
                     self.setting(request, RawRequest::KEYS, (key, span, value), &[], &place);
                 }
+                key if RawRhythm::NAMES.contains(&key) => {
+                    let rhythm = &mut raw.rhythm;
+                    self.setting(rhythm, RawRhythm::KEYS, (key, span, value), &[], &place);
+                }
                 _ => {
-                    let others = [CLUSTER, RawTls::NAMES, RawRequest::NAMES].concat();
+                    let others =
+                        [CLUSTER, RawRhythm::NAMES, RawTls::NAMES, RawRequest::NAMES].concat();
                     let entry = (key, span, value);
                     self.setting(&mut raw, RawCluster::KEYS, entry, &others, &place);
                 }
@@ -128,12 +133,11 @@ impl Reader<'_> {
     fn bind(&mut self, value: &Value<'_>) -> Option<Spanned<BindConfig>> {
         if value.get_ref().is_str() {
             let address = self.socket_address(value)?;
-            let bind = |address| BindConfig { address, v6_only: false, interface: None };
-            return Some(address.map(bind));
+            return Some(address.map(BindConfig::from));
         }
         let table = self.record(value, "address")?;
         let address = self.socket_address(table.get("address")?)?;
-        let mut bind = BindConfig { address: address.value, v6_only: false, interface: None };
+        let mut bind = BindConfig::from(address.value);
         for (key, span, value) in entries(table) {
             match key {
                 "address" => {}
@@ -190,8 +194,12 @@ impl Reader<'_> {
                     let request = &mut raw.request;
                     self.setting(request, RawRequest::KEYS, (key, span, value), &[], PLACE);
                 }
+                key if RawRhythm::NAMES.contains(&key) => {
+                    let rhythm = &mut raw.rhythm;
+                    self.setting(rhythm, RawRhythm::KEYS, (key, span, value), &[], PLACE);
+                }
                 _ => {
-                    let others = [&["headers"], RawRequest::NAMES].concat();
+                    let others = [&["headers"], RawRhythm::NAMES, RawRequest::NAMES].concat();
                     let entry = (key, span, value);
                     self.setting(&mut raw, RawStatusCheck::KEYS, entry, &others, PLACE);
                 }

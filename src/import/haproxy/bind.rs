@@ -39,7 +39,7 @@ pub(super) fn bind(line: &Line, proxy: &mut Proxy, reporter: &mut Reporter<'_>) 
             ("maxconn", Some(value)) => proxy.settings.maxconn = number(value, reporter.out),
             ("backlog", Some(value)) => proxy.settings.backlog = number(value, reporter.out),
             ("tcp-ut", Some(value)) => {
-                proxy.settings.client.unacknowledged = duration(value, reporter.out);
+                proxy.settings.client.tcp_user_timeout = duration(value, reporter.out);
             }
             ("ssl", _) => proxy.tls = proxy.tls.or(Some(word.span)),
             ("crt" | "crt-list" | "ca-file" | "verify", _) => {}

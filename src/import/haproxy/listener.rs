@@ -40,7 +40,7 @@ pub(super) fn listener(
     raw.client = own.settings.client.clone();
     raw.server = backend.settings.server.clone();
     let slow = backend.servers.iter().find_map(|server| server.options.unacknowledged);
-    raw.server.unacknowledged = slow.or(raw.server.unacknowledged);
+    raw.server.tcp_user_timeout = slow.or(raw.server.tcp_user_timeout);
     match health_check {
         HealthCheck::Patroni(role) => {
             role_of(&mut raw, role, front, group, lowered);
@@ -83,8 +83,8 @@ pub(super) fn listener(
 /// What became of `inter` and `fall`, at the place of the first.
 fn rhythm(cluster: &RawCluster, backend: &Proxy) -> Option<(Span, String)> {
     let inter = backend.servers.first()?.options.inter?;
-    let (interval, silence) = (cluster.interval?.value, cluster.silence?.value);
-    let fast = cluster.fast_interval.map_or(Duration::from_millis(100), |fast| fast.value);
+    let (interval, silence) = (cluster.rhythm.interval?.value, cluster.down_after?.value);
+    let fast = cluster.rhythm.fast_interval.map_or(Duration::from_millis(100), |fast| fast.value);
     let [interval, silence, fast] = [interval, silence, fast.min(interval)].map(length);
     let text = format!(
         "each node is asked every {interval}, every {fast} while something changes, and is down after {silence} of silence"
@@ -125,7 +125,7 @@ fn times(raw: &mut RawListener, own: &Proxy, backend: &Proxy) {
     let limit = |time: Option<Spanned<Duration>>| time.filter(|time| !time.value.is_zero());
     raw.connect_timeout = limit(back.connect);
     // Without a limit of its own, HAProxy's queue has that of a connection.
-    raw.hold_full = limit(back.queue).or(raw.connect_timeout);
+    raw.queue_timeout_full = limit(back.queue).or(raw.connect_timeout);
     let tunnel = back.tunnel.or(front.tunnel);
     raw.idle_timeout = tunnel.or_else(|| shorter(front.client, back.server));
     raw.half_closed = shorter(front.client_fin, back.server_fin);

@@ -17,7 +17,7 @@ use super::server::{Server, ServerOptions};
 use crate::config::checks::{Endpoint, Host};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::raw::{
-    Raw, RawCheck, RawCluster, RawMember, RawRequest, RawSection, RawStatusCheck, RawTls,
+    Raw, RawCheck, RawCluster, RawMember, RawRequest, RawRhythm, RawSection, RawStatusCheck, RawTls,
 };
 
 /// HAProxy's own rhythm.
@@ -349,21 +349,21 @@ fn role_rhythm(raw: &mut RawCluster, backends: &[&Proxy]) {
     };
     let or = |time: Option<Spanned<Duration>>, other| time.unwrap_or(Spanned::new(other, at));
     let inter = servers().map(|(options, _)| or(options.inter, INTER)).min_by_key(|t| t.value);
-    raw.interval = inter.map(|inter| inter.map(|time| time.min(ROLE_INTERVAL)));
+    raw.rhythm.interval = inter.map(|inter| inter.map(|time| time.min(ROLE_INTERVAL)));
     let fast = servers().filter_map(|(options, _)| options.fastinter).min_by_key(|t| t.value);
-    raw.fast_interval = fast.filter(|fast| fast.value < Duration::from_millis(100));
+    raw.rhythm.fast_interval = fast.filter(|fast| fast.value < Duration::from_millis(100));
     let timeout = |(options, timeouts): (&ServerOptions, &Timeouts)| {
         timeouts.check.unwrap_or(or(options.inter, INTER))
     };
-    raw.timeout = servers().map(timeout).max_by_key(|t| t.value);
+    raw.rhythm.timeout = servers().map(timeout).max_by_key(|t| t.value);
     let rise = servers().map(|(options, _)| options.rise.unwrap_or(Spanned::new(RISE, at)));
-    raw.rise = rise.max_by_key(|rise| rise.value);
+    raw.rhythm.rise = rise.max_by_key(|rise| rise.value);
     let silence = servers().map(|(options, _)| {
         let fall = options.fall.map_or(FALL, |fall| fall.value);
         let times = u32::try_from(fall).unwrap_or(u32::MAX);
         or(options.inter, INTER).map(|inter| inter.saturating_mul(times))
     });
-    raw.silence = silence.max_by_key(|silence| silence.value);
+    raw.down_after = silence.max_by_key(|silence| silence.value);
 }
 
 /// All servers of a backend are asked in one rhythm.
@@ -384,35 +384,23 @@ fn plain_rhythm(raw: &mut RawCluster, proxy: &Proxy, out: &mut Vec<Diagnostic>) 
                 .help("write inter, fastinter, downinter, rise and fall on a default-server line"),
         );
     }
-    let rhythm = rhythm_of(proxy, first, raw.name.span);
-    raw.interval = Some(rhythm.interval);
-    (raw.fast_interval, raw.down_interval) = (rhythm.fast_interval, rhythm.down_interval);
-    (raw.timeout, raw.rise, raw.fall) = (rhythm.timeout, Some(rhythm.rise), Some(rhythm.fall));
+    raw.rhythm = rhythm_of(proxy, first, raw.name.span);
 }
 
 /// When a server is asked.
-struct RhythmOf {
-    interval: Spanned<Duration>,
-    fast_interval: Option<Spanned<Duration>>,
-    down_interval: Option<Spanned<Duration>>,
-    timeout: Option<Spanned<Duration>>,
-    rise: Spanned<i64>,
-    fall: Spanned<i64>,
-}
-
-fn rhythm_of(proxy: &Proxy, options: &ServerOptions, at: Span) -> RhythmOf {
+fn rhythm_of(proxy: &Proxy, options: &ServerOptions, at: Span) -> RawRhythm {
     let inter = options.inter.unwrap_or(Spanned::new(INTER, at));
     let timeouts = &proxy.settings.timeouts;
     let connect = timeouts.connect.map_or(inter.value, |connect| connect.value);
     // The limit of a check begins once it is connected.
     let whole = |check: Duration| check.saturating_add(connect.min(inter.value));
-    RhythmOf {
-        interval: inter,
+    RawRhythm {
+        interval: Some(inter),
         fast_interval: options.fastinter,
         down_interval: options.downinter,
         timeout: timeouts.check.map(|check| check.map(whole)),
-        rise: options.rise.unwrap_or(Spanned::new(RISE, at)),
-        fall: options.fall.unwrap_or(Spanned::new(FALL, at)),
+        rise: options.rise.or(Some(Spanned::new(RISE, at))),
+        fall: options.fall.or(Some(Spanned::new(FALL, at))),
     }
 }
 
@@ -420,12 +408,9 @@ fn rhythm_of(proxy: &Proxy, options: &ServerOptions, at: Span) -> RhythmOf {
 pub(super) fn status_check(proxy: &Proxy) -> Option<RawStatusCheck> {
     let first = proxy.servers.iter().find(|server| server.is_checked())?;
     let path = uri(&proxy.settings.check);
-    let rhythm = rhythm_of(proxy, &first.options, path.span);
     let mut raw = RawStatusCheck::new(path.span);
     raw.request = request(proxy, &path);
-    raw.interval = Some(rhythm.interval);
-    (raw.fast_interval, raw.down_interval) = (rhythm.fast_interval, rhythm.down_interval);
-    (raw.timeout, raw.rise, raw.fall) = (rhythm.timeout, Some(rhythm.rise), Some(rhythm.fall));
+    raw.rhythm = rhythm_of(proxy, &first.options, path.span);
     Some(raw)
 }
 

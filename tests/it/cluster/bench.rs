@@ -1,6 +1,7 @@
 //! One engine with clusters and listeners, driven by hand: the nodes answer what a test says.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +9,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vipd::config::checks::{Check, Endpoint, HostName, HttpTarget, MaxLag, TcpCheck};
 use vipd::config::{
-    BindConfig, ClusterConfig, Config, HoldConfig, ListenerConfig, ListenerProtocol,
-    LivenessConfig, Members, OnDown, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
-    ServerConfig,
+    ClusterConfig, Config, Frontend, ListenerConfig, ListenerProtocol, Members, OnDown,
+    PatroniCluster, PatroniMember, PlainMember, ProbeRhythm, ServerConfig, ServerOptions,
 };
 use vipd::engine::Engine;
 use vipd::io::{Action, Applied, Input, KernelView, Level, OpId, ProbeId};
 use vipd::pool::{
-    Admission, Balance, Hint, Hinted, ListenerId, PoolView, Server, SessionPolicy, Wants, Weight,
-    session_policy,
+    Admission, Hint, Hinted, ListenerId, PoolView, Server, SessionPolicy, Wants, session_policy,
 };
 use vipd::status::ClusterStatus;
 use vipd::track::outcome::{Cause, Outcome, Verdict};
@@ -72,8 +71,8 @@ pub fn patroni(count: usize) -> ClusterConfig {
         name: "main".to_owned(),
         members: Members::Patroni(PatroniCluster {
             members: (1..=count).map(member).collect(),
-            silence: SILENCE,
-            lease: None,
+            down_after: SILENCE,
+            primary_lease: None,
             by_status: false,
         }),
         rhythm: rhythm(),
@@ -99,44 +98,19 @@ pub fn plain(count: usize) -> ClusterConfig {
 
 /// A listener for all members of the first cluster.
 pub fn listener(name: &str, wants: Wants, servers: usize) -> ListenerConfig {
-    let server = |member| ServerConfig {
-        member,
-        address: None,
-        weight: Weight::ONE,
-        maxconn: None,
-        backup: false,
-        disabled: false,
-    };
+    let server = |member| ServerConfig { member, address: None, options: ServerOptions::default() };
     let port = 5000 + u16::try_from(name.len()).unwrap();
+    let binds = vec![SocketAddr::from(([0, 0, 0, 0], port)).into()];
     ListenerConfig {
-        name: name.to_owned(),
-        binds: vec![BindConfig {
-            address: ([0, 0, 0, 0], port).into(),
-            v6_only: false,
-            interface: None,
-        }],
+        frontend: Frontend::new(name, ListenerProtocol::Postgres, binds),
         cluster: 0,
         servers: (0..servers).map(server).collect(),
         wants,
         fallback: wants == Wants::Reader,
-        balance: Balance::RoundRobin,
-        all_backups: false,
-        end_backups: false,
         max_lag: MaxLag::default(),
         tags: Vec::new(),
         replication_state: None,
-        protocol: ListenerProtocol::Postgres,
-        identity: None,
-        maxconn: None,
-        backlog: 128,
-        connect_timeout: secs(1),
-        first_message: secs(60),
-        hold: HoldConfig::default(),
-        idle: None,
-        half_closed: None,
         on_down: OnDown::End,
-        client: LivenessConfig::default(),
-        server: LivenessConfig::default(),
         by_status: None,
     }
 }
@@ -309,8 +283,8 @@ impl Bench {
                     self.checked.retain(|_, id| *id != probe);
                 }
                 Action::Listen { listener, config } => {
-                    self.did.push(format!("listen {}", config.name));
-                    self.ids.insert(listener, config.name.clone());
+                    self.did.push(format!("listen {}", config.name()));
+                    self.ids.insert(listener, config.name().to_owned());
                 }
                 Action::Unlisten { listener } => {
                     self.did.push(format!("unlisten {}", self.ids[&listener]));

@@ -78,7 +78,7 @@ impl Edge {
                 }
                 Action::Cancel { probe } => drop(self.checks.remove(&probe)),
                 Action::Listen { listener, config } => {
-                    self.names.insert(listener, config.name.clone());
+                    self.names.insert(listener, config.name().to_owned());
                 }
                 Action::Publish { listener, view } => {
                     self.views.insert(self.names[&listener].clone(), view);

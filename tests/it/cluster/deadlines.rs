@@ -152,7 +152,7 @@ fn one_that_leaves_unheard_stays_what_it_was_for_one_lease() {
         let mut cluster = patroni(3);
         cluster.name = "other".to_owned();
         let Members::Patroni(patroni) = &mut cluster.members else { unreachable!() };
-        patroni.silence = secs(20);
+        patroni.down_after = secs(20);
         config.clusters = vec![cluster.into()];
         config
     };

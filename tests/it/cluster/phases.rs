@@ -57,7 +57,7 @@ fn what_an_operator_should_know_is_said() {
     let mut config = usual();
     let mut cluster = patroni(3);
     let Members::Patroni(patroni) = &mut cluster.members else { unreachable!() };
-    patroni.lease = Some(secs(19));
+    patroni.primary_lease = Some(secs(19));
     config.clusters = vec![cluster.into()];
     let mut bench = Bench::start(config);
     let failsafe = primary(5).with("failsafe_mode_is_active", json!(true));

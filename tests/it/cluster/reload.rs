@@ -87,7 +87,7 @@ fn a_cluster_of_another_name_keeps_the_sessions_of_its_servers() {
         let mut cluster = patroni(3);
         cluster.name = "other".to_owned();
         let Members::Patroni(patroni) = &mut cluster.members else { unreachable!() };
-        patroni.silence = secs(20);
+        patroni.down_after = secs(20);
         config.clusters = vec![cluster.into()];
         config
     };

@@ -469,7 +469,7 @@ impl Shell {
                 }
                 Action::Cancel { probe } => drop(self.probes.remove(&probe)),
                 Action::Listen { listener, config } => {
-                    self.names.insert(listener, config.name.clone());
+                    self.names.insert(listener, config.name().to_owned());
                 }
                 Action::Publish { listener, view } => drop(self.views.insert(listener, view)),
                 _ => {}

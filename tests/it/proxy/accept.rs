@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use vipd::proxy::{HintSink, Listener, ListenerId, Options, Protocol, Proxy, Remaining};
+use vipd::config::{Frontend, ListenerProtocol};
+use vipd::proxy::{HintSink, ListenerId, Options, Proxy, Remaining};
 
 use super::bench::*;
 
@@ -21,7 +22,7 @@ fn an_address_this_host_does_not_have_yet_is_listened_on() {
     let foreign = ["192.0.2.7:0", "[2001:db8::7]:0"];
     let foreign: Vec<SocketAddr> = foreign.iter().map(|a| a.parse().unwrap()).collect();
     let binds = foreign.iter().copied().map(Into::into).collect();
-    let addresses = proxy().open(ID, Listener::new("vip", Protocol::Tcp, binds)).unwrap();
+    let addresses = proxy().open(ID, Frontend::new("vip", ListenerProtocol::Tcp, binds)).unwrap();
     for (asked, got) in foreign.iter().zip(addresses) {
         assert_eq!(asked.ip(), got.ip());
         assert_ne!(got.port(), 0);
@@ -31,7 +32,7 @@ fn an_address_this_host_does_not_have_yet_is_listened_on() {
 #[test]
 fn a_port_in_use_is_an_error_even_if_it_could_be_shared() {
     let (_taken, address) = listen();
-    let listener = |at: SocketAddr| Listener::new("db", Protocol::Tcp, vec![at.into()]);
+    let listener = |at: SocketAddr| Frontend::new("db", ListenerProtocol::Tcp, vec![at.into()]);
     let error = proxy().open(ID, listener(address)).unwrap_err();
     assert_eq!(error.to_string(), format!("listen on {address} for db: Address already in use"));
 
@@ -51,7 +52,7 @@ fn one_port_is_listened_on_at_addresses_that_overlap() {
         [([0, 0, 0, 0], port).into(), ([0_u16; 8], port).into(), address];
     let binds = everywhere.iter().copied().map(Into::into).collect();
     let bench = Bench::new(
-        Listener::new("all", Protocol::Tcp, binds),
+        Frontend::new("all", ListenerProtocol::Tcp, binds),
         COPY,
         &[serve(|mut stream| {
             stream.write_all(b"x").unwrap();
@@ -65,8 +66,8 @@ fn one_port_is_listened_on_at_addresses_that_overlap() {
 
 #[test]
 fn a_full_listener_leaves_clients_in_the_queue_until_there_is_room() {
-    let mut settings = listener(Protocol::Tcp);
-    settings.maxconn = NonZeroU32::new(2);
+    let mut settings = listener(ListenerProtocol::Tcp);
+    settings.options.maxconn = NonZeroU32::new(2);
     let bench = Bench::new(settings, COPY, &[echo()]);
     let mut first: Vec<_> = (0..2)
         .map(|_| {
@@ -95,8 +96,8 @@ fn a_full_listener_leaves_clients_in_the_queue_until_there_is_room() {
 
 #[test]
 fn a_changed_listener_keeps_its_sessions_and_what_waits_in_its_sockets() {
-    let mut settings = listener(Protocol::Tcp);
-    settings.maxconn = NonZeroU32::new(1);
+    let mut settings = listener(ListenerProtocol::Tcp);
+    settings.options.maxconn = NonZeroU32::new(1);
     let mut bench = Bench::new(settings.clone(), COPY, &[echo()]);
     let mut first = bench.connect();
     first.write_all(b"a").unwrap();
@@ -112,7 +113,7 @@ fn a_changed_listener_keeps_its_sessions_and_what_waits_in_its_sockets() {
     assert_eq!(bench.state().connections, 1, "nothing has changed");
     drop(taken);
 
-    settings.maxconn = None;
+    settings.options.maxconn = None;
     bench.proxy.change(ID, settings.clone()).unwrap();
     assert_eq!(read(&mut queued, 1), b"b");
     let mut by_other = connect(other);
@@ -149,8 +150,8 @@ fn a_closed_listener_keeps_or_ends_its_sessions() {
 #[test]
 fn a_closed_listener_takes_all_that_waits_in_its_queue() {
     allow_many_descriptors();
-    let mut settings = listener(Protocol::Tcp);
-    settings.maxconn = NonZeroU32::new(1);
+    let mut settings = listener(ListenerProtocol::Tcp);
+    settings.options.maxconn = NonZeroU32::new(1);
     let mut bench = Bench::new(settings, COPY, &[echo()]);
     let mut first = bench.connect();
     first.write_all(b"a").unwrap();
@@ -329,7 +330,7 @@ fn two_listeners_of_one_proxy_are_told_apart() {
     let (first, second) = (echo(), serve(|mut stream| stream.write_all(b"other").unwrap()));
     let mut bench = Bench::tcp(COPY, first);
     let other = ListenerId(2);
-    let address = bench.proxy.open(other, listener(Protocol::Tcp)).unwrap()[0];
+    let address = bench.proxy.open(other, listener(ListenerProtocol::Tcp)).unwrap()[0];
     bench.proxy.publish(other, std::sync::Arc::new(view(&[second])));
     assert_eq!(read_all(&mut connect(address)), b"other");
     let mut client = bench.connect();

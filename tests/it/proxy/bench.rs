@@ -8,10 +8,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use vipd::config::{Frontend, ListenerProtocol};
 use vipd::pool::{Admission, Balance, PoolView, Role, Server, ServerId, Wants, Weight};
-use vipd::proxy::{
-    HintSink, Hinted, Listener, ListenerId, ListenerState, Options, Protocol, Proxy, Splice,
-};
+use vipd::proxy::{HintSink, Hinted, ListenerId, ListenerState, Options, Proxy, Splice};
 
 /// Longer than anything takes on a busy machine.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -33,8 +32,8 @@ pub fn loopback() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-pub fn listener(protocol: Protocol) -> Listener {
-    Listener::new("test", protocol, vec![loopback().into()])
+pub fn listener(protocol: ListenerProtocol) -> Frontend {
+    Frontend::new("test", protocol, vec![loopback().into()])
 }
 
 /// Servers numbered from 1, all primaries of a listener that takes any.
@@ -63,11 +62,11 @@ pub fn view(servers: &[SocketAddr]) -> PoolView {
 
 impl Bench {
     /// A proxy that listens and has been given no view.
-    pub fn blind(listener: Listener, splice: Splice) -> Bench {
+    pub fn blind(listener: Frontend, splice: Splice) -> Bench {
         Bench::with(Options { workers: 2, splice }, listener)
     }
 
-    pub fn with(options: Options, listener: Listener) -> Bench {
+    pub fn with(options: Options, listener: Frontend) -> Bench {
         let (to, hints) = mpsc::channel();
         let to = std::sync::Mutex::new(to);
         let sink = HintSink(Arc::new(move |hint| {
@@ -79,7 +78,7 @@ impl Bench {
         Bench { proxy, address, view: view(&[]), hints }
     }
 
-    pub fn new(listener: Listener, splice: Splice, servers: &[SocketAddr]) -> Bench {
+    pub fn new(listener: Frontend, splice: Splice, servers: &[SocketAddr]) -> Bench {
         let mut bench = Bench::blind(listener, splice);
         bench.view = view(servers);
         bench.publish();
@@ -87,7 +86,7 @@ impl Bench {
     }
 
     pub fn tcp(splice: Splice, server: SocketAddr) -> Bench {
-        Bench::new(listener(Protocol::Tcp), splice, &[server])
+        Bench::new(listener(ListenerProtocol::Tcp), splice, &[server])
     }
 
     pub fn publish(&mut self) {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use vipd::config::ListenerProtocol;
 use vipd::pool::{Admission, Role, Wants};
-use vipd::proxy::Protocol;
 
 use super::bench::*;
 use super::postgres::{SSL_REQUEST, read_message, startup};
@@ -118,10 +118,10 @@ fn client(address: SocketAddr, dice: &mut Dice) {
 #[test]
 fn whatever_clients_and_servers_do_nothing_is_left_behind() {
     for (seed, splice) in [(1, SPLICE), (2, ONE_PAGE), (3, COPY)] {
-        let mut settings = listener(Protocol::Postgres);
-        settings.hold.unavailable = Duration::from_millis(300);
-        settings.hold.full = settings.hold.unavailable;
-        settings.first_message = Duration::from_millis(300);
+        let mut settings = listener(ListenerProtocol::Postgres);
+        settings.options.queue_timeout = Duration::from_millis(300);
+        settings.options.queue_timeout_full = settings.options.queue_timeout;
+        settings.options.startup_timeout = Duration::from_millis(300);
         let mut bench = Bench::new(settings, splice, &[moody(1), moody(2)]);
         bench.view.wants = Wants::Writer;
         let address = bench.address;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use vipd::config::ListenerProtocol;
 use vipd::pool::{Admission, Role, ServerId, Wants};
-use vipd::proxy::{Hint, Phase, Protocol};
+use vipd::proxy::{Hint, Phase};
 
 use super::bench::*;
 
@@ -20,7 +21,7 @@ fn two_thousand_sessions_end_with_a_reset_when_their_server_is_down() {
     allow_many_descriptors();
     let (server, address) = listen();
     let (other, other_address) = listen();
-    let mut bench = Bench::new(listener(Protocol::Tcp), SPLICE, &[address, other_address]);
+    let mut bench = Bench::new(listener(ListenerProtocol::Tcp), SPLICE, &[address, other_address]);
     bench.view.servers[1].admission = Admission::Drain("later".into());
     bench.publish();
     let sessions: Vec<(TcpStream, TcpStream)> =
@@ -56,7 +57,7 @@ fn two_thousand_sessions_end_with_a_reset_when_their_server_is_down() {
 #[test]
 fn sessions_end_when_their_server_loses_its_role_and_not_when_it_is_held_back() {
     let (server, address) = listen();
-    let mut bench = Bench::new(listener(Protocol::Tcp), COPY, &[address]);
+    let mut bench = Bench::new(listener(ListenerProtocol::Tcp), COPY, &[address]);
     bench.view.wants = Wants::Writer;
     bench.publish();
     let (mut client, mut server) = session(&bench, &server);
@@ -74,7 +75,7 @@ fn sessions_end_when_their_server_loses_its_role_and_not_when_it_is_held_back() 
 #[test]
 fn bytes_not_yet_sent_never_reach_a_server_that_lost_its_role() {
     let (server, address) = listen();
-    let mut bench = Bench::new(listener(Protocol::Tcp), SPLICE, &[address]);
+    let mut bench = Bench::new(listener(ListenerProtocol::Tcp), SPLICE, &[address]);
     bench.view.wants = Wants::Writer;
     bench.publish();
     let (mut client, mut server) = session(&bench, &server);
@@ -102,7 +103,7 @@ fn bytes_not_yet_sent_never_reach_a_server_that_lost_its_role() {
 fn at_every_address() -> (Bench, TcpListener) {
     let (server, address) = listen();
     let any = "0.0.0.0:0".parse::<std::net::SocketAddr>().unwrap();
-    let mut settings = listener(Protocol::Tcp);
+    let mut settings = listener(ListenerProtocol::Tcp);
     settings.binds = vec![any.into()];
     (Bench::new(settings, COPY, &[address]), server)
 }
@@ -151,7 +152,7 @@ fn sessions_of_many_addresses_that_leave_at_once_end_before_their_own_does() {
 fn a_server_that_refuses_is_passed_over_and_pointed_out() {
     let (closed, refusing) = listen();
     drop(closed);
-    let bench = Bench::new(listener(Protocol::Tcp), COPY, &[refusing, echo()]);
+    let bench = Bench::new(listener(ListenerProtocol::Tcp), COPY, &[refusing, echo()]);
     for _ in 0..4 {
         let mut client = bench.connect();
         client.write_all(b"a").unwrap();
@@ -184,8 +185,8 @@ fn silent() -> (socket2::Socket, Vec<socket2::Socket>, std::net::SocketAddr) {
 #[test]
 fn a_server_that_does_not_answer_is_left_after_the_connect_timeout() {
     let (_listener, _queued, address) = silent();
-    let mut settings = listener(Protocol::Tcp);
-    settings.connect_timeout = Duration::from_millis(100);
+    let mut settings = listener(ListenerProtocol::Tcp);
+    settings.options.connect_timeout = Duration::from_millis(100);
     let bench = Bench::new(settings, COPY, &[address, echo()]);
     for _ in 0..2 {
         let mut client = bench.connect();
@@ -199,7 +200,7 @@ fn a_server_that_does_not_answer_is_left_after_the_connect_timeout() {
 #[test]
 fn a_server_that_ends_its_sessions_is_pointed_out_with_their_number() {
     let (server, address) = listen();
-    let bench = Bench::new(listener(Protocol::Tcp), COPY, &[address]);
+    let bench = Bench::new(listener(ListenerProtocol::Tcp), COPY, &[address]);
     let sessions: Vec<_> = (0..20).map(|_| session(&bench, &server)).collect();
     let (mut clients, servers): (Vec<_>, Vec<_>) = sessions.into_iter().unzip();
     drop(servers);
@@ -217,7 +218,7 @@ fn a_server_that_ends_its_sessions_is_pointed_out_with_their_number() {
 #[test]
 fn sessions_are_listed_with_their_ends_and_bytes() {
     let (server, address) = listen();
-    let bench = Bench::new(listener(Protocol::Tcp), COPY, &[address]);
+    let bench = Bench::new(listener(ListenerProtocol::Tcp), COPY, &[address]);
     let (mut client, mut server) = session(&bench, &server);
     client.write_all(b"abc").unwrap();
     read(&mut server, 3);

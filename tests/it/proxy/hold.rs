@@ -6,16 +6,17 @@ use std::num::NonZeroU32;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use vipd::config::{Frontend, ListenerProtocol};
 use vipd::pool::{Admission, Role};
-use vipd::proxy::{Listener, Options, Phase, Protocol};
+use vipd::proxy::{Options, Phase};
 
 use super::bench::*;
 use super::postgres::*;
 
-fn holding(unavailable: Duration) -> Listener {
-    let mut settings = listener(Protocol::Postgres);
-    settings.hold.unavailable = unavailable;
-    settings.hold.full = unavailable;
+fn holding(unavailable: Duration) -> Frontend {
+    let mut settings = listener(ListenerProtocol::Postgres);
+    settings.options.queue_timeout = unavailable;
+    settings.options.queue_timeout_full = unavailable;
     settings
 }
 
@@ -95,12 +96,12 @@ fn the_last_failure_is_part_of_the_reason() {
 
 #[test]
 fn a_client_of_another_protocol_that_cannot_be_served_is_reset() {
-    let mut settings = listener(Protocol::Tcp);
-    settings.hold.unavailable = Duration::from_millis(200);
+    let mut settings = listener(ListenerProtocol::Tcp);
+    settings.options.queue_timeout = Duration::from_millis(200);
     let bench = Bench::blind(settings, COPY);
     assert_eq!(read_to_reset(&mut bench.connect()), b"");
     // One that has ended its stream is served all the same.
-    let mut bench = Bench::blind(listener(Protocol::Tcp), COPY);
+    let mut bench = Bench::blind(listener(ListenerProtocol::Tcp), COPY);
     let mut client = bench.connect();
     client.write_all(b"question").unwrap();
     client.shutdown(std::net::Shutdown::Write).unwrap();
@@ -113,8 +114,8 @@ fn a_client_of_another_protocol_that_cannot_be_served_is_reset() {
 #[test]
 fn the_longest_waiting_are_let_go_first_and_at_a_pace() {
     let mut settings = holding(LONG);
-    settings.hold.burst = 5;
-    settings.hold.per_second = 50;
+    settings.options.queue_burst = 5;
+    settings.options.queue_rate = 50;
     let (to, order) = mpsc::channel();
     let server = serve(move |mut stream| {
         to.send(user(&read_message(&mut stream).unwrap())).unwrap();
@@ -143,7 +144,7 @@ fn the_longest_waiting_are_let_go_first_and_at_a_pace() {
 #[test]
 fn no_more_than_the_limit_wait() {
     let mut settings = holding(LONG);
-    settings.hold.most = 3;
+    settings.options.queue_max = 3;
     let bench = Bench::blind(settings, SPLICE);
     let waiting: Vec<_> = (0..3).map(|_| ask(&bench, "alice")).collect();
     bench.wait_for("three wait", |state| state.waiting == 3);

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use vipd::config::{Frontend, ListenerProtocol};
 use vipd::pool::{Admission, Role, ServerId, Wants};
-use vipd::proxy::{Hint, Listener, Protocol};
+use vipd::proxy::Hint;
 
 use super::bench::*;
 use super::refusal::answer_in_tls;
@@ -94,7 +95,7 @@ fn starting_up() -> (SocketAddr, Arc<AtomicUsize>) {
     })
 }
 
-pub fn writer(listener: Listener, servers: &[SocketAddr]) -> Bench {
+pub fn writer(listener: Frontend, servers: &[SocketAddr]) -> Bench {
     let mut bench = Bench::blind(listener, SPLICE);
     bench.view = view(servers);
     bench.view.wants = Wants::Writer;
@@ -140,7 +141,7 @@ fn a_client_of_a_server_that_comes_or_goes_is_served_by_the_next_unseen() {
         (starting_up().0, Hint::NotNow),
     ];
     for (server, hint) in cases {
-        let mut bench = writer(listener(Protocol::Postgres), &[server, postgres("new!")]);
+        let mut bench = writer(listener(ListenerProtocol::Postgres), &[server, postgres("new!")]);
         let mut client = ask(&bench, "alice");
         let hinted = bench.hints.recv_timeout(LONG).unwrap();
         assert_eq!((hinted.server, hinted.hint), (ServerId(1), hint));
@@ -161,7 +162,7 @@ fn a_server_that_failed_is_tried_again_while_it_is_the_only_one() {
         };
         stream.write_all(&answer).unwrap();
     });
-    let bench = writer(listener(Protocol::Postgres), &[address]);
+    let bench = writer(listener(ListenerProtocol::Postgres), &[address]);
     assert_eq!(served_by(&mut ask(&bench, "alice")), "late");
     assert_eq!(tries.load(Ordering::Acquire), 3);
 }
@@ -180,7 +181,7 @@ fn what_was_refused_to_the_client_before_is_not_asked_of_the_next_server() {
         assert_eq!(message, startup("alice"));
         stream.write_all(&[TRUSTED, b"next"].concat()).unwrap();
     });
-    let mut bench = writer(listener(Protocol::Postgres), &[refuses, startup_only]);
+    let mut bench = writer(listener(ListenerProtocol::Postgres), &[refuses, startup_only]);
     let mut client = bench.connect();
     for request in [GSS_REQUEST, SSL_REQUEST] {
         client.write_all(&request).unwrap();
@@ -212,7 +213,7 @@ fn a_client_told_to_begin_tls_is_served_by_the_next_until_a_server_has_answered_
         assert_eq!(read(&mut stream, 6), b"secret");
         reset(stream);
     });
-    let mut bench = writer(listener(Protocol::Postgres), &[first, second]);
+    let mut bench = writer(listener(ListenerProtocol::Postgres), &[first, second]);
     let mut client = bench.connect();
     client.write_all(&SSL_REQUEST).unwrap();
     assert_eq!(read(&mut client, 1), b"S");
@@ -230,7 +231,7 @@ fn a_client_told_to_begin_tls_is_not_given_to_a_server_without() {
         stream.write_all(b"S").unwrap();
         read(&mut stream, HELLO.len());
     });
-    let mut bench = writer(listener(Protocol::Postgres), &[first, postgres("bare")]);
+    let mut bench = writer(listener(ListenerProtocol::Postgres), &[first, postgres("bare")]);
     let mut client = bench.connect();
     client.write_all(&SSL_REQUEST).unwrap();
     assert_eq!(read(&mut client, 1), b"S");
@@ -249,7 +250,7 @@ fn direct_tls_passes_and_a_server_that_goes_before_it_answers_is_replaced() {
             stream.write_all(answer).unwrap();
         })
     };
-    let mut bench = writer(listener(Protocol::Postgres), &[direct(b""), direct(b"tls!")]);
+    let mut bench = writer(listener(ListenerProtocol::Postgres), &[direct(b""), direct(b"tls!")]);
     let mut client = bench.connect();
     client.write_all(HELLO).unwrap();
     assert_eq!(bench.hints.recv_timeout(LONG).unwrap().hint, Hint::GaveUp);
@@ -262,14 +263,14 @@ fn other_errors_and_other_protocols_are_the_servers_own() {
     let wrong = error("28P01", "password authentication failed");
     let answer = wrong.clone();
     let (address, _) = failing(move |mut stream, _| stream.write_all(&answer).unwrap());
-    let bench = writer(listener(Protocol::Postgres), &[address]);
+    let bench = writer(listener(ListenerProtocol::Postgres), &[address]);
     assert_eq!(read_all(&mut ask(&bench, "alice")), wrong);
 
     let other = serve(|mut stream| {
         assert_eq!(read(&mut stream, 18), b"GET / HTTP/1.0\r\n\r\n");
         stream.write_all(b"no").unwrap();
     });
-    let bench = writer(listener(Protocol::Postgres), &[other]);
+    let bench = writer(listener(ListenerProtocol::Postgres), &[other]);
     let mut client = bench.connect();
     client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
     assert_eq!(read_all(&mut client), b"no");
@@ -282,7 +283,7 @@ fn after_the_first_authentication_message_everything_is_passed_on() {
         assert_eq!(read(&mut stream, 1), b"p");
         stream.write_all(&error("57P01", "shut down")).unwrap();
     });
-    let bench = writer(listener(Protocol::Postgres), &[address]);
+    let bench = writer(listener(ListenerProtocol::Postgres), &[address]);
     let mut client = ask(&bench, "alice");
     assert_eq!(read(&mut client, 9), b"R\0\0\0\x08\0\0\0\x03");
     client.write_all(b"p").unwrap();
@@ -294,7 +295,7 @@ fn a_client_whose_server_loses_its_role_before_it_answers_goes_to_the_new_writer
     let (silent, asked) = failing(|mut stream, _| {
         let _ = stream.read(&mut [0]);
     });
-    let mut bench = writer(listener(Protocol::Postgres), &[silent, postgres("new!")]);
+    let mut bench = writer(listener(ListenerProtocol::Postgres), &[silent, postgres("new!")]);
     let mut client = ask(&bench, "alice");
     until("the first is asked", || asked.load(Ordering::Acquire) == 1);
     switch_over(&mut bench);
@@ -304,8 +305,8 @@ fn a_client_whose_server_loses_its_role_before_it_answers_goes_to_the_new_writer
 
 #[test]
 fn a_client_that_says_nothing_costs_no_server() {
-    let mut settings = listener(Protocol::Postgres);
-    settings.first_message = Duration::from_millis(200);
+    let mut settings = listener(ListenerProtocol::Postgres);
+    settings.options.startup_timeout = Duration::from_millis(200);
     let (address, asked) = starting_up();
     let bench = writer(settings, &[address]);
     drop(bench.connect());
@@ -343,7 +344,7 @@ fn cancellable() -> (SocketAddr, Receiver<Vec<u8>>) {
 fn a_cancel_request_reaches_every_server_with_sessions_and_is_seen_before_its_end() {
     let servers: Vec<_> = (0..3).map(|_| cancellable()).collect();
     let addresses: Vec<SocketAddr> = servers.iter().map(|(address, _)| *address).collect();
-    let mut bench = Bench::new(listener(Protocol::Postgres), SPLICE, &addresses);
+    let mut bench = Bench::new(listener(ListenerProtocol::Postgres), SPLICE, &addresses);
     bench.view.servers[2].admission = Admission::Drain("drained".into());
     bench.publish();
     let mut sessions = Vec::new();
@@ -366,7 +367,7 @@ fn a_cancel_request_reaches_every_server_with_sessions_and_is_seen_before_its_en
 
 #[test]
 fn a_cancel_request_nobody_can_take_ends_at_once() {
-    let bench = writer(listener(Protocol::Postgres), &[postgres("idle")]);
+    let bench = writer(listener(ListenerProtocol::Postgres), &[postgres("idle")]);
     let mut canceller = bench.connect();
     canceller.write_all(&cancel_request()).unwrap();
     let asked = Instant::now();
@@ -388,8 +389,8 @@ fn cancel_requests_under_way_take_no_places_and_are_limited_by_themselves() {
         stream.write_all(&[TRUSTED, b"here"].concat()).unwrap();
         let _ = stream.read(&mut [0]);
     });
-    let mut settings = listener(Protocol::Postgres);
-    settings.maxconn = std::num::NonZeroU32::new(2);
+    let mut settings = listener(ListenerProtocol::Postgres);
+    settings.options.maxconn = std::num::NonZeroU32::new(2);
     let bench = writer(settings, &[address]);
     let mut session = ask(&bench, "alice");
     served_by(&mut session);
@@ -422,7 +423,8 @@ fn a_server_that_never_answers_is_left_for_another() {
     });
     let (other, other_address) = listen();
     drop(other);
-    let mut bench = Bench::new(listener(Protocol::Postgres), COPY, &[frozen, other_address]);
+    let mut bench =
+        Bench::new(listener(ListenerProtocol::Postgres), COPY, &[frozen, other_address]);
     bench.view.servers[1].admission = Admission::Down("test".into());
     bench.publish();
     // Nobody else is there: it is waited for, and known.
@@ -456,8 +458,8 @@ fn a_client_that_falls_silent_after_the_answer_to_its_request_costs_its_server_n
         stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let _ = stream.read(&mut [0]);
     });
-    let mut settings = listener(Protocol::Postgres);
-    settings.first_message = Duration::from_millis(400);
+    let mut settings = listener(ListenerProtocol::Postgres);
+    settings.options.startup_timeout = Duration::from_millis(400);
     let bench = writer(settings, &[address]);
     let mut client = bench.connect();
     client.write_all(&SSL_REQUEST).unwrap();
@@ -473,7 +475,7 @@ fn clients_of_servers_that_may_be_no_postgresql_need_not_speak_first() {
         stream.write_all(b"8.0.36").unwrap();
         drop(stream.read(&mut [0]));
     });
-    let mut bench = Bench::new(listener(Protocol::Postgres), COPY, &[greets]);
+    let mut bench = Bench::new(listener(ListenerProtocol::Postgres), COPY, &[greets]);
     bench.view.unknown_protocol = true;
     bench.publish();
     for _ in 0..8 {
@@ -485,15 +487,15 @@ fn clients_of_servers_that_may_be_no_postgresql_need_not_speak_first() {
         stream.read_exact(&mut said).unwrap();
         stream.write_all(&said).unwrap();
     });
-    let mut bench = Bench::new(listener(Protocol::Postgres), COPY, &[echo]);
+    let mut bench = Bench::new(listener(ListenerProtocol::Postgres), COPY, &[echo]);
     bench.view.unknown_protocol = true;
     bench.publish();
     let mut client = bench.connect();
     client.write_all(b"PING\r\n").unwrap();
     assert_eq!(read(&mut client, 6), b"PING\r\n");
     // Who speaks PostgreSQL's language is still told in it.
-    let mut settings = listener(Protocol::Postgres);
-    settings.hold.unavailable = Duration::ZERO;
+    let mut settings = listener(ListenerProtocol::Postgres);
+    settings.options.queue_timeout = Duration::ZERO;
     let mut bench = Bench::new(settings, COPY, &[]);
     bench.view.unknown_protocol = true;
     bench.publish();

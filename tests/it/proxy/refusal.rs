@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     self, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
 };
-use vipd::proxy::Protocol;
+use vipd::config::ListenerProtocol;
 use vipd::types::Identity;
 
 use super::bench::*;
@@ -23,8 +23,8 @@ use super::postgres::{GSS_REQUEST, SSL_REQUEST, read_message, startup};
 
 /// A listener that turns everyone away at once.
 fn nobody() -> Bench {
-    let mut settings = listener(Protocol::Postgres);
-    settings.hold.unavailable = Duration::ZERO;
+    let mut settings = listener(ListenerProtocol::Postgres);
+    settings.options.queue_timeout = Duration::ZERO;
     Bench::new(settings, COPY, &[])
 }
 
@@ -140,8 +140,8 @@ fn a_client_that_is_refused_is_shown_the_certificate_of_the_listener() {
         fs::remove_file(file(end)).ok();
         fs::copy(pem(&format!("{of}.{end}")), file(end)).unwrap();
     };
-    let mut settings = listener(Protocol::Postgres);
-    settings.hold.unavailable = Duration::ZERO;
+    let mut settings = listener(ListenerProtocol::Postgres);
+    settings.options.queue_timeout = Duration::ZERO;
     settings.identity = Some(Identity { certificate: file("pem"), key: file("key") });
     let bench = Bench::new(settings, COPY, &[]);
     let shown = || {
@@ -171,8 +171,8 @@ fn a_client_told_to_begin_tls_by_a_server_that_went_away_learns_why_it_is_refuse
             let _ = stream.read(&mut [0; 1024]);
         }
     });
-    let mut settings = listener(Protocol::Postgres);
-    settings.hold.unavailable = Duration::from_millis(300);
+    let mut settings = listener(ListenerProtocol::Postgres);
+    settings.options.queue_timeout = Duration::from_millis(300);
     let bench = Bench::new(settings, COPY, &[address]);
     let mut client = bench.connect();
     ask_for(&mut client, SSL_REQUEST, b"S");

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use vipd::proxy::{Protocol, Splice};
+use vipd::config::ListenerProtocol;
+use vipd::proxy::Splice;
 
 use super::bench::*;
 
@@ -282,8 +283,8 @@ fn urgent_data_stalls_no_session_and_cuts_none_short() {
 #[test]
 fn idle_and_half_closed_sessions_end_when_a_limit_says_so() {
     let (server, address) = listen();
-    let mut settings = listener(Protocol::Tcp);
-    settings.half_closed = Some(Duration::from_secs(1));
+    let mut settings = listener(ListenerProtocol::Tcp);
+    settings.options.half_closed = Some(Duration::from_secs(1));
     let bench = Bench::new(settings.clone(), COPY, &[address]);
     let (idle, _idle_server) = session(&bench, &server);
     let (mut client, mut half) = session(&bench, &server);
@@ -294,7 +295,7 @@ fn idle_and_half_closed_sessions_end_when_a_limit_says_so() {
     assert_eq!(bench.state().connections, 1);
     drop(idle);
 
-    settings.idle = Some(Duration::from_secs(1));
+    settings.options.idle_timeout = Some(Duration::from_secs(1));
     let bench = Bench::new(settings, COPY, &[address]);
     let (mut client, mut server) = session(&bench, &server);
     assert_eq!(read_all(&mut client), b"");

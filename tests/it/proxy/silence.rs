@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use vipd::proxy::Protocol;
+use vipd::config::ListenerProtocol;
 
 use super::bench::*;
 
@@ -28,9 +28,9 @@ fn reads_late(mut stream: TcpStream) -> usize {
 #[test]
 fn who_answers_window_probes_and_does_not_read_keeps_the_session() {
     for splice in [COPY, SPLICE] {
-        let mut settings = listener(Protocol::Tcp);
-        settings.client.unacknowledged = Some(LIMIT);
-        settings.server.unacknowledged = Some(LIMIT);
+        let mut settings = listener(ListenerProtocol::Tcp);
+        settings.client.tcp_user_timeout = Some(LIMIT);
+        settings.server.tcp_user_timeout = Some(LIMIT);
         let (server, address) = listen();
         let bench = Bench::new(settings, splice, &[address]);
         let all = vec![7; MUCH];

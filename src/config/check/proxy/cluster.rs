@@ -9,22 +9,20 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 
-use super::Limits;
+use super::{data, max_lag_time};
 use crate::config::check::checks::headers;
 use crate::config::checks::{
     Check, Endpoint, Host, HttpCheck, HttpTarget, PostgresCheck, Statuses, TcpCheck, Tls, Trust,
 };
+use crate::config::cluster::{PROBES, ProbeRhythm};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::model::{
-    ClusterConfig, Members, PatroniCluster, PatroniMember, PlainMember, ProbeRhythm,
-};
-use crate::config::raw::{RawCheck, RawCluster, RawMember, RawRequest, RawStatusCheck};
+use crate::config::key::{DAY, SECOND, within};
+use crate::config::model::{ClusterConfig, Members, PatroniCluster, PatroniMember, PlainMember};
+use crate::config::raw::{RawCheck, RawCluster, RawMember, RawRequest, RawRhythm, RawStatusCheck};
 use crate::types::Identity;
 
 /// Patroni's REST API, unless it is told otherwise.
 const PATRONI_PORT: NonZeroU16 = NonZeroU16::new(8008).unwrap();
-/// An API that runs a query for each answer is not asked more often.
-const SHORTEST: Duration = Duration::from_millis(10);
 /// Of a name in PostgreSQL, and more.
 const LONGEST_USER: usize = 255;
 /// While something changes: gentle enough for a few seconds.
@@ -33,16 +31,16 @@ const FAST: Duration = Duration::from_millis(100);
 /// last good answer; the rest is for ending the sessions.
 const SAFE_LEASE: Duration = Duration::from_secs(18);
 
-pub(super) fn cluster(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<ClusterConfig> {
-    let before = limits.out.len();
+pub(super) fn cluster(raw: &RawCluster, out: &mut Vec<Diagnostic>) -> Option<ClusterConfig> {
+    let before = out.len();
     let check = raw.check.map_or(RawCheck::Patroni, |check| check.value);
-    let rhythm = rhythm(raw, check, limits);
-    let names = names(raw, limits.out);
-    let tls = tls(raw, check, limits.out);
+    let rhythm = rhythm(&raw.rhythm, check, out);
+    let names = names(raw, out);
+    let tls = tls(raw, check, out);
     let tls_of = |member: &RawMember| of_member(tls.as_ref(), member);
-    let headers = headers(&raw.request.headers, limits.out);
-    let user = user(raw, check, limits.out);
-    let port = port(raw, limits);
+    let headers = headers(&raw.request.headers, out);
+    let user = user(raw, check, out);
+    let port = port(raw, out);
     let place = |member: &RawMember| probe_place(member, check, port);
     let api = |member: &RawMember| HttpTarget {
         endpoint: place(member),
@@ -51,10 +49,10 @@ pub(super) fn cluster(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<Clust
         headers: headers.clone(),
     };
     let members = if check == RawCheck::Patroni {
-        patroni(raw, &names, api, limits)
+        patroni(raw, &names, api, out)
     } else {
-        let request = request(raw, check, limits.out);
-        plain_only(raw, limits.out);
+        let request = request(raw, check, out);
+        plain_only(raw, out);
         let check_of = |member: &RawMember| {
             let endpoint = place(member);
             match check {
@@ -83,12 +81,9 @@ pub(super) fn cluster(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<Clust
     };
     if raw.members.is_empty() && !raw.unreadable {
         let text = format!("cluster {} has no members", quoted(&raw.name.value));
-        limits.out.push(
-            Diagnostic::error(raw.name.span, text).help("add `members = [\"10.0.0.11\", …]`"),
-        );
+        out.push(Diagnostic::error(raw.name.span, text).help("add `members = [\"10.0.0.11\", …]`"));
     }
-    let right =
-        limits.out.iter().skip(before).all(|d| d.severity != crate::config::diag::Severity::Error);
+    let right = out.iter().skip(before).all(|d| d.severity != crate::config::diag::Severity::Error);
     let complete = right && !raw.members.is_empty();
     let resolve_at_start = raw.resolve_at_start.is_some_and(|on| on.value);
     let name = raw.name.value.clone();
@@ -124,36 +119,24 @@ pub(in crate::config) fn member_name(member: &RawMember) -> String {
     }
 }
 
-fn rhythm(raw: &RawCluster, check: RawCheck, limits: &mut Limits<'_>) -> ProbeRhythm {
+fn rhythm(raw: &RawRhythm, check: RawCheck, out: &mut Vec<Diagnostic>) -> ProbeRhythm {
     let patroni = check == RawCheck::Patroni;
-    // Without roles, HAProxy's own: a server that serves anybody is asked gently.
-    let (interval, rise, fall) = if patroni { (1, 1, 3) } else { (2, 2, 3) };
-    let interval =
-        limits.time("interval", raw.interval, SHORTEST).unwrap_or(Duration::from_secs(interval));
-    let count = |limits: &mut Limits<'_>, what, raw, standard| {
-        let count = limits.number(what, raw, 1, 65_535).and_then(NonZeroU32::new);
-        count.or(NonZeroU32::new(standard)).unwrap_or(NonZeroU32::MIN)
-    };
-    let fast = limits.time("fast_interval", raw.fast_interval, SHORTEST);
-    let fast_interval = match patroni {
-        true => fast.unwrap_or(FAST).min(interval),
-        false => fast.unwrap_or(interval),
-    };
-    ProbeRhythm {
-        interval,
-        fast_interval,
-        down_interval: limits
-            .time("down_interval", raw.down_interval, SHORTEST)
-            .unwrap_or(interval),
-        timeout: limits.time("timeout", raw.timeout, SHORTEST).unwrap_or(interval),
-        rise: count(limits, "rise", raw.rise, rise),
-        fall: count(limits, "fall", raw.fall, fall),
+    let mut standard = ProbeRhythm::default();
+    if patroni {
+        (standard.interval, standard.rise) = (SECOND, NonZeroU32::MIN);
     }
+    let interval = raw.interval.map_or(standard.interval, |interval| interval.value);
+    (standard.down_interval, standard.timeout) = (interval, interval);
+    standard.fast_interval = if patroni { FAST } else { interval };
+    let mut rhythm = raw.over(&standard, out);
+    if patroni {
+        rhythm.fast_interval = rhythm.fast_interval.min(rhythm.interval);
+    }
+    rhythm
 }
 
-fn port(raw: &RawCluster, limits: &mut Limits<'_>) -> Option<NonZeroU16> {
-    let port = limits.number("probe_port", raw.probe_port, 1, 65_535)?;
-    u16::try_from(port).ok().and_then(NonZeroU16::new)
+fn port(raw: &RawCluster, out: &mut Vec<Diagnostic>) -> Option<NonZeroU16> {
+    within(raw.probe_port.as_ref(), &(1..=u16::MAX), "probe_port", out).and_then(NonZeroU16::new)
 }
 
 fn probe_place(member: &RawMember, check: RawCheck, port: Option<NonZeroU16>) -> Endpoint {
@@ -169,7 +152,7 @@ fn patroni(
     raw: &RawCluster,
     names: &[Arc<str>],
     api: impl Fn(&RawMember) -> HttpTarget,
-    limits: &mut Limits<'_>,
+    out: &mut Vec<Diagnostic>,
 ) -> Members {
     let members = raw.members.iter().zip(names).map(|(member, name)| PatroniMember {
         name: Arc::clone(name),
@@ -177,14 +160,15 @@ fn patroni(
         api: api(member),
     });
     let members = members.collect();
-    let silence = limits.time("silence", raw.silence, SHORTEST);
-    let lease = limits.time("lease", raw.lease, Duration::from_secs(1));
-    limits.bytes(raw.max_lag.as_ref());
-    limits.time("max_lag_time", raw.max_lag_time, SHORTEST);
-    if let (Some(lease), Some(at)) = (lease, raw.lease)
+    let down_after = within(raw.down_after.as_ref(), &PROBES, "down_after", out);
+    let lease = raw.primary_lease;
+    let primary_lease = within(lease.as_ref(), &(SECOND..=DAY), "primary_lease", out);
+    data(raw.max_lag.as_ref(), out);
+    max_lag_time(raw.max_lag_time, out);
+    if let (Some(lease), Some(at)) = (primary_lease, lease)
         && lease > SAFE_LEASE
     {
-        limits.out.push(
+        out.push(
             Diagnostic::warning(at.span, "a primary may be replaced before this lease ends")
                 .note(
                     "with Patroni's defaults another node can be promoted 20 s after the last good \
@@ -193,30 +177,30 @@ fn patroni(
                 .help("use \"18s\" or less, or leave it out: vipd reads ttl and loop_wait"),
         );
     }
-    let asked = raw.down_interval.map(|at| at.span).or(raw.fall.map(|at| at.span));
+    let asked = raw.rhythm.down_interval.map(|at| at.span).or(raw.rhythm.fall.map(|at| at.span));
     let unchecked = raw.members.iter().find_map(|member| member.checked);
     let of_http = [&raw.request.path, &raw.request.method, &raw.request.status]
         .into_iter()
         .chain([&raw.request.body, &raw.request.host])
         .find_map(|text| text.as_ref().map(|text| text.span));
     if let Some(span) = asked.or(unchecked.map(|at| at.span)).or(of_http) {
-        limits.out.push(
+        out.push(
             Diagnostic::error(span, "it has no meaning where Patroni is asked")
-                .note("what Patroni answers counts at once; for its silence there is `silence`")
+                .note("what Patroni answers counts at once; for its silence there is `down_after`")
                 .help("remove it, or choose another `check`"),
         );
     }
     Members::Patroni(PatroniCluster {
         members,
-        silence: silence.unwrap_or(Duration::from_secs(5)),
-        lease,
+        down_after: down_after.unwrap_or(Duration::from_secs(5)),
+        primary_lease,
         by_status: false,
     })
 }
 
 /// What only Patroni's clusters have.
 fn plain_only(raw: &RawCluster, out: &mut Vec<Diagnostic>) {
-    let times = [raw.silence, raw.lease, raw.max_lag_time];
+    let times = [raw.down_after, raw.primary_lease, raw.max_lag_time];
     let first = times.into_iter().flatten().map(|time| time.span).next();
     if let Some(span) = first.or(raw.max_lag.as_ref().map(|lag| lag.span)) {
         out.push(
@@ -231,16 +215,12 @@ pub(super) fn by_status(
     raw: &RawStatusCheck,
     name: &str,
     patroni: &PatroniCluster,
-    limits: &mut Limits<'_>,
+    out: &mut Vec<Diagnostic>,
 ) -> Option<ClusterConfig> {
-    let mut bare = RawCluster::new(Spanned::new(name.to_owned(), raw.span));
-    (bare.interval, bare.fast_interval) = (raw.interval, raw.fast_interval);
-    bare.down_interval = raw.down_interval;
-    (bare.timeout, bare.rise, bare.fall) = (raw.timeout, raw.rise, raw.fall);
-    let rhythm = rhythm(&bare, RawCheck::Http, limits);
-    let headers = headers(&raw.request.headers, limits.out);
+    let rhythm = rhythm(&raw.rhythm, RawCheck::Http, out);
+    let headers = headers(&raw.request.headers, out);
     let first = patroni.members.first()?.api.clone();
-    let check = http(&raw.request, first, limits.out);
+    let check = http(&raw.request, first, out);
     let member = |member: &PatroniMember| {
         let (host, headers) = (check.target.host.clone(), headers.clone());
         let target = HttpTarget { host, headers, ..member.api.clone() };

@@ -3,26 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Limits;
 use super::cluster::{by_status, identity, member_name};
+use super::{data, max_lag_time};
 use crate::config::checks::MaxLag;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::listener::{Frontend, ListenerOptions, Liveness, ServerOptions};
 use crate::config::model::{
-    BindConfig, ByStatus, ClusterConfig, HoldConfig, ListenerConfig, ListenerProtocol,
-    LivenessConfig, Members, OnDown, ServerConfig,
+    BindConfig, ByStatus, ClusterConfig, ListenerConfig, ListenerProtocol, Members, OnDown,
+    ServerConfig,
 };
 use crate::config::raw::{RawCheck, RawCluster, RawListener, RawLiveness, RawServer};
-use crate::pool::{Balance, Wants, Weight};
+use crate::pool::{Balance, Wants};
 use crate::types::Identity;
-
-const SHORTEST: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) struct ListenerCheck<'a, 'o> {
     pub(super) raw: &'a RawListener,
     /// As written, and checked where right.
     pub(super) clusters: &'a [(&'a RawCluster, Option<&'a ClusterConfig>)],
-    pub(super) limits: &'a mut Limits<'o>,
+    pub(super) out: &'o mut Vec<Diagnostic>,
 }
 
 impl ListenerCheck<'_, '_> {
@@ -42,47 +40,29 @@ impl ListenerCheck<'_, '_> {
         let max_lag = self.max_lag(wants, roles, members);
         let tags = raw.tags.iter().map(|(k, v)| (k.value.clone(), v.value.clone())).collect();
         let replication_state = raw.replication_state.as_ref().map(|state| state.value.clone());
-        let balance = raw.balance.map_or(Balance::RoundRobin, |balance| balance.value);
         let protocol = raw.protocol.map_or_else(|| standard_protocol(members), |p| p.value);
         let identity = self.identity(protocol);
-        let maxconn = self.limits.maxconn(raw.maxconn);
-        let backlog = self.limits.number("backlog", raw.backlog, 1, 65_535).unwrap_or(4096);
-        let connect_timeout = self.limits.time("connect_timeout", raw.connect_timeout, SHORTEST);
-        let first_message = self.limits.time("first_message", raw.first_message, SHORTEST);
-        let hold = self.hold();
-        let idle = self.limits.optional_time("idle_timeout", raw.idle_timeout, None, SECOND);
-        let half = Some(Duration::from_secs(30));
-        let half_closed = self.limits.optional_time("half_closed", raw.half_closed, half, SECOND);
         let on_down = self.on_down(roles);
-        let client = self.liveness(&raw.client);
-        let server = self.liveness(&raw.server);
+        let frontend = Frontend {
+            name: raw.name.value.as_str().into(),
+            binds,
+            protocol,
+            identity,
+            options: raw.over(&ListenerOptions::default(), self.out),
+            client: liveness(&raw.client, self.out),
+            server: liveness(&raw.server, self.out),
+        };
         let by_status = self.by_status(cluster, fallback);
         Some(ListenerConfig {
-            name: raw.name.value.clone(),
-            binds,
+            frontend,
             cluster: cluster?,
             servers: servers??,
             wants: wants?,
             fallback,
-            balance,
-            all_backups: raw.all_backups.is_some_and(|all| all.value),
-            end_backups: raw.end_backups.is_some_and(|end| end.value),
             max_lag,
             tags,
             replication_state,
-            protocol,
-            identity,
-            maxconn,
-            backlog,
-            connect_timeout: connect_timeout.unwrap_or(SECOND),
-            // PostgreSQL's own authentication_timeout.
-            first_message: first_message.unwrap_or(Duration::from_secs(60)),
-            hold,
-            idle,
-            half_closed,
             on_down,
-            client,
-            server,
             by_status,
         })
     }
@@ -95,19 +75,19 @@ impl ListenerCheck<'_, '_> {
         let (_, config) = self.clusters.get(cluster?)?;
         let Members::Patroni(patroni) = &(*config)?.members else {
             let error = Diagnostic::error(own.span, "it is for members that may be Patroni");
-            self.limits.out.push(error.help("remove it, or leave `check` of the cluster out"));
+            self.out.push(error.help("remove it, or leave `check` of the cluster out"));
             return None;
         };
         if check.is_none() {
             let error = Diagnostic::error(own.span, "it needs a `status_check` beside it");
-            self.limits.out.push(error);
+            self.out.push(error);
         }
         let name = config.map_or("", |config| config.name.as_str());
-        let by = |raw, limits: &mut Limits<'_>| by_status(raw, name, patroni, limits);
-        let primary = primary.filter(|_| fallback).and_then(|raw| by(raw, self.limits));
+        let by = |raw, out: &mut Vec<Diagnostic>| by_status(raw, name, patroni, out);
+        let primary = primary.filter(|_| fallback).and_then(|raw| by(raw, self.out));
         let on_down = check.and_then(|check| check.on_down);
         Some(ByStatus {
-            own: Arc::new(by(check?, self.limits)?),
+            own: Arc::new(by(check?, self.out)?),
             primary: primary.map(Arc::new),
             on_down: on_down.map_or(OnDown::End, |on_down| on_down.value),
         })
@@ -121,16 +101,16 @@ impl ListenerCheck<'_, '_> {
             let note =
                 "sessions pass TLS through to the servers, which have certificates of their own";
             let error = Diagnostic::error(own.span, text).note(note);
-            self.limits.out.push(error.help("remove `cert` and `key`"));
+            self.out.push(error.help("remove `cert` and `key`"));
         }
-        identity((cert, key), "a certificate", self.limits.out)
+        identity((cert, key), "a certificate", self.out)
     }
 
     fn missing(&mut self, setting: &str, example: &str) {
         let name = &self.raw.name;
         let text = format!("listener {} has no `{setting}`", quoted(&name.value));
         let error = Diagnostic::error(name.span, text).help(format!("add `{example}`"));
-        self.limits.out.push(error);
+        self.out.push(error);
     }
 
     fn cluster(&mut self) -> Option<usize> {
@@ -150,7 +130,7 @@ impl ListenerCheck<'_, '_> {
         if found.is_none() {
             let text = format!("there is no cluster {}", quoted(value));
             let error = Diagnostic::error(*span, text).suggest(nearest(value, names()));
-            self.limits.out.push(error);
+            self.out.push(error);
         }
         found
     }
@@ -161,7 +141,7 @@ impl ListenerCheck<'_, '_> {
                 let name = members.map_or("", |cluster| cluster.name.value.as_str());
                 let text = format!("the members of {} have no roles", quoted(name));
                 let error = Diagnostic::error(role.span, text);
-                self.limits.out.push(error.help("remove it, or let Patroni be asked"));
+                self.out.push(error.help("remove it, or let Patroni be asked"));
                 None
             }
             Some(role) => Some(role.value),
@@ -188,7 +168,7 @@ impl ListenerCheck<'_, '_> {
                 let text = format!("{} is no member of the cluster", quoted(name));
                 let known = names.iter().map(String::as_str);
                 let error = Diagnostic::error(*span, text).suggest(nearest(name, known));
-                self.limits.out.push(error);
+                self.out.push(error);
                 right = false;
                 continue;
             };
@@ -198,26 +178,21 @@ impl ListenerCheck<'_, '_> {
             let same = |s: &ServerConfig| s.member == member && s.address == address;
             if servers.iter().any(same) {
                 let text = format!("server {} is listed twice", quoted(name));
-                self.limits.out.push(Diagnostic::error(*span, text));
+                self.out.push(Diagnostic::error(*span, text));
                 right = false;
                 continue;
             }
-            let maxconn = raw.maxconn.or(self.raw.server_maxconn);
-            servers.push(ServerConfig {
-                member,
-                address,
-                weight: self.weight(raw.weight),
-                maxconn: self.limits.maxconn(maxconn),
-                backup: raw.backup.is_some_and(|backup| backup.value),
-                disabled: raw.disabled.is_some_and(|disabled| disabled.value),
-            });
+            let mut own = raw.clone();
+            own.maxconn = raw.maxconn.or(self.raw.server_maxconn);
+            let options = own.over(&ServerOptions::default(), self.out);
+            servers.push(ServerConfig { member, address, options });
         }
         if let Some(balance) = self.raw.balance
             && balance.value == Balance::First
             && self.raw.role.is_none_or(|role| reads(role.value))
-            && servers.iter().all(|server| server.maxconn.is_none())
+            && servers.iter().all(|server| server.options.maxconn.is_none())
         {
-            self.limits.out.push(
+            self.out.push(
                 Diagnostic::warning(balance.span, "the first server gets every connection")
                     .note("`first` goes on to the next server when one is full")
                     .help("limit them with `maxconn`, or use `leastconn`"),
@@ -227,15 +202,9 @@ impl ListenerCheck<'_, '_> {
         if nobody && right {
             let text = format!("listener {} has no servers", quoted(&self.raw.name.value));
             let error = Diagnostic::error(self.raw.name.span, text);
-            self.limits.out.push(error.help("leave `servers` out to use all members"));
+            self.out.push(error.help("leave `servers` out to use all members"));
         }
         (right && !servers.is_empty()).then_some(servers)
-    }
-
-    fn weight(&mut self, raw: Option<Spanned<i64>>) -> Weight {
-        let weight = self.limits.number("weight", raw, 0, 256);
-        let weight = weight.and_then(|weight| u16::try_from(weight).ok());
-        weight.and_then(|weight| Weight::try_from(weight).ok()).unwrap_or(Weight::ONE)
     }
 
     /// By default whoever reads gets the primary while no other server fits: an answer from there
@@ -273,41 +242,21 @@ impl ListenerCheck<'_, '_> {
         let inherited = cluster.and_then(|cluster| cluster.max_lag.as_ref());
         let time = cluster.and_then(|cluster| cluster.max_lag_time);
         MaxLag {
-            bytes: self.limits.bytes(self.raw.max_lag.as_ref().or(inherited)),
-            time: self.limits.time("max_lag_time", self.raw.max_lag_time.or(time), SHORTEST),
+            bytes: data(self.raw.max_lag.as_ref().or(inherited), self.out),
+            time: max_lag_time(self.raw.max_lag_time.or(time), self.out),
         }
     }
 
     fn unread(&mut self, span: Span, text: &str) {
         let error = Diagnostic::error(span, text);
-        self.limits
-            .out
-            .push(error.help("it is for clients that only read, from Patroni's members"));
-    }
-
-    fn hold(&mut self) -> HoldConfig {
-        let raw = self.raw;
-        let standard = HoldConfig::default();
-        let unavailable = self.limits.time("hold", raw.hold, Duration::ZERO);
-        let unavailable = unavailable.unwrap_or(standard.unavailable);
-        let full = self.limits.time("hold_full", raw.hold_full, Duration::ZERO);
-        let most = self.limits.number("hold_most", raw.hold_most, 0, 1_000_000);
-        let burst = self.limits.number("hold_burst", raw.hold_burst, 1, 1_000_000);
-        let rate = self.limits.number("hold_rate", raw.hold_rate, 1, 1_000_000);
-        HoldConfig {
-            unavailable,
-            full: full.unwrap_or(standard.full),
-            most: most.unwrap_or(standard.most),
-            burst: burst.unwrap_or(standard.burst),
-            per_second: rate.unwrap_or(standard.per_second),
-        }
+        self.out.push(error.help("it is for clients that only read, from Patroni's members"));
     }
 
     fn on_down(&mut self, roles: bool) -> OnDown {
         match self.raw.on_down {
             Some(Spanned { value: OnDown::Keep, span }) if roles => {
                 let text = "sessions of a server that may have lost its role cannot go on";
-                self.limits.out.push(
+                self.out.push(
                     Diagnostic::error(span, text)
                         .note("a demoted primary that comes back would still have them")
                         .help("remove it"),
@@ -317,31 +266,11 @@ impl ListenerCheck<'_, '_> {
             on_down => on_down.map_or(OnDown::End, |on_down| on_down.value),
         }
     }
+}
 
-    fn liveness(&mut self, raw: &RawLiveness) -> LivenessConfig {
-        let standard = LivenessConfig::default();
-        // What the kernel's counters hold.
-        let most = Duration::from_secs(32_767);
-        let keepalive = match raw.keepalive {
-            None => standard.keepalive,
-            Some(never) if never.value.is_zero() => None,
-            some => self.limits.time_within("keepalive", some, SECOND, most),
-        };
-        let interval = self.limits.time_within("interval", raw.interval, SECOND, most);
-        let count = self.limits.number("count", raw.count, 1, 127);
-        let unacknowledged = self.limits.optional_time(
-            "unacknowledged",
-            raw.unacknowledged,
-            standard.unacknowledged,
-            SHORTEST,
-        );
-        LivenessConfig {
-            keepalive: keepalive.map(whole),
-            interval: interval.map_or(standard.interval, whole),
-            count: count.unwrap_or(standard.count),
-            unacknowledged,
-        }
-    }
+fn liveness(raw: &RawLiveness, out: &mut Vec<Diagnostic>) -> Liveness {
+    let own = raw.over(&Liveness::default(), out);
+    Liveness { keepalive: own.keepalive.map(whole), interval: whole(own.interval), ..own }
 }
 
 /// The kernel counts seconds.

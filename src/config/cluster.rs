@@ -1,0 +1,195 @@
+//! The settings of a cluster.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::checks::Endpoint;
+use super::diag::{Span, Spanned};
+use super::key::{DAY, SECOND, Words, settings};
+use super::model::OnDown;
+
+/// An API that runs a query for each answer is not asked more often.
+pub(super) const PROBES: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
+const COUNTS: RangeInclusive<u32> = 1..=65_535;
+
+settings! {
+    /// When members are probed. Patroni is asked every second and believed at once; the defaults for
+    /// others are HAProxy's: a server that serves anybody is asked gently.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ProbeRhythm, RawRhythm, "" {
+        /// From the start of one probe to the start of the next.
+        interval: Duration = SECOND * 2, PROBES;
+        /// The same while something changes: for Patroni's members at most `interval`, and for a
+        /// server without a role while it is on its way up or down.
+        fast_interval: Duration = SECOND * 2, PROBES;
+        /// The same while a member is down; for Patroni's members `interval`.
+        down_interval: Duration = SECOND * 2, PROBES;
+        /// An answer that takes longer is none.
+        timeout: Duration = SECOND * 2, PROBES;
+        /// Good answers in a row until a member that was down is used. The only member that can be
+        /// the primary is used at its first.
+        rise: NonZeroU32 = NonZeroU32::new(2).unwrap_or(NonZeroU32::MIN), COUNTS;
+        /// Bad answers in a row, or none, until a member without a role is down. What Patroni answers
+        /// counts at once, and its silence by time.
+        fall: NonZeroU32 = NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN), COUNTS;
+    }
+}
+
+settings! {
+    /// `[cluster.NAME]`
+    pub struct RawCluster, ""
+    given {
+        /// Its name, at the place of the header.
+        name: Spanned<String>;
+    }
+    written {
+        /// Whether names must lead somewhere before it is used.
+        resolve_at_start: bool;
+        /// How members are asked; Patroni's API if nothing is said.
+        check: RawCheck;
+        /// The port where, if not the check's own.
+        probe_port: i64;
+        /// Whose session a postgres check begins.
+        user: String;
+        /// Silence that means down.
+        down_after was silence: Duration;
+        /// How long the primary is used unconfirmed.
+        primary_lease was lease: Duration;
+        /// Of its listeners that say nothing themselves.
+        max_lag: String;
+        /// Likewise, by time.
+        max_lag_time: Duration;
+    }
+    beside {
+        /// The members that could be read.
+        members: Vec<RawMember>;
+        /// Some could not, or the list is wrong: it is not missing.
+        unreadable: bool;
+        /// When they are asked.
+        rhythm: RawRhythm;
+        /// How to speak TLS.
+        tls: RawTls;
+        /// The request of an http check.
+        request: RawRequest;
+    }
+}
+
+/// How members are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawCheck {
+    /// By Patroni's REST API.
+    Patroni,
+    /// By a connection.
+    Tcp,
+    /// By an SSLRequest.
+    Postgres,
+    /// By an HTTP request.
+    Http,
+    /// Not at all.
+    None,
+}
+
+settings! {
+    /// One member.
+    pub struct RawMember, ""
+    given {
+        /// Where it listens; the place of every complaint about it.
+        address: Spanned<Endpoint>;
+    }
+    written {
+        /// Its name, if it is not its host.
+        name: String;
+        /// Whether it is.
+        checked: bool;
+        /// The name its own certificate must carry.
+        server_name: String;
+    }
+    beside {
+        /// Where it is asked.
+        probe: Option<Spanned<Endpoint>>;
+    }
+}
+
+settings! {
+    /// TLS to what answers probes.
+    pub struct RawTls, ""
+    written {
+        /// Whether it is spoken.
+        https: bool;
+        /// File with the authorities that are believed.
+        ca: String;
+        /// File with the client's certificate.
+        cert: String;
+        /// File with its key.
+        key: String;
+        /// The name the certificate must carry.
+        server_name: String;
+        /// Whether certificates are verified.
+        verify: bool;
+        /// Whether they must carry the name.
+        verify_name: bool;
+    }
+}
+
+settings! {
+    /// The request of an http check.
+    pub struct RawRequest, ""
+    written {
+        /// Path and query.
+        path: String;
+        /// Method.
+        method: String;
+        /// Good statuses.
+        status: String;
+        /// What the body must contain.
+        body: String;
+        /// The Host header.
+        host: String;
+    }
+    beside {
+        /// Further headers, name and value.
+        headers: Vec<(Spanned<String>, Spanned<String>)>;
+    }
+}
+
+/// A section of a haproxy.cfg.
+#[derive(Clone, Debug)]
+pub struct RawSection {
+    /// `listen NAME`
+    pub name: String,
+    /// From its first word to its last.
+    pub span: Span,
+    /// The listeners and pages that are nothing without it, by name. None for `global`, whose
+    /// settings can be done without one by one.
+    pub needed_by: Option<Vec<String>>,
+}
+
+settings! {
+    /// A request whose status alone decides, and its rhythm.
+    pub struct RawStatusCheck, ""
+    given {
+        /// The place of it all.
+        span: Span;
+    }
+    written {
+        /// What becomes of sessions of a server that is down.
+        on_down: OnDown;
+    }
+    beside {
+        /// What is asked.
+        request: RawRequest;
+        /// And when.
+        rhythm: RawRhythm;
+    }
+}
+
+impl Words for RawCheck {
+    const WORDS: &'static [(&'static str, RawCheck)] = &[
+        ("patroni", RawCheck::Patroni),
+        ("tcp", RawCheck::Tcp),
+        ("postgres", RawCheck::Postgres),
+        ("http", RawCheck::Http),
+        ("none", RawCheck::None),
+    ];
+}

@@ -1,0 +1,210 @@
+//! The settings of a listener.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::checks::Endpoint;
+use super::diag::{Span, Spanned};
+use super::key::{DAY, MILLISECOND, SECOND, Words, settings};
+use super::model::{BindConfig, ListenerProtocol, OnDown};
+use super::raw::RawStatusCheck;
+use crate::pool::{Balance, Wants, Weight};
+use crate::types::Identity;
+
+const TIMES: RangeInclusive<Duration> = MILLISECOND..=DAY;
+const WAITS: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+/// Of a session: thirty days at most.
+const IDLE: RangeInclusive<Duration> = SECOND..=Duration::from_secs(30 * 86_400);
+/// What the kernel's counters of keepalive hold.
+const KEEPALIVE: RangeInclusive<Duration> = SECOND..=Duration::from_secs(32_767);
+const CONNECTIONS: RangeInclusive<u32> = 0..=1_000_000;
+
+settings! {
+    /// How a listener treats connections.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ListenerOptions, RawListener, "" {
+        /// How servers are chosen.
+        balance: Balance = Balance::RoundRobin;
+        /// Whether all backup servers are used together, not only the first that can be.
+        all_backups: bool = false;
+        /// Whether sessions with backup servers end when a server they stand in for is back.
+        end_backups: bool = false;
+        /// Connections at most, of all workers; more wait in the kernel's queue.
+        maxconn: Option<NonZeroU32> = None, CONNECTIONS;
+        /// Length of that queue; the kernel caps it at net.core.somaxconn.
+        backlog: u32 = 4096, 1..=65_535;
+        /// How long one attempt to connect to a server may take.
+        connect_timeout: Duration = SECOND, TIMES;
+        /// How long a client may take over its first message, with [`ListenerProtocol::Postgres`]:
+        /// PostgreSQL's own authentication_timeout.
+        startup_timeout was first_message: Duration = Duration::from_secs(60), TIMES;
+        /// How long a client waits while no server may be used; zero turns it away at once. pgjdbc
+        /// waits 5 s for the answer to its first message.
+        queue_timeout was hold: Duration = Duration::from_secs(4), WAITS;
+        /// How long it waits while all servers that may be used are full.
+        queue_timeout_full was hold_full: Duration = Duration::from_secs(4), WAITS;
+        /// Clients that may wait at a time, of all workers.
+        queue_max was hold_most: u32 = 2000, CONNECTIONS;
+        /// Clients let go at once when a server comes back: it forks a process for each.
+        queue_burst was hold_burst: u32 = 200, 1..=1_000_000;
+        /// Clients let go per second after the burst.
+        queue_rate was hold_rate: u32 = 1000, 1..=1_000_000;
+        /// Sessions in which nothing has moved for so long are closed; `None` keeps them.
+        idle_timeout: Option<Duration> = None, IDLE;
+        /// The same for sessions one side of which has ended its stream.
+        half_closed: Option<Duration> = Some(Duration::from_secs(30)), IDLE;
+    }
+    given {
+        /// Its name, at the place of the header.
+        name: Spanned<String>;
+    }
+    written {
+        /// The cluster; the only one if nothing is said.
+        cluster: String;
+        /// What clients need.
+        role: Wants;
+        /// Whether the primary serves while nobody else can.
+        fallback: bool;
+        /// Lag in bytes.
+        max_lag: String;
+        /// Lag in time.
+        max_lag_time: Duration;
+        /// How a standby must get its log.
+        replication_state: String;
+        /// What it carries.
+        protocol: ListenerProtocol;
+        /// File with the certificate that refused clients are shown.
+        cert: String;
+        /// File with its key.
+        key: String;
+        /// Sessions per server at most, where the server says nothing itself.
+        server_maxconn: i64;
+        /// What becomes of sessions of a server that is down.
+        on_down: OnDown;
+    }
+    beside {
+        /// Where it listens.
+        binds: Vec<Spanned<BindConfig>>;
+        /// Some places could not be read: they are wrong, not missing.
+        unreadable: bool;
+        /// The servers; all members if nothing is said.
+        servers: Option<Vec<RawServer>>;
+        /// Tags a server must have.
+        tags: Vec<(Spanned<String>, Spanned<String>)>;
+        /// Liveness of clients.
+        client: RawLiveness;
+        /// Liveness of servers.
+        server: RawLiveness;
+        /// How members are judged that are not Patroni.
+        status_check: Option<RawStatusCheck>;
+        /// The same for the primary readers fall back to.
+        primary_status_check: Option<RawStatusCheck>;
+        /// What was made of a file that says it differently, for `vipd check --explain`.
+        inferred: Vec<(Span, String)>;
+    }
+}
+
+settings! {
+    /// How the end of a connection that is gone without a word is noticed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Liveness, RawLiveness, "" {
+        /// Silence after which the kernel sends keepalive probes, in whole seconds; `None`: never.
+        keepalive: Option<Duration> = Some(Duration::from_secs(5)), KEEPALIVE;
+        /// From one probe to the next, in whole seconds.
+        interval: Duration = Duration::from_secs(3), KEEPALIVE;
+        /// Probes without an answer until the connection is broken; the kernel takes up to 127.
+        count: u32 = 3, 1..=127;
+        /// How long bytes and window probes may go without an answer; `None`: the kernel's quarter
+        /// of an hour.
+        tcp_user_timeout was unacknowledged: Option<Duration> = None, MILLISECOND..=*IDLE.end();
+    }
+}
+
+settings! {
+    /// How a listener uses one server.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ServerOptions, RawServer, "" {
+        /// Its share of new sessions.
+        weight: Weight = Weight::ONE, 0..=256;
+        /// Sessions of this listener at most.
+        maxconn: Option<NonZeroU32> = None, CONNECTIONS;
+        /// Used only while no other server may be.
+        backup: bool = false;
+        /// Takes no new sessions.
+        disabled: bool = false;
+    }
+    given {
+        /// The member, by name; the place of every complaint.
+        member: Spanned<String>;
+    }
+    beside {
+        /// Where sessions go instead.
+        address: Option<Spanned<Endpoint>>;
+    }
+}
+
+/// What clients meet: all the proxy needs to know of a listener but its servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frontend {
+    /// The user's name for it, unique among listeners.
+    pub name: Arc<str>,
+    /// Where it listens: at least one, no two of them in all listeners the same.
+    pub binds: Vec<BindConfig>,
+    /// What it carries.
+    pub protocol: ListenerProtocol,
+    /// Who it is to refused clients that ask for TLS; `None`: a certificate made at start.
+    pub identity: Option<Identity>,
+    /// How it treats connections.
+    pub options: ListenerOptions,
+    /// How a client that is gone without a word is noticed.
+    pub client: Liveness,
+    /// How a server is.
+    pub server: Liveness,
+}
+
+impl Frontend {
+    /// One with the defaults.
+    #[must_use]
+    pub fn new(name: &str, protocol: ListenerProtocol, binds: Vec<BindConfig>) -> Frontend {
+        Frontend {
+            name: name.into(),
+            binds,
+            protocol,
+            identity: None,
+            options: ListenerOptions::default(),
+            client: Liveness::default(),
+            server: Liveness::default(),
+        }
+    }
+}
+
+impl Words for Wants {
+    const WORDS: &'static [(&'static str, Wants)] = &[
+        ("writer", Wants::Writer),
+        ("reader", Wants::Reader),
+        ("any", Wants::Any),
+        ("sync", Wants::Sync),
+        ("async", Wants::Async),
+        ("leader", Wants::Leader),
+    ];
+}
+
+impl Words for Balance {
+    const WORDS: &'static [(&'static str, Balance)] = &[
+        ("roundrobin", Balance::RoundRobin),
+        ("leastconn", Balance::LeastConn),
+        ("first", Balance::First),
+    ];
+}
+
+impl Words for ListenerProtocol {
+    const WORDS: &'static [(&'static str, ListenerProtocol)] =
+        &[("postgres", ListenerProtocol::Postgres), ("tcp", ListenerProtocol::Tcp)];
+}
+
+impl Words for OnDown {
+    const WORDS: &'static [(&'static str, OnDown)] =
+        &[("end", OnDown::End), ("keep", OnDown::Keep)];
+}
