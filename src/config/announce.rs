@@ -18,9 +18,9 @@ settings! {
         /// Frames per address right after taking over.
         repeat: u8 = 5, 1..=255, "the number of frames";
         /// Delay until the second batch; zero: no second batch.
-        delay: Duration = Duration::from_secs(5), TIMES, "the delay";
+        delay keepalived "garp_master_delay": Duration = Duration::from_secs(5), TIMES, "the delay";
         /// Period of refresh announcements while master; zero: none.
-        refresh: Duration = Duration::ZERO, TIMES, "the refresh period";
+        refresh keepalived "garp_master_refresh": Duration = Duration::ZERO, TIMES, "the refresh period";
         /// Frames per address in a refresh.
         refresh_repeat: u8 = 1, 1..=255, "the number of frames";
         /// Period of announcements, one per address, on other interfaces than the router's own, whose
@@ -29,11 +29,11 @@ settings! {
         /// Frames per address after a lower-priority advert; zero: none.
         lower_repeat: u8 = 5, 0..=255, "the number of frames";
         /// Delay until the second batch after a lower-priority advert; zero: none.
-        lower_delay: Duration = Duration::from_secs(5), TIMES, "the delay";
+        lower_delay keepalived "garp_lower_prio_delay": Duration = Duration::from_secs(5), TIMES, "the delay";
         /// Pause between two gratuitous ARPs on one interface, whichever router's.
-        garp_interval: Duration = Duration::ZERO, PAUSES, "the pause";
+        garp_interval keepalived "garp_interval": Duration = Duration::ZERO, PAUSES, "the pause";
         /// Pause between two unsolicited NAs on one interface, whichever router's.
-        gna_interval: Duration = Duration::ZERO, PAUSES, "the pause";
+        gna_interval keepalived "gna_interval": Duration = Duration::ZERO, PAUSES, "the pause";
     }
 }
 

@@ -361,6 +361,9 @@ pub(crate) struct Key<D> {
     pub(crate) name: &'static str,
     /// What it was called once.
     pub(crate) former: Option<&'static str>,
+    /// The keywords of keepalived.conf that say the same in one word; `!` before one that says the
+    /// opposite.
+    pub(crate) keepalived: &'static [&'static str],
     /// What it means, for people.
     pub(crate) about: &'static str,
     pub(crate) shape: Shape,
@@ -390,7 +393,8 @@ pub(crate) struct Row<D, C> {
 /// Makes a block of settings.
 ///
 /// A row is `name: Type = default, limits, "what messages call it";`, without the last where that is
-/// the name. `name was other` keeps what older files say. A block is made with what is `given`. Settings whose rules need more than a row are
+/// the name. `name was other` keeps what older files say, `name keepalived "word"` has a keyword of
+/// keepalived.conf read. A block is made with what is `given`. Settings whose rules need more than a row are
 /// `written`: files say them, and code by hand checks them. What has another shape is `beside` them.
 /// A block without rows is one of files only.
 macro_rules! settings {
@@ -398,7 +402,7 @@ macro_rules! settings {
         $(#[$about:meta])*
         pub struct $config:ident, $draft:ident, $prefix:literal {
             $($(#[doc = $meaning:literal])*
-            $name:ident $(was $former:ident)?: $type:ty
+            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?: $type:ty
                 = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
         }
         $(given { $($given:tt)* })?
@@ -423,7 +427,8 @@ macro_rules! settings {
             written {
                 $($($written)*)?
                 $($(#[doc = $meaning])*
-                $name $(was $former)?: <$type as $crate::config::key::Value>::Written;)*
+                $name $(was $former)? $(keepalived $word $(or $other)?)?:
+                    <$type as $crate::config::key::Value>::Written;)*
             }
             beside { $($($beside)*)? }
         }
@@ -432,8 +437,8 @@ macro_rules! settings {
             pub(crate) const ROWS: &'static [$crate::config::key::Row<$draft, $config>] = &[$(
                 $crate::config::key::Row {
                     key: $crate::config::key::settings! {
-                        @key $prefix, [$($meaning)*] $name $(was $former)?:
-                            <$type as $crate::config::key::Value>::Written
+                        @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
+                        $name $(was $former)?: <$type as $crate::config::key::Value>::Written
                     },
                     range: || <$type as $crate::config::key::Value>::range(
                         &$crate::config::key::settings!(@limits $($limits)?),
@@ -468,7 +473,9 @@ macro_rules! settings {
         pub struct $draft:ident, $prefix:literal
         $(given { $($given:tt)* })?
         written {
-            $($(#[doc = $meaning:literal])* $name:ident $(was $former:ident)?: $written:ty;)*
+            $($(#[doc = $meaning:literal])*
+            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?:
+                $written:ty;)*
         }
         $(beside {
             $($(#[$purpose:meta])* $beside:ident: $type:ty;)*
@@ -485,7 +492,8 @@ macro_rules! settings {
         impl $draft {
             pub(crate) const KEYS: &'static [$crate::config::key::Key<$draft>] =
                 &[$($crate::config::key::settings!(
-                    @key $prefix, [$($meaning)*] $name $(was $former)?: $written
+                    @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
+                    $name $(was $former)?: $written
                 ),)*];
 
             // Unused where a block has other names as well.
@@ -499,11 +507,12 @@ macro_rules! settings {
     (@what $name:ident $what:literal) => { $what };
     (@former) => { None };
     (@former $former:ident) => { Some(stringify!($former)) };
-    (@key $prefix:literal, [$($meaning:literal)*]
+    (@key $prefix:literal, [$($meaning:literal)*] [$($word:literal),*]
         $name:ident $(was $former:ident)?: $written:ty) => {
         $crate::config::key::Key {
             name: stringify!($name),
             former: $crate::config::key::settings!(@former $($former)?),
+            keepalived: &[$($word),*],
             about: concat!($($meaning),*),
             shape: <$written as $crate::config::key::Written>::SHAPE,
             path: concat!($prefix, stringify!($name)),

@@ -72,19 +72,19 @@ settings! {
     pub struct RawProcess, ""
     written {
         /// Name of a network namespace.
-        net_namespace: String;
+        net_namespace keepalived "net_namespace": String;
         /// Name of this daemon among several.
-        instance: String;
+        instance keepalived "instance": String;
         /// Name in the list of processes.
-        process_name: String;
+        process_name keepalived "vrrp_process_name": String;
         /// Niceness.
-        nice: i64;
+        nice keepalived "vrrp_priority": i64;
         /// Run what decides before ordinary processes.
-        realtime: bool;
+        realtime keepalived "vipd_realtime": bool;
         /// How much before.
-        realtime_priority: i64;
+        realtime_priority keepalived "vrrp_rt_priority": i64;
         /// Keep the daemon's memory from being swapped out.
-        lock_memory: bool;
+        lock_memory keepalived "vrrp_no_swap": bool;
     }
     beside {
         /// Permissions taken from new files.

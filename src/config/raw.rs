@@ -82,15 +82,15 @@ settings! {
     pub struct RawGlobals, ""
     written {
         /// The node's name in messages.
-        router_id: String;
+        router_id keepalived "router_id": String;
         /// Listen only for this long after the start.
-        startup_delay: Duration;
+        startup_delay keepalived "vrrp_startup_delay": Duration;
         /// And for this long after the system was booted.
-        delay_after_boot: Duration;
+        delay_after_boot keepalived "vrrp_delay_after_boot": Duration;
         /// Log adverts for a VRID nobody here has.
-        log_unknown_vrids: bool;
+        log_unknown_vrids keepalived "log_unknown_vrids": bool;
         /// Who besides root may command the daemon.
-        control_group: String;
+        control_group keepalived "vipd_control_group": String;
         /// As whom scripts run that do not say it themselves.
         script_user: String;
         /// The group, if it is not the user's own.
@@ -132,9 +132,9 @@ settings! {
     }
     written {
         /// Pause between two gratuitous ARPs.
-        garp_interval: Duration;
+        garp_interval keepalived "garp_interval": Duration;
         /// Pause between two unsolicited NAs.
-        gna_interval: Duration;
+        gna_interval keepalived "gna_interval": Duration;
     }
     beside {
         /// The interfaces.

@@ -19,32 +19,32 @@ settings! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct RouterOptions, RawRouter, "" {
         /// Adverts missed before taking over; the RFCs say 3.
-        down_timer_adverts: u8 = 3, 1..=100;
+        down_timer_adverts keepalived "down_timer_adverts": u8 = 3, 1..=100;
         /// Answer a lower-priority advert at once (RFC 9568 section 6.4.3). False is keepalived's
         /// `lower_prio_no_advert`.
         answer_lower: bool = true;
         /// Send one more advert before yielding to a higher priority (`higher_prio_send_advert`).
-        advert_before_yield: bool = true;
+        advert_before_yield keepalived "higher_prio_send_advert": bool = true;
         /// With priority 255: hear the adverts of others, so that one of two owners gives way. False
         /// is keepalived's `owner_ignore_adverts`.
         owner_listens: bool = true;
         /// Compare a peer's address list with ours (`skip_check_adv_addr` turns it off for a master we
         /// already follow).
-        check_addresses: bool = true;
+        check_addresses keepalived "!skip_check_adv_addr": bool = true;
         /// The longest interval learnt from a VRRPv3 master (deviation D25).
         max_learned_interval: Centis = Centis::MAX_V3, Centis::MIN..=Centis::MAX_V3;
         /// Whether some router on this LAN may claim priority 255 (validation V25).
         expect_owner: bool = true;
         /// Go to Fault when the router's interface is down (`dont_track_primary` turns it off).
-        track_interface: bool = true;
+        track_interface keepalived "!dont_track_primary": bool = true;
         /// Go to Fault when no interface of this host has the source address (`track_src_ip`). With
         /// unicast that is always so: nobody could answer.
-        track_source: bool = false;
+        track_source keepalived "track_src_ip": bool = false;
         /// Have the kernel keep the other IPv4 addresses of a network on the interface when its first
         /// one goes.
-        promote_secondaries: bool = false;
+        promote_secondaries keepalived "promote_secondaries": bool = false;
         /// Install the addresses with a lease the kernel ends by itself.
-        lease: bool = true;
+        lease keepalived "vipd_lease": bool = true;
         /// When the addresses go at a planned hand-over.
         release: Release = Release::AfterSuccessor;
         /// The R flag of unsolicited neighbour advertisements.
@@ -60,29 +60,29 @@ settings! {
         /// The interface that carries the adverts.
         interface: String;
         /// The virtual router identifier.
-        vrid: i64;
+        vrid keepalived "virtual_router_id": i64;
         /// The priority before tracking.
-        priority: i64;
+        priority keepalived "priority": i64;
         /// 2 or 3.
         version: i64;
         /// The advertisement interval.
-        interval: Duration;
+        interval keepalived "advert_int": Duration;
         /// Whether a better backup takes over.
         preempt: bool;
         /// How long it waits before.
-        preempt_delay: Duration;
+        preempt_delay keepalived "preempt_delay": Duration;
         /// The best priority another node has.
         highest_peer_priority: i64;
         /// One RFC to the letter.
         strict: Strict;
         /// Source address of the adverts.
-        source: IpAddr;
+        source keepalived "mcast_src_ip" or "unicast_src_ip": IpAddr;
         /// Multicast group of the adverts.
-        group: IpAddr;
+        group keepalived "mcast_dst_ip": IpAddr;
         /// Wait in Fault while the list of peers is empty.
-        fault_without_peers: bool;
+        fault_without_peers keepalived "unicast_fault_no_peer": bool;
         /// TTL or hop limit of adverts to peers.
-        ttl: i64;
+        ttl keepalived "unicast_ttl": i64;
         /// VRRPv3 checksum over IPv4.
         checksum: V3Checksum;
     }

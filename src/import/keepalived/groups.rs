@@ -3,9 +3,9 @@
 use super::keywords::Block;
 use super::lower::{GlobalDefs, walk};
 use super::notify;
-use super::tracking::{references, text};
+use super::tracking::references;
 use super::tree::Node;
-use super::values::boolean;
+use super::values::{boolean, text};
 use crate::config::diag::Diagnostic;
 use crate::config::raw::{GroupWords, RawGroup, RawRouter};
 

@@ -10,7 +10,7 @@ use super::notify;
 use super::peers;
 use super::tracking::references;
 use super::tree::Node;
-use super::values::{boolean, interface, ip, number, number_in, seconds};
+use super::values::{boolean, interface, number, number_in, plain};
 use crate::config::check::{family_of, human, most_addresses, version_of};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::{Release, Strict};
@@ -103,34 +103,22 @@ impl Instance {
         if is_announce(name) {
             return announce(name, node, &mut raw.announce, out);
         }
-        if notify::set(&mut raw.notify, name, node, out) {
+        if plain(raw, RawRouter::KEYS, name, node, out)
+            || notify::set(&mut raw.notify, name, node, out)
+        {
             return;
         }
         match (name, node.args.first()) {
             ("state", Some(_)) => self.set_state(node, out),
             ("interface", Some(word)) => raw.interface = interface(name, word, out),
-            ("virtual_router_id", Some(word)) => raw.vrid = number(word, out),
-            ("priority", Some(word)) => raw.priority = number(word, out),
             ("version", Some(word)) => raw.version = number_in(name, word, (2, 3), out),
-            ("advert_int", Some(word)) => raw.interval = seconds(word, out),
-            ("preempt_delay", Some(word)) => raw.preempt_delay = seconds(word, out),
-            ("down_timer_adverts", Some(word)) => {
-                raw.down_timer_adverts = number_in(name, word, (1, 100), out);
-            }
             ("timer_expired_backup" | "thread_timer_expired", word) => {
                 raw.highest_peer_priority = match word {
                     Some(word) => number_in(name, word, (1, 254), out),
                     None => Some(Spanned::new(254, span)),
                 };
             }
-            ("mcast_src_ip" | "unicast_src_ip", Some(word)) => raw.source = ip(word, out),
-            ("track_src_ip", _) => raw.track_source = Some(Spanned::new(true, span)),
-            ("mcast_dst_ip", Some(word)) => raw.group = ip(word, out),
             ("unicast_peer", _) => peers::lower(node, raw, out),
-            ("unicast_fault_no_peer", _) => {
-                raw.fault_without_peers = Some(Spanned::new(true, span));
-            }
-            ("unicast_ttl", Some(word)) => raw.ttl = number(word, out),
             ("old_unicast_checksum", _) => self.old_checksum = peers::old_checksum(node, out),
             ("virtual_ipaddress", _) => raw.addresses.append(&mut address::lower(node, out)),
             ("virtual_ipaddress_excluded", _) => {
@@ -139,19 +127,12 @@ impl Instance {
             ("no_virtual_ipaddress", _) => raw.no_addresses = Some(span),
             ("nopreempt", _) => self.nopreempt = Some(span),
             ("preempt", _) => self.nopreempt = None,
-            ("dont_track_primary", _) => raw.track_interface = Some(Spanned::new(false, span)),
-            ("promote_secondaries", _) => {
-                raw.promote_secondaries = Some(Spanned::new(true, span));
-            }
             ("lower_prio_no_advert", _) => self.lower_prio_no_advert = boolean(node, out),
             ("kernel_rx_buf_size", Some(word)) => {
                 let bytes = number(word, out);
                 raw.receive_buffer = bytes.map(|bytes| bytes.map(RawReceiveBuffer::Bytes));
             }
-            ("vipd_lease", _) => raw.lease = boolean(node, out),
             ("vipd_release", _) => raw.release = release(node, out),
-            ("higher_prio_send_advert", _) => raw.advert_before_yield = boolean(node, out),
-            ("skip_check_adv_addr", _) => raw.check_addresses = boolean(node, out).map(not),
             ("strict_mode", _) => {
                 self.strict = boolean(node, out);
                 if self.strict.is_some_and(|on| on.value) {

@@ -13,9 +13,9 @@ use super::notify::Tellers;
 use super::own;
 use super::process;
 use super::statics::{self, TrackGroups};
-use super::tracking::{self, text};
+use super::tracking;
 use super::tree::Node;
-use super::values::{boolean, ip, number_in, seconds};
+use super::values::{boolean, ip, number_in, plain, seconds, text};
 use crate::config::announce::RawAnnounce;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::key::inherit;
@@ -99,8 +99,7 @@ fn garp_group(node: &Node, out: &mut Vec<Diagnostic>) -> RawPacing {
     walk(Block::GarpGroup, nodes, out, |keyword, node, out| {
         let before = out.len();
         match (keyword.name, node.args.first()) {
-            ("garp_interval", Some(word)) => group.garp_interval = seconds(word, out),
-            ("gna_interval", Some(word)) => group.gna_interval = seconds(word, out),
+            (own, _) if plain(&mut group, RawPacing::KEYS, own, node, out) => {}
             ("interface", Some(word)) => group.interfaces.push(name(word)),
             ("interfaces", _) => {
                 let lines = node.block.as_deref().unwrap_or_default();
@@ -340,16 +339,14 @@ impl GlobalDefs {
         if let Some(short) = name.strip_prefix("vrrp_").filter(|s| is_announce(s)) {
             return announce(short, node, &mut self.announce, out);
         }
-        if process::set(&mut self.own.process, name, node, out)
+        if plain(&mut self.own, RawGlobals::KEYS, name, node, out)
+            || process::set(&mut self.own.process, name, node, out)
             || self.buffers.set(name, node, out)
             || self.tellers.set(name, node, out)
         {
             return;
         }
         match (name, node.args.first()) {
-            ("router_id", Some(word)) => {
-                self.own.router_id = Some(Spanned::new(word.text.clone(), word.span));
-            }
             ("default_interface", Some(word)) => {
                 self.default_interface = Some(Spanned::new(word.text.clone(), word.span));
             }
@@ -357,8 +354,6 @@ impl GlobalDefs {
             ("vrrp_down_timer_adverts", Some(word)) => {
                 self.down_timer_adverts = number_in(name, word, (1, 100), out);
             }
-            ("vrrp_startup_delay", Some(word)) => self.own.startup_delay = seconds(word, out),
-            ("vrrp_delay_after_boot", Some(word)) => self.own.delay_after_boot = seconds(word, out),
             ("vrrp_mcast_group4", Some(word)) => {
                 self.group4 = group(word, IpAddr::is_ipv4, "IPv4", out);
             }
@@ -374,10 +369,6 @@ impl GlobalDefs {
             ("vrrp_min_garp", _) => self.min_garp = boolean(node, out),
             ("vrrp_owner_ignore_adverts", _) => self.owner_ignores = boolean(node, out),
             ("v3_checksum_as_v2", _) => self.checksum_as_v2 = Some(span),
-            ("log_unknown_vrids", _) => self.own.log_unknown_vrids = Some(Spanned::new(true, span)),
-            ("vipd_control_group", Some(word)) => {
-                self.own.control_group = Some(Spanned::new(word.text.clone(), word.span));
-            }
             // The preprocessor followed them already.
             ("include_check", _) => {}
             ("random_seed", Some(word)) => {
@@ -455,20 +446,18 @@ pub(crate) fn announce(
     let at_least_one = |n: Spanned<i64>| n.map(|n| if n == 0 { 1 } else { n });
     let mut frames = || number_in(&node.keyword.text, word, (0, 255), out);
     match name {
-        "garp_master_delay" => announce.delay = seconds(word, out),
         "garp_master_repeat" => announce.repeat = frames().map(at_least_one),
-        "garp_master_refresh" => announce.refresh = seconds(word, out),
         "garp_master_refresh_repeat" => {
             announce.refresh_repeat = frames().map(at_least_one);
         }
-        "garp_lower_prio_delay" => announce.lower_delay = seconds(word, out),
         "garp_lower_prio_repeat" => announce.lower_repeat = frames(),
         "garp_extra_if" | "vmac_garp_intvl" => {
             announce.refresh_elsewhere = extra_interfaces(node, out);
         }
-        "garp_interval" => announce.garp_interval = seconds(word, out),
-        "gna_interval" => announce.gna_interval = seconds(word, out),
-        name => debug_assert!(false, "{name} is in the table but not read"),
+        name => {
+            let read = plain(announce, RawAnnounce::KEYS, name, node, out);
+            debug_assert!(read, "{name} is in the table but not read");
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! `notify` and its kind, FIFOs and mail.
 
 use super::lexer::Word;
-use super::tracking::text;
+
 use super::tree::Node;
-use super::values::{boolean, number_in, seconds};
+use super::values::{boolean, number_in, seconds, text};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::notify::Moment;
 use crate::config::raw::{Raw, RawCommand, RawFifo, RawLifeScript, RawMail, RawNotify};

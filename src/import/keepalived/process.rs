@@ -2,7 +2,7 @@
 
 use super::lexer::Word;
 use super::tree::Node;
-use super::values::number;
+use super::values::{number, plain, text};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::process::RawProcess;
 
@@ -15,28 +15,15 @@ pub(crate) fn set(
 ) -> bool {
     let word = node.args.first();
     match name {
-        "net_namespace" => process.net_namespace = word.map(text),
-        "instance" => process.instance = word.map(text),
-        "vrrp_process_name" => process.process_name = word.map(text),
         // The parent's, which vipd does not have: only if nothing names the process that decides.
         "process_name" => process.process_name = process.process_name.take().or(word.map(text)),
         "umask" => process.umask = word.and_then(|word| umask(word, out)),
-        "vrrp_priority" => process.nice = word.and_then(|word| number(word, out)),
-        "vrrp_rt_priority" => {
-            process.realtime_priority = word.and_then(|word| number(word, out));
-        }
         "vrrp_cpu_affinity" => {
             process.cpus = node.args.iter().filter_map(|word| number(word, out)).collect();
         }
-        "vrrp_no_swap" => process.lock_memory = Some(Spanned::new(true, node.keyword.span)),
-        "vipd_realtime" => process.realtime = super::values::boolean(node, out),
-        _ => return false,
+        _ => return plain(process, RawProcess::KEYS, name, node, out),
     }
     true
-}
-
-fn text(word: &Word) -> Spanned<String> {
-    Spanned::new(word.text.clone(), word.span)
 }
 
 /// A number as C writes it, or the names of the bits with `|` between.

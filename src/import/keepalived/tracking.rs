@@ -7,10 +7,9 @@ use super::keywords::Block;
 use super::lexer::Word;
 use super::lower::walk;
 use super::tree::Node;
-use super::values::{boolean, number, seconds};
+use super::values::{number, read, seconds, text};
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
-use crate::config::key::Slot;
 use crate::config::model::Namespace;
 use crate::config::raw::{
     CheckKind, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight, TrackerWords,
@@ -160,18 +159,8 @@ fn set(settings: &mut RawSettings, key: &str, node: &Node, out: &mut Vec<Diagnos
         }
         _ => {}
     }
-    match (settings.slot(key), node.args.as_slice()) {
-        (Some(Slot::Text(slot)), [word, ..]) => *slot = Some(text(word)),
-        (Some(Slot::Number(slot)), [word, ..]) => *slot = number(word, out),
-        (Some(Slot::Time(slot)), [word, ..]) => *slot = seconds(word, out),
-        (Some(Slot::Flag(slot)), _) => *slot = boolean(node, out),
-        (Some(Slot::Pairs(slot)), [name, value]) => slot.push((text(name), text(value))),
-        _ => debug_assert!(false, "{key} is in the table but not read"),
-    }
-}
-
-pub(crate) fn text(word: &Word) -> Spanned<String> {
-    Spanned::new(word.text.clone(), word.span)
+    let read = settings.slot(key).is_some_and(|mut slot| read(&mut slot, node, out));
+    debug_assert!(read, "{key} is in the table but not read");
 }
 
 fn one_second_for_zero(interval: Spanned<Duration>) -> Spanned<Duration> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::lexer::Word;
 use super::tree::Node;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::key::{Key, Slot};
 use crate::types::Cidr;
 
 /// A whole decimal number.
@@ -94,6 +95,43 @@ pub(crate) fn boolean(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Spanned<
     Some(Spanned::new(value, word.span))
 }
 
+/// Reads a keyword if the row of a setting names it.
+pub(crate) fn plain<D>(
+    draft: &mut D,
+    keys: &[Key<D>],
+    name: &str,
+    node: &Node,
+    out: &mut Vec<Diagnostic>,
+) -> bool {
+    let says = |word: &str| word.strip_prefix('!').unwrap_or(word) == name;
+    let named = |key: &Key<D>| Some((key.slot, *key.keepalived.iter().find(|word| says(word))?));
+    let Some((slot, word)) = keys.iter().find_map(named) else { return false };
+    let mut slot = slot(draft);
+    read(&mut slot, node, out);
+    if let (true, Slot::Flag(Some(flag))) = (word.starts_with('!'), slot) {
+        flag.value = !flag.value;
+    }
+    true
+}
+
+/// The value of a statement, as the setting it makes has it; false if it cannot be one.
+pub(crate) fn read(slot: &mut Slot<'_>, node: &Node, out: &mut Vec<Diagnostic>) -> bool {
+    match (slot, node.args.as_slice()) {
+        (Slot::Text(at), [word, ..]) => **at = Some(text(word)),
+        (Slot::Number(at), [word, ..]) => **at = number(word, out),
+        (Slot::Time(at), [word, ..]) => **at = seconds(word, out),
+        (Slot::Address(at), [word, ..]) => **at = ip(word, out),
+        (Slot::Flag(at), _) => **at = boolean(node, out),
+        (Slot::Pairs(at), [name, value]) => at.push((text(name), text(value))),
+        _ => return false,
+    }
+    true
+}
+
+pub(crate) fn text(word: &Word) -> Spanned<String> {
+    Spanned::new(word.text.clone(), word.span)
+}
+
 /// An address without a prefix length; keepalived leaves one out.
 pub(crate) fn ip(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<IpAddr>> {
     if let Ok(ip) = word.text.parse() {
@@ -131,4 +169,31 @@ pub(crate) fn interface(
         .help(format!("write `{keyword} {link}{label}`")),
     );
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keywords::{Block, Class};
+    use super::*;
+    use crate::config::process::RawProcess;
+    use crate::config::raw::{RawAnnounce, RawGlobals, RawPacing, RawRouter};
+
+    fn words<D>(keys: &[Key<D>]) -> impl Iterator<Item = &'static str> {
+        keys.iter().flat_map(|key| key.keepalived).map(|word| word.trim_start_matches('!'))
+    }
+
+    #[test]
+    fn keywords_that_rows_name_are_honoured() {
+        let all = words(RawRouter::KEYS)
+            .chain(words(RawAnnounce::KEYS))
+            .chain(words(RawGlobals::KEYS))
+            .chain(words(RawProcess::KEYS))
+            .chain(words(RawPacing::KEYS));
+        for word in all {
+            let honoured = |block: &Block| {
+                block.find(word).is_some_and(|keyword| matches!(keyword.class, Class::Honoured))
+            };
+            assert!(Block::ALL.iter().any(honoured), "{word}");
+        }
+    }
 }
