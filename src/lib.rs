@@ -32,7 +32,7 @@
 //! | [`sys`] | system calls, the only `unsafe` | text, types, config, io |
 //! | [`pem`] | certificates and keys in files | text, types, sys |
 //! | [`probe`] | one run of one check | text, types, config, track, sys, pem |
-//! | [`proxy`] | TCP connections to the servers of a pool | text, types, pool, sys, pem |
+//! | [`proxy`] | TCP connections to the servers of a pool | text, types, pool, config, sys, pem |
 //! | [`hook`] | commands, FIFOs and mail that tell people | text, types, status, config, track, io, notify, sys, probe |
 //! | [`api`] | the status socket, and status pages | text, types, status, page |
 //! | [`log`] | log lines, and where they go | text, types, io |
