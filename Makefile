@@ -18,14 +18,16 @@ demo: rust ## two load balancers, a client and a floating address, live (no othe
 setup: rust ## install what the tests need (Debian packages; services stay off)
 	@tests/setup-debian.sh
 
-# The simulator only computes, much of the integration only waits: they run side by side.
-# Most kernel tests wait for their turn: tests/netns/turns.rs.
+# The simulator only computes, much of the integration only waits: they run side by side. The tests on
+# a real kernel wait for their turn (tests/netns/turns.rs), so that each has a thread from the start.
 test: setup ## everything: unit, integration, simulator, real kernel (needs root)
 	cargo test --no-run --lib --test it --test sim --test netns --examples
 	@log=$$(mktemp); cargo test --test sim >$$log 2>&1 & sim=$$!; \
 	cargo test --lib --test it; it=$$?; \
 	wait $$sim; sim=$$?; cat $$log; rm $$log; test $$it -eq 0 -a $$sim -eq 0
-	cargo test --test netns -- --test-threads=16
+	@times=$$(mktemp); \
+	VIPD_TEST_TIMES=$$times cargo test --test netns -- --test-threads=64; netns=$$?; \
+	echo "the slowest kernel tests:"; sort -rn $$times | head; rm $$times; exit $$netns
 
 check: rust ## formatting and lints
 	cargo fmt --check

@@ -5,9 +5,10 @@
 //! 1 s), so that a crash of the leader takes about 20 s and a switchover about 2 s.
 
 use std::fmt::Write as _;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,12 @@ const ETCD_PORT: u16 = 2379;
 /// A bootstrap is an initdb, two base backups and some turns of Patroni's loop.
 const BOOTSTRAP: Duration = Duration::from_secs(90);
 
+/// A clean end of PostgreSQL waits for its standbys.
+const STOP: Duration = Duration::from_secs(30);
+
+/// The host of etcd.
+const DCS: &str = "dcs";
+
 /// One request to a REST API, or one statement.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -64,51 +71,115 @@ struct Owner {
     gid: u32,
 }
 
+/// The data of a cluster that was stopped: see [`Cluster::into_image`].
+#[derive(Debug)]
+pub struct Image {
+    /// A tar archive, in a file without a name: it is gone when this program ends.
+    archive: File,
+}
+
+impl Image {
+    /// Runs tar on the archive for the data of the members called `names` and of etcd, from `on`:
+    /// the lab's directory is below `directory`.
+    fn tar<'a>(
+        &self,
+        what: &str,
+        on: &Node,
+        directory: &Path,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<()> {
+        let mut command = Command::new("tar");
+        // Opened again: the position of an open file is common to all who have it.
+        let archive = format!("/proc/{}/fd/{}", std::process::id(), self.archive.as_raw_fd());
+        command.arg(what).arg("-f").arg(archive).arg("-C").arg(directory);
+        command.arg(format!("{DCS}/database/etcd"));
+        command.args(names.map(|name| format!("{name}/database/data")));
+        let done = on.output(command, BOOTSTRAP)?;
+        if done.exit.success() {
+            return Ok(());
+        }
+        Err(Error::Program {
+            node: on.name().to_owned(),
+            program: "tar".to_owned(),
+            what: format!("{what}: {}", done.exit),
+            output: done.stderr,
+        })
+    }
+}
+
 impl Cluster {
     /// Adds a host for etcd, 10.0.0.20, and hosts called `names` for the database, from 10.0.0.21
-    /// on, to the lab, each with one link `eth0`, and starts a cluster on them.
+    /// on, to the lab, each with one link `eth0`, starts a cluster on them, and waits until one
+    /// member leads and the others follow it.
     ///
     /// # Errors
-    /// As for [`Cluster::start`], and [`Error::Kernel`] if a host cannot be made.
+    /// [`Error::NotInstalled`] if a program is missing; [`Error::Overdue`] with the end of the logs
+    /// if the cluster does not come up; [`Error::Kernel`] if a host cannot be made.
     pub fn in_lab(lab: &Lab, names: &[&str]) -> Result<Cluster> {
+        Cluster::start(lab, names, None)
+    }
+
+    /// The same as a copy of the cluster that `image` was made of, of whose names these are the
+    /// first: an election instead of a bootstrap.
+    ///
+    /// # Errors
+    /// As for [`Cluster::in_lab`], and [`Error::Program`] if the copy fails.
+    pub fn copied(lab: &Lab, names: &[&str], image: &Image) -> Result<Cluster> {
+        Cluster::start(lab, names, Some(image))
+    }
+
+    fn start(lab: &Lab, names: &[&str], image: Option<&Image>) -> Result<Cluster> {
+        let owner = owner()?;
         let host = |name: &str, last: u8| {
             let node = lab.node(name)?;
             node.link("eth0", &[&format!("10.0.0.{last}/24")])?;
             Ok((node, Ipv4Addr::new(10, 0, 0, last)))
         };
-        let dcs = host("dcs", 20)?;
+        let (dcs, at) = host(DCS, 20)?;
         let hosts = names.iter().zip(21..).map(|(name, last)| host(name, last));
         let hosts = hosts.collect::<Result<Vec<_>>>()?;
-        let members: Vec<_> = hosts.iter().map(|(node, address)| (node, *address)).collect();
-        Cluster::start((&dcs.0, dcs.1), &members)
-    }
-
-    /// Starts etcd on `dcs` and a member on each of `members`, each host with its address, and
-    /// waits until one member leads and the others follow it.
-    ///
-    /// # Errors
-    /// [`Error::NotInstalled`] if a program is missing; [`Error::Overdue`] with the end of the logs
-    /// if the cluster does not come up.
-    pub fn start(dcs: (&Node, Ipv4Addr), members: &[(&Node, Ipv4Addr)]) -> Result<Cluster> {
-        let owner = owner()?;
-        let etcd = start_etcd(dcs, owner)?;
-        let member = |(node, address): &(&Node, Ipv4Addr)| {
-            let directory = private_directory(node, owner)?;
-            let member = Member {
-                node: (*node).clone(),
-                address: *address,
-                owner,
-                directory,
-                patroni: Mutex::new(None),
-            };
-            member.write_config(dcs.1)?;
+        for node in hosts.iter().map(|(node, _)| node).chain([&dcs]) {
+            private_directory(node, owner)?;
+        }
+        if let Some(image) = image {
+            image.tar("-x", &dcs, lab.directory(), names.iter().copied())?;
+        }
+        let etcd = start_etcd((&dcs, at), owner)?;
+        let member = |(node, address): (Node, Ipv4Addr)| {
+            let directory = private_directory(&node, owner)?;
+            let member = Member { node, address, owner, directory, patroni: Mutex::new(None) };
+            member.write_config(at)?;
             member.start()?;
             Ok(member)
         };
-        let members = members.iter().map(member).collect::<Result<Vec<_>>>()?;
+        let members = hosts.into_iter().map(member).collect::<Result<Vec<_>>>()?;
         let cluster = Cluster { etcd, members };
         cluster.wait_until_whole(BOOTSTRAP)?;
         Ok(cluster)
+    }
+
+    /// Stops it as a whole and keeps what its members have, which is the same on each.
+    ///
+    /// # Errors
+    /// [`Error::Overdue`] if a program does not end, [`Error::Program`] if the data cannot be read.
+    pub fn into_image(self, lab: &Lab) -> Result<Image> {
+        let leader = self.wait_for_primary(None, ANSWER)?;
+        let followers = || self.members.iter().filter(|member| member.address != leader.address);
+        // PostgreSQL goes on and receives the end of the leader's log, and nobody is promoted.
+        followers().for_each(|follower| follower.signal_patroni(Signal::SIGSTOP));
+        leader.stop()?;
+        followers().try_for_each(Member::stop)?;
+        self.etcd.signal(Signal::SIGTERM);
+        self.etcd.wait(STOP)?;
+        let names = self.members.iter().map(|member| member.node.name());
+        let archive = tempfile::tempfile().map_err(|source| Error::Kernel {
+            place: "lab".into(),
+            what: "make a temporary file".into(),
+            source,
+        })?;
+        let image = Image { archive };
+        image.tar("-c", self.etcd.node(), lab.directory(), names)?;
+        Ok(image)
     }
 
     /// The etcd server.
@@ -208,6 +279,16 @@ impl Member {
             command.arg(self.directory.join("patroni.yml"));
             *patroni = Some(spawn(&self.node, command, self.owner, &self.directory)?);
         }
+        Ok(())
+    }
+
+    /// Ends Patroni and PostgreSQL as an administrator would, whether Patroni is frozen or not.
+    fn stop(&self) -> Result<()> {
+        let patroni = self.patroni.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(patroni) = patroni else { return Ok(()) };
+        patroni.signal(Signal::SIGTERM);
+        patroni.signal(Signal::SIGCONT);
+        patroni.wait(STOP)?;
         Ok(())
     }
 

@@ -4,8 +4,20 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Time between two looks.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The shortest and the longest time between two looks.
+const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
+
+/// What one look too late may add to the time that has passed: a fiftieth.
+const LATE: u32 = 50;
+
+/// A look may be a request or a program: most of the time the processor is left to what is waited
+/// for.
+const REST: u32 = 4;
+
+fn pause(waited: Duration, look: Duration) -> Duration {
+    let [shortest, longest] = PAUSES;
+    (waited / LATE).max(look * REST).clamp(shortest, longest)
+}
 
 /// Something was not seen in time. `Debug` prints the same text as `Display`.
 #[derive(Clone, thiserror::Error)]
@@ -63,8 +75,9 @@ impl<T, E: fmt::Display> Look for Result<T, E> {
     }
 }
 
-/// Looks every 10 ms until `look` finds something: `true`, `Some(_)` or `Ok(_)`. An `Err` says what
-/// was seen instead and is printed if the time runs out.
+/// Looks every 10 ms, less often after half a second or if a look takes long, until `look` finds
+/// something: `true`, `Some(_)` or `Ok(_)`. An `Err` says what was seen instead and is printed if the
+/// time runs out.
 ///
 /// # Errors
 /// [`Overdue`] when `within` has passed; there is always a last look after it.
@@ -75,13 +88,14 @@ pub fn eventually<L: Look>(
 ) -> Result<L::Value, Overdue> {
     let start = Instant::now();
     loop {
-        let over = start.elapsed() >= within;
+        let began = start.elapsed();
+        let over = began >= within;
         match look().found() {
             Ok(value) => return Ok(value),
             Err(instead) if over => {
                 return Err(Overdue { what: what.into(), waited: start.elapsed(), instead });
             }
-            Err(_) => thread::sleep(PAUSE),
+            Err(_) => thread::sleep(pause(began, start.elapsed().saturating_sub(began))),
         }
     }
 }
@@ -97,7 +111,7 @@ pub fn never<T>(period: Duration, mut look: impl FnMut() -> Option<T>) -> Result
         match look() {
             Some(found) => return Err(found),
             None if over => return Ok(()),
-            None => thread::sleep(PAUSE),
+            None => thread::sleep(PAUSES[0]),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::common::{
     Machine, Site, adverts, await_address, await_advert, await_one_holder, await_state, counter,
     ip, longest_gap, pass, router, site, snapshot, start, status, web,
 };
-use crate::turns::{alone, together};
+use crate::turns::{alone, timed, together};
 
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(2);
@@ -113,7 +113,8 @@ fn flood(node: &Node, per_second: u32, frames: Vec<Vec<u8>>) -> u128 {
     flood.stop()
 }
 
-/// Processor time used so far and memory in use, in KiB.
+/// Processor time used so far and memory in use, in KiB. Pages of the program itself do not count:
+/// they come when a line of code is first reached, and go when the machine needs room.
 pub(crate) fn usage(vipd: &Vipd) -> (Duration, u64) {
     let pid = vipd.process().pid();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -121,7 +122,7 @@ pub(crate) fn usage(vipd: &Vipd) -> (Duration, u64) {
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     let ticks: u64 = [11, 12].iter().map(|&n| fields[n].parse::<u64>().unwrap()).sum();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    let resident = status.lines().find_map(|l| l.strip_prefix("RssAnon:")).unwrap();
     let kib = resident.trim().trim_end_matches(" kB").parse().unwrap();
     // Ticks of user space are 1/100 s on every Linux.
     (Duration::from_millis(ticks * 10), kib)
@@ -391,7 +392,7 @@ fn answers(message: Vec<u8>, lasting: Duration) -> (usize, Vipd, Site) {
 // C117, C120
 #[test]
 fn a_flood_of_lower_priority_is_answered_ten_times_a_second() {
-    let _turn = alone();
+    let _turn = timed();
     let (sent, vipd, _site) = answers(v3(51, 1, 100), Duration::from_millis(3_300));
     // Three of its own, and an answer per 100 ms.
     assert!((10..=38).contains(&sent), "{sent}");
@@ -410,7 +411,7 @@ fn a_flood_of_lower_priority_is_answered_ten_times_a_second() {
 
 #[test]
 fn a_flood_of_resignations_is_answered_ten_times_a_second() {
-    let _turn = alone();
+    let _turn = timed();
     let (sent, vipd, _site) = answers(v3(51, 0, 100), FLOOD);
     assert!((8..=26).contains(&sent), "{sent}");
     assert_eq!(status(&vipd)["state"], "master");
@@ -421,7 +422,7 @@ fn a_flood_of_resignations_is_answered_ten_times_a_second() {
 // C116
 #[test]
 fn a_stream_of_resignations_cannot_postpone_the_takeover() {
-    let _turn = alone();
+    let _turn = timed();
     let Site { lab, a, b, client } = site();
     let slow = |priority| web(priority, "").replace("100ms", "1s");
     let master = start(&a, &slow(150));

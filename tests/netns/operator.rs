@@ -15,7 +15,7 @@ use vipd::lab::deadline::{eventually, never};
 use vipd::lab::ping::Pinger;
 use vipd::lab::{Exit, Finished, Lab, Node, Vipd};
 
-use crate::common::follows;
+use crate::common::{copy_program, follows};
 use crate::{SOON, lab};
 
 const VIPD: &str = env!("CARGO_BIN_EXE_vipd");
@@ -252,7 +252,7 @@ fn a_sticky_drain_outlives_the_daemon_and_another_does_not() {
 
 fn another_binary(node: &Node) -> PathBuf {
     let path = node.directory().unwrap().join("vipd-new");
-    fs::copy(VIPD, &path).unwrap();
+    copy_program(&path);
     path
 }
 

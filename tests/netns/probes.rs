@@ -172,8 +172,13 @@ fn as_the_first_process_it_reaps_every_orphan_and_its_guard_has_a_name() {
     })
     .unwrap();
     let (vipd, _) = children(unshare.pid().as_raw()).pop().unwrap();
-    let guards = children(vipd).into_iter().filter(|(_, name)| name == "vipd-guard").count();
-    assert_eq!(guards, 1, "{:?}", children(vipd));
+    // It gets its name a moment after its start.
+    eventually(SOON, "one guard", || {
+        let children = children(vipd);
+        let guards = children.iter().filter(|(_, name)| name == "vipd-guard").count();
+        if guards == 1 { Ok(()) } else { Err(format!("{children:?}")) }
+    })
+    .unwrap();
     eventually(SOON, "the end of the orphan, not as a zombie", || {
         let left = children(vipd).into_iter().find(|(pid, _)| {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -1,49 +1,94 @@
-//! Who may run at the same time: tests that only wait share the machine, tests that measure have it
-//! to themselves. Of either kind many run in a row, because a change leaves the machine idle: those
-//! that share it have to end first. So there must be many more test threads than share the machine.
+//! Who may run at the same time: tests that wait for others share the machine, tests that measure
+//! have it to themselves. All that share it come first, because a change leaves the machine idle
+//! until the last one has ended. So there must be more test threads than tests that measure.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-/// How many share the machine: four are too many for two processors.
-const TOGETHER: usize = 3;
+/// What the machine has room for: more makes timers late on two processors.
+const ROOM: usize = 14;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Together,
+    /// Waits for a database cluster, for minutes.
+    Long,
+    /// Has many daemons, or a flood.
+    Heavy,
+    /// Mostly waits.
+    Light,
+    /// Measures timers.
+    Timed,
+    /// Measures load, or makes it.
     Alone,
 }
 
+impl Kind {
+    /// About a twentieth of a processor each.
+    const fn takes(self) -> usize {
+        match self {
+            Kind::Long => 1,
+            Kind::Light => 2,
+            Kind::Heavy => 3,
+            Kind::Timed => ROOM / 2,
+            Kind::Alone => ROOM,
+        }
+    }
+
+    const fn measures(self) -> bool {
+        matches!(self, Kind::Timed | Kind::Alone)
+    }
+
+    /// Who begins before it where there is room for either: the longest would be the last ones, and
+    /// leave the machine idle.
+    const fn gives_way_to(self) -> &'static [Kind] {
+        match self {
+            Kind::Light => &[Kind::Long, Kind::Heavy],
+            Kind::Heavy => &[Kind::Long],
+            Kind::Long | Kind::Timed | Kind::Alone => &[],
+        }
+    }
+}
+
 struct Turns {
-    /// Those that run, all of one kind.
-    running: usize,
+    /// By those that run.
+    taken: usize,
     /// What ran last.
-    kind: Kind,
-    waiting_together: usize,
-    waiting_alone: usize,
+    last: Kind,
+    /// Of each kind.
+    waiting: [usize; 5],
 }
 
 impl Turns {
-    fn waiting(&mut self, kind: Kind) -> &mut usize {
-        match kind {
-            Kind::Together => &mut self.waiting_together,
-            Kind::Alone => &mut self.waiting_alone,
-        }
+    fn waits(&self, kind: Kind) -> bool {
+        self.waiting[kind as usize] > 0
+    }
+
+    fn fits(&self, kind: Kind) -> bool {
+        self.taken + kind.takes() <= ROOM
     }
 
     fn may_run(&self, kind: Kind) -> bool {
-        let most = if kind == Kind::Together { TOGETHER } else { 1 };
-        match self.kind {
-            same if same == kind => self.running < most,
-            Kind::Together => self.running == 0 && self.waiting_together == 0,
-            Kind::Alone => self.running == 0 && self.waiting_alone == 0,
+        let waits = |kinds: &[Kind]| kinds.iter().any(|kind| self.waits(*kind));
+        // Those that measure and the others change places when nothing is left of either.
+        let others: &[Kind] = if kind.measures() {
+            &[Kind::Long, Kind::Heavy, Kind::Light]
+        } else {
+            &[Kind::Timed, Kind::Alone]
+        };
+        if kind.measures() != self.last.measures() && (self.taken > 0 || waits(others)) {
+            return false;
         }
+        let first = kind.gives_way_to().iter().any(|k| self.waits(*k) && self.fits(*k));
+        self.fits(kind) && !first
     }
 }
 
-static TURNS: Mutex<Turns> =
-    Mutex::new(Turns { running: 0, kind: Kind::Together, waiting_together: 0, waiting_alone: 0 });
+static TURNS: Mutex<Turns> = Mutex::new(Turns { taken: 0, last: Kind::Light, waiting: [0; 5] });
 static CHANGED: Condvar = Condvar::new();
 
 thread_local! {
@@ -55,31 +100,46 @@ thread_local! {
 
 /// The right to run, until it is dropped.
 #[must_use]
-pub(crate) struct Turn(());
+pub(crate) struct Turn(Kind, Instant);
 
 impl Turn {
     fn wait(kind: Kind) -> Turn {
         IMPLIED.take();
         let mut turns = turns();
-        *turns.waiting(kind) += 1;
+        turns.waiting[kind as usize] += 1;
         let mut turns = CHANGED
             .wait_while(turns, |turns| !turns.may_run(kind))
             .unwrap_or_else(PoisonError::into_inner);
-        *turns.waiting(kind) -= 1;
-        turns.running += 1;
-        turns.kind = kind;
+        turns.waiting[kind as usize] -= 1;
+        turns.taken += kind.takes();
+        turns.last = kind;
+        drop(turns);
+        // It may have been in the way of others while it waited.
+        CHANGED.notify_all();
         COVERED.set(true);
-        Turn(())
+        Turn(kind, Instant::now())
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        turns().running -= 1;
+        turns().taken -= self.0.takes();
         // Not for one that ends with its thread.
         let _ = COVERED.try_with(|covered| covered.set(false));
         CHANGED.notify_all();
+        if let Some(file) = std::env::var_os("VIPD_TEST_TIMES") {
+            note(file.as_ref(), self.1.elapsed());
+        }
     }
+}
+
+/// Adds to `file` how long this test has run, without its time in the queue.
+fn note(file: &Path, ran: Duration) {
+    let line =
+        format!("{:6.1} s  {}\n", ran.as_secs_f64(), thread::current().name().unwrap_or("?"));
+    let open = File::options().create(true).append(true).open(file);
+    // In a drop, perhaps of a test that fails: its reason is what counts.
+    drop(open.and_then(|mut file| file.write_all(line.as_bytes())));
 }
 
 fn turns() -> MutexGuard<'static, Turns> {
@@ -88,10 +148,25 @@ fn turns() -> MutexGuard<'static, Turns> {
 
 /// This test may run next to others of its kind.
 pub(crate) fn together() -> Turn {
-    Turn::wait(Kind::Together)
+    Turn::wait(Kind::Light)
 }
 
-/// This test measures time or load: no other scenario runs meanwhile.
+/// This test may run next to others too, and takes so long that it begins before them.
+pub(crate) fn long() -> Turn {
+    Turn::wait(Kind::Long)
+}
+
+/// This test may run next to others too, but keeps the machine busier than most.
+pub(crate) fn heavy() -> Turn {
+    Turn::wait(Kind::Heavy)
+}
+
+/// This test measures timers: one other of its kind may run meanwhile.
+pub(crate) fn timed() -> Turn {
+    Turn::wait(Kind::Timed)
+}
+
+/// This test measures load or makes it: no other scenario runs meanwhile.
 pub(crate) fn alone() -> Turn {
     Turn::wait(Kind::Alone)
 }

@@ -9,10 +9,10 @@ use vipd::lab::deadline::eventually;
 use vipd::lab::writer::{Diary, Work, Writer, cancel_on};
 use vipd::lab::{Lab, Node, Stamp, Vipd};
 
-use super::{ELECTION, bed, gap, other_than};
+use super::{ELECTION, SAFE, bed, gap, other_than};
 use crate::SOON;
 use crate::common::{Machine, pass, start};
-use crate::turns::together;
+use crate::turns::long;
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 const WRITE: u16 = 5000;
@@ -20,9 +20,6 @@ const READ: u16 = 5001;
 
 /// What a planned switchover may cost a writer beyond what the database takes by itself.
 const EXTRA: Duration = Duration::from_millis(300);
-
-/// Until then no other primary can exist: the lab's `ttl` of 20 s, less a turn of Patroni's loop.
-const SAFE: Duration = Duration::from_secs(19);
 
 /// Longer than any hold, shorter than what must not take so long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -147,7 +144,7 @@ fn failed_connects(diary: &Diary, from: Stamp) -> usize {
 
 #[test]
 fn a_planned_switchover_fails_no_new_connection_and_cancels_arrive() {
-    let _turn = together();
+    let _turn = long();
     let site = site();
 
     // A cancel request ends the statement it is meant for, through a pool of two as well.
@@ -200,7 +197,7 @@ fn a_planned_switchover_fails_no_new_connection_and_cancels_arrive() {
 
 #[test]
 fn a_primary_that_cannot_confirm_itself_is_left_before_another_can_exist() {
-    let _turn = together();
+    let _turn = long();
     let site = site();
 
     // PostgreSQL alone ends, and Patroni, which says 200 all the while, starts it again.
@@ -259,7 +256,7 @@ impl Site {
 
 #[test]
 fn readers_are_served_while_one_node_lives() {
-    let _turn = together();
+    let _turn = long();
     let site = site();
 
     // A replica that does not replay is left alone once it lags, and its sessions go on.

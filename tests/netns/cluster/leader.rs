@@ -13,10 +13,10 @@ use vipd::lab::writer::{Cause, Writer};
 use vipd::lab::{Capture, Decoded, Frame, Lab, Node, Stamp, Vipd};
 use vipd::types::Mac;
 
-use super::{ELECTION, bed, gap, other_than};
+use super::{ELECTION, SAFE, bed, gap, other_than};
 use crate::SOON;
 use crate::common::{Machine, binary, pass, router, start};
-use crate::turns::together;
+use crate::turns::long;
 
 const EXAMPLE: &str = include_str!("../../../examples/vipd-patroni.toml");
 
@@ -114,6 +114,14 @@ impl Site {
         let nobody = || if self.holders().next().is_none() { Ok(()) } else { Err(self.reports()) };
         eventually(ELECTION, "the address to be nowhere", nobody).unwrap();
         Stamp::now().since(start)
+    }
+
+    /// As long as the example says, and on a busy machine, where each check is late, not until
+    /// another could lead.
+    #[track_caller]
+    fn kept_for_the_grace(&self, kept: Duration) {
+        let most = self.machine.allows_in_turn(*GRACE.end(), 32).min(SAFE);
+        assert!((*GRACE.start()..=most).contains(&kept), "{kept:?}, at most {most:?}");
     }
 
     /// A refusal at once, rather than a silence.
@@ -221,7 +229,7 @@ impl Site {
 
 #[test]
 fn the_address_follows_the_leader_through_switchovers_and_a_crash() {
-    let _turn = together();
+    let _turn = long();
     let site = site();
     let start = Stamp::now();
 
@@ -257,7 +265,7 @@ fn the_address_follows_the_leader_through_switchovers_and_a_crash() {
     old.crash().unwrap();
     let kept = site.await_no_holder();
     assert!(site.refused_after(from).is_some());
-    assert!(kept >= *GRACE.start() && kept <= site.machine.allows(*GRACE.end()), "{kept:?}");
+    site.kept_for_the_grace(kept);
     let new = site.await_writes(Some(old));
     println!(
         "crash of all: {:?} without a row by the address",
@@ -272,14 +280,14 @@ fn the_address_follows_the_leader_through_switchovers_and_a_crash() {
 
 #[test]
 fn the_address_leaves_a_leader_that_cannot_say_so() {
-    let _turn = together();
+    let _turn = long();
     let site = site();
 
     // Patroni is frozen, PostgreSQL goes on: a row it takes after an election would be lost.
     let (old, from) = (site.leader(), Stamp::now());
     old.signal_patroni(Signal::SIGSTOP);
     let kept = site.await_no_holder();
-    assert!(kept >= *GRACE.start() && kept <= site.machine.allows(*GRACE.end()), "{kept:?}");
+    site.kept_for_the_grace(kept);
     let new = site.await_writes(Some(old));
     println!(
         "Patroni frozen: {:?} without a row by the address",

@@ -4,11 +4,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use vipd::lab::cluster::Cluster;
-
+use super::cluster;
 use crate::common::start;
 use crate::lab;
-use crate::turns::together;
+use crate::turns::long;
 
 const EDGE: &str = "[cluster.pg]\nmembers = [{ name = \"pg-01\", address = \"10.0.0.21\" }]\n\
                     [listener]\nwrite = { bind = \"*:5000\", role = \"writer\" }\n";
@@ -24,9 +23,9 @@ const ROWS: u32 = 3_000_000;
 
 #[test]
 fn a_dump_into_a_slow_sink_and_a_copy_behind_a_lock_lose_no_row() {
-    let _turn = together();
+    let _turn = long();
     let lab = lab();
-    let cluster = Cluster::in_lab(&lab, &["pg-01"]).unwrap();
+    let cluster = cluster(&lab, 1);
     let host = |name: &str, last: u8| {
         let node = lab.node(name).unwrap();
         node.link("eth0", &[&format!("10.0.0.{last}/24")]).unwrap();
