@@ -13,8 +13,9 @@ use vipd::track::outcome::{Cause, Outcome, Verdict};
 
 use super::{SOON, run};
 
-/// Less than the pause between two readings, so only an event can be that fast.
-const AT_ONCE: Duration = Duration::from_millis(900);
+/// Less than the 2 s between two readings of a file, which begin anew with each one, so only an event
+/// can be that fast; and as long as a busy machine may need for it.
+const AT_ONCE: Duration = Duration::from_millis(1800);
 
 fn probe(check: &Check) -> Probe {
     assert!(check.is_watched());
