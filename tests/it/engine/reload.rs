@@ -157,17 +157,21 @@ fn the_same_configuration_again_does_nothing() {
 
 #[test]
 fn every_reload_settles_where_a_fresh_start_does() {
+    let fresh = |(to, new): (&'static str, Config)| {
+        let mut fresh = Bench::start(new.clone());
+        fresh.run_for(secs(60));
+        (to, new, fresh)
+    };
+    let all: Vec<_> = variants().into_iter().map(fresh).collect();
     for (from, old) in variants() {
-        for (to, new) in variants() {
-            let mut fresh = Bench::start(new.clone());
-            fresh.run_for(secs(60));
+        for (to, new, fresh) in &all {
             for ran in [0, 2, 20] {
                 let place = format!("{from}, {ran} s, then {to}");
                 let mut bench = Bench::start(old.clone());
                 bench.run_for(secs(ran));
                 bench.reload_all(new.clone());
                 bench.run_for(secs(60));
-                assert_eq!(essence(&bench), essence(&fresh), "{place}");
+                assert_eq!(essence(&bench), essence(fresh), "{place}");
                 assert_eq!(bench.held(), fresh.held(), "{place}");
                 assert_eq!(bench.open_sockets(), fresh.open_sockets(), "{place}");
             }
