@@ -363,9 +363,9 @@ impl Patroni {
             (Topic::Node, Err(why)) => {
                 about.asked = None;
                 let first = about.silence.is_none();
-                let (name, stranger) = (about.name().to_owned(), why.clone());
+                let (name, reason) = (about.name().to_owned(), why.clone());
                 about.not_answered(why);
-                self.is_not_patroni(now, &name, &stranger);
+                self.is_not_patroni(now, &name, &reason);
                 if first && self.writes(member) {
                     self.schedule.changed(now);
                 }
@@ -552,15 +552,15 @@ impl Patroni {
 
     /// The message about several members that claim to be the primary.
     fn rivalry(&self, claimants: &[MemberId]) -> String {
-        let told = claimants.iter().filter_map(|id| self.get(*id)).map(|member| {
+        let named = claimants.iter().filter_map(|id| self.get(*id)).map(|member| {
             let timeline = member.answer().and_then(|answer| answer.timeline);
             let on = timeline.map_or_else(String::new, |on| format!(" (timeline {on})"));
             format!("{}{on}", member.name())
         });
-        let told: Vec<String> = told.collect();
+        let named: Vec<String> = named.collect();
         let used = claimants.iter().find(|id| self.writes(**id)).and_then(|id| self.get(*id));
         let used = used.map_or("none", Member::name);
-        format!("{} claim to be the primary at the same time; {used} is used", told.join(" and "))
+        format!("{} claim to be the primary at the same time; {used} is used", named.join(" and "))
     }
 
     /// The same message for the status, as long as it is true.

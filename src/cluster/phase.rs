@@ -14,8 +14,8 @@ impl Patroni {
         let phases: Vec<(Phase, String)> = phases.collect();
         let worst = phases.iter().find(|(phase, _)| *phase != Phase::Primary);
         let worst = worst.or(phases.first()).map_or(Phase::Unknown, |(phase, _)| *phase);
-        let told: Vec<String> = phases.into_iter().map(|(_, text)| text).collect();
-        (worst, told.join("; "))
+        let texts: Vec<String> = phases.into_iter().map(|(_, text)| text).collect();
+        (worst, texts.join("; "))
     }
 
     fn phase_of(&self, now: Now, system: usize, claims: &[Claim]) -> (Phase, String) {

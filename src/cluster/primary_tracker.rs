@@ -101,7 +101,7 @@ mod tests {
     }
 
     /// The writer after each set of claims, one second apart.
-    fn fate(steps: &[&[Claim]]) -> Vec<Option<u32>> {
+    fn writers(steps: &[&[Claim]]) -> Vec<Option<u32>> {
         let mut tracker = PrimaryTracker::default();
         let step = |(n, claims): (usize, &&[Claim])| {
             tracker.update(at(n.try_into().unwrap()), claims, TTL);
@@ -120,7 +120,7 @@ mod tests {
             from_ref(&old),
             from_ref(&new),
         ];
-        assert_eq!(fate(&steps), [Some(1), Some(2), Some(2), None, Some(2)]);
+        assert_eq!(writers(&steps), [Some(1), Some(2), Some(2), None, Some(2)]);
     }
 
     #[test]
@@ -138,8 +138,8 @@ mod tests {
     fn of_two_on_one_timeline_the_incumbent_stays_and_nobody_becomes_it() {
         let (one, two) = (claim(1, 5), claim(2, 5));
         let both = [one.clone(), two.clone()];
-        assert_eq!(fate(&[&both]), [None]);
-        assert_eq!(fate(&[from_ref(&two), &both]), [Some(2), Some(2)]);
+        assert_eq!(writers(&[&both]), [None]);
+        assert_eq!(writers(&[from_ref(&two), &both]), [Some(2), Some(2)]);
         let tracker = PrimaryTracker::default();
         assert_eq!(tracker.rejection(&one, &both), Rejected::Rivals(MemberId(2)));
     }

@@ -13,8 +13,8 @@ use crate::config::{Strict, VirtualAddress};
 fn takes_for_another_cluster(own: &NodeSide<'_>, other: &NodeSide<'_>) -> bool {
     let listed = |node: &NodeSide<'_>| node.router.advertised().collect::<BTreeSet<_>>();
     let (ours, theirs) = (listed(own), listed(other));
-    let obeyed = own.router.strict == Some(Strict::Rfc3768) && other.router.priority.is_owner();
-    ours != theirs && ours.is_disjoint(&theirs) && !own.router.is_unicast() && !obeyed
+    let accepted = own.router.strict == Some(Strict::Rfc3768) && other.router.priority.is_owner();
+    ours != theirs && ours.is_disjoint(&theirs) && !own.router.is_unicast() && !accepted
 }
 
 pub(super) fn check(pair: &mut RouterPair<'_>, out: &mut Vec<Diagnostic>) {

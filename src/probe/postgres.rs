@@ -83,7 +83,7 @@ async fn negotiate(
         Some(b'E') => {
             Err(Failure::new(Cause::WrongAnswer, format!("{address} answers with an error")))
         }
-        Some(_) => Err(stranger(address)),
+        Some(_) => Err(not_postgres(address)),
         None => Err(closed(address)),
     }
 }
@@ -106,11 +106,11 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         stream.flush().await?;
         let mut answer = Vec::new();
         while answer.len() < MESSAGE {
-            // An error is told to its end, for people.
-            let told = answer.first() == Some(&b'E') && answer.ends_with(b"\0\0");
+            // An error is read to its end, because people are shown its text.
+            let complete = answer.first() == Some(&b'E') && answer.ends_with(b"\0\0");
             let asked = matches!(answer.first(), Some(b'R')) && answer.len() >= AUTHENTICATION;
             let strange = answer.first().is_some_and(|kind| !b"ER".contains(kind));
-            if told || asked || strange || stream.read_buf(&mut answer).await? == 0 {
+            if complete || asked || strange || stream.read_buf(&mut answer).await? == 0 {
                 break;
             }
         }
@@ -127,7 +127,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
             let why = reason(&answer);
             Err(Failure::new(Cause::WrongAnswer, format!("{address} refuses {user}: {why}")))
         }
-        (Some(_), _) => Err(stranger(address)),
+        (Some(_), _) => Err(not_postgres(address)),
         (None, _) => Err(closed(address)),
     }
 }
@@ -140,7 +140,7 @@ fn reason(message: &[u8]) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-fn stranger(address: SocketAddr) -> Failure {
+fn not_postgres(address: SocketAddr) -> Failure {
     let text = format!("{address} does not speak PostgreSQL's protocol");
     Failure::new(Cause::WrongAnswer, text)
 }

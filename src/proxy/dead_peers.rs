@@ -31,9 +31,9 @@ impl Worker {
         let mut gone = Vec::new();
         for (key, session) in self.sessions() {
             for (side, conn, limit) in watched(session) {
-                let Some(heard) = unanswered(&conn.fd) else { continue };
+                let Some(silent_for) = unanswered(&conn.fd) else { continue };
                 let asked = before.get(&(key, side)).map_or(0, |sweeps| sweeps.saturating_add(1));
-                let asked = asked.min(u32::try_from(heard.as_secs()).unwrap_or(u32::MAX));
+                let asked = asked.min(u32::try_from(silent_for.as_secs()).unwrap_or(u32::MAX));
                 if SWEEP * asked >= limit {
                     gone.push((key, side));
                 } else {

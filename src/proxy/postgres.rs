@@ -118,7 +118,7 @@ pub(super) enum RefusalPath {
 pub(super) enum ClientProgress {
     /// More have to come.
     Unfinished,
-    /// A message for a server: these bytes for one that has heard all before them, see
+    /// A message for a server: these bytes for a server that has received all before them, see
     /// [`Greeting::bytes_for_new_server`] for any other.
     Message(Vec<u8>),
     /// A CancelRequest, see [`Greeting::kept`].

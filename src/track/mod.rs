@@ -1,4 +1,4 @@
-//! What moves a priority: answers of checks ([`outcome`]) become a standing ([`probe`]), and that an
+//! What moves a priority: answers of checks ([`outcome`]) become a state ([`probe`]), and that an
 //! effect on each router that tracks it ([`weight`]).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

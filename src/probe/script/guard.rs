@@ -43,7 +43,7 @@ impl Guard {
         let (line, its_end) = UnixStream::pair()?;
         command.stdin(OwnedFd::from(its_end)).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn()?;
-        // It reads at once what it is told; if it cannot, nobody shall wait for it.
+        // It reads at once what is sent; if it cannot, the daemon must not wait for it.
         line.set_nonblocking(true)?;
         Ok(Guard { process, line })
     }
