@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What the machine has room for: more makes timers late on two processors.
-const ROOM: usize = 14;
+const ROOM: usize = 12;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -31,8 +31,7 @@ impl Kind {
     /// About a twentieth of a processor each.
     const fn takes(self) -> usize {
         match self {
-            Kind::Long => 1,
-            Kind::Light => 2,
+            Kind::Long | Kind::Light => 2,
             Kind::Heavy => 3,
             Kind::Timed => ROOM / 2,
             Kind::Alone => ROOM,
