@@ -45,6 +45,12 @@ pub(crate) fn ago(time: Duration) -> String {
     }
 }
 
+/// A length of time as people write it: `1500ms` is "1.5 s".
+pub(crate) fn human(length: Duration) -> String {
+    let text = format!("{:.6}", length.as_secs_f64());
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// In the largest unit that leaves a digit before the point.
 pub(crate) fn bytes(count: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];

@@ -22,9 +22,9 @@ enum What {
         /// For which shell
         shell: Shell,
     },
-    /// The JSON Schema of something that is printed with --json
+    /// The JSON Schema of what a command prints with --json, or of vipd.toml
     Schema {
-        /// By which command
+        /// Of what
         printed: Printed,
     },
 }

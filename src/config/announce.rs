@@ -3,11 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::check::LONGEST;
-use super::key::settings;
+use super::key::{DAY, settings};
 use crate::types::Family;
 
-const TIMES: RangeInclusive<Duration> = Duration::ZERO..=LONGEST;
+const TIMES: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 pub(super) const PAUSES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 
 settings! {

@@ -15,6 +15,7 @@ mod references;
 mod statics;
 mod trackers;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,10 +25,11 @@ pub(crate) use page::page_path;
 
 use super::announce::{AnnounceConfig, RawAnnounce};
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
-use super::key::Row;
+use super::key::{DAY, Row, within};
 use super::model::{Config, Globals, Preempt, RouterConfig, Strict};
 use super::raw::{Raw, RawGlobals};
 use super::router::{RawRouter, RouterOptions};
+use crate::text::human;
 use crate::types::{
     AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
 };
@@ -35,8 +37,8 @@ use groups::Groups;
 use references::{References, resolve};
 use trackers::Trackers;
 
-/// The longest time any setting takes: one day. Longer is a slip of the unit.
-pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
+/// keepalived's.
+const PREEMPT_DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1000);
 
 /// Checks everything and explains all that is wrong; a configuration comes out only if that can be
 /// done without.
@@ -44,18 +46,18 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     let mut found = Vec::new();
     let globals = Globals {
         router_id: raw.globals.router_id.as_ref().map(|id| id.value.clone()),
-        startup_delay: duration(
-            &mut found,
-            raw.globals.startup_delay,
+        startup_delay: within(
+            raw.globals.startup_delay.as_ref(),
+            &(Duration::ZERO..=DAY),
             "the start-up delay",
-            LONGEST,
+            &mut found,
         )
         .unwrap_or_default(),
-        delay_after_boot: duration(
-            &mut found,
-            raw.globals.delay_after_boot,
+        delay_after_boot: within(
+            raw.globals.delay_after_boot.as_ref(),
+            &(Duration::ZERO..=DAY),
             "the delay after the boot",
-            LONGEST,
+            &mut found,
         )
         .unwrap_or_default(),
         log_unknown_vrids: raw.globals.log_unknown_vrids.is_some_and(|v| v.value),
@@ -386,8 +388,8 @@ impl RouterCheck<'_> {
 
     fn preempt(&mut self, priority: Option<Priority>) -> Preempt {
         let raw = self.raw;
-        let delay =
-            duration(self.out, raw.preempt_delay, "preempt_delay", Duration::from_secs(1000))
+        let delay: Duration =
+            within(raw.preempt_delay.as_ref(), &PREEMPT_DELAYS, "preempt_delay", self.out)
                 .unwrap_or_default();
         if let (Some(strict), Some(at)) = (raw.strict, raw.preempt_delay)
             && !delay.is_zero()
@@ -500,27 +502,6 @@ fn announce(out: &mut Vec<Diagnostic>, raw: &RawAnnounce, strict: bool) -> Annou
     raw.over(&standard, out)
 }
 
-fn duration(
-    out: &mut Vec<Diagnostic>,
-    raw: Option<Spanned<Duration>>,
-    what: &str,
-    most: Duration,
-) -> Option<Duration> {
-    let Spanned { value, span } = raw?;
-    if value <= most {
-        return Some(value);
-    }
-    let text = format!("{what} must be at most {}, not {}", human(most), human(value));
-    push(out, Diagnostic::error(span, text));
-    None
-}
-
 fn push(out: &mut Vec<Diagnostic>, diagnostic: Diagnostic) -> &mut Diagnostic {
     out.push_mut(diagnostic)
-}
-
-/// A length of time as people write it: `1500ms` is "1.5 s".
-pub(crate) fn human(length: Duration) -> String {
-    let text = format!("{:.6}", length.as_secs_f64());
-    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -44,21 +44,24 @@ settings! {
         name: Spanned<String>;
     }
     written {
-        /// Whether names must lead somewhere before it is used.
+        /// Whether the names of members must have an address before the configuration is used.
+        /// Default: false.
         resolve_at_start: bool;
-        /// How members are asked; Patroni's API if nothing is said.
+        /// How members are asked. Default: patroni.
         check: RawCheck;
-        /// The port where, if not the check's own.
+        /// The port at which members are asked. Default: 8008 for patroni, else that of the member.
         probe_port: i64;
-        /// Whose session a postgres check begins.
+        /// The user a postgres check names. Without it the check ends after the SSLRequest.
         user: String;
-        /// Silence that means down.
+        /// A member of Patroni's that has not answered for so long is down. Default: 5 s.
         down_after was silence: Duration;
-        /// How long the primary is used unconfirmed.
+        /// How long the primary is used without an answer that it still is one. Another node can be
+        /// made primary Patroni's ttl less loop_wait after the last. Default: half of that.
         primary_lease was lease: Duration;
-        /// Of its listeners that say nothing themselves.
+        /// How far behind a server may be, in bytes or as "16MB", for listeners that say nothing
+        /// themselves. Default: any.
         max_lag: String;
-        /// Likewise, by time.
+        /// The same, as a time. Default: any.
         max_lag_time: Duration;
     }
     beside {
@@ -98,11 +101,11 @@ settings! {
         address: Spanned<Endpoint>;
     }
     written {
-        /// Its name, if it is not its host.
+        /// Its name for people. Default: its address or host name.
         name: String;
-        /// Whether it is.
+        /// Whether it is asked at all. Default: true.
         checked: bool;
-        /// The name its own certificate must carry.
+        /// The name its certificate must carry. Default: that of the cluster.
         server_name: String;
     }
     beside {
@@ -115,19 +118,19 @@ settings! {
     /// TLS to what answers probes.
     pub struct RawTls, ""
     written {
-        /// Whether it is spoken.
+        /// Whether members are asked over TLS. Default: false.
         https: bool;
-        /// File with the authorities that are believed.
+        /// PEM file with the authorities that are believed.
         ca: String;
-        /// File with the client's certificate.
+        /// PEM file with the client's certificate and its chain.
         cert: String;
-        /// File with its key.
+        /// PEM file with its key.
         key: String;
-        /// The name the certificate must carry.
+        /// The name the certificates must carry.
         server_name: String;
         /// Whether certificates are verified.
         verify: bool;
-        /// Whether they must carry the name.
+        /// Whether they must carry the name. Default: true.
         verify_name: bool;
     }
 }
@@ -136,13 +139,13 @@ settings! {
     /// The request of an http check.
     pub struct RawRequest, ""
     written {
-        /// Path and query.
+        /// Path and query of the request.
         path: String;
-        /// Method.
+        /// Method of the request.
         method: String;
-        /// Good statuses.
+        /// The statuses that are good, as "200-299" or "200,204".
         status: String;
-        /// What the body must contain.
+        /// A text the body must contain.
         body: String;
         /// The Host header.
         host: String;
@@ -173,7 +176,7 @@ settings! {
         span: Span;
     }
     written {
-        /// What becomes of sessions of a server that is down.
+        /// What becomes of the sessions of a server that is down. Default: end.
         on_down: OnDown;
     }
     beside {

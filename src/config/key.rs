@@ -8,9 +8,9 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::check::human;
 use super::diag::{Diagnostic, Span, Spanned};
 use crate::pool::Weight;
+use crate::text::human;
 use crate::types::Centis;
 
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -198,7 +198,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers! { u8 u16 u32 }
+numbers! { i8 u8 u16 u32 }
 
 impl Value for NonZeroU32 {
     type Written = i64;

@@ -37,8 +37,8 @@ settings! {
         backlog: u32 = 4096, 1..=65_535;
         /// How long one attempt to connect to a server may take.
         connect_timeout: Duration = SECOND, TIMES;
-        /// How long a client may take over its first message, with [`ListenerProtocol::Postgres`]:
-        /// PostgreSQL's own authentication_timeout.
+        /// How long a client of PostgreSQL may take over its first message: PostgreSQL's own
+        /// authentication_timeout.
         startup_timeout was first_message: Duration = Duration::from_secs(60), TIMES;
         /// How long a client waits while no server may be used; zero turns it away at once. pgjdbc
         /// waits 5 s for the answer to its first message.
@@ -51,7 +51,7 @@ settings! {
         queue_burst was hold_burst: u32 = 200, 1..=1_000_000;
         /// Clients let go per second after the burst.
         queue_rate was hold_rate: u32 = 1000, 1..=1_000_000;
-        /// Sessions in which nothing has moved for so long are closed; `None` keeps them.
+        /// Sessions in which nothing has moved for so long are closed.
         idle_timeout: Option<Duration> = None, IDLE;
         /// The same for sessions one side of which has ended its stream.
         half_closed: Option<Duration> = Some(Duration::from_secs(30)), IDLE;
@@ -61,27 +61,31 @@ settings! {
         name: Spanned<String>;
     }
     written {
-        /// The cluster; the only one if nothing is said.
+        /// The cluster whose members are the servers. Default: the only one.
         cluster: String;
-        /// What clients need.
+        /// What clients need of a server.
         role: Wants;
-        /// Whether the primary serves while nobody else can.
+        /// Whether clients that only read get the primary while no other server fits. Default:
+        /// true.
         fallback: bool;
-        /// Lag in bytes.
+        /// How far behind a server may be, in bytes or as "16MB". Default: any.
         max_lag: String;
-        /// Lag in time.
+        /// The same, as a time. Default: any.
         max_lag_time: Duration;
-        /// How a standby must get its log.
+        /// How a standby must get its log, as Patroni says it: "streaming". Default: any.
         replication_state: String;
-        /// What it carries.
+        /// What clients speak. Default: postgres where members are asked by patroni or postgres,
+        /// else tcp.
         protocol: ListenerProtocol;
-        /// File with the certificate that refused clients are shown.
+        /// PEM file with the certificate that clients of PostgreSQL are shown which are refused in
+        /// TLS.
         cert: String;
-        /// File with its key.
+        /// PEM file with its key. Default: a certificate made at the start of the daemon.
         key: String;
-        /// Sessions per server at most, where the server says nothing itself.
+        /// Sessions of this listener to one server at most, where the server says nothing itself.
+        /// Default: no limit.
         server_maxconn: i64;
-        /// What becomes of sessions of a server that is down.
+        /// What becomes of the sessions of a server that is down. Default: end.
         on_down: OnDown;
     }
     beside {
@@ -110,14 +114,14 @@ settings! {
     /// How the end of a connection that is gone without a word is noticed.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Liveness, RawLiveness, "" {
-        /// Silence after which the kernel sends keepalive probes, in whole seconds; `None`: never.
+        /// Silence after which the kernel sends keepalive probes, in whole seconds.
         keepalive: Option<Duration> = Some(Duration::from_secs(5)), KEEPALIVE;
         /// From one probe to the next, in whole seconds.
         interval: Duration = Duration::from_secs(3), KEEPALIVE;
         /// Probes without an answer until the connection is broken; the kernel takes up to 127.
         count: u32 = 3, 1..=127;
-        /// How long bytes and window probes may go without an answer; `None`: the kernel's quarter
-        /// of an hour.
+        /// How long bytes and window probes may go without an answer; never means the kernel's
+        /// quarter of an hour.
         tcp_user_timeout was unacknowledged: Option<Duration> = None, MILLISECOND..=*IDLE.end();
     }
 }

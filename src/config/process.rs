@@ -2,7 +2,7 @@
 //! time.
 
 use super::diag::{Diagnostic, Spanned, quoted};
-use super::key::{inherit, settings};
+use super::key::{inherit, settings, within};
 
 /// The process, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,19 +71,22 @@ settings! {
     /// The process as written.
     pub struct RawProcess, ""
     written {
-        /// Name of a network namespace.
+        /// The named network namespace the daemon works in. Default: the one the daemon is started
+        /// in.
         net_namespace keepalived "net_namespace": String;
-        /// Name of this daemon among several.
+        /// Tells several daemons in one namespace apart: the name of its run directory. Default:
+        /// none.
         instance keepalived "instance": String;
-        /// Name in the list of processes.
+        /// What ps and pgrep call the daemon, at most 15 bytes. Default: "vipd".
         process_name keepalived "vrrp_process_name": String;
-        /// Niceness.
+        /// Niceness, -20 to 19. Default: as inherited.
         nice keepalived "vrrp_priority": i64;
-        /// Run what decides before ordinary processes.
+        /// Whether the threads that decide run with SCHED_RR, where the system permits it. Default:
+        /// true.
         realtime keepalived "vipd_realtime": bool;
-        /// How much before.
+        /// With this priority, 1 to 99. Default: 1.
         realtime_priority keepalived "vrrp_rt_priority": i64;
-        /// Keep the daemon's memory from being swapped out.
+        /// Whether the daemon's memory is kept from being swapped out. Default: false.
         lock_memory keepalived "vrrp_no_swap": bool;
     }
     beside {
@@ -106,7 +109,7 @@ impl RawProcess {
 
     pub(super) fn check(&self, out: &mut Vec<Diagnostic>) -> Process {
         // As many as the kernel's set of processors has by default.
-        let cpus = self.cpus.iter().filter_map(|cpu| ranged(out, Some(*cpu), "a CPU", (0, 1023)));
+        let cpus = self.cpus.iter().filter_map(|cpu| within(Some(cpu), &(0..=1023), "a CPU", out));
         let cpus = cpus.collect();
         let realtime = self.realtime.is_none_or(|v| v.value);
         if let (Some(off), Some(priority)) = (self.realtime, self.realtime_priority)
@@ -122,29 +125,19 @@ impl RawProcess {
             instance: file_name(out, self.instance.as_ref(), "an instance"),
             name: process_name(out, self.process_name.as_ref()),
             umask: umask(out, self.umask),
-            nice: ranged(out, self.nice, "the niceness", (-20, 19)),
+            nice: within(self.nice.as_ref(), &(-20..=19), "the niceness", out),
             cpus,
             realtime,
-            realtime_priority: ranged(out, self.realtime_priority, "a real-time priority", (1, 99))
-                .unwrap_or(1),
+            realtime_priority: within(
+                self.realtime_priority.as_ref(),
+                &(1..=99),
+                "a real-time priority",
+                out,
+            )
+            .unwrap_or(1),
             lock_memory: self.lock_memory.is_some_and(|v| v.value),
         }
     }
-}
-
-fn ranged<T: TryFrom<i64>>(
-    out: &mut Vec<Diagnostic>,
-    raw: Option<Spanned<i64>>,
-    what: &str,
-    (least, most): (i64, i64),
-) -> Option<T> {
-    let Spanned { value, span } = raw?;
-    if (least..=most).contains(&value) {
-        return T::try_from(value).ok();
-    }
-    let text = format!("{what} must be {least} to {most}, not {value}");
-    out.push(Diagnostic::error(span, text));
-    None
 }
 
 fn umask(out: &mut Vec<Diagnostic>, raw: Option<Spanned<i64>>) -> Option<u16> {

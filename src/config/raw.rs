@@ -81,21 +81,21 @@ settings! {
     /// Settings of the whole daemon.
     pub struct RawGlobals, ""
     written {
-        /// The node's name in messages.
+        /// The node's name in messages. Default: the host name.
         router_id keepalived "router_id": String;
-        /// Listen only for this long after the start.
+        /// No router takes over for so long after the start. Default: 0 s.
         startup_delay keepalived "vrrp_startup_delay": Duration;
-        /// And for this long after the system was booted.
+        /// No router takes over for so long after the system was booted. Default: 0 s.
         delay_after_boot keepalived "vrrp_delay_after_boot": Duration;
-        /// Log adverts for a VRID nobody here has.
+        /// Whether adverts for a VRID nobody here has are logged. Default: false.
         log_unknown_vrids keepalived "log_unknown_vrids": bool;
-        /// Who besides root may command the daemon.
+        /// The group whose members may command the daemon besides root.
         control_group keepalived "vipd_control_group": String;
         /// As whom scripts run that do not say it themselves.
         script_user: String;
-        /// The group, if it is not the user's own.
+        /// With which group. Default: the user's own.
         script_group: String;
-        /// Refuse scripts run as root that others could have changed.
+        /// Refuse scripts run as root that others could have changed. Default: false.
         script_security: bool;
     }
     beside {
@@ -116,9 +116,9 @@ settings! {
         name: Spanned<String>;
     }
     written {
-        /// Until it counts as down.
+        /// How long the interface must be down until it counts as down. Default: 0 s.
         down_delay: Duration;
-        /// Until it counts as up.
+        /// How long it must be up until it counts as up. Default: 0 s.
         up_delay: Duration;
     }
 }
@@ -131,9 +131,9 @@ settings! {
         span: Span;
     }
     written {
-        /// Pause between two gratuitous ARPs.
+        /// Pause between two gratuitous ARPs on these interfaces together.
         garp_interval keepalived "garp_interval": Duration;
-        /// Pause between two unsolicited NAs.
+        /// Pause between two unsolicited neighbour advertisements on these interfaces together.
         gna_interval keepalived "gna_interval": Duration;
     }
     beside {

@@ -25,13 +25,14 @@ settings! {
         answer_lower: bool = true;
         /// Send one more advert before yielding to a higher priority (`higher_prio_send_advert`).
         advert_before_yield keepalived "higher_prio_send_advert": bool = true;
-        /// With priority 255: hear the adverts of others, so that one of two owners gives way. False
-        /// is keepalived's `owner_ignore_adverts`.
+        /// With priority 255: read the adverts of others, so that one of two owners gives way.
+        /// False is keepalived's `owner_ignore_adverts`.
         owner_listens: bool = true;
         /// Compare a peer's address list with ours (`skip_check_adv_addr` turns it off for a master we
         /// already follow).
         check_addresses keepalived "!skip_check_adv_addr": bool = true;
-        /// The longest interval learnt from a VRRPv3 master (deviation D25).
+        /// The longest interval learnt from a VRRPv3 master (deviation D25). Default: three times
+        /// its own interval, at least 3 s.
         max_learned_interval: Centis = Centis::MAX_V3, Centis::MIN..=Centis::MAX_V3;
         /// Whether some router on this LAN may claim priority 255 (validation V25).
         expect_owner: bool = true;
@@ -59,31 +60,33 @@ settings! {
     written {
         /// The interface that carries the adverts.
         interface: String;
-        /// The virtual router identifier.
+        /// The virtual router identifier, 1 to 255: the same on all nodes.
         vrid keepalived "virtual_router_id": i64;
-        /// The priority before tracking.
+        /// The priority before tracking, 1 to 255; the highest is master. Default: 100.
         priority keepalived "priority": i64;
-        /// 2 or 3.
+        /// The version of VRRP, 2 or 3. Default: 2 for IPv4, 3 for IPv6.
         version: i64;
-        /// The advertisement interval.
+        /// The time between adverts: the same on all nodes.
         interval keepalived "advert_int": Duration;
-        /// Whether a better backup takes over.
+        /// Whether a better backup takes over from a master. Default: true.
         preempt: bool;
-        /// How long it waits before.
+        /// How long a better router waits before it takes over. Default: 0 s.
         preempt_delay keepalived "preempt_delay": Duration;
-        /// The best priority another node has.
+        /// The best priority another node has: a master that stood still for so long that such a
+        /// peer has taken over becomes backup. Default: none.
         highest_peer_priority: i64;
         /// One RFC to the letter.
         strict: Strict;
-        /// Source address of the adverts.
+        /// Source address of the adverts. Default: the primary IPv4 or link-local IPv6 address of
+        /// interface.
         source keepalived "mcast_src_ip" or "unicast_src_ip": IpAddr;
-        /// Multicast group of the adverts.
+        /// Multicast group of the adverts. Default: 224.0.0.18 or ff02::12.
         group keepalived "mcast_dst_ip": IpAddr;
-        /// Wait in Fault while the list of peers is empty.
+        /// Whether a router is in Fault while its list of peers is empty. Default: false.
         fault_without_peers keepalived "unicast_fault_no_peer": bool;
-        /// TTL or hop limit of adverts to peers.
+        /// TTL or hop limit of adverts to peers. Default: 255.
         ttl keepalived "unicast_ttl": i64;
-        /// VRRPv3 checksum over IPv4.
+        /// The form of the VRRPv3 checksum over IPv4. Default: pseudo-header.
         checksum: V3Checksum;
     }
     beside {

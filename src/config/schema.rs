@@ -44,8 +44,11 @@ impl Table {
     fn rows<D, C: Default>(mut self, rows: &[Row<D, C>]) -> Table {
         for row in rows {
             let Some(schema) = self.0.get_mut(row.key.name) else { continue };
-            let standard = (row.show)(&C::default());
-            describe(schema, &format!("{} Default: {standard}.", row.key.about.trim()));
+            // One that follows from other settings says so itself.
+            if !row.key.about.contains("Default:") {
+                let standard = (row.show)(&C::default());
+                describe(schema, &format!("{} Default: {standard}.", row.key.about.trim()));
+            }
             if let Some((least, most)) = (row.range)() {
                 set(schema, "minimum", json!(least));
                 set(schema, "maximum", json!(most));

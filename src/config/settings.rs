@@ -12,13 +12,13 @@ use std::time::Duration;
 
 pub(crate) use objects::{Object, by_name, objects};
 
-use super::check::human;
 use super::checks::{Check, RunAs, ScriptCheck};
 use super::key::{Row, Words};
 use super::{
     AnnounceConfig, Cast, EnsureConfig, Globals, LifeScript, NotifyConfig, Peer, Preempt, Process,
     ReceiveBuffer, RouterConfig, RouterOptions, VirtualAddress, Weight,
 };
+use crate::text::human;
 use crate::types::{AuthV2, Dialect, V3Checksum};
 
 /// A setting and its value.

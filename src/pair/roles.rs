@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::weights::Failure;
 use super::{NodeSide, RouterPair, Side};
 use crate::config::Preempt;
-use crate::config::check::human;
 use crate::config::diag::Diagnostic;
+use crate::text::human;
 
 /// The side that wins an election; `None` if that depends on source addresses not in the files.
 pub(super) fn better(pair: &RouterPair<'_>) -> Option<Side> {

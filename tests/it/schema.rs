@@ -139,6 +139,92 @@ fn the_schema_of_vipd_toml_has_every_setting_and_no_other() {
     }
 }
 
+/// What stands behind "Default:", up to the reason for it.
+fn default_in(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("Default: ")?;
+    let ends = [", ", "; ", ". ", ": ", " ("].iter().filter_map(|end| rest.find(end));
+    let value = &rest[..ends.min().unwrap_or(rest.len())];
+    let value = value.trim_end_matches('.').replace(" seconds", "s").replace('"', "");
+    let words: Vec<&str> = value.split_whitespace().collect();
+    let value = match words.as_slice() {
+        [number, "s"] if number.parse::<f64>().is_ok() => format!("{number}s"),
+        ["never"] => "0s".to_owned(),
+        words => words.join(" "),
+    };
+    Some(value)
+}
+
+/// The defaults of vipd.toml(5), by section and setting.
+fn manual_defaults() -> BTreeMap<(String, String), Vec<String>> {
+    let page = std::fs::read_to_string(project("man/vipd.toml.5")).unwrap();
+    let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut section = String::new();
+    for part in page.split("\n.It Ic ").flat_map(|part| part.split("\n.Bl ")) {
+        let (names, text) = part.split_once('\n').unwrap_or((part, ""));
+        let text = text.split("\n.El").next().unwrap_or_default().replace("\\&\"", "");
+        let bare = |line: &str| -> String {
+            if let Some(aside) = line.strip_prefix(".Pq ") {
+                return format!("({aside})");
+            }
+            let macros = [".Ql ", ".Ic ", ".Ar "];
+            macros.iter().find_map(|name| line.strip_prefix(name)).unwrap_or(line).to_owned()
+        };
+        let text: Vec<String> = text.lines().map(bare).collect();
+        let text = text.join(" ").replace(" .", ".").replace(" ,", ",").replace(" ;", ";");
+        for name in names.split(" No").next().unwrap_or_default().split(" , ") {
+            let key = (section.clone(), name.to_owned());
+            found.entry(key).or_default().extend(default_in(&text));
+        }
+        for line in part.lines().filter(|line| line.starts_with(".Sh ") || line.starts_with(".Ss "))
+        {
+            section = line[4..].to_owned();
+        }
+    }
+    found
+}
+
+#[test]
+fn the_schema_and_the_manual_name_the_same_defaults() {
+    let schema: Value = serde_json::from_str(&Printed::Config.schema()).unwrap();
+    let manual = manual_defaults();
+    let sections: &[(&str, &[&str])] = &[
+        ("global", &["GLOBAL", "The process"]),
+        ("interface.NAME", &["INTERFACES"]),
+        ("vrrp.NAME", &["Identity", "Election", "Packets"]),
+        ("announce", &["Announcements"]),
+        ("vrrp.NAME.notify", &["NOTIFICATIONS"]),
+        ("track.script.NAME", &["TRACKERS", "script"]),
+        ("track.process.NAME", &["TRACKERS", "process"]),
+        ("track.http.NAME", &["TRACKERS", "http, patroni, haproxy"]),
+        ("track.patroni.NAME", &["TRACKERS", "http, patroni, haproxy"]),
+        ("track.haproxy.NAME", &["TRACKERS", "http, patroni, haproxy"]),
+        ("group.NAME", &["GROUPS"]),
+        ("fifo", &["FIFOs"]),
+        ("mail", &["Mail"]),
+        ("cluster.NAME", &["CLUSTERS"]),
+        ("a member", &["CLUSTERS"]),
+        ("listener.NAME", &["LISTENERS"]),
+        ("a server", &["LISTENERS"]),
+        ("client", &["LISTENERS"]),
+        ("page.NAME", &["STATUS PAGES"]),
+    ];
+    let (mut compared, mut differing) = (0, Vec::new());
+    for (table, sections) in sections {
+        for (name, setting) in tables(&schema, table)[0]["properties"].as_object().unwrap() {
+            let Some(own) = setting["description"].as_str().and_then(default_in) else { continue };
+            let key = |section: &&str| ((*section).to_owned(), name.clone());
+            let said: Vec<&String> =
+                sections.iter().filter_map(|section| manual.get(&key(section))).flatten().collect();
+            compared += said.len();
+            if !said.is_empty() && !said.contains(&&own) {
+                differing.push(format!("{table} {name}: {own}, in the manual {said:?}"));
+            }
+        }
+    }
+    assert!(compared > 80, "{compared}");
+    assert!(differing.is_empty(), "{differing:#?}");
+}
+
 #[test]
 fn every_vipd_toml_that_can_be_used_follows_the_schema() {
     let schema: Value = serde_json::from_str(&Printed::Config.schema()).unwrap();

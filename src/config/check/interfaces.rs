@@ -1,18 +1,19 @@
 //! How changes of the interfaces are taken, and which of them announce one at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{duration, human};
 use crate::config::announce::PAUSES;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::key::within;
 use crate::config::model::{InterfaceConfig, PacingGroup, RouterConfig};
 use crate::config::raw::{RawInterface, RawPacing, RawRouter};
+use crate::text::human;
 use crate::types::IfName;
 
 /// keepalived's limit.
-const LONGEST: Duration = Duration::from_secs(255);
+const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(255);
 
 pub(super) fn interfaces(
     list: &[RawInterface],
@@ -33,9 +34,10 @@ pub(super) fn interfaces(
             let text = format!("{} is listed twice, the last one counts", quoted(name.as_str()));
             out.push(Diagnostic::warning(raw.name.span, text).also(first, "listed before"));
         }
-        let mut delay = |raw| duration(out, raw, "the delay", LONGEST).unwrap_or_default();
-        let config =
-            InterfaceConfig { down_delay: delay(raw.down_delay), up_delay: delay(raw.up_delay) };
+        let mut delay =
+            |raw: Option<&_>| within(raw, &DELAYS, "the delay", out).unwrap_or_default();
+        let (down_delay, up_delay) = (delay(raw.down_delay.as_ref()), delay(raw.up_delay.as_ref()));
+        let config = InterfaceConfig { down_delay, up_delay };
         outlasted(raw, &name, config.down_delay, routers, out);
         interfaces.insert(name, config);
     }

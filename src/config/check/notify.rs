@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use lettre::Address;
 
-use super::{LONGEST, commands, duration};
+use super::commands;
 use crate::config::checks::{Endpoint, RunAs, ScriptCheck};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::key::{DAY, within};
 use crate::config::notify::{
     EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig,
 };
@@ -85,7 +86,7 @@ fn some_time(
     raw: Option<Spanned<Duration>>,
     what: &str,
 ) -> Option<Duration> {
-    let time = duration(out, raw, what, LONGEST)?;
+    let time: Duration = within(raw.as_ref(), &(Duration::ZERO..=DAY), what, out)?;
     if time.is_zero()
         && let Some(at) = raw
     {

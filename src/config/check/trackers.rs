@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LONGEST, duration, human};
 use crate::config::checks::{Check, Command};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::key::{DAY, within};
 use crate::config::model::{Namespace, OnTimeout, Rhythm, TrackerConfig, TrackerKey};
 use crate::config::raw::{RawGlobals, RawListener, RawSettings, RawTracker, TrackerWords};
+use crate::text::human;
 
 /// How often a check runs that does not say so itself, and how often a watched one is looked after.
 const STANDARD_INTERVAL: Duration = Duration::from_secs(1);
 /// keepalived's limit for the delays of a process.
-const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 
 /// Every tracker that is written, right or wrong, by its identity.
 pub(super) struct Trackers<'r> {
@@ -163,9 +165,9 @@ impl TrackerCheck<'_> {
 
     fn time(&mut self, key: &'static str, raw: Option<Spanned<Duration>>) -> Option<Duration> {
         let Spanned { value, span } = raw?;
-        if value.is_zero() || value > LONGEST {
+        if value.is_zero() || value > DAY {
             let word = self.raw.word(key);
-            let text = format!("{word} must be more than 0 and at most {}", human(LONGEST));
+            let text = format!("{word} must be more than 0 and at most {}", human(DAY));
             self.out.push(Diagnostic::error(span, text));
             return None;
         }
@@ -173,7 +175,7 @@ impl TrackerCheck<'_> {
     }
 
     fn delay(&mut self, key: &'static str, raw: Option<Spanned<Duration>>) -> Duration {
-        duration(self.out, raw, self.raw.word(key), LONGEST_DELAY).unwrap_or_default()
+        within(raw.as_ref(), &DELAYS, self.raw.word(key), self.out).unwrap_or_default()
     }
 
     fn answers(

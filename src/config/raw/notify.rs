@@ -23,15 +23,15 @@ settings! {
     /// `[vrrp.NAME.notify]`, `[group.NAME.notify]`, and the `notify` keywords of keepalived.conf.
     pub struct RawNotify, ""
     written {
-        /// From a success of `while_master` to the next run.
+        /// From a success of `while_master` to the next run. Default: 30 s.
         while_master_every: Duration;
-        /// The longest a command may take.
+        /// The longest a command may take. Default: no limit.
         timeout: Duration;
-        /// Tell a removal as DELETED, command or not.
+        /// Whether a router that is removed is said as DELETED, command or not. Default: false.
         say_deleted: bool;
-        /// Tell FIFOs of changes of the priority.
+        /// Whether FIFOs get a line when the priority changes. Default: false.
         priority_changes: bool;
-        /// Mail changes of state.
+        /// Whether changes of state are mailed. Default: false.
         mail: bool;
     }
     beside {
@@ -59,11 +59,11 @@ settings! {
         path: Spanned<String>;
     }
     written {
-        /// Whose it is.
+        /// Whose the FIFO is, by name or number.
         user: String;
         /// And of which group.
         group: String;
-        /// Repeat all states after a reload.
+        /// Whether all states are written again after a reload. Default: false.
         states_on_reload: bool;
     }
     beside {
@@ -80,15 +80,15 @@ settings! {
         span: Span;
     }
     written {
-        /// The sender.
+        /// The sender of mail. Default: vipd@ the name of the host.
         from: String;
-        /// The server: a host, and a port if it is not 25.
+        /// The mail server: a host, and a port if it is not 25. Mandatory.
         server: String;
-        /// What this node calls itself there.
+        /// What this node calls itself to the server. Default: the name of the host.
         helo: String;
-        /// The longest an answer may take.
+        /// The longest the server may take to answer. Default: 30 s.
         timeout: Duration;
-        /// Whether changes to FAULT are mailed.
+        /// Whether changes to FAULT are mailed, too. Default: true.
         faults: bool;
     }
     beside {

@@ -15,9 +15,9 @@ settings! {
         name: Spanned<String>;
     }
     written {
-        /// Its path.
+        /// The path of the page. Default: /.
         path: String;
-        /// How often a browser asks again; zero never does.
+        /// How often a browser asks again; 0 s never. Default: 5 s.
         refresh: Duration;
     }
     beside {

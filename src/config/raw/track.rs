@@ -187,69 +187,70 @@ settings! {
     /// The settings of a tracker; [`CheckKind::keys`] says which a kind has.
     pub struct RawSettings, ""
     written {
-        /// From run to run.
+        /// From the start of one run to the next. Default: 1 s.
         interval: Duration;
-        /// The longest a run may take.
+        /// The longest a run may take. Default: the interval.
         timeout: Duration;
-        /// Successes that end a failure.
+        /// Successes in a row that end a failure. Default: 1.
         rise: i64;
-        /// Failures that end a success.
+        /// Failures in a row that end a success. Default: 2, for a script of keepalived.conf 1.
         fall: i64;
-        /// Start as failed.
+        /// Whether it counts as failed until its first run. Default: false.
         init_fail: bool;
-        /// What a timeout says.
+        /// Whether a run that takes too long is a failure, or changes nothing unless nothing is
+        /// known yet. Default: fail.
         on_timeout: String;
-        /// How long a success must last.
+        /// How long the quorum must hold before the tracker is up. Default: 0 s.
         rise_delay: Duration;
-        /// How long a failure must last.
+        /// How long it must be missed before the tracker is down. Default: 0 s.
         fall_delay: Duration;
-        /// As whom a script runs.
+        /// As whom the script runs. Default: script_user.
         user: String;
-        /// With which group.
+        /// With which group. Default: the user's own.
         group: String;
-        /// The file.
+        /// The file with the number.
         path: String;
-        /// The fewest processes.
+        /// The fewest processes. Default: 1.
         quorum: i64;
-        /// The most.
+        /// The most processes. Default: no limit.
         quorum_max: i64;
-        /// `HOST:PORT`
+        /// The server, as HOST:PORT.
         connect: String;
-        /// `http://…` or `https://…`
+        /// What is asked, http:// or https://.
         url: String;
-        /// The HTTP method.
+        /// The HTTP method. Default: GET.
         method: String;
-        /// The statuses that are success.
+        /// The statuses that are success. Default: "200-299".
         status: String;
         /// A text the body must contain.
         body: String;
-        /// The Host header.
+        /// The Host header. Default: that of the URL.
         host: String;
-        /// PEM file of the authorities that vouch for the server.
+        /// PEM file with the authorities that are believed. Default: those of the system.
         ca: String;
-        /// PEM file with the client's certificate chain.
+        /// PEM file with the client's certificate and its chain.
         cert: String;
         /// PEM file with its key.
         key: String;
-        /// The name in the server's certificate.
+        /// The name the certificate must carry. Default: the host of the URL.
         server_name: String;
-        /// Whether the server's certificate is checked.
+        /// Whether the certificate is verified. Default: true.
         verify: bool;
-        /// The role in a Patroni cluster.
+        /// The role the node must have in its Patroni cluster. Default: primary.
         role: String;
-        /// How many bytes a standby may be behind.
+        /// How far behind a standby may be, in bytes or as "16MB". Default: any.
         max_lag: String;
-        /// How long it may be behind.
+        /// The same, as a time. Default: any.
         max_lag_time: Duration;
         /// HAProxy's statistics socket.
         socket: String;
-        /// The name of a frontend, backend or listen section.
+        /// The name of a frontend, backend or listen section of HAProxy.
         proxy: String;
-        /// `frontend`, `backend` or `every`.
+        /// Which side of that name counts: frontend, backend or every. Default: every.
         side: String;
-        /// The fewest servers up.
+        /// The fewest servers that must be up. Default: 1.
         min_servers: i64;
-        /// vipd's listeners answer, and nothing is run.
+        /// Whether vipd's listeners answer instead of the command.
         listeners: bool;
     }
     beside {
@@ -326,7 +327,8 @@ settings! {
         words: &'static GroupWords;
     }
     written {
-        /// Follow weights too, and not Fault alone.
+        /// Whether the group follows the weights of its trackers, too, and not Fault alone.
+        /// Default: false.
         weights: bool;
     }
     beside {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::{Reader, SCOPES, Value};
-use crate::config::check::human;
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::key::Choice;
 use crate::config::raw::{RawReceiveBuffer, broadcast_of};
+use crate::text::human;
 use crate::types::Cidr;
 
 impl Reader<'_> {

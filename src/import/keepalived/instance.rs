@@ -11,10 +11,11 @@ use super::peers;
 use super::tracking::references;
 use super::tree::Node;
 use super::values::{boolean, interface, number, number_in, plain};
-use crate::config::check::{family_of, human, most_addresses, version_of};
+use crate::config::check::{family_of, most_addresses, version_of};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::{Release, Strict};
 use crate::config::raw::{RawReceiveBuffer, RawRouter, Secret, Words};
+use crate::text::human;
 use crate::types::{AuthV2, Centis, Family, V3Checksum};
 
 static WORDS: Words = Words {
