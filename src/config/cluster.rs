@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
-use super::key::{DAY, SECOND, Words, settings};
+use super::key::{DAY, SECOND, settings, words};
 use super::model::OnDown;
 
 /// An API that runs a query for each answer is not asked more often.
@@ -187,12 +187,6 @@ settings! {
     }
 }
 
-impl Words for RawCheck {
-    const WORDS: &'static [(&'static str, RawCheck)] = &[
-        ("patroni", RawCheck::Patroni),
-        ("tcp", RawCheck::Tcp),
-        ("postgres", RawCheck::Postgres),
-        ("http", RawCheck::Http),
-        ("none", RawCheck::None),
-    ];
+words! {
+    RawCheck: "patroni" Patroni, "tcp" Tcp, "postgres" Postgres, "http" Http, "none" None;
 }

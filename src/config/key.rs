@@ -80,6 +80,16 @@ pub trait Words: Copy + PartialEq + fmt::Debug + 'static {
     }
 }
 
+/// Makes [`Words`] of the enums whose variants are listed with their words.
+macro_rules! words {
+    ($($type:ident: $($word:literal $variant:ident),+;)*) => {$(
+        impl $crate::config::key::Words for $type {
+            const WORDS: &'static [(&'static str, $type)] = &[$(($word, $type::$variant)),+];
+        }
+    )*};
+}
+pub(crate) use words;
+
 /// A slot for one of several words.
 pub trait Choice: fmt::Debug {
     /// All of them.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
-use super::key::{DAY, MILLISECOND, SECOND, Words, settings};
+use super::key::{DAY, MILLISECOND, SECOND, settings, words};
 use super::model::{BindConfig, ListenerProtocol, OnDown};
 use super::raw::RawStatusCheck;
 use crate::pool::{Balance, Wants, Weight};
@@ -184,31 +184,9 @@ impl Frontend {
     }
 }
 
-impl Words for Wants {
-    const WORDS: &'static [(&'static str, Wants)] = &[
-        ("writer", Wants::Writer),
-        ("reader", Wants::Reader),
-        ("any", Wants::Any),
-        ("sync", Wants::Sync),
-        ("async", Wants::Async),
-        ("leader", Wants::Leader),
-    ];
-}
-
-impl Words for Balance {
-    const WORDS: &'static [(&'static str, Balance)] = &[
-        ("roundrobin", Balance::RoundRobin),
-        ("leastconn", Balance::LeastConn),
-        ("first", Balance::First),
-    ];
-}
-
-impl Words for ListenerProtocol {
-    const WORDS: &'static [(&'static str, ListenerProtocol)] =
-        &[("postgres", ListenerProtocol::Postgres), ("tcp", ListenerProtocol::Tcp)];
-}
-
-impl Words for OnDown {
-    const WORDS: &'static [(&'static str, OnDown)] =
-        &[("end", OnDown::End), ("keep", OnDown::Keep)];
+words! {
+    Wants: "writer" Writer, "reader" Reader, "any" Any, "sync" Sync, "async" Async, "leader" Leader;
+    Balance: "roundrobin" RoundRobin, "leastconn" LeastConn, "first" First;
+    ListenerProtocol: "postgres" Postgres, "tcp" Tcp;
+    OnDown: "end" End, "keep" Keep;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::announce::RawAnnounce;
 use super::diag::{Span, Spanned};
-use super::key::{self, settings};
+use super::key::{settings, words};
 use super::model::{Release, RouterFlag, Strict};
 use super::raw::{
     RawAddress, RawNotify, RawPeers, RawReceiveBuffer, RawTrackRef, RawTrackedInterface, Secret,
@@ -115,28 +115,9 @@ settings! {
     }
 }
 
-impl key::Words for Strict {
-    const WORDS: &'static [(&'static str, Strict)] =
-        &[("rfc3768", Strict::Rfc3768), ("rfc5798", Strict::Rfc5798), ("rfc9568", Strict::Rfc9568)];
-}
-
-impl key::Words for V3Checksum {
-    const WORDS: &'static [(&'static str, V3Checksum)] = &[
-        ("pseudo-header", V3Checksum::PseudoHeader),
-        ("message-only", V3Checksum::MessageOnly),
-        ("old-unicast", V3Checksum::OldUnicast),
-    ];
-}
-
-impl key::Words for Release {
-    const WORDS: &'static [(&'static str, Release)] =
-        &[("after-successor", Release::AfterSuccessor), ("now", Release::Now)];
-}
-
-impl key::Words for RouterFlag {
-    const WORDS: &'static [(&'static str, RouterFlag)] = &[
-        ("forwarding", RouterFlag::Forwarding),
-        ("set", RouterFlag::Set),
-        ("clear", RouterFlag::Clear),
-    ];
+words! {
+    Strict: "rfc3768" Rfc3768, "rfc5798" Rfc5798, "rfc9568" Rfc9568;
+    V3Checksum: "pseudo-header" PseudoHeader, "message-only" MessageOnly, "old-unicast" OldUnicast;
+    Release: "after-successor" AfterSuccessor, "now" Now;
+    RouterFlag: "forwarding" Forwarding, "set" Set, "clear" Clear;
 }

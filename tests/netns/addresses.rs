@@ -15,7 +15,7 @@ use crate::common::{
     Machine, QUIET, Site, VIP, await_address, await_state, binary, counter, ip, longest_gap, site,
     snapshot, start, status, web,
 };
-use crate::turns::{alone, timed, together};
+use crate::turns::{alone, together};
 
 /// Marks vipd's addresses (IFA_PROTO), as the manual says.
 const OUR_PROTO: u8 = 0x76;
@@ -134,7 +134,7 @@ fn takes_back(node: &Node, cidr: &str) -> Duration {
 // C107
 #[test]
 fn an_address_taken_away_is_put_back_at_once_and_announced_again() {
-    let _turn = timed();
+    let _turn = alone();
     let Site { lab, a, client, .. } = site();
     let list = format!(
         "addresses = [\"{VIP}/24\", {{ address = \"10.0.2.1/32\", peer = \"10.0.2.2/30\" }}]\n\

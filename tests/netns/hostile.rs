@@ -21,7 +21,7 @@ use crate::common::{
     Machine, Site, adverts, await_address, await_advert, await_one_holder, await_state, counter,
     ip, longest_gap, pass, router, site, snapshot, start, status, web,
 };
-use crate::turns::{alone, timed, together};
+use crate::turns::{alone, together};
 
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(2);
@@ -392,7 +392,7 @@ fn answers(message: Vec<u8>, lasting: Duration) -> (usize, Vipd, Site) {
 // C117, C120
 #[test]
 fn a_flood_of_lower_priority_is_answered_ten_times_a_second() {
-    let _turn = timed();
+    let _turn = alone();
     let (sent, vipd, _site) = answers(v3(51, 1, 100), Duration::from_millis(3_300));
     // Three of its own, and an answer per 100 ms.
     assert!((10..=38).contains(&sent), "{sent}");
@@ -411,7 +411,7 @@ fn a_flood_of_lower_priority_is_answered_ten_times_a_second() {
 
 #[test]
 fn a_flood_of_resignations_is_answered_ten_times_a_second() {
-    let _turn = timed();
+    let _turn = alone();
     let (sent, vipd, _site) = answers(v3(51, 0, 100), FLOOD);
     assert!((8..=26).contains(&sent), "{sent}");
     assert_eq!(status(&vipd)["state"], "master");
@@ -422,7 +422,7 @@ fn a_flood_of_resignations_is_answered_ten_times_a_second() {
 // C116
 #[test]
 fn a_stream_of_resignations_cannot_postpone_the_takeover() {
-    let _turn = timed();
+    let _turn = alone();
     let Site { lab, a, b, client } = site();
     let slow = |priority| web(priority, "").replace("100ms", "1s");
     let master = start(&a, &slow(150));

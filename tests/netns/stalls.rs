@@ -15,7 +15,7 @@ use crate::common::{
     INTERVAL, Machine, QUIET, Site, VIP, adverts, await_address, await_advert, await_one_holder,
     await_state, binary, counter, ip, longest_gap, pass, site, snapshot, start, status, web,
 };
-use crate::turns::{alone, timed, together};
+use crate::turns::{alone, together};
 
 /// Many intervals: whoever sleeps this long has been replaced.
 const STALL: Duration = Duration::from_millis(2_500);
@@ -30,7 +30,7 @@ fn gratuitous_from(wire: &Capture, node: &Node) -> usize {
 // C109
 #[test]
 fn a_stalled_master_that_is_still_the_best_speaks_once_when_it_wakes() {
-    let _turn = timed();
+    let _turn = alone();
     let Site { lab, a, b, client } = site();
     let first = start(&a, &web(200, ""));
     await_state(&first, "master");
@@ -62,7 +62,7 @@ fn a_stalled_master_that_is_still_the_best_speaks_once_when_it_wakes() {
 // C110
 #[test]
 fn a_stalled_master_that_was_outranked_says_nothing_when_it_wakes() {
-    let _turn = timed();
+    let _turn = alone();
     let Site { lab, a, b, client } = site();
     let first = start(&a, &web(100, ""));
     await_state(&first, "master");
@@ -88,7 +88,7 @@ fn a_stalled_master_that_was_outranked_says_nothing_when_it_wakes() {
 // C111
 #[test]
 fn a_stalled_backup_hears_what_waited_before_it_acts() {
-    let _turn = timed();
+    let _turn = alone();
     let Site { lab, a, b, client } = site();
     let first = start(&a, &web(200, ""));
     await_state(&first, "master");

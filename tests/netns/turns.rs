@@ -10,8 +10,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the machine has room for: more makes timers late on two processors.
-const ROOM: usize = 12;
+/// Three that wait, or two that are busy: more makes timers late on two processors.
+const ROOM: usize = 6;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -21,25 +21,21 @@ enum Kind {
     Heavy,
     /// Mostly waits.
     Light,
-    /// Measures timers.
-    Timed,
-    /// Measures load, or makes it.
+    /// Measures time or load.
     Alone,
 }
 
 impl Kind {
-    /// About a twentieth of a processor each.
     const fn takes(self) -> usize {
         match self {
             Kind::Long | Kind::Light => 2,
             Kind::Heavy => 3,
-            Kind::Timed => ROOM / 2,
             Kind::Alone => ROOM,
         }
     }
 
     const fn measures(self) -> bool {
-        matches!(self, Kind::Timed | Kind::Alone)
+        matches!(self, Kind::Alone)
     }
 
     /// Who begins before it where there is room for either: the longest would be the last ones, and
@@ -48,7 +44,7 @@ impl Kind {
         match self {
             Kind::Light => &[Kind::Long, Kind::Heavy],
             Kind::Heavy => &[Kind::Long],
-            Kind::Long | Kind::Timed | Kind::Alone => &[],
+            Kind::Long | Kind::Alone => &[],
         }
     }
 }
@@ -59,7 +55,7 @@ struct Turns {
     /// What ran last.
     last: Kind,
     /// Of each kind.
-    waiting: [usize; 5],
+    waiting: [usize; 4],
 }
 
 impl Turns {
@@ -74,11 +70,8 @@ impl Turns {
     fn may_run(&self, kind: Kind) -> bool {
         let waits = |kinds: &[Kind]| kinds.iter().any(|kind| self.waits(*kind));
         // Those that measure and the others change places when nothing is left of either.
-        let others: &[Kind] = if kind.measures() {
-            &[Kind::Long, Kind::Heavy, Kind::Light]
-        } else {
-            &[Kind::Timed, Kind::Alone]
-        };
+        let others: &[Kind] =
+            if kind.measures() { &[Kind::Long, Kind::Heavy, Kind::Light] } else { &[Kind::Alone] };
         if kind.measures() != self.last.measures() && (self.taken > 0 || waits(others)) {
             return false;
         }
@@ -87,7 +80,7 @@ impl Turns {
     }
 }
 
-static TURNS: Mutex<Turns> = Mutex::new(Turns { taken: 0, last: Kind::Light, waiting: [0; 5] });
+static TURNS: Mutex<Turns> = Mutex::new(Turns { taken: 0, last: Kind::Light, waiting: [0; 4] });
 static CHANGED: Condvar = Condvar::new();
 
 thread_local! {
@@ -160,12 +153,7 @@ pub(crate) fn heavy() -> Turn {
     Turn::wait(Kind::Heavy)
 }
 
-/// This test measures timers: one other of its kind may run meanwhile.
-pub(crate) fn timed() -> Turn {
-    Turn::wait(Kind::Timed)
-}
-
-/// This test measures load or makes it: no other scenario runs meanwhile.
+/// This test measures time or load: no other scenario runs meanwhile.
 pub(crate) fn alone() -> Turn {
     Turn::wait(Kind::Alone)
 }

@@ -171,7 +171,10 @@ fn a_planned_switchover_fails_no_new_connection_and_cancels_arrive() {
             let diary = client.diary();
             let through = gap(&diary, from);
             println!("{name}: {through:?} without a row, {own:?} directly");
-            assert!(through <= site.machine.allows(own + EXTRA), "{name}: {through:?}, {own:?}");
+            assert!(
+                through <= site.machine.allows_in_turn(own + EXTRA, 16),
+                "{name}: {through:?}, {own:?}"
+            );
             let bridged = own + EXTRA < HOLD;
             assert!(
                 failed_connects(&diary, from) == 0 || !bridged,

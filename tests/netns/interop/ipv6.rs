@@ -8,7 +8,7 @@ use vipd::lab::{Decoded, Stamp};
 
 use super::pair::{Case, Dialect, Kind, LATE, PAIRS, Pair, cases, ip};
 use crate::SOON;
-use crate::turns::{each, timed, together};
+use crate::turns::{alone, each, together};
 
 const IFA_F_TENTATIVE: u32 = 0x40;
 const IFA_F_DADFAILED: u32 = 0x08;
@@ -81,7 +81,7 @@ fn a_list_without_a_link_local_address_is_obeyed_and_counted() {
 // C65, W37
 #[test]
 fn addresses_are_usable_at_once_whoever_else_has_them() {
-    let _turn = timed();
+    let _turn = alone();
     let mut pair = pair();
     for node in [&pair.a.node, &pair.client] {
         node.sysctl("net/ipv6/conf/eth0/accept_dad", "1").unwrap();

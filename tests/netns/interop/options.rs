@@ -1,12 +1,12 @@
 //! Settings of the election that both must have alike, read from the same file by both.
 
 use super::pair::{Case, Dialect, Instance, Kind, LATE, PAIRS, Pair, cases, ip};
-use crate::turns::{each, timed};
+use crate::turns::{alone, each};
 
 /// Another group for all instances, another one for this instance, how many adverts may be missing.
 #[test]
 fn groups_and_missing_adverts_are_counted_alike() {
-    let _turn = timed();
+    let _turn = alone();
     each(cases(&[Dialect::V3Ipv4], &PAIRS), |case| {
         crash_in("224.0.0.118", case, "");
         crash_in("224.0.0.119", case, "mcast_dst_ip 224.0.0.119");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vipd::lab::Stamp;
 
 use super::pair::{Case, Dialect, Instance, Kind, LATE, Pair, QUIET, cases, ip};
-use crate::turns::{each, timed, together};
+use crate::turns::{alone, each, together};
 
 const FROM_VIPD: [[Kind; 2]; 2] = [[Kind::Vipd, Kind::Vipd], [Kind::Vipd, Kind::Keepalived]];
 
@@ -61,7 +61,7 @@ fn an_address_added_or_removed_by_a_reload_does_not_touch_the_others() {
 // C102, R25, R9: 1 s to 100 ms, and the backup follows without being told otherwise.
 #[test]
 fn a_shorter_interval_is_learnt_by_the_backup_with_the_next_advert() {
-    let _turn = timed();
+    let _turn = alone();
     each(cases(&[Dialect::V3Ipv4, Dialect::V3Ipv6], &FROM_VIPD), |case| {
         let mut pair = Pair::new(case);
         let every = |pair: &Pair, priority, ms| Instance {
