@@ -248,9 +248,9 @@ fn matching<'a>(a: &[NodeSide<'a>], b: &[NodeSide<'a>]) -> Vec<(NodeSide<'a>, No
     let mut candidates = Vec::new();
     for (i, own) in a.iter().enumerate() {
         for (j, other) in b.iter().enumerate() {
-            let likeness = likeness(own, other);
-            if likeness > 0 {
-                candidates.push((std::cmp::Reverse(likeness), i, j));
+            let similarity = similarity(own, other);
+            if similarity > 0 {
+                candidates.push((std::cmp::Reverse(similarity), i, j));
             }
         }
     }
@@ -269,7 +269,7 @@ fn matching<'a>(a: &[NodeSide<'a>], b: &[NodeSide<'a>]) -> Vec<(NodeSide<'a>, No
 }
 
 /// How likely two routers are one; 0 if they have nothing in common.
-fn likeness(own: &NodeSide<'_>, other: &NodeSide<'_>) -> u8 {
+fn similarity(own: &NodeSide<'_>, other: &NodeSide<'_>) -> u8 {
     let (a, b) = (own.router, other.router);
     let same_key = a.vrid == b.vrid && a.dialect.family() == b.dialect.family();
     let shares = !own.addresses().is_disjoint(&other.addresses());

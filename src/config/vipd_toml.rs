@@ -255,14 +255,12 @@ impl Reader<'_> {
                 "startup_script_timeout" => globals.startup.timeout = self.duration(value),
                 "shutdown_script" => globals.shutdown.command = self.telling(value),
                 "shutdown_script_timeout" => globals.shutdown.timeout = self.duration(value),
-                key if RawProcess::NAMES.contains(&key) => {
-                    let entry = (key, span, value);
-                    self.setting(&mut globals.process, RawProcess::KEYS, entry, &[], "[global]");
-                }
                 _ => {
                     let entry = (key, span, value);
-                    let others = [GLOBAL, RawProcess::NAMES].concat();
-                    self.setting(globals, RawGlobals::KEYS, entry, &others, "[global]");
+                    if !self.known(&mut globals.process, RawProcess::KEYS, &entry) {
+                        let others = [GLOBAL, RawProcess::NAMES].concat();
+                        self.setting(globals, RawGlobals::KEYS, entry, &others, "[global]");
+                    }
                 }
             }
         }
@@ -337,29 +335,34 @@ impl Reader<'_> {
         &mut self,
         draft: &mut D,
         keys: &[Key<D>],
-        (name, span, value): Entry<'_, '_>,
+        entry: Entry<'_, '_>,
         others: &[&'static str],
         place: &str,
     ) {
-        match keys.iter().find(|key| key.name == name || key.former == Some(name)) {
-            Some(key) => {
-                let at = self.span(span);
-                if let Some(first) = (key.origin)(draft) {
-                    let text = format!("`{}` is given twice", key.name);
-                    let error = Diagnostic::error(at, text).also(first, "first here");
-                    self.out.push(error.help(format!("keep one; `{name}` is the same setting")));
-                } else if key.name != name {
-                    let text = format!("`{name}` is called `{}` now", key.name);
-                    self.out.push(Diagnostic::warning(at, text).help("rename it when convenient"));
-                }
-                self.slot((key.slot)(draft), value);
-            }
-            None => {
-                let names = keys.iter().map(|key| key.name);
-                let names: Vec<&str> = names.chain(others.iter().copied()).collect();
-                self.unknown(name, span, &names, place);
-            }
+        if !self.known(draft, keys, &entry) {
+            let (name, span, _) = entry;
+            let names = keys.iter().map(|key| key.name);
+            let names: Vec<&str> = names.chain(others.iter().copied()).collect();
+            self.unknown(name, span, &names, place);
         }
+    }
+
+    /// Reads a setting if it is one of these.
+    fn known<D>(&mut self, draft: &mut D, keys: &[Key<D>], entry: &Entry<'_, '_>) -> bool {
+        let (name, span, value) = entry;
+        let named = |key: &&Key<D>| key.name == *name || key.former == Some(name);
+        let Some(key) = keys.iter().find(named) else { return false };
+        let at = self.span(span.clone());
+        if let Some(first) = (key.origin)(draft) {
+            let text = format!("`{}` is given twice", key.name);
+            let error = Diagnostic::error(at, text).also(first, "first here");
+            self.out.push(error.help(format!("keep one; `{name}` is the same setting")));
+        } else if key.name != *name {
+            let text = format!("`{name}` is called `{}` now", key.name);
+            self.out.push(Diagnostic::warning(at, text).help("rename it when convenient"));
+        }
+        self.slot((key.slot)(draft), value);
+        true
     }
 
     fn slot(&mut self, slot: Slot<'_>, value: &Value<'_>) {

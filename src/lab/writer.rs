@@ -13,11 +13,8 @@ use super::error::Result;
 use super::node::Node;
 use super::{Stamp, lock};
 
-/// Time between two rows of a session, and between two attempts that failed.
+/// Time between two rows, and between two attempts that failed.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// Time between two sessions of a row each: the server starts a process for each one.
-const SESSION_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a connection or an answer may take, unless it is said otherwise: the shortest
 /// `connect_timeout` libpq has.
@@ -268,7 +265,7 @@ impl Client {
                     lock(&self.diary).refused.push(refusal);
                 }
             }
-            thread::sleep(if self.work == Work::Write { PAUSE } else { SESSION_PAUSE });
+            thread::sleep(PAUSE);
         }
     }
 

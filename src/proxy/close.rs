@@ -57,7 +57,7 @@ impl Worker {
             CloseReason::Cancel(request) => {
                 drop(permit);
                 self.cancel(&shared, client, request);
-                return self.room_freed(&shared);
+                return self.capacity_freed(&shared);
             }
             CloseReason::Unserved | CloseReason::QueueFull | CloseReason::EncryptionRefused => {
                 self.turn_away(&shared, client, handshake, &reason);
@@ -71,7 +71,7 @@ impl Worker {
             }
         }
         drop((server_permit, permit));
-        self.room_freed(&shared);
+        self.capacity_freed(&shared);
     }
 
     pub(super) fn reset_servers(&mut self) {
@@ -79,7 +79,7 @@ impl Worker {
     }
 
     /// A connection or session has ended: somebody may wait for that, here or at another worker.
-    pub(super) fn room_freed(&mut self, shared: &ListenerShared) {
+    pub(super) fn capacity_freed(&mut self, shared: &ListenerShared) {
         if self.fds_short {
             self.resume_paused();
         }
@@ -121,7 +121,7 @@ impl Worker {
         self.reset_servers();
     }
 
-    pub(super) fn room_freed_elsewhere(&mut self) {
+    pub(super) fn capacity_freed_elsewhere(&mut self) {
         let ids: Vec<ListenerId> = self.locals.keys().copied().collect();
         for id in ids {
             self.acceptor.resume_full(&self.poller, id);

@@ -1,4 +1,4 @@
-//! Peers that do not acknowledge what was sent to them, where a limit (`unacknowledged`) is set.
+//! Peers that do not acknowledge what was sent to them, where a limit (`tcp_user_timeout`) is set.
 //! The kernel's keepalive asks only when nothing is.
 
 use std::collections::BTreeMap;

@@ -52,7 +52,7 @@ impl Worker {
                     return if gone { close(CloseReason::ClientLeft) } else { PENDING };
                 }
                 Stage::Connecting => self.connecting(key, session)?,
-                Stage::Greeting => self.greet(key, session)?,
+                Stage::Greeting => self.exchange_startup(key, session)?,
             }
         }
         ControlFlow::Continue(())
@@ -313,7 +313,7 @@ impl Worker {
     }
 
     /// Pass the first messages both ways until the server has taken the client.
-    fn greet(&mut self, key: Key, session: &mut Session) -> Step {
+    fn exchange_startup(&mut self, key: Key, session: &mut Session) -> Step {
         loop {
             let Session { client, server, handshake, up, down, .. } = &mut *session;
             let (Some(server), Some(handshake)) = (server, handshake) else {
@@ -338,7 +338,7 @@ impl Worker {
             }
             if server.readable {
                 match tcp::recv(&server.fd, &mut self.buffers.scratch) {
-                    Ok(0) => return self.server_gave_up(key, session, "it closed the connection"),
+                    Ok(0) => return self.server_failed(key, session, "it closed the connection"),
                     Ok(count) => {
                         let received = self.buffers.scratch.get(..count).unwrap_or_default();
                         match greeting.server_sent(received) {
@@ -369,7 +369,7 @@ impl Worker {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         server.readable = false;
                     }
-                    Err(error) => return self.server_gave_up(key, session, &cause(&error)),
+                    Err(error) => return self.server_failed(key, session, &cause(&error)),
                 }
                 continue;
             }
@@ -421,7 +421,7 @@ impl Worker {
     }
 
     /// A connected server is lost before it has taken the client.
-    fn server_gave_up(&mut self, key: Key, session: &mut Session, words: &str) -> Step {
+    fn server_failed(&mut self, key: Key, session: &mut Session, words: &str) -> Step {
         self.failed(key, session, Hint::GaveUp, words);
         ControlFlow::Continue(())
     }
@@ -445,7 +445,7 @@ impl Worker {
             handshake.failure = Some(self.name_failure(&shared, server_permit, words));
         }
         drop(server_permit);
-        self.room_freed(&shared);
+        self.capacity_freed(&shared);
     }
 
     fn name_failure(

@@ -6,7 +6,7 @@
 //! [`Proxy`] publishes; nothing it calls waits for a worker.
 //!
 //! ```text
-//! accept ── first message ── choose ── connect ── greet ── relay ── end
+//! accept ── first message ── choose ── connect ── startup ── relay ── end
 //!            (PostgreSQL)      │ ▲                 │
 //!                             wait ◀──────────────┘ refused, reset, 57P03
 //! ```

@@ -182,7 +182,7 @@ impl Pipes {
     }
 
     /// Take a pipe back. One with something in it is closed.
-    fn give_back(&mut self, pipe: Pipe) {
+    fn release(&mut self, pipe: Pipe) {
         self.lent -= 1;
         if pipe.held() == 0 {
             self.idle.push(pipe);
@@ -325,7 +325,7 @@ impl Direction {
     pub(super) fn release(&mut self, pipes: &mut Pipes) {
         self.small_splices = 0;
         if let Some(pipe) = self.pipe.take() {
-            pipes.give_back(pipe);
+            pipes.release(pipe);
         }
     }
 }

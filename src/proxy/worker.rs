@@ -227,7 +227,7 @@ impl Worker {
                 if let Some(waker) = self.wakers.get(self.number) {
                     waker.rest();
                 }
-                self.room_freed_elsewhere();
+                self.capacity_freed_elsewhere();
             }
             Token::ListenSocket(number) => self.accept(number),
             Token::Client(key) => {

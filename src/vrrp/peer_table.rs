@@ -175,7 +175,7 @@ impl PeerTable {
     }
 
     /// Our state has changed: who claims our addresses begins anew.
-    pub(crate) fn forget_rivals(&mut self) {
+    pub(crate) fn clear_conflicts(&mut self) {
         self.rivals.clear();
     }
 

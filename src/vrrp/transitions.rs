@@ -517,7 +517,7 @@ impl Router {
         let from = self.announced_state.then_some(from);
         self.announced_state = true;
         self.since = now;
-        self.peers.forget_rivals();
+        self.peers.clear_conflicts();
         self.stats.transition(now, from, to, &reason);
         let suffix = if from.is_none() && to == State::Backup { " (init)" } else { "" };
         out.record(

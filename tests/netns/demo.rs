@@ -17,7 +17,7 @@ use vipd::lab::deadline::eventually;
 
 use crate::SOON;
 use crate::common::copy_program;
-use crate::turns::{heavy, together};
+use crate::turns::{long, together};
 
 /// The promise of `vipd demo --help` is half of this.
 const WHOLE_DEMO: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ const ACTS: [&str; 5] = [
 
 #[test]
 fn on_a_terminal_the_rows_are_redrawn_within_80_columns() {
-    let _turn = heavy();
+    let _turn = long();
     let run = Run::on_terminal(&["demo"], &[("LANG", "C.UTF-8")]);
     let namespaces = run.namespaces();
     assert_eq!(run.wait(WHOLE_DEMO), Some(0), "{}", run.output());
@@ -62,7 +62,7 @@ fn on_a_terminal_the_rows_are_redrawn_within_80_columns() {
 
 #[test]
 fn in_a_pipe_every_event_is_a_plain_line() {
-    let _turn = heavy();
+    let _turn = long();
     let run = Run::in_pipe(Command::new(vipd()).arg("demo").env("LANG", "C.UTF-8"));
     let namespaces = run.namespaces();
     assert_eq!(run.wait(WHOLE_DEMO), Some(0), "{}", run.output());
@@ -140,7 +140,7 @@ fn a_takeover_that_does_not_happen_is_a_failure_with_its_reason() {
 
 #[test]
 fn without_root_a_user_namespace_will_do_where_there_are_any() {
-    let _turn = heavy();
+    let _turn = long();
     let allowed = as_nobody("unshare").args(["--user", "true"]).status().unwrap().success();
     let (_keep, binary) = program_for_everyone();
     let run = Run::in_pipe(as_nobody(&binary).arg("demo"));
@@ -188,7 +188,7 @@ fn where_users_may_not_make_namespaces_it_says_which_setting_forbids_it() {
 
 #[test]
 fn keep_opens_a_shell_in_which_every_suggested_breakage_works() {
-    let _turn = heavy();
+    let _turn = long();
     let mut run =
         Run::in_pipe(Command::new(vipd()).args(["demo", "--keep"]).env("SHELL", "/bin/sh"));
     run.shows(WHOLE_DEMO, "exit ends everything.");

@@ -10,42 +10,22 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Room for three tests, or four that wait for a cluster: more makes timers late on two processors.
-const ROOM: usize = 12;
+/// How many share the machine: four are too many for two processors.
+const TOGETHER: usize = 3;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Waits for a database cluster, for minutes.
+    /// Waits, for a minute or so.
     Long,
-    /// Has many daemons, or a flood.
-    Heavy,
-    /// Mostly waits.
-    Light,
+    /// Waits.
+    Short,
     /// Measures time or load.
     Alone,
 }
 
 impl Kind {
     const fn takes(self) -> usize {
-        match self {
-            Kind::Long => 3,
-            Kind::Heavy | Kind::Light => 4,
-            Kind::Alone => ROOM,
-        }
-    }
-
-    const fn measures(self) -> bool {
-        matches!(self, Kind::Alone)
-    }
-
-    /// Who begins before it where there is room for either: the longest would be the last ones, and
-    /// leave the machine idle.
-    const fn gives_way_to(self) -> &'static [Kind] {
-        match self {
-            Kind::Light => &[Kind::Long, Kind::Heavy],
-            Kind::Heavy => &[Kind::Long],
-            Kind::Long | Kind::Alone => &[],
-        }
+        if matches!(self, Kind::Alone) { TOGETHER } else { 1 }
     }
 }
 
@@ -55,7 +35,7 @@ struct Turns {
     /// What ran last.
     last: Kind,
     /// Of each kind.
-    waiting: [usize; 4],
+    waiting: [usize; 3],
 }
 
 impl Turns {
@@ -63,24 +43,24 @@ impl Turns {
         self.waiting[kind as usize] > 0
     }
 
-    fn fits(&self, kind: Kind) -> bool {
-        self.taken + kind.takes() <= ROOM
-    }
-
     fn may_run(&self, kind: Kind) -> bool {
-        let waits = |kinds: &[Kind]| kinds.iter().any(|kind| self.waits(*kind));
+        let alone = kind == Kind::Alone;
         // Those that measure and the others change places when nothing is left of either.
-        let others: &[Kind] =
-            if kind.measures() { &[Kind::Long, Kind::Heavy, Kind::Light] } else { &[Kind::Alone] };
-        if kind.measures() != self.last.measures() && (self.taken > 0 || waits(others)) {
+        let others = if alone {
+            self.waits(Kind::Long) || self.waits(Kind::Short)
+        } else {
+            self.waits(Kind::Alone)
+        };
+        if alone != (self.last == Kind::Alone) && (self.taken > 0 || others) {
             return false;
         }
-        let first = kind.gives_way_to().iter().any(|k| self.waits(*k) && self.fits(*k));
-        self.fits(kind) && !first
+        // The longest would otherwise be the last ones, and leave the machine idle.
+        let gives_way = kind == Kind::Short && self.waits(Kind::Long);
+        self.taken + kind.takes() <= TOGETHER && !gives_way
     }
 }
 
-static TURNS: Mutex<Turns> = Mutex::new(Turns { taken: 0, last: Kind::Light, waiting: [0; 4] });
+static TURNS: Mutex<Turns> = Mutex::new(Turns { taken: 0, last: Kind::Short, waiting: [0; 3] });
 static CHANGED: Condvar = Condvar::new();
 
 thread_local! {
@@ -140,17 +120,12 @@ fn turns() -> MutexGuard<'static, Turns> {
 
 /// This test may run next to others of its kind.
 pub(crate) fn together() -> Turn {
-    Turn::wait(Kind::Light)
+    Turn::wait(Kind::Short)
 }
 
 /// This test may run next to others too, and takes so long that it begins before them.
 pub(crate) fn long() -> Turn {
     Turn::wait(Kind::Long)
-}
-
-/// This test may run next to others too, but keeps the machine busier than most.
-pub(crate) fn heavy() -> Turn {
-    Turn::wait(Kind::Heavy)
 }
 
 /// This test measures time or load: no other scenario runs meanwhile.

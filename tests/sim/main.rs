@@ -172,7 +172,7 @@ fn check_quiet(world: &mut World) {
 /// after the last advert it heard, and it is the one whose interval is shortest.
 #[test]
 fn takeover_comes_at_the_master_down_interval() {
-    for seed in 0..100 {
+    for seed in 0..200 {
         let mut world = World::new(seed);
         settle(&mut world);
         let master = master_of(&world);
@@ -219,7 +219,7 @@ fn master_of(world: &World) -> usize {
 /// A planned stop is heard: the successor follows within its skew.
 #[test]
 fn a_stop_hands_over_within_a_skew() {
-    for seed in 0..100 {
+    for seed in 0..200 {
         let mut world = World::new(seed);
         settle(&mut world);
         let master = master_of(&world);

@@ -47,22 +47,16 @@ impl Reader<'_> {
                 }
                 "tls" => raw.tls.https = self.boolean(value),
                 "headers" => raw.request.headers = self.pairs(value),
-                key if RawTls::NAMES.contains(&key) => {
-                    self.setting(&mut raw.tls, RawTls::KEYS, (key, span, value), &[], &place);
-                }
-                key if RawRequest::NAMES.contains(&key) => {
-                    let request = &mut raw.request;
-                    self.setting(request, RawRequest::KEYS, (key, span, value), &[], &place);
-                }
-                key if RawRhythm::NAMES.contains(&key) => {
-                    let rhythm = &mut raw.rhythm;
-                    self.setting(rhythm, RawRhythm::KEYS, (key, span, value), &[], &place);
-                }
                 _ => {
-                    let others =
-                        [CLUSTER, RawRhythm::NAMES, RawTls::NAMES, RawRequest::NAMES].concat();
                     let entry = (key, span, value);
-                    self.setting(&mut raw, RawCluster::KEYS, entry, &others, &place);
+                    let known = self.known(&mut raw.rhythm, RawRhythm::KEYS, &entry)
+                        || self.known(&mut raw.tls, RawTls::KEYS, &entry)
+                        || self.known(&mut raw.request, RawRequest::KEYS, &entry);
+                    if !known {
+                        let others =
+                            [CLUSTER, RawRhythm::NAMES, RawTls::NAMES, RawRequest::NAMES].concat();
+                        self.setting(&mut raw, RawCluster::KEYS, entry, &others, &place);
+                    }
                 }
             }
         }
@@ -190,18 +184,14 @@ impl Reader<'_> {
         for (key, span, value) in entries(self.table(value)?) {
             match key {
                 "headers" => raw.request.headers = self.pairs(value),
-                key if RawRequest::NAMES.contains(&key) => {
-                    let request = &mut raw.request;
-                    self.setting(request, RawRequest::KEYS, (key, span, value), &[], PLACE);
-                }
-                key if RawRhythm::NAMES.contains(&key) => {
-                    let rhythm = &mut raw.rhythm;
-                    self.setting(rhythm, RawRhythm::KEYS, (key, span, value), &[], PLACE);
-                }
                 _ => {
-                    let others = [&["headers"], RawRhythm::NAMES, RawRequest::NAMES].concat();
                     let entry = (key, span, value);
-                    self.setting(&mut raw, RawStatusCheck::KEYS, entry, &others, PLACE);
+                    let known = self.known(&mut raw.rhythm, RawRhythm::KEYS, &entry)
+                        || self.known(&mut raw.request, RawRequest::KEYS, &entry);
+                    if !known {
+                        let others = [&["headers"], RawRhythm::NAMES, RawRequest::NAMES].concat();
+                        self.setting(&mut raw, RawStatusCheck::KEYS, entry, &others, PLACE);
+                    }
                 }
             }
         }

@@ -39,7 +39,7 @@ pub(super) fn listener(
     times(&mut raw, own, backend);
     raw.client = own.settings.client.clone();
     raw.server = backend.settings.server.clone();
-    let slow = backend.servers.iter().find_map(|server| server.options.unacknowledged);
+    let slow = backend.servers.iter().find_map(|server| server.options.tcp_user_timeout);
     raw.server.tcp_user_timeout = slow.or(raw.server.tcp_user_timeout);
     match health_check {
         HealthCheck::Patroni(role) => {

@@ -45,7 +45,7 @@ pub(super) struct ServerOptions {
     pub(super) sni: Option<Spanned<String>>,
     /// `verifyhost`
     pub(super) verify_host: Option<Spanned<String>>,
-    pub(super) unacknowledged: Option<Spanned<Duration>>,
+    pub(super) tcp_user_timeout: Option<Spanned<Duration>>,
 }
 
 /// A server.
@@ -182,7 +182,7 @@ fn setting(
         "weight" => options.weight = number(value, reporter.out),
         "id" => options.id = number(value, reporter.out),
         "maxconn" => options.maxconn = number(value, reporter.out),
-        "tcp-ut" => options.unacknowledged = duration(value, reporter.out),
+        "tcp-ut" => options.tcp_user_timeout = duration(value, reporter.out),
         "on-marked-down" if value.text == "shutdown-sessions" => {
             options.ends_sessions = Some(word.span);
         }

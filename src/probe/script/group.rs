@@ -45,11 +45,11 @@ impl Live {
 
     /// The process of `command` reports itself to the guard.
     pub(super) fn await_group_of(&self, command: &mut Command) {
-        self.lock().instruct(|guard| guard.await_group_of(command));
+        self.lock().with_guard(|guard| guard.await_group_of(command));
     }
 
     pub(super) fn not_started(&self) {
-        self.lock().instruct(Guard::not_started);
+        self.lock().with_guard(Guard::not_started);
     }
 
     /// Takes leave of a child that has ended, unless its group is under way: that is done there.
@@ -72,10 +72,10 @@ impl Live {
 impl Groups {
     fn remove(&mut self, group: Pid) {
         self.groups.remove(&group);
-        self.instruct(|guard| guard.remove(group));
+        self.with_guard(|guard| guard.remove(group));
     }
 
-    fn instruct(&mut self, what: impl FnOnce(&mut Guard) -> io::Result<()>) {
+    fn with_guard(&mut self, what: impl FnOnce(&mut Guard) -> io::Result<()>) {
         if let Some(guard) = &mut self.guard
             && let Err(error) = what(guard)
         {

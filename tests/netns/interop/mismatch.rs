@@ -8,7 +8,7 @@ use vipd::lab::deadline::{eventually, never};
 
 use super::pair::{Case, Dialect, Instance, Kind, Pair, binary};
 use crate::SOON;
-use crate::turns::{each, heavy};
+use crate::turns::{each, long};
 
 /// What differs between two nodes.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ const VERSION: Disagreement = Disagreement {
 // C104, C91, V13, V17, V18, V20, V24 with keepalived before 2.3.3
 #[test]
 fn two_masters_that_disagree_are_explained_with_the_remedy() {
-    let _turn = heavy();
+    let _turn = long();
     let of = |d: Disagreement, kinds, priority| Disagreement { kinds, priority, ..d };
     let with_keepalived = [LISTS, INTERVAL, PASSWORD, NO_PASSWORD, VERSION];
     let below = [INTERVAL, PASSWORD, NO_PASSWORD, VERSION];
@@ -124,7 +124,7 @@ fn foreseen(ours: &Instance, theirs: &Instance) {
 /// What the master with the shorter list must say before it is too late.
 #[test]
 fn a_backup_warns_that_its_list_differs_before_it_has_to_take_over() {
-    let _turn = heavy();
+    let _turn = long();
     let mut pair = Pair::new(&Case { dialect: Dialect::V2Pass, kinds: VK });
     let ours = Instance { vips: vec!["10.0.0.100/24", "10.0.0.101/24"], ..pair.instance(100) };
     pair.a.start(&ours);

@@ -6,12 +6,12 @@ use vipd::lab::Stamp;
 use vipd::lab::deadline::never;
 
 use super::pair::{Case, Dialect, Instance, Kind, PAIRS, Pair, cases};
-use crate::turns::{each, heavy, together};
+use crate::turns::{each, long, together};
 
 // R12
 #[test]
 fn a_better_router_with_nopreempt_takes_over_only_when_the_master_is_gone() {
-    let _turn = heavy();
+    let _turn = long();
     let dialects = [Dialect::V2Pass, Dialect::V3Ipv4, Dialect::V3Ipv6];
     each(cases(&dialects, &PAIRS), patient);
 }
