@@ -97,6 +97,7 @@ fn two_hundred_and_fifty_routers_start_reload_fail_over_and_stop() {
     first.reload(&config(|n| if n == 7 { 201 } else { 200 })).unwrap();
     pass(INTERVAL * 3);
     let changed = by_vrid(&wire, "10.0.0.2");
+    let mut late = Vec::new();
     for (vrid, times) in changed.iter().filter(|(vrid, _)| **vrid != 7) {
         let schedule = &steady[vrid];
         let phase = |at: &Stamp| {
@@ -104,12 +105,13 @@ fn two_hundred_and_fifty_routers_start_reload_fail_over_and_stop() {
             (since - since.round()) * INTERVAL.as_secs_f64()
         };
         let punctual = schedule.iter().map(phase).fold(f64::INFINITY, f64::min);
-        for late in times.iter().map(|at| phase(at) - punctual) {
-            let allowed = machine.allows(Duration::from_millis(5)).as_secs_f64();
-            assert!(late.abs() < allowed, "VRID {vrid} was {late} s late, allowed is {allowed} s");
-        }
+        late.extend(times.iter().map(|at| (phase(at) - punctual).abs()));
         assert!((2..=4).contains(&times.len()), "VRID {vrid}: {}", times.len());
     }
+    late.sort_by(f64::total_cmp);
+    let (median, worst) = (late[late.len() / 2], late[late.len() - 1]);
+    let most = machine.allows(Duration::ZERO).as_secs_f64();
+    assert!(median < 0.005 && worst < most, "{median} s late, at worst {worst} s of {most} s");
     let told: Vec<u8> = adverts(&wire.new_frames(), "10.0.0.2")
         .into_iter()
         .filter_map(|(_, advert)| (advert.priority == 201).then_some(advert.vrid))

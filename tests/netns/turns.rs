@@ -10,8 +10,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many share the machine: four are too many for two processors.
-const TOGETHER: usize = 3;
+/// How many share the machine. They mostly wait; a limit that leaves a shared machine its part holds.
+const TOGETHER: usize = 6;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

@@ -21,7 +21,7 @@ use crate::{SOON, lab};
 /// Long enough for a frame that was sent to have been seen.
 pub(crate) const QUIET: Duration = Duration::from_millis(150);
 
-/// The latest a timer may fire in these tests: the bound is 5 ms, the rest is for a shared machine.
+/// What a timer may be late by, beside what is the machine's.
 pub(crate) const LATE: Duration = Duration::from_millis(50);
 
 /// Between the priorities of the better and the other router of a pair.
