@@ -16,6 +16,6 @@ const SOON: Duration = Duration::from_secs(10);
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(60), future).await.expect("a test that ends")
+        tokio::time::timeout(Duration::from_secs(180), future).await.expect("a test that ends")
     })
 }

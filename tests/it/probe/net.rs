@@ -142,7 +142,8 @@ fn the_ways_of_failing_are_told_apart() {
 
 #[test]
 fn one_deadline_holds_for_the_whole_request() {
-    const LIMIT: Duration = Duration::from_millis(300);
+    // A busy machine takes a third of that to read its certificates.
+    const LIMIT: Duration = Duration::from_secs(1);
     run(async {
         for manner in [
             Manner::Silent,
