@@ -9,6 +9,7 @@ mod codes;
 mod notify;
 mod strangers;
 pub(crate) mod text;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -2,8 +2,6 @@
 //!
 //! Pure, so that what an operator sees can be tested to the letter.
 
-mod serving;
-
 use std::fmt::Write;
 
 use comfy_table::presets::NOTHING;
@@ -12,45 +10,34 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 use super::fold::{fold, fold_under};
 use crate::engine::allow_vrrp;
 use crate::status::text::{
-    RECENT_MS, WallClock, address_line, causes, change_text, daemon_notes, drained, heading,
-    master, master_line, next_failure, peer_line, priority, priority_line, router_notes, since,
-    span, state, told, tracked_lines, transition, vips,
+    RECENT_MS, WallClock, address_line, causes, cluster_heading, cluster_notes, daemon_notes,
+    drained, heading, master_line, next_failure, peer_line, priority_line, span, state, told,
+    tracked_lines, transition,
 };
+use crate::status::view::{self, Holds, MANY_ROUTERS, View};
 use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State};
 use crate::text::age;
 
 /// State changes shown per router unless one router is asked for.
 const FEW: usize = 3;
 
-/// State changes shown for all routers together.
-const CHANGES: usize = 10;
-
-/// With more routers than this, only those with something to say get lines of their own.
-const MANY_ROUTERS: usize = 8;
-
 /// Columns of the labels on a router's own page.
 const LABEL: usize = 13;
-
-// Positions in the table.
-const VRID: usize = 2;
-const SINCE: usize = 5;
-const MASTER: usize = 7;
-const VIPS: usize = 8;
 
 /// Everything at a glance, `width` columns wide if the names allow it.
 #[must_use]
 pub fn overview(snapshot: &Snapshot, width: u16) -> String {
     let clock = WallClock::at(&snapshot.daemon.taken_at);
-    let mut out = heads(snapshot, width);
-    let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
-    for router in &snapshot.routers {
-        let mut notes = router_notes(snapshot, router, &clock);
+    let routers = view::routers(snapshot, &clock);
+    let mut out = heads(snapshot, &routers, width);
+    let few_routers = routers.rows.len() <= MANY_ROUTERS;
+    for (row, router) in routers.rows.into_iter().zip(&snapshot.routers) {
+        let mut notes = row.notes;
         if few_routers || !notes.is_empty() {
-            notes.extend(next_failure(router));
             let recent = router.transitions.iter().filter(|change| change.age_ms <= RECENT_MS);
             notes.extend(recent.take(FEW).map(|change| transition(change, &clock)));
         }
-        about(&mut out, width, router, &notes);
+        about(&mut out, width, &router.name, &notes);
     }
     out
 }
@@ -60,103 +47,87 @@ pub fn overview(snapshot: &Snapshot, width: u16) -> String {
 #[must_use]
 pub fn live(snapshot: &Snapshot, width: u16) -> String {
     let clock = WallClock::at(&snapshot.daemon.taken_at);
-    let mut out = heads(snapshot, width);
-    let few_routers = snapshot.routers.len() <= MANY_ROUTERS;
-    for router in &snapshot.routers {
-        let mut notes = router_notes(snapshot, router, &clock);
-        if few_routers {
-            notes.extend(next_failure(router));
-        }
-        about(&mut out, width, router, &notes);
+    let routers = view::routers(snapshot, &clock);
+    let mut out = heads(snapshot, &routers, width);
+    for (row, router) in routers.rows.iter().zip(&snapshot.routers) {
+        about(&mut out, width, &router.name, &row.notes);
     }
-    let changes = snapshot
-        .routers
-        .iter()
-        .flat_map(|router| router.transitions.iter().map(|change| (&router.name, change)));
-    let mut changes: Vec<_> = changes.filter(|(_, change)| change.age_ms <= RECENT_MS).collect();
-    changes.sort_by_key(|(_, change)| change.age_ms);
-    let lines = changes.iter().take(CHANGES).map(|(name, change)| {
-        let ago = format!("{} ago", age(change.age_ms));
-        format!("{ago:<12} {name}  {}", change_text(change))
+    let changes = view::changes(snapshot, &clock).rows.into_iter();
+    let lines = changes.map(|row| {
+        let [ago, name, change] = row.cells.map(|cell| cell.text);
+        format!("{ago:<12} {name}  {change}")
     });
     section(&mut out, width, "state changes", lines);
     out
 }
 
-/// The daemon, what is wrong with it, and the table.
-fn heads(snapshot: &Snapshot, width: u16) -> String {
-    let clock = WallClock::at(&snapshot.daemon.taken_at);
+/// The daemon, what is wrong with it, and the tables.
+fn heads(snapshot: &Snapshot, routers: &View<9>, width: u16) -> String {
     let mut out = heading(&snapshot.daemon);
     for note in causes(snapshot).into_iter().chain(daemon_notes(snapshot)) {
         let _ = writeln!(out, "{}", fold(&format!("! {note}"), width.into()));
     }
     out.push('\n');
-    let listens = !snapshot.listeners.is_empty();
-    if !listens || !snapshot.routers.is_empty() {
-        routers(&mut out, width, snapshot, &clock);
-        if listens {
+    let listeners = view::listeners(snapshot);
+    if listeners.rows.is_empty() || !routers.rows.is_empty() {
+        table(&mut out, width, "", routers);
+    }
+    if !listeners.rows.is_empty() {
+        if !routers.rows.is_empty() {
             out.push('\n');
         }
+        table(&mut out, width, "", &listeners);
+        for (row, listener) in listeners.rows.iter().zip(&snapshot.listeners) {
+            about(&mut out, width, &listener.name, &row.notes);
+        }
     }
-    out.push_str(&serving::serving(snapshot, width));
+    for cluster in &snapshot.clusters {
+        let heading = format!("cluster {}: {}", cluster.name, cluster_heading(cluster));
+        let _ = writeln!(out, "\n{}", fold(&heading, width.into()));
+        for note in cluster_notes(cluster) {
+            let _ = writeln!(out, "{}", fold(&format!("  {note}"), width.into()));
+        }
+        table(&mut out, width, "  ", &view::members(snapshot, cluster));
+    }
     out
 }
 
-fn routers(out: &mut String, width: u16, snapshot: &Snapshot, clock: &WallClock) {
+/// Each line begins with `indent`.
+fn table<const N: usize>(out: &mut String, width: u16, indent: &str, view: &View<N>) {
     let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(width)
-        .set_header(["ROUTER", "ON", "VRID", "V", "STATE", "SINCE", "PRIO", "MASTER", "VIPS"]);
-    for (position, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if position == VIPS { 0 } else { 2 }));
-        if position == VRID {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for router in &snapshot.routers {
-        table.add_row([
-            router.name.clone(),
-            router.interface.to_string(),
-            router.vrid.to_string(),
-            router.version.to_string(),
-            state(router).to_owned(),
-            since(router, clock),
-            priority(router),
-            master(router),
-            vips(&router.addresses),
-        ]);
-    }
-    keep_words(&mut table, &[SINCE, MASTER]);
-    let _ = writeln!(out, "{}", table.trim_fmt());
-}
-
-/// Only these columns are broken into lines, and only between words: half an address is no address.
-fn keep_words(table: &mut Table, flexible: &[usize]) {
-    let longest_word = |text: &str| text.split(' ').map(|word| word.chars().count()).max();
-    let longest = |position: usize| {
-        let cells = table.row_iter().filter_map(|row| row.cell_iter().nth(position));
-        cells.filter_map(|cell| longest_word(&cell.content())).max().unwrap_or(0)
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    let add = |texts: [&str; N]| {
+        let mut first = indent;
+        texts.map(|text| format!("{}{text}", std::mem::take(&mut first)))
     };
-    let columns = table.column_iter().count();
-    let widths: Vec<usize> = (0..columns).map(longest).collect();
-    for (position, (column, longest)) in table.column_iter_mut().zip(widths).enumerate() {
-        column.set_constraint(if flexible.contains(&position) {
+    table.set_header(add(view.columns.each_ref().map(|column| column.short)));
+    for row in &view.rows {
+        table.add_row(add(row.cells.each_ref().map(|cell| cell.text.as_str())));
+    }
+    let longest_word = |text: &str| text.split(' ').map(|word| word.chars().count()).max();
+    for (position, (column, held)) in table.column_iter_mut().zip(&view.columns).enumerate() {
+        let padding = if position + 1 == N { 0 } else { 2 };
+        column.set_padding((0, padding));
+        column.set_constraint(if held.holds == Holds::Words {
+            let texts = view.rows.iter().filter_map(|row| row.cells.get(position));
+            let longest = texts.filter_map(|cell| longest_word(&cell.text)).max().unwrap_or(0);
             // The column's own width includes what is left free beside it.
             let longest = u16::try_from(longest).unwrap_or(u16::MAX);
-            let least = longest.saturating_add(column.padding_width());
-            ColumnConstraint::LowerBoundary(Width::Fixed(least))
+            ColumnConstraint::LowerBoundary(Width::Fixed(longest.saturating_add(padding)))
         } else {
             ColumnConstraint::ContentWidth
         });
+        if held.holds == Holds::Number {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
+    let _ = writeln!(out, "{}", table.trim_fmt());
 }
 
-/// What there is to say about one router, if anything.
-fn about(out: &mut String, width: u16, router: &RouterStatus, notes: &[String]) {
+/// What there is to say about one router or listener, if anything.
+fn about(out: &mut String, width: u16, name: &str, notes: &[String]) {
     if !notes.is_empty() {
-        let _ = writeln!(out, "\n{}", router.name);
+        let _ = writeln!(out, "\n{name}");
         for note in notes {
             let _ = writeln!(out, "{}", fold(&format!("  {note}"), width.into()));
         }

@@ -35,12 +35,7 @@ impl Html {
     }
 
     /// A cell of a table. On narrow screens its label stands before it.
-    pub(super) fn cell(&mut self, label: &'static str, text: &str) {
-        self.cell_of("", label, text);
-    }
-
-    /// The same with a class.
-    pub(super) fn cell_of(&mut self, class: &'static str, label: &'static str, text: &str) {
+    pub(super) fn cell(&mut self, class: &'static str, label: &'static str, text: &str) {
         self.raw("<td data-label=\"");
         self.raw(label);
         self.raw("\" class=\"");
@@ -48,18 +43,6 @@ impl Html {
         self.raw("\">");
         self.text(text);
         self.raw("</td>");
-    }
-
-    /// The head of a table.
-    pub(super) fn table(&mut self, labels: &[&'static str]) {
-        self.raw("<table><thead><tr>");
-        labels.iter().for_each(|label| self.inside("th", label));
-        self.raw("</tr></thead><tbody>\n");
-    }
-
-    /// Its end.
-    pub(super) fn table_over(&mut self) {
-        self.raw("</tbody></table></section>\n");
     }
 
     /// A row that says more about the one before.

@@ -1,7 +1,8 @@
 //! The line at the top: who serves, and where writers go.
 
 use crate::status::text::{goes_to, limit_words, state};
-use crate::status::{LimitStatus, ListenerStatus, RouterStatus, ServerStatus, Snapshot, State};
+use crate::status::view::{is_open, limits};
+use crate::status::{ListenerStatus, RouterStatus, ServerStatus, Snapshot, State};
 
 /// With more routers than this, only their number is said.
 const FEW: usize = 2;
@@ -80,16 +81,6 @@ fn why<'s>(snapshot: &'s Snapshot, listener: &'s ListenerStatus) -> &'s str {
 fn reaches_nobody(listener: &ListenerStatus) -> bool {
     let mut takes = listener.servers.iter().filter(|server| server.takes).peekable();
     takes.peek().is_some() && takes.all(ServerStatus::failed_lately)
-}
-
-/// Limits its clients run into.
-pub(super) fn limits(listener: &ListenerStatus) -> impl Iterator<Item = &LimitStatus> {
-    listener.traffic.iter().flat_map(|traffic| &traffic.limits)
-}
-
-/// It takes connections, whoever gets them.
-pub(super) fn is_open(listener: &ListenerStatus) -> bool {
-    listener.traffic.as_ref().is_none_or(|traffic| traffic.failure.is_none())
 }
 
 /// "is MASTER for 10.0.0.10", "is BACKUP of 10.0.0.12 for 10.0.0.10".

@@ -182,7 +182,7 @@ fn a_lost_primary_says_who_waits_for_whom() {
 
     LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO
     write     *:5000  primary       41    41  nobody: clients wait
-    read      *:5001  replica        0     0  pg-3
+    read      *:5001  replica        0     0  nobody: it is not open
 
     write
       no usable primary: pg-1 is down (not confirmed as the primary for 8.0 s), pg-2
