@@ -18,7 +18,7 @@ use crate::config::checks::HttpTarget;
 use crate::config::{PatroniCluster, ProbeRhythm};
 use crate::io::Level;
 use crate::pool::{Admission, Hint};
-use crate::status::Phase;
+use crate::status::{HintStatus, Phase};
 use crate::track::outcome::{Cause, Outcome, Verdict};
 use crate::track::patroni::{
     Answer, LogPosition, Members, NoAnswer, NodeAnswer, Question, Said, Settings, Topic,
@@ -67,7 +67,7 @@ pub struct Patroni {
     /// What was logged last: members that claim to take writes at the same time, and members that do
     /// not belong to one cluster or system.
     logged_rivals: Vec<MemberId>,
-    logged_mixture: Vec<String>,
+    logged_mixture: Vec<HintStatus>,
     /// Whether its members are Patroni at all.
     pub(super) api_kind: ApiKind,
 }
@@ -535,7 +535,7 @@ impl Patroni {
         let mixture = self.mixture();
         for news in mixture.iter().filter(|news| !self.logged_mixture.contains(news)) {
             self.actions
-                .push_back(ClusterAction::Log { level: Level::Warn, message: news.clone() });
+                .push_back(ClusterAction::Log { level: Level::Warn, message: news.text.clone() });
         }
         self.logged_mixture = mixture;
         let phase = self.phase_now(now, &claims);

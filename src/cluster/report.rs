@@ -9,7 +9,9 @@ use super::plain::Plain;
 use super::{Cluster, MemberState};
 use crate::config::checks::Endpoint;
 use crate::pool::{Admission, Role};
-use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, RoleStatus, millis};
+use crate::status::{
+    AdmissionStatus, ClusterStatus, HintCode, HintStatus, MemberStatus, Phase, RoleStatus, millis,
+};
 use crate::text::counted;
 use crate::track::outcome::Cause;
 use crate::track::patroni::{NodeAnswer, NodeRole};
@@ -113,23 +115,29 @@ impl Patroni {
         }
     }
 
-    fn hints(&self, now: Now) -> Vec<String> {
+    fn hints(&self, now: Now) -> Vec<HintStatus> {
         if self.is_by_status() {
             return Vec::new();
         }
-        let mut hints: Vec<String> = self.lease.complaint().into_iter().collect();
+        let hint = HintStatus::new;
+        let too_long = self.lease.complaint().map(|text| hint(HintCode::LeaseTooLong, text));
+        let mut hints: Vec<HintStatus> = too_long.into_iter().collect();
         for member in &self.members {
             match (member.silence.is_some(), member.port.is_alive(now), member.port.is_dead()) {
-                (true, Some(_), _) => hints.push(self.unwatched(member)),
-                (false, _, true) => hints.push(format!(
-                    "Patroni says that PostgreSQL of {} runs, but {} does not answer",
-                    member.name(),
-                    member.cfg.address
-                )),
+                (true, Some(_), _) => {
+                    hints.push(hint(HintCode::PatroniSilent, self.unwatched(member)));
+                }
+                (false, _, true) => {
+                    let (name, address) = (member.name(), &member.cfg.address);
+                    let text = format!(
+                        "Patroni says that PostgreSQL of {name} runs, but {address} does not answer"
+                    );
+                    hints.push(hint(HintCode::PostgresqlSilent, text));
+                }
                 _ => {}
             }
         }
-        hints.extend(self.rivals());
+        hints.extend(self.rivals().map(|text| hint(HintCode::SeveralPrimaries, text)));
         hints.extend(self.mixture());
         hints
     }

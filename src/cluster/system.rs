@@ -12,6 +12,7 @@ use super::member::Member;
 use super::patroni::Patroni;
 use super::primary_tracker::PrimaryTracker;
 use super::second_opinion::SecondOpinion;
+use crate::status::{HintCode, HintStatus};
 use crate::types::Now;
 
 #[derive(Debug)]
@@ -94,16 +95,17 @@ impl Patroni {
     }
 
     /// Hints about members of another Patroni cluster and about several systems.
-    pub(super) fn mixture(&self) -> Vec<String> {
+    pub(super) fn mixture(&self) -> Vec<HintStatus> {
         let mut hints = Vec::new();
         let ours = self.scope.as_deref().unwrap_or_default();
         for member in self.members.iter().filter(|member| self.in_other_scope(member)) {
             let theirs = member.scope.as_deref().unwrap_or_default();
-            hints.push(format!(
+            let text = format!(
                 "{} belongs to the Patroni cluster {theirs:?}, the others to {ours:?}: it is not \
                  used; give it a cluster of its own",
                 member.name()
-            ));
+            );
+            hints.push(HintStatus::new(HintCode::OtherScope, text));
         }
         let groups: Vec<String> = (0..self.systems.len())
             .map(|system| {
@@ -113,12 +115,13 @@ impl Patroni {
             .filter(|names| !names.is_empty())
             .collect();
         if groups.len() > 1 {
-            hints.push(format!(
+            let text = format!(
                 "these are {} database systems, as in a Citus cluster ({}): each has a primary of \
                  its own, and clients that write get any of them",
                 groups.len(),
                 groups.join("; ")
-            ));
+            );
+            hints.push(HintStatus::new(HintCode::SeveralSystems, text));
         }
         hints
     }

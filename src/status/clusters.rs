@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::RoleStatus;
+use super::{HintStatus, RoleStatus};
+
 /// One cluster, as it looks from here.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ClusterStatus {
@@ -37,8 +38,8 @@ pub struct ClusterStatus {
     pub switchover: Option<String>,
     /// The members are asked in quick succession because something happened.
     pub fast: bool,
-    /// What an operator should know or do, in sentences.
-    pub hints: Vec<String>,
+    /// What an operator should know or do.
+    pub hints: Vec<HintStatus>,
     /// The members, in the order of the configuration.
     pub members: Vec<MemberStatus>,
 }

@@ -127,6 +127,18 @@ pub enum HintCode {
     AdvertsFilteredIn,
     /// This host's packet filter drops its own adverts.
     AdvertsFilteredOut,
+    /// The lease of a cluster is longer than Patroni's settings allow.
+    LeaseTooLong,
+    /// A member's Patroni does not answer, its PostgreSQL does.
+    PatroniSilent,
+    /// A member's PostgreSQL does not answer, although its Patroni says that it runs.
+    PostgresqlSilent,
+    /// Several members claim to be the primary.
+    SeveralPrimaries,
+    /// A member belongs to another Patroni cluster.
+    OtherScope,
+    /// The members are several database systems.
+    SeveralSystems,
 }
 
 /// What a server of a cluster is.

@@ -188,7 +188,7 @@ pub(crate) fn cluster_notes(cluster: &ClusterStatus) -> Vec<String> {
         Some(format!("no answer from the Patroni of {} at {api}: {why}", member.name))
     };
     notes.extend(cluster.members.iter().filter_map(silent));
-    notes.extend(cluster.hints.iter().map(|hint| format!("hint: {hint}")));
+    notes.extend(cluster.hints.iter().map(|hint| format!("hint: {}", hint.text)));
     notes
 }
 

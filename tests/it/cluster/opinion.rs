@@ -5,6 +5,7 @@ use vipd::status::Phase;
 use vipd::track::outcome::Cause;
 
 use super::bench::*;
+use crate::engine::setup::Texts;
 
 /// pg-1, whose Patroni is silent from a known moment on.
 fn frozen() -> Bench {
@@ -33,7 +34,7 @@ fn sessions_stay_while_the_store_names_it_and_its_port_answers() {
     let hint = "Patroni on pg-1 does not answer but PostgreSQL does: it may still accept writes. \
                 Unless its Patroni renews the leader lock, another node is promoted within 30s; \
                 restart Patroni or stop PostgreSQL on pg-1";
-    assert_eq!(bench.cluster().hints, [hint]);
+    assert_eq!(bench.cluster().hints.texts(), [hint]);
     let told = |bench: &Bench| {
         let cluster = bench.cluster();
         (cluster.confirmed_ms, cluster.lease_left_ms, cluster.sessions_left_ms)
@@ -105,7 +106,7 @@ fn a_silent_standby_whose_port_answers_keeps_its_sessions() {
     assert_eq!(bench.usable("readers"), ["pg-2"]);
     let hint = "Patroni on pg-3 does not answer but PostgreSQL does: nobody knows what it is; \
                 restart Patroni on pg-3";
-    assert_eq!(bench.cluster().hints, [hint]);
+    assert_eq!(bench.cluster().hints.texts(), [hint]);
     assert_eq!(bench.session_policy("readers", "pg-3"), SessionPolicy::Keep);
     bench.dead_ports.push(3);
     bench.run_for(secs(3));
@@ -121,7 +122,7 @@ fn a_port_that_does_not_answer_gets_no_new_sessions_whatever_patroni_says() {
     bench.run_for(secs(2));
     assert!(bench.usable("writers").is_empty());
     assert_eq!(bench.session_policy("writers", "pg-1"), SessionPolicy::Keep);
-    let hints = bench.cluster().hints;
+    let hints = bench.cluster().hints.texts();
     assert!(hints[0].starts_with("Patroni says that PostgreSQL of pg-1 runs, but "), "{hints:?}");
     bench.dead_ports.clear();
     bench.run_for(secs(2));

@@ -68,10 +68,14 @@ fn what_an_operator_should_know_is_said() {
     assert!(cluster.failsafe && cluster.paused);
     assert_eq!(cluster.primary.as_deref(), Some("pg-1"));
     assert_eq!(cluster.lease_ms, Some(19_000));
-    assert!(cluster.hints[0].starts_with("the lease of 19s is too long"), "{:?}", cluster.hints);
+    assert!(
+        cluster.hints[0].text.starts_with("the lease of 19s is too long"),
+        "{:?}",
+        cluster.hints
+    );
     let rivals = "pg-1 (timeline 5) and pg-3 (timeline 4) claim to be the primary at the same time; \
                   pg-1 is used";
-    assert_eq!(cluster.hints[1], rivals);
+    assert_eq!(cluster.hints[1].text, rivals);
     let alarms =
         bench.logs.iter().filter(|(level, text)| *level == Level::Warn && text.ends_with(rivals));
     assert_eq!(alarms.count(), 1);

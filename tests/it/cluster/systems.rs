@@ -7,6 +7,7 @@ use vipd::pool::{SessionPolicy, Wants};
 use vipd::status::Phase;
 
 use super::bench::*;
+use crate::engine::setup::Texts;
 
 /// Of the second group of a Citus cluster: a database system of its own in the same scope.
 fn second(says: Says) -> Says {
@@ -39,7 +40,7 @@ fn each_system_has_a_primary_and_its_own_positions() {
     assert_eq!(cluster.primary.as_deref(), Some("pg-1, pg-3"));
     let hint = "these are 2 database systems, as in a Citus cluster (pg-1 pg-2; pg-3 pg-4): each \
                 has a primary of its own, and clients that write get any of them";
-    assert_eq!(cluster.hints, [hint]);
+    assert_eq!(cluster.hints.texts(), [hint]);
     let told =
         bench.logs.iter().filter(|(level, text)| *level == Level::Warn && text.ends_with(hint));
     assert_eq!(told.count(), 1);
@@ -84,5 +85,5 @@ fn a_node_of_another_patroni_cluster_is_not_used_whatever_it_says() {
     assert_eq!(bench.why("writers", "pg-3"), why);
     let hint = "pg-3 belongs to the Patroni cluster \"staging\", the others to \"main\": it is not \
                 used; give it a cluster of its own";
-    assert_eq!(bench.cluster().hints, [hint]);
+    assert_eq!(bench.cluster().hints.texts(), [hint]);
 }
