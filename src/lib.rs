@@ -1,5 +1,6 @@
-//! vipd keeps a virtual IP address on exactly one of several hosts: VRRPv2 and VRRPv3, read from the
-//! user's keepalived.conf or a vipd.toml.
+//! vipd keeps a virtual IP address on exactly one of several hosts (VRRPv2 and VRRPv3), and carries
+//! TCP connections behind it to the server that has the role their clients want. It reads
+//! keepalived.conf, haproxy.cfg and vipd.toml.
 //!
 //! # The ten-minute map
 //!
@@ -48,6 +49,40 @@
 //! timers and waits for nobody; `effects` serves the status socket and pages, reads files and writes logs;
 //! `proxy-N`, one per CPU, carry proxied connections; beside them `proxy-refuse` tells
 //! clients in TLS why they are refused.
+//!
+//! # The proxy's half
+//!
+//! 1. [`cluster`]: answers of Patroni and of health checks become one view of who is what, and who
+//!    may still be the primary for how long.
+//! 2. [`pool`]: that view, published to all threads at once, and the choice of a server.
+//! 3. `proxy/worker.rs`: one thread's loop; `proxy/accept.rs`, `handshake.rs`, `relay.rs`: a
+//!    connection from its first byte to its last.
+//! 4. `proxy/wait_queue.rs`: clients that wait for a server.
+//!
+//! # Words that are this crate's own
+//!
+//! | word | meaning |
+//! |---|---|
+//! | adopt | take over a router's addresses and state from the daemon before |
+//! | advert interval, skew, master down | as in RFC 9568 |
+//! | base and effective priority | as configured; with what trackers add |
+//! | claim | of a router: what an advert says of its sender's priority; of a member: to be the primary |
+//! | confirm | of a member: to say again that it is the primary |
+//! | drain | take out of service until `resume`; sticky: over a restart too |
+//! | excluded address | moves with the router and is not in its adverts |
+//! | fallback | what a listener uses while no server has the role it wants |
+//! | hand-over | the successor has the addresses before the master lets them go: state LEAVING |
+//! | hint | in a status: what an operator should do; from a session: look at this server |
+//! | lease | of an address: how long the kernel keeps it unrenewed; of a cluster: how long a primary counts as one unconfirmed |
+//! | lenient | starting as keepalived would, without what is wrong in the files |
+//! | member, server | a node of a cluster; the same as one listener sees it |
+//! | second opinion | the leader that the cluster's store names while the primary is silent |
+//! | session | a client's connection and the server's that belongs to it |
+//! | snapshot | a whole status at one moment |
+//! | static address | held by the host whatever the routers do (`static_ipaddress`) |
+//! | system | the members of a cluster that share a database: a Citus cluster has several |
+//! | tracker, probe | what moves a priority; one run of its check |
+//! | yield | a master that hears a better one goes to backup |
 
 pub mod api;
 pub mod cli;

@@ -12,10 +12,12 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::text::plain;
 
@@ -52,17 +54,22 @@ impl Log {
         let lost = writer.error_counter();
         // What libraries have to say is for whoever asks for it.
         let filter = match std::env::var("VIPD_LOG") {
-            Ok(wanted) => EnvFilter::builder()
-                .with_default_directive(LevelFilter::INFO.into())
-                .parse_lossy(wanted),
-            Err(_) => EnvFilter::new("error,vipd=info"),
+            Ok(wanted) => targets(&wanted),
+            Err(_) => Targets::new()
+                .with_default(LevelFilter::ERROR)
+                .with_target("vipd", LevelFilter::INFO),
         };
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+        let lines = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE);
+        let lines = lines.with_writer(writer);
         match format {
             LogFormat::Text => {
-                subscriber.event_format(Text { journal: stderr_is_the_journal() }).init();
+                let text = Text { journal: stderr_is_the_journal() };
+                lines.event_format(text).finish().with(filter).init();
             }
-            LogFormat::Json => subscriber.json().flatten_event(true).with_target(false).init(),
+            LogFormat::Json => {
+                let json = lines.json().flatten_event(true).with_target(false);
+                json.finish().with(filter).init();
+            }
         }
         Log { lost, _writer: guard }
     }
@@ -72,6 +79,23 @@ impl Log {
         let lost = self.lost.clone();
         move || u64::try_from(lost.dropped_lines()).unwrap_or(u64::MAX)
     }
+}
+
+/// A level, or levels of modules: `debug`, `warn,vipd=trace`. What is no such thing is said and left out.
+fn targets(wanted: &str) -> Targets {
+    let mut all = Targets::new().with_default(LevelFilter::INFO);
+    for part in wanted.split(',').filter(|part| !part.is_empty()) {
+        match part.parse::<Targets>() {
+            Ok(one) => {
+                if let Some(level) = one.default_level() {
+                    all = all.with_default(level);
+                }
+                all = all.with_targets(one.iter());
+            }
+            Err(error) => eprintln!("VIPD_LOG: {part}: {error}"),
+        }
+    }
+    all
 }
 
 /// Whether standard error is the journal's socket and not something a parent put in its place:
@@ -170,6 +194,20 @@ impl Visit for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_are_read_and_what_is_none_changes_nothing() {
+        let enabled = |wanted: &str, target: &str| {
+            let targets = targets(wanted);
+            let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+            levels.into_iter().find(|level| targets.would_enable(target, level))
+        };
+        assert_eq!(enabled("debug", "vipd::log"), Some(Level::DEBUG));
+        assert_eq!(enabled("warn,vipd=trace", "vipd::log"), Some(Level::TRACE));
+        assert_eq!(enabled("warn,vipd=trace", "hyper"), Some(Level::WARN));
+        assert_eq!(enabled("vipd=debug", "hyper"), Some(Level::INFO));
+        assert_eq!(enabled("vipd=debug=debug,", "vipd::log"), Some(Level::INFO));
+    }
 
     #[test]
     fn the_router_is_named_once() {
