@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::diag::{Diagnostic, Span, Spanned};
+use super::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::pool::Weight;
 use crate::text::human;
 use crate::types::Centis;
@@ -17,6 +17,8 @@ pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// The longest most times may be. Longer is a slip of the unit.
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+/// A length of time that is not zero.
+pub(crate) const POSITIVE: RangeInclusive<Duration> = Duration::from_nanos(1)..=DAY;
 
 /// Where a setting goes, and what shape it has.
 #[derive(Debug)]
@@ -148,7 +150,7 @@ macro_rules! shapes {
     )*};
 }
 shapes! {
-    String: Text, String::clone;
+    String: Text, |text: &String| quoted(text);
     i64: Number, i64::to_string;
     Duration: Time, |time: &Duration| human(*time);
     bool: Flag, bool::to_string;
@@ -209,6 +211,47 @@ macro_rules! numbers {
     )*};
 }
 numbers! { i8 u8 u16 u32 }
+
+impl Value for Option<i8> {
+    type Written = i64;
+    type Limits = RangeInclusive<i8>;
+
+    fn within(written: &i64, limits: &RangeInclusive<i8>) -> Result<Self, String> {
+        i8::within(written, limits).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.map_or_else(|| "none".to_owned(), |value| value.to_string())
+    }
+
+    fn range(limits: &RangeInclusive<i8>) -> Option<(i64, i64)> {
+        i8::range(limits)
+    }
+}
+
+/// What a text must be like.
+#[derive(Debug)]
+pub struct Texts {
+    pub(crate) fits: fn(&str) -> bool,
+    /// The same for people.
+    pub(crate) allowed: &'static str,
+}
+
+pub(crate) const ANY_TEXT: Texts = Texts { fits: |_| true, allowed: "a text" };
+
+impl Value for Option<String> {
+    type Written = String;
+    type Limits = Texts;
+
+    fn within(written: &String, limits: &Texts) -> Result<Self, String> {
+        let fits = (limits.fits)(written);
+        fits.then(|| Some(written.clone())).ok_or_else(|| limits.allowed.to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.clone().unwrap_or_else(|| "none".to_owned())
+    }
+}
 
 impl Value for NonZeroU32 {
     type Written = i64;
@@ -273,10 +316,10 @@ impl Value for Duration {
             return Ok(*written);
         }
         let (least, most) = (*limits.start(), human(*limits.end()));
-        Err(if least.is_zero() {
-            format!("at most {most}")
-        } else {
-            format!("{} to {most}", human(least))
+        Err(match least.as_nanos() {
+            0 => format!("at most {most}"),
+            1 => format!("more than 0 and at most {most}"),
+            _ => format!("{} to {most}", human(least)),
         })
     }
 
@@ -374,6 +417,8 @@ pub(crate) struct Key<D> {
     /// The keywords of keepalived.conf that say the same in one word; `!` before one that says the
     /// opposite.
     pub(crate) keepalived: &'static [&'static str],
+    /// It is read when the daemon starts, and a reload changes nothing about it.
+    pub(crate) at_start: bool,
     /// What it means, for people.
     pub(crate) about: &'static str,
     pub(crate) shape: Shape,
@@ -384,6 +429,16 @@ pub(crate) struct Key<D> {
     pub(crate) origin: fn(&D) -> Option<Span>,
     /// Takes it from the other block, if it is not written in the first.
     pub(crate) inherit: fn(&mut D, &D),
+}
+
+impl<D> Key<D> {
+    /// Its name and, if it is another, the keyword of keepalived.conf.
+    pub(crate) fn names(&self) -> String {
+        match self.keepalived.first() {
+            Some(word) if *word != self.name => format!("{} ({word})", self.name),
+            _ => self.name.to_owned(),
+        }
+    }
 }
 
 /// What is not written in `own`, `other` says.
@@ -404,17 +459,21 @@ pub(crate) struct Row<D, C> {
 ///
 /// A row is `name: Type = default, limits, "what messages call it";`, without the last where that is
 /// the name. `name was other` keeps what older files say, `name keepalived "word"` has a keyword of
-/// keepalived.conf read. A block is made with what is `given`. Settings whose rules need more than a row are
-/// `written`: files say them, and code by hand checks them. What has another shape is `beside` them.
+/// keepalived.conf read, `name at start` is one that a reload does not change. A block is made with
+/// what is `given`. Settings whose rules need more than a row are `written`: files say them, and code
+/// by hand checks them. What has another shape is `beside` them; what becomes of both is `checked`.
 /// A block without rows is one of files only.
 macro_rules! settings {
     (
         $(#[$about:meta])*
         pub struct $config:ident, $draft:ident, $prefix:literal {
             $($(#[doc = $meaning:literal])*
-            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?: $type:ty
-                = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
+            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?
+                $(at $start:ident)?: $type:ty = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
         }
+        $(checked {
+            $($(#[$sense:meta])* $checked:ident: $checked_type:ty;)*
+        })?
         $(given { $($given:tt)* })?
         $(written { $($written:tt)* })?
         $(beside { $($beside:tt)* })?
@@ -422,11 +481,12 @@ macro_rules! settings {
         $(#[$about])*
         pub struct $config {
             $($(#[doc = $meaning])* pub $name: $type,)*
+            $($($(#[$sense])* pub $checked: $checked_type,)*)?
         }
 
         impl Default for $config {
             fn default() -> $config {
-                $config { $($name: $default,)* }
+                $config { $($name: $default,)* $($($checked: Default::default(),)*)? }
             }
         }
 
@@ -437,7 +497,7 @@ macro_rules! settings {
             written {
                 $($($written)*)?
                 $($(#[doc = $meaning])*
-                $name $(was $former)? $(keepalived $word $(or $other)?)?:
+                $name $(was $former)? $(keepalived $word $(or $other)?)? $(at $start)?:
                     <$type as $crate::config::key::Value>::Written;)*
             }
             beside { $($($beside)*)? }
@@ -448,7 +508,8 @@ macro_rules! settings {
                 $crate::config::key::Row {
                     key: $crate::config::key::settings! {
                         @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
-                        $name $(was $former)?: <$type as $crate::config::key::Value>::Written
+                        $name $(was $former)? $(at $start)?:
+                            <$type as $crate::config::key::Value>::Written
                     },
                     range: || <$type as $crate::config::key::Value>::range(
                         &$crate::config::key::settings!(@limits $($limits)?),
@@ -465,16 +526,14 @@ macro_rules! settings {
                 standard: &$config,
                 out: &mut Vec<$crate::config::diag::Diagnostic>,
             ) -> $config {
-                use $crate::config::key::within;
-                $config {$(
-                    $name: within(
-                        self.$name.as_ref(),
-                        &$crate::config::key::settings!(@limits $($limits)?),
-                        $crate::config::key::settings!(@what $name $($($what)?)?),
-                        out,
-                    )
-                    .unwrap_or(standard.$name),
-                )*}
+                let mut config = Clone::clone(standard);
+                $(
+                    let limits = $crate::config::key::settings!(@limits $($limits)?);
+                    let what = $crate::config::key::settings!(@what $name $($($what)?)?);
+                    let own = $crate::config::key::within(self.$name.as_ref(), &limits, what, out);
+                    own.into_iter().for_each(|own| config.$name = own);
+                )*
+                config
             }
         }
     };
@@ -484,8 +543,8 @@ macro_rules! settings {
         $(given { $($given:tt)* })?
         written {
             $($(#[doc = $meaning:literal])*
-            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?:
-                $written:ty;)*
+            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?
+                $(at $start:ident)?: $written:ty;)*
         }
         $(beside {
             $($(#[$purpose:meta])* $beside:ident: $type:ty;)*
@@ -503,7 +562,7 @@ macro_rules! settings {
             pub(crate) const KEYS: &'static [$crate::config::key::Key<$draft>] =
                 &[$($crate::config::key::settings!(
                     @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
-                    $name $(was $former)?: $written
+                    $name $(was $former)? $(at $start)?: $written
                 ),)*];
 
             // Unused where a block has other names as well.
@@ -515,14 +574,17 @@ macro_rules! settings {
     (@limits $limits:expr) => { $limits };
     (@what $name:ident) => { stringify!($name) };
     (@what $name:ident $what:literal) => { $what };
+    (@at) => { false };
+    (@at start) => { true };
     (@former) => { None };
     (@former $former:ident) => { Some(stringify!($former)) };
     (@key $prefix:literal, [$($meaning:literal)*] [$($word:literal),*]
-        $name:ident $(was $former:ident)?: $written:ty) => {
+        $name:ident $(was $former:ident)? $(at $start:ident)?: $written:ty) => {
         $crate::config::key::Key {
             name: stringify!($name),
             former: $crate::config::key::settings!(@former $($former)?),
             keepalived: &[$($word),*],
+            at_start: $crate::config::key::settings!(@at $($start)?),
             about: concat!($($meaning),*),
             shape: <$written as $crate::config::key::Written>::SHAPE,
             path: concat!($prefix, stringify!($name)),

@@ -25,8 +25,8 @@ pub use track::{
 };
 
 use super::announce::AnnounceConfig;
-use super::notify::{FifoConfig, LifeScript, MailConfig, NotifyConfig};
-use super::process::Process;
+use super::globals::Globals;
+use super::notify::{FifoConfig, MailConfig, NotifyConfig};
 use super::router::RouterOptions;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
@@ -93,29 +93,6 @@ impl Config {
         // The largest a socket option can say, the kernel's doubling included.
         sum.clamp(least, 1 << 30)
     }
-}
-
-/// Settings of the whole daemon.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Globals {
-    /// How the node calls itself in messages; never on the wire. `None`: the host name.
-    pub router_id: Option<String>,
-    /// Adverts are read and thrown away for this long after the start, and every deadline counts
-    /// from its end (rule R30, keepalived's `vrrp_startup_delay`).
-    pub startup_delay: Duration,
-    /// The same, counted from when the system was booted; the longer of the two counts
-    /// (`vrrp_delay_after_boot`).
-    pub delay_after_boot: Duration,
-    /// Log adverts for a VRID nobody here has.
-    pub log_unknown_vrids: bool,
-    /// Members of this group may use the control socket and command the daemon, as root may.
-    pub control_group: Option<String>,
-    /// The process itself.
-    pub process: Process,
-    /// Run to its end before anything else.
-    pub startup: Option<LifeScript>,
-    /// Run when everything else is over.
-    pub shutdown: Option<LifeScript>,
 }
 
 /// For how long a change of an interface must last before it counts (keepalived's

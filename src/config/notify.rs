@@ -78,20 +78,6 @@ impl EnsureConfig {
     pub const EVERY: Duration = Duration::from_secs(30);
 }
 
-/// A command of the daemon's own start or end, which waits for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LifeScript {
-    /// What to run.
-    pub command: ScriptCheck,
-    /// The longest it may take; not zero.
-    pub timeout: Duration,
-}
-
-impl LifeScript {
-    /// The time it has unless the configuration says otherwise: keepalived's.
-    pub const TIMEOUT: Duration = Duration::from_secs(10);
-}
-
 /// A named pipe that gets a line per event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FifoConfig {

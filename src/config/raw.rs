@@ -19,13 +19,13 @@ pub use super::cluster::{
     RawCheck, RawCluster, RawMember, RawRequest, RawRhythm, RawSection, RawStatusCheck, RawTls,
 };
 use super::diag::{Span, Spanned};
+pub use super::globals::RawGlobals;
 use super::key::settings;
 pub use super::listener::{RawListener, RawLiveness, RawServer};
-use super::process::RawProcess;
 pub use super::router::RawRouter;
 use crate::types::Cidr;
 
-pub use notify::{RawCommand, RawFifo, RawLifeScript, RawMail, RawNotify};
+pub use notify::{RawCommand, RawFifo, RawMail, RawNotify};
 pub use track::{
     CheckKind, GroupWords, RawGroup, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker,
     RawWeight, TrackerWords, keys,
@@ -75,37 +75,6 @@ pub struct WrittenSetting {
     pub whole: Span,
     /// The place of its value.
     pub value: Span,
-}
-
-settings! {
-    /// Settings of the whole daemon.
-    pub struct RawGlobals, ""
-    written {
-        /// The node's name in messages. Default: the host name.
-        router_id keepalived "router_id": String;
-        /// No router takes over for so long after the start. Default: 0 s.
-        startup_delay keepalived "vrrp_startup_delay": Duration;
-        /// No router takes over for so long after the system was booted. Default: 0 s.
-        delay_after_boot keepalived "vrrp_delay_after_boot": Duration;
-        /// Whether adverts for a VRID nobody here has are logged. Default: false.
-        log_unknown_vrids keepalived "log_unknown_vrids": bool;
-        /// The group whose members may command the daemon besides root.
-        control_group keepalived "vipd_control_group": String;
-        /// As whom scripts run that do not say it themselves.
-        script_user: String;
-        /// With which group. Default: the user's own.
-        script_group: String;
-        /// Refuse scripts run as root that others could have changed. Default: false.
-        script_security: bool;
-    }
-    beside {
-        /// The process itself.
-        process: RawProcess;
-        /// Run before anything else.
-        startup: RawLifeScript;
-        /// Run after everything else.
-        shutdown: RawLifeScript;
-    }
 }
 
 settings! {

@@ -4,12 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::announce::{AnnounceConfig, RawAnnounce};
 use super::cluster::{RawCluster, RawMember, RawRequest, RawRhythm, RawStatusCheck, RawTls};
+use super::globals::Globals;
 use super::key::{Key, Row, Shape};
 use super::listener::{
     ListenerOptions, Liveness, RawListener, RawLiveness, RawServer, ServerOptions,
 };
 use super::notify::Moment;
-use super::process::RawProcess;
+use super::process::{Process, RawProcess};
 use super::raw::{
     CheckKind, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail, RawNotify, RawPacing, RawPage,
     RawSettings,
@@ -268,13 +269,13 @@ fn listener() -> Value {
 fn global() -> Value {
     Table::default()
         .keys(RawGlobals::KEYS)
+        .rows(Globals::ROWS)
         .keys(RawProcess::KEYS)
+        .rows(Process::ROWS)
         .with("umask", number())
         .with("cpus", list(number()))
         .with("startup_script", run())
-        .with("startup_script_timeout", shape(Shape::Time))
         .with("shutdown_script", run())
-        .with("shutdown_script_timeout", shape(Shape::Time))
         .closed(&[])
 }
 

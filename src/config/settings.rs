@@ -13,9 +13,10 @@ use std::time::Duration;
 pub(crate) use objects::{Object, by_name, objects};
 
 use super::checks::{Check, RunAs, ScriptCheck};
+use super::globals::RawGlobals;
 use super::key::{Row, Words};
 use super::{
-    AnnounceConfig, Cast, EnsureConfig, Globals, LifeScript, NotifyConfig, Peer, Preempt, Process,
+    AnnounceConfig, Cast, EnsureConfig, Globals, NotifyConfig, Peer, Preempt, Process,
     ReceiveBuffer, RouterConfig, RouterOptions, VirtualAddress, Weight,
 };
 use crate::text::human;
@@ -27,52 +28,24 @@ pub(crate) type Setting = (&'static str, String);
 const NONE: &str = "none";
 
 pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
-    let Globals {
-        router_id,
-        startup_delay,
-        delay_after_boot,
-        log_unknown_vrids,
-        control_group,
-        process,
-        startup,
-        shutdown,
-    } = globals;
-    let life_script = |script: &Option<LifeScript>| match script {
-        Some(LifeScript { command: check, timeout }) => {
-            format!("{} timeout {}", command(check), human(*timeout))
-        }
-        None => NONE.to_owned(),
-    };
-    let Process {
-        net_namespace,
-        instance,
-        name,
-        umask,
-        nice,
-        cpus,
-        realtime,
-        realtime_priority,
-        lock_memory,
-    } = process;
+    let Process { umask, cpus, .. } = &globals.process;
     let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
-    vec![
-        ("router_id", optional(router_id.as_ref())),
-        ("startup_delay", human(*startup_delay)),
-        ("delay_after_boot", human(*delay_after_boot)),
-        ("log_unknown_vrids", log_unknown_vrids.to_string()),
-        ("control_group", optional(control_group.as_ref())),
-        ("net_namespace", optional(net_namespace.as_ref())),
-        ("instance", optional(instance.as_ref())),
-        ("process_name", optional(name.as_ref())),
+    let script = |script: &Option<_>| script.as_ref().map_or_else(|| NONE.to_owned(), command);
+    let mut settings: Vec<Setting> = rows(Globals::ROWS, globals).collect();
+    settings.extend(rows(Process::ROWS, &globals.process));
+    settings.extend([
         ("umask", umask.map_or_else(|| NONE.to_owned(), |umask| format!("{umask:04o}"))),
-        ("nice", optional(nice.as_ref())),
         ("cpus", if cpus.is_empty() { "any".to_owned() } else { cpus.join(", ") }),
-        ("realtime", realtime.to_string()),
-        ("realtime_priority", realtime_priority.to_string()),
-        ("lock_memory", lock_memory.to_string()),
-        ("startup_script", life_script(startup)),
-        ("shutdown_script", life_script(shutdown)),
-    ]
+        ("startup_script", script(&globals.startup_script)),
+        ("shutdown_script", script(&globals.shutdown_script)),
+    ]);
+    settings
+}
+
+/// Whether a reload leaves a setting of [`globals`] as it is.
+pub(crate) fn is_read_at_start(setting: &str) -> bool {
+    let of_row = RawGlobals::KEYS.iter().find(|key| key.path == setting).map(|key| key.at_start);
+    of_row.unwrap_or(setting != "shutdown_script")
 }
 
 /// Who is told what, in one line.

@@ -107,14 +107,7 @@ const TOP: &[&str] = &[
 ];
 
 /// What has a shape of its own.
-const GLOBAL: &[&str] = &[
-    "umask",
-    "cpus",
-    "startup_script",
-    "startup_script_timeout",
-    "shutdown_script",
-    "shutdown_script_timeout",
-];
+const GLOBAL: &[&str] = &["umask", "cpus", "startup_script", "shutdown_script"];
 
 /// What has a shape of its own.
 const ROUTER: &[&str] = &[
@@ -251,10 +244,8 @@ impl Reader<'_> {
             match key {
                 "umask" => globals.process.umask = self.number(value),
                 "cpus" => globals.process.cpus = self.numbers(value),
-                "startup_script" => globals.startup.command = self.telling(value),
-                "startup_script_timeout" => globals.startup.timeout = self.duration(value),
-                "shutdown_script" => globals.shutdown.command = self.telling(value),
-                "shutdown_script_timeout" => globals.shutdown.timeout = self.duration(value),
+                "startup_script" => globals.startup_script = self.telling(value),
+                "shutdown_script" => globals.shutdown_script = self.telling(value),
                 _ => {
                     let entry = (key, span, value);
                     if !self.known(&mut globals.process, RawProcess::KEYS, &entry) {

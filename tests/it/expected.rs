@@ -108,10 +108,17 @@ pub(crate) fn told(outcome: Result<Loaded, Failed>) -> String {
 pub(crate) fn dump(config: &Config) -> String {
     let mut globals = format!("{:?}", config.globals);
     let process = format!(", process: {:?}", Process::default());
-    for default in [", delay_after_boot: 0ns", ", control_group: None", &process] {
+    for default in [
+        ", delay_after_boot: 0ns",
+        ", control_group: None",
+        ", startup_script_timeout: 10s",
+        ", shutdown_script_timeout: 10s",
+        &process,
+        ", startup_script: None",
+        ", shutdown_script: None",
+    ] {
         globals = globals.replace(default, "");
     }
-    let globals = globals.replace(", startup: None", "").replace(", shutdown: None", "");
     let mut out = globals + "\n";
     for wanted in &config.static_addresses {
         let StaticAddress { iface, address, required_by } = &**wanted;

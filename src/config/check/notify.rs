@@ -11,10 +11,8 @@ use super::commands;
 use crate::config::checks::{Endpoint, RunAs, ScriptCheck};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::key::{DAY, within};
-use crate::config::notify::{
-    EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig,
-};
-use crate::config::raw::{Raw, RawCommand, RawFifo, RawGlobals, RawLifeScript, RawMail, RawNotify};
+use crate::config::notify::{EnsureConfig, FifoConfig, MailConfig, Moment, NotifyConfig};
+use crate::config::raw::{Raw, RawCommand, RawFifo, RawGlobals, RawMail, RawNotify};
 
 /// What one router or group tells.
 pub(super) fn notify(
@@ -64,7 +62,11 @@ pub(super) fn of_group(
     notify(raw, globals, out)
 }
 
-fn script(raw: &RawCommand, globals: &RawGlobals, out: &mut Vec<Diagnostic>) -> ScriptCheck {
+pub(super) fn script(
+    raw: &RawCommand,
+    globals: &RawGlobals,
+    out: &mut Vec<Diagnostic>,
+) -> ScriptCheck {
     let (user, group) = match &raw.user {
         Some(user) => (Some(user), raw.group.as_ref()),
         None => (globals.script_user.as_ref(), globals.script_group.as_ref()),
@@ -93,24 +95,6 @@ fn some_time(
         out.push(Diagnostic::error(at.span, format!("{what} must not be zero")));
     }
     Some(time)
-}
-
-/// A command of the daemon's start or end.
-pub(super) fn life_script(
-    raw: &RawLifeScript,
-    globals: &RawGlobals,
-    out: &mut Vec<Diagnostic>,
-) -> Option<LifeScript> {
-    let timeout = some_time(out, raw.timeout, "the timeout");
-    let Some(command) = &raw.command else {
-        if let Some(at) = raw.timeout {
-            let text = "there is no script that could take so long";
-            out.push(Diagnostic::warning(at.span, text).help("add the script, or remove this"));
-        }
-        return None;
-    };
-    let command = script(command, globals, out);
-    Some(LifeScript { command, timeout: timeout.unwrap_or(LifeScript::TIMEOUT) })
 }
 
 /// The FIFOs, each path once.

@@ -42,15 +42,6 @@ settings! {
     }
 }
 
-/// `startup_script` or `shutdown_script`, with its limit.
-#[derive(Clone, Debug, Default)]
-pub struct RawLifeScript {
-    /// What to run.
-    pub command: Option<RawCommand>,
-    /// The longest it may take.
-    pub timeout: Option<Spanned<Duration>>,
-}
-
 settings! {
     /// `[[fifo]]`, `notify_fifo`, `vrrp_notify_fifo`
     pub struct RawFifo, ""

@@ -6,7 +6,7 @@ use super::tree::Node;
 use super::values::{boolean, number_in, seconds, text};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::notify::Moment;
-use crate::config::raw::{Raw, RawCommand, RawFifo, RawLifeScript, RawMail, RawNotify};
+use crate::config::raw::{Raw, RawCommand, RawFifo, RawMail, RawNotify};
 use crate::import::keepalived::command;
 
 /// Takes a setting of an instance or group; `false` if it is none of these.
@@ -52,7 +52,7 @@ pub(crate) fn set(raw: &mut RawNotify, name: &str, node: &Node, out: &mut Vec<Di
 }
 
 /// `COMMAND [USER [GROUP]]`
-fn told(args: &[Word], out: &mut Vec<Diagnostic>) -> Option<RawCommand> {
+pub(crate) fn told(args: &[Word], out: &mut Vec<Diagnostic>) -> Option<RawCommand> {
     let (first, others) = args.split_first()?;
     let command = match command::parse(&first.text) {
         Ok(command) => Spanned::new(command, first.span),
@@ -99,8 +99,6 @@ pub(crate) struct Tellers {
     priority_changes: Option<Spanned<bool>>,
     alert: Option<Spanned<bool>>,
     mail: Option<RawMail>,
-    startup: RawLifeScript,
-    shutdown: RawLifeScript,
 }
 
 #[derive(Debug, Default)]
@@ -123,10 +121,6 @@ impl Tellers {
             ("notify_fifo_script" | "vrrp_notify_fifo_script", args) => {
                 pipe.reader = told(args, out);
             }
-            ("startup_script", args) => self.startup.command = told(args, out),
-            ("startup_script_timeout", [word, ..]) => self.startup.timeout = seconds(word, out),
-            ("shutdown_script", args) => self.shutdown.command = told(args, out),
-            ("shutdown_script_timeout", [word, ..]) => self.shutdown.timeout = seconds(word, out),
             ("fifo_write_vrrp_states_on_reload", _) => {
                 self.states_on_reload = Some(Spanned::new(true, span));
             }
@@ -190,12 +184,6 @@ impl Tellers {
                 (None, None) => {}
             }
         }
-        let merge = |own: RawLifeScript, other: &mut RawLifeScript| {
-            other.command = own.command.or(other.command.take());
-            other.timeout = own.timeout.or(other.timeout);
-        };
-        merge(self.startup, &mut raw.globals.startup);
-        merge(self.shutdown, &mut raw.globals.shutdown);
         // Without recipients or a server keepalived sends none.
         raw.mail = self.mail.filter(|mail| !mail.to.is_empty() && mail.server.is_some());
     }
