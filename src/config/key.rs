@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::diag::{Diagnostic, Span, Spanned, quoted};
+use super::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::pool::Weight;
 use crate::text::human;
 use crate::types::Centis;
@@ -80,13 +80,24 @@ pub trait Words: Copy + PartialEq + fmt::Debug + 'static {
     fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
     }
+
+    /// What a word stands for.
+    fn of(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+    }
+
+    /// All words.
+    fn words() -> Vec<&'static str> {
+        Self::WORDS.iter().map(|(word, _)| *word).collect()
+    }
 }
 
 /// Makes [`Words`] of the enums whose variants are listed with their words.
 macro_rules! words {
-    ($($type:ident: $($word:literal $variant:ident),+;)*) => {$(
+    ($($type:ident: $($word:literal $variant:ident $(($with:expr))?),+;)*) => {$(
         impl $crate::config::key::Words for $type {
-            const WORDS: &'static [(&'static str, $type)] = &[$(($word, $type::$variant)),+];
+            const WORDS: &'static [(&'static str, $type)] =
+                &[$(($word, $type::$variant $(($with))?)),+];
         }
     )*};
 }
@@ -104,17 +115,23 @@ pub trait Choice: fmt::Debug {
     fn chosen(&self) -> Option<Spanned<&'static str>>;
 }
 
+/// What is wrong with a word that is none of these, which stand between `quote`s.
+pub(crate) fn no_word(word: &str, at: Span, known: &[&str], quote: &str) -> Diagnostic {
+    let list: Vec<String> = known.iter().map(|name| format!("{quote}{name}{quote}")).collect();
+    Diagnostic::error(at, format!("unknown value {}", quoted(word)))
+        .help(format!("allowed: {}", list.join(", ")))
+        .suggest(nearest(word, known.iter().copied()))
+}
+
 impl<T: Words> Choice for Option<Spanned<T>> {
     fn words(&self) -> Vec<&'static str> {
-        T::WORDS.iter().map(|(word, _)| *word).collect()
+        T::words()
     }
 
     fn choose(&mut self, word: &str, span: Span) -> bool {
-        let known = T::WORDS.iter().find(|(known, _)| *known == word);
-        if let Some((_, value)) = known {
-            *self = Some(Spanned::new(*value, span));
-        }
-        known.is_some()
+        let value = T::of(word);
+        *self = value.map(|value| Spanned::new(value, span));
+        value.is_some()
     }
 
     fn chosen(&self) -> Option<Spanned<&'static str>> {
@@ -158,7 +175,7 @@ shapes! {
 }
 
 impl<T: Words> Written for T {
-    const SHAPE: Shape = Shape::Word(|| T::WORDS.iter().map(|(word, _)| *word).collect());
+    const SHAPE: Shape = Shape::Word(T::words);
 
     fn slot(at: &mut Option<Spanned<T>>) -> Slot<'_> {
         Slot::Word(at)

@@ -38,10 +38,11 @@ pub use model::{
     BindConfig, ByStatus, Cast, ClusterConfig, Config, GroupConfig, InterfaceConfig,
     ListenerConfig, ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout,
     PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember, Peer, PlainMember, Preempt,
-    RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm, RouterConfig, RouterFlag, RouterKey,
-    ServerConfig, StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
-    VirtualAddress, Weight,
+    RECEIVE_BUFFER, ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, ServerConfig,
+    StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress,
+    Weight,
 };
 pub use notify::{EnsureConfig, FifoConfig, MailConfig, Moment, NotifyConfig};
 pub use process::Process;
+pub use raw::Rhythm;
 pub use router::RouterOptions;

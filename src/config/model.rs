@@ -20,8 +20,8 @@ pub use proxy::{
     OnDown, PatroniCluster, PatroniMember, PlainMember, ServerConfig,
 };
 pub use track::{
-    GroupConfig, Namespace, OnTimeout, Rhythm, TrackRef, TrackedInterface, TrackerConfig,
-    TrackerKey, Weight,
+    GroupConfig, Namespace, OnTimeout, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
+    Weight,
 };
 
 use super::announce::AnnounceConfig;

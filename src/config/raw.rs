@@ -28,7 +28,7 @@ use crate::types::Cidr;
 pub use notify::{RawCommand, RawFifo, RawMail, RawNotify};
 pub use track::{
     CheckKind, GroupWords, RawGroup, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker,
-    RawWeight, TrackerWords, keys,
+    RawWeight, Rhythm, TrackerWords, keys,
 };
 
 /// Everything all files say together.

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::announce::{AnnounceConfig, RawAnnounce};
+use super::checks::ArgsMatch;
 use super::cluster::{RawCluster, RawMember, RawRequest, RawRhythm, RawStatusCheck, RawTls};
 use super::globals::Globals;
-use super::key::{Key, Row, Shape};
+use super::key::{Key, Row, Shape, Words, Written};
 use super::listener::{
     ListenerOptions, Liveness, RawListener, RawLiveness, RawServer, ServerOptions,
 };
@@ -13,10 +14,10 @@ use super::notify::Moment;
 use super::process::{Process, RawProcess};
 use super::raw::{
     CheckKind, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail, RawNotify, RawPacing, RawPage,
-    RawSettings,
+    RawSettings, Rhythm,
 };
 use super::router::{RawRouter, RouterOptions};
-use super::vipd_toml::{MATCHES, SCOPES};
+use super::vipd_toml::SCOPES;
 
 /// A length of time: numbers, each with a unit, or 0.
 const TIME: &str = r"^\s*(0|([0-9]+(\.[0-9]+)?\s*[a-z]+\s*)+)$";
@@ -154,11 +155,10 @@ fn address(table: Table) -> Table {
 }
 
 fn tracked() -> Value {
-    let kinds: Vec<&str> = CheckKind::ALL.iter().map(|kind| kind.name()).collect();
     let entry = Table::default()
         .with("name", text())
         .with("listener", text())
-        .with("kind", json!({ "enum": kinds }))
+        .with("kind", shape(<CheckKind as Written>::SHAPE))
         .with("weight", number())
         .with("reverse", flag());
     list(either(text(), entry.closed(&[])))
@@ -201,8 +201,7 @@ fn router() -> Value {
 }
 
 fn tracker(kind: CheckKind) -> Value {
-    let all = Table::default().keys(RawSettings::KEYS);
-    let matches: Vec<&str> = MATCHES.iter().map(|(name, _)| *name).collect();
+    let all = Table::default().keys(RawSettings::KEYS).rows(Rhythm::ROWS);
     let own = kind.keys().fold(Table::default(), |table, key| {
         let schema = match key {
             "weight" => number(),
@@ -210,7 +209,7 @@ fn tracker(kind: CheckKind) -> Value {
             "headers" | "tags" => pairs(),
             "command" => command(),
             "name" => text(),
-            "match" => json!({ "enum": matches }),
+            "match" => shape(<ArgsMatch as Written>::SHAPE),
             _ => all.0.get(key).cloned().unwrap_or_else(text),
         };
         table.with(key, schema)
@@ -283,9 +282,9 @@ fn global() -> Value {
 /// needs to offer names and to mark those there are not.
 #[must_use]
 pub fn schema() -> Value {
-    let kinds = CheckKind::ALL.iter();
+    let kinds = CheckKind::WORDS.iter();
     let trackers =
-        kinds.fold(Table::default(), |table, kind| table.with(kind.name(), tracker(*kind)));
+        kinds.fold(Table::default(), |table, (name, kind)| table.with(name, tracker(*kind)));
     let pacing = Table::default().keys(RawPacing::KEYS).with("interfaces", list(text()));
     let group = Table::default()
         .keys(RawGroup::KEYS)

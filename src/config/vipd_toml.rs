@@ -11,8 +11,6 @@ mod proxy;
 mod track;
 mod values;
 
-pub(super) use track::MATCHES;
-
 use std::ops::Range;
 
 use toml::Spanned as TomlSpanned;

@@ -13,7 +13,7 @@ use crate::config::checks::{
     HttpTarget, MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProcessCheck, ProxySide, RunAs,
     ScriptCheck, Statuses, TcpCheck, Tls, Trust, Url,
 };
-use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
+use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::raw::CheckKind;
 use crate::types::Identity;
 
@@ -88,9 +88,9 @@ impl TrackerCheck<'_> {
     fn process(&mut self) -> Option<ProcessCheck> {
         let settings = self.settings;
         let pattern = self.required("name", settings.processes.as_ref())?.value.clone();
-        let quorum = self.within("quorum", settings.quorum, 1, 65_535);
+        let quorum = self.within("quorum", settings.quorum, 1..=65_535);
         let quorum = quorum.and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
-        let quorum_max = self.within("quorum_max", settings.quorum_max, 0, 65_535);
+        let quorum_max = self.within("quorum_max", settings.quorum_max, 0..=65_535);
         if let (Some(most @ 1..), Some(at)) = (quorum_max, settings.quorum_max)
             && most < quorum.get()
         {
@@ -130,27 +130,15 @@ impl TrackerCheck<'_> {
             bytes: self.optional(settings.max_lag.as_ref(), bytes),
             time: settings.max_lag_time.map(|time| time.value),
         };
-        let role = match &settings.role {
-            None => PatroniRole::Primary,
-            Some(role) => self.choice(
-                role,
-                &[
-                    ("primary", PatroniRole::Primary),
-                    ("replica", PatroniRole::Replica(lag)),
-                    ("any", PatroniRole::Any(lag)),
-                    ("sync", PatroniRole::Sync),
-                    ("async", PatroniRole::Async(lag)),
-                    ("quorum", PatroniRole::Quorum),
-                    ("standby-leader", PatroniRole::StandbyLeader),
-                ],
-            )?,
-        };
-        let lags = match role {
-            PatroniRole::Replica(_) | PatroniRole::Any(_) | PatroniRole::Async(_) => true,
+        let written = settings.role.map_or(PatroniRole::Primary, |role| role.value);
+        let (role, lags) = match written {
+            PatroniRole::Replica(_) => (PatroniRole::Replica(lag), true),
+            PatroniRole::Any(_) => (PatroniRole::Any(lag), true),
+            PatroniRole::Async(_) => (PatroniRole::Async(lag), true),
             PatroniRole::Primary
             | PatroniRole::Sync
             | PatroniRole::Quorum
-            | PatroniRole::StandbyLeader => false,
+            | PatroniRole::StandbyLeader => (written, false),
         };
         let limit = settings.max_lag.as_ref().map(|at| at.span);
         if let (false, Some(span)) = (lags, limit.or(settings.max_lag_time.map(|at| at.span))) {
@@ -181,23 +169,12 @@ impl TrackerCheck<'_> {
                 HaproxyStats::Page(Box::new(HaproxyPage { target, path: url.path }))
             }
         };
-        let side = match &settings.side {
-            None => ProxySide::Every,
-            Some(side) => self.choice(
-                side,
-                &[
-                    ("frontend", ProxySide::Frontend),
-                    ("backend", ProxySide::Backend),
-                    ("every", ProxySide::Every),
-                ],
-            )?,
-        };
-        let min_servers = self.within("min_servers", settings.min_servers, 1, 65_535);
+        let min_servers = self.within("min_servers", settings.min_servers, 1..=65_535);
         let min_servers = min_servers.map(u32::from).and_then(NonZeroU32::new);
         Some(HaproxyCheck {
             stats,
             proxy: self.required("proxy", settings.proxy.as_ref())?.value.clone(),
-            side,
+            side: settings.side.map_or_else(ProxySide::default, |side| side.value),
             min_servers: min_servers.unwrap_or(NonZeroU32::MIN),
         })
     }
@@ -294,24 +271,6 @@ impl TrackerCheck<'_> {
     ) -> Option<T> {
         let parsed = parse(&text.value);
         parsed.map_err(|e| self.out.push(Diagnostic::error(text.span, e.to_string()))).ok()
-    }
-
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        text: &Spanned<String>,
-        names: &[(&str, T)],
-    ) -> Option<T> {
-        let known = || names.iter().map(|(name, _)| *name);
-        let found = names.iter().find(|(name, _)| *name == text.value);
-        if found.is_none() {
-            let list: Vec<&str> = known().collect();
-            self.out.push(
-                Diagnostic::error(text.span, format!("unknown value {}", quoted(&text.value)))
-                    .help(format!("allowed: {}", list.join(", ")))
-                    .suggest(nearest(&text.value, known())),
-            );
-        }
-        found.map(|(_, choice)| *choice)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{NONE, command, human, optional, told, written};
+use super::{NONE, command, human, optional, rows, told, written};
 use crate::config::checks::Check;
 use crate::config::{
     Config, FifoConfig, GroupConfig, InterfaceConfig, MailConfig, PacingGroup, Rhythm, RouterKey,
@@ -90,37 +90,13 @@ fn static_address(address: &Arc<StaticAddress>) -> Object {
 
 fn tracker(tracker: &Arc<TrackerConfig>) -> Object {
     let TrackerConfig { key, check, listeners: _, rhythm } = &**tracker;
-    let Rhythm {
-        watched,
-        interval,
-        timeout,
-        rise,
-        fall,
-        init_fail,
-        on_timeout,
-        rise_delay,
-        fall_delay,
-    } = rhythm;
     let looks_at = format!("{} {}", tracker.kind(), check.subject());
     let name = format!("{} {key}", tracker.kind());
-    if *watched {
-        let settings = [
-            ("check", looks_at),
-            ("rise_delay", human(*rise_delay)),
-            ("fall_delay", human(*fall_delay)),
-        ];
-        return Object::new("track", name, settings);
-    }
-    let settings = [
-        ("check", looks_at),
-        ("interval", human(*interval)),
-        ("timeout", human(*timeout)),
-        ("rise", rise.to_string()),
-        ("fall", fall.to_string()),
-        ("init_fail", init_fail.to_string()),
-        ("on_timeout", format!("{on_timeout:?}").to_lowercase()),
-    ];
-    let mut object = Object::new("track", name, settings);
+    let mut object = Object::new("track", name, [("check", looks_at)]);
+    // What answers by itself is not run, and only then are there delays.
+    let shown = |name: &str| ["rise_delay", "fall_delay"].contains(&name) == rhythm.watched;
+    let rhythm = rows(Rhythm::ROWS, rhythm).filter(|(name, _)| shown(name));
+    object.settings.extend(rhythm.map(|(name, value)| (name.to_owned(), value)));
     if let Check::Script(script) = &**check {
         object.settings.push(("command".to_owned(), command(script)));
     }
