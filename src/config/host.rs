@@ -202,8 +202,8 @@ impl Look<'_> {
                 self.command(command, raw.command.span);
             }
         }
-        if let (Some(ensure), Some(raw)) = (&notify.ensure, &raw.while_master) {
-            self.command(&ensure.command, raw.command.span);
+        if let (Some(script), Some(raw)) = (&notify.while_master, &raw.while_master) {
+            self.command(script, raw.command.span);
         }
     }
 

@@ -35,14 +35,13 @@ pub use lenient::Dropped;
 pub use listener::{Frontend, ListenerOptions, Liveness, ServerOptions};
 pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
-    BindConfig, ByStatus, Cast, ClusterConfig, Config, GroupConfig, InterfaceConfig,
-    ListenerConfig, ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout,
-    PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember, Peer, PlainMember, Preempt,
-    RECEIVE_BUFFER, ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, ServerConfig,
-    StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress,
-    Weight,
+    BindConfig, ByStatus, Cast, ClusterConfig, Config, GroupConfig, ListenerConfig,
+    ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout, PacingGroup, PageConfig,
+    PageUser, PatroniCluster, PatroniMember, Peer, PlainMember, Preempt, RECEIVE_BUFFER,
+    ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress,
+    Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
-pub use notify::{EnsureConfig, FifoConfig, MailConfig, Moment, NotifyConfig};
+pub use notify::{FifoConfig, MailConfig, MailOptions, Moment, NotifyConfig};
 pub use process::Process;
-pub use raw::Rhythm;
+pub use raw::{InterfaceConfig, Rhythm};
 pub use router::RouterOptions;

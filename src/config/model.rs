@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use page::json_path;
-pub use page::{PageConfig, PageUser};
+pub use page::{PageConfig, PageUser, RawPage, RawUser};
 pub use proxy::{
     BindConfig, ByStatus, ClusterConfig, ListenerConfig, ListenerProtocol, MOST_LEASE, Members,
     OnDown, PatroniCluster, PatroniMember, PlainMember, ServerConfig,
@@ -27,6 +27,7 @@ pub use track::{
 use super::announce::AnnounceConfig;
 use super::globals::Globals;
 use super::notify::{FifoConfig, MailConfig, NotifyConfig};
+use super::raw::InterfaceConfig;
 use super::router::RouterOptions;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
@@ -93,16 +94,6 @@ impl Config {
         // The largest a socket option can say, the kernel's doubling included.
         sum.clamp(least, 1 << 30)
     }
-}
-
-/// For how long a change of an interface must last before it counts (keepalived's
-/// `interface_up_down_delays`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InterfaceConfig {
-    /// Until an interface that loses its link counts as down.
-    pub down_delay: Duration,
-    /// Until one that has it again counts as up.
-    pub up_delay: Duration,
 }
 
 /// Interfaces behind one switch, which gets their announcements one at a time (keepalived's

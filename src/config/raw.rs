@@ -4,15 +4,12 @@
 //! about ranges, references or combinations: that is [`super::check`]. Keywords whose meaning
 //! depends on one dialect's habits (keepalived's `state`, its rounding) are resolved before.
 
-mod notify;
-mod page;
 mod track;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
-
-pub use page::{RawPage, RawUser};
 
 pub use super::announce::RawAnnounce;
 pub use super::cluster::{
@@ -22,10 +19,11 @@ use super::diag::{Span, Spanned};
 pub use super::globals::RawGlobals;
 use super::key::settings;
 pub use super::listener::{RawListener, RawLiveness, RawServer};
+pub use super::model::{RawPage, RawUser};
+pub use super::notify::{RawCommand, RawFifo, RawMail, RawNotify};
 pub use super::router::RawRouter;
 use crate::types::Cidr;
 
-pub use notify::{RawCommand, RawFifo, RawMail, RawNotify};
 pub use track::{
     CheckKind, GroupWords, RawGroup, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker,
     RawWeight, Rhythm, TrackerWords, keys,
@@ -77,18 +75,22 @@ pub struct WrittenSetting {
     pub value: Span,
 }
 
+/// keepalived's limit.
+const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(255);
+
 settings! {
-    /// How changes of one interface are taken.
-    pub struct RawInterface, ""
+    /// For how long a change of an interface must last before it counts (keepalived's
+    /// `interface_up_down_delays`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct InterfaceConfig, RawInterface, "" {
+        /// How long the interface must be down until it counts as down.
+        down_delay: Duration = Duration::ZERO, DELAYS, "the delay";
+        /// How long it must be up until it counts as up.
+        up_delay: Duration = Duration::ZERO, DELAYS, "the delay";
+    }
     given {
         /// The interface.
         name: Spanned<String>;
-    }
-    written {
-        /// How long the interface must be down until it counts as down. Default: 0 s.
-        down_delay: Duration;
-        /// How long it must be up until it counts as up. Default: 0 s.
-        up_delay: Duration;
     }
 }
 

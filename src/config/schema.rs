@@ -10,11 +10,12 @@ use super::key::{Key, Row, Shape, Words, Written};
 use super::listener::{
     ListenerOptions, Liveness, RawListener, RawLiveness, RawServer, ServerOptions,
 };
-use super::notify::Moment;
+use super::model::PageConfig;
+use super::notify::{FifoConfig, MailOptions, Moment, NotifyConfig};
 use super::process::{Process, RawProcess};
 use super::raw::{
-    CheckKind, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail, RawNotify, RawPacing, RawPage,
-    RawSettings, Rhythm,
+    CheckKind, InterfaceConfig, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail, RawNotify,
+    RawPacing, RawPage, RawSettings, Rhythm,
 };
 use super::router::{RawRouter, RouterOptions};
 use super::vipd_toml::SCOPES;
@@ -170,8 +171,9 @@ fn tracked_interfaces() -> Value {
 }
 
 fn notify() -> Value {
-    let table = Table::default().keys(RawNotify::KEYS).with("while_master", run());
-    Moment::ALL.iter().fold(table, |table, (_, name)| table.with(name, run())).closed(&[])
+    let table =
+        Table::default().keys(RawNotify::KEYS).rows(NotifyConfig::ROWS).with("while_master", run());
+    Moment::words().into_iter().fold(table, |table, name| table.with(name, run())).closed(&[])
 }
 
 fn router() -> Value {
@@ -285,6 +287,7 @@ pub fn schema() -> Value {
     let kinds = CheckKind::WORDS.iter();
     let trackers =
         kinds.fold(Table::default(), |table, (name, kind)| table.with(name, tracker(*kind)));
+    let interface = Table::default().keys(RawInterface::KEYS).rows(InterfaceConfig::ROWS);
     let pacing = Table::default().keys(RawPacing::KEYS).with("interfaces", list(text()));
     let group = Table::default()
         .keys(RawGroup::KEYS)
@@ -292,17 +295,20 @@ pub fn schema() -> Value {
         .with("track", tracked())
         .with("track_interfaces", tracked_interfaces())
         .with("notify", notify());
-    let fifo = Table::default().keys(RawFifo::KEYS).with("path", text()).with("reader", run());
-    let mail = Table::default().keys(RawMail::KEYS).with("to", list(text()));
+    let fifo = Table::default().keys(RawFifo::KEYS).rows(FifoConfig::ROWS);
+    let fifo = fifo.with("path", text()).with("reader", run());
+    let mail = Table::default().keys(RawMail::KEYS).rows(MailOptions::ROWS);
+    let mail = mail.with("to", list(text()));
     let user = Table::default().with("name", text()).with("password", text());
     let page = Table::default()
         .keys(RawPage::KEYS)
+        .rows(PageConfig::ROWS)
         .with("bind", binds())
         .with("users", list(user.closed(&["name"])));
     let fixed = address(Table::default()).with("required_by", list(text()));
     let mut schema = Table::default()
         .with("global", global())
-        .with("interface", named(Table::default().keys(RawInterface::KEYS).closed(&[])))
+        .with("interface", named(interface.closed(&[])))
         .with("pacing", named(pacing.closed(&[])))
         .with("static", list(fixed.closed(&["address"])))
         .with("vrrp", named(router()))

@@ -16,8 +16,8 @@ use super::checks::{Check, RunAs, ScriptCheck};
 use super::globals::RawGlobals;
 use super::key::{Row, Words};
 use super::{
-    AnnounceConfig, Cast, EnsureConfig, Globals, NotifyConfig, Peer, Preempt, Process,
-    ReceiveBuffer, RouterConfig, RouterOptions, VirtualAddress, Weight,
+    AnnounceConfig, Cast, Globals, NotifyConfig, Peer, Preempt, Process, ReceiveBuffer,
+    RouterConfig, RouterOptions, VirtualAddress, Weight,
 };
 use crate::text::human;
 use crate::types::{AuthV2, Dialect, V3Checksum};
@@ -50,22 +50,17 @@ pub(crate) fn is_read_at_start(setting: &str) -> bool {
 
 /// Who is told what, in one line.
 fn told(notify: &NotifyConfig) -> String {
-    let NotifyConfig { commands, timeout, deleted, priority_changes, mail, ensure } = notify;
+    let NotifyConfig { commands, timeout, while_master, while_master_every, .. } = notify;
     let mut parts: Vec<String> = commands
         .iter()
-        .map(|(moment, check)| format!("{} {}", moment.key(), command(check)))
+        .map(|(moment, check)| format!("{} {}", moment.word(), command(check)))
         .collect();
-    if let Some(EnsureConfig { command: check, every }) = ensure {
-        parts.push(format!("while_master {} every {}", command(check), human(*every)));
+    if let Some(check) = while_master {
+        parts.push(format!("while_master {} every {}", command(check), human(*while_master_every)));
     }
     parts.extend(timeout.map(|timeout| format!("timeout {}", human(timeout))));
-    for (name, on) in
-        [("say_deleted", deleted), ("priority_changes", priority_changes), ("mail", mail)]
-    {
-        if *on {
-            parts.push(name.to_owned());
-        }
-    }
+    let flags = rows(NotifyConfig::ROWS, notify).filter(|(_, value)| value == "true");
+    parts.extend(flags.map(|(name, _)| name.to_owned()));
     if parts.is_empty() { NONE.to_owned() } else { parts.join("; ") }
 }
 

@@ -3,7 +3,7 @@
 use super::lexer::Word;
 
 use super::tree::Node;
-use super::values::{boolean, number_in, seconds, text};
+use super::values::{boolean, number_in, plain, seconds, text};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::notify::Moment;
 use crate::config::raw::{Raw, RawCommand, RawFifo, RawMail, RawNotify};
@@ -25,27 +25,11 @@ pub(crate) fn set(raw: &mut RawNotify, name: &str, node: &Node, out: &mut Vec<Di
             }
             Moment::Deleted
         }
-        "notify_priority_changes" => {
-            raw.priority_changes = boolean(node, out);
-            return true;
-        }
-        "smtp_alert" => {
-            raw.mail = boolean(node, out);
-            return true;
-        }
         "vipd_while_master" => {
             raw.while_master = told(&node.args, out);
             return true;
         }
-        "vipd_while_master_interval" => {
-            raw.while_master_every = node.args.first().and_then(|word| seconds(word, out));
-            return true;
-        }
-        "vipd_notify_timeout" => {
-            raw.timeout = node.args.first().and_then(|word| seconds(word, out));
-            return true;
-        }
-        _ => return false,
+        _ => return plain(raw, RawNotify::KEYS, name, node, out),
     };
     raw.commands.extend(told(&node.args, out).map(|command| (moment, command)));
     true
