@@ -26,10 +26,11 @@ pub(crate) use page::page_path;
 use super::announce::{AnnounceConfig, RawAnnounce};
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
 use super::globals::{Globals, RawGlobals};
-use super::key::{Row, within};
+use super::key::Row;
 use super::model::{Config, Preempt, RouterConfig, Strict};
 use super::raw::Raw;
 use super::router::{RawRouter, RouterOptions};
+use super::value::within;
 use crate::text::human;
 use crate::types::{
     AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
-use super::key::{DAY, SECOND, settings, words};
+use super::key::{settings, words};
 use super::model::OnDown;
+use super::value::{DAY, SECOND};
 
 /// An API that runs a query for each answer is not asked more often.
 pub(super) const PROBES: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;

@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::checks::ScriptCheck;
-use super::key::{ANY_TEXT, DAY, POSITIVE, Texts, settings};
+use super::key::settings;
 use super::process::{Process, RawProcess};
 use super::raw::RawCommand;
+use super::value::{ANY_TEXT, DAY, POSITIVE, Texts};
 
 const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 /// Whether it exists is for the host to say that runs the daemon.
@@ -15,7 +16,7 @@ const GROUP: Texts = Texts {
         !name.is_empty()
             && !name.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control())
     },
-    allowed: "the name of a group",
+    allowed: "the name of a group, without colons and blanks",
 };
 /// keepalived's.
 const LIFE_SCRIPT: Duration = Duration::from_secs(10);
@@ -26,8 +27,8 @@ settings! {
     pub struct Globals, RawGlobals, "" {
         /// The node's name in messages, never on the wire. Default: the host name.
         router_id keepalived "router_id": Option<String> = None, ANY_TEXT;
-        /// No router takes over for so long after the start, and every deadline counts from its end
-        /// (rule R30).
+        /// No router takes over for so long after the start, and every deadline counts from its
+        /// end.
         startup_delay keepalived "vrrp_startup_delay" at start:
             Duration = Duration::ZERO, DELAYS, "the start-up delay";
         /// No router takes over for so long after the system was booted.

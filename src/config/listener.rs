@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
-use super::key::{DAY, MILLISECOND, SECOND, settings, words};
+use super::key::{settings, words};
 use super::model::{BindConfig, ListenerProtocol, OnDown};
 use super::raw::RawStatusCheck;
+use super::value::{DAY, MILLISECOND, SECOND};
 use crate::pool::{Balance, Wants, Weight};
 use crate::types::Identity;
 

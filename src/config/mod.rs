@@ -25,6 +25,7 @@ pub mod router;
 pub mod sandbox;
 pub mod schema;
 pub(crate) mod settings;
+pub mod value;
 pub mod vipd_toml;
 
 pub use announce::AnnounceConfig;

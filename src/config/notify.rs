@@ -8,7 +8,8 @@ use lettre::Address;
 
 use super::checks::{Command, Endpoint, ScriptCheck};
 use super::diag::{Span, Spanned};
-use super::key::{ANY_TEXT, POSITIVE, Texts, settings, words};
+use super::key::{settings, words};
+use super::value::{ANY_TEXT, POSITIVE, Texts};
 
 const ADDRESS: Texts = Texts {
     fits: |text| text.parse::<Address>().is_ok(),

@@ -2,7 +2,8 @@
 //! time.
 
 use super::diag::{Diagnostic, Spanned};
-use super::key::{Row, Texts, inherit, settings, within};
+use super::key::{Row, inherit, settings};
+use super::value::{Texts, within};
 
 /// A name that becomes one part of a path.
 const FILE_NAME: Texts = Texts {
@@ -10,7 +11,7 @@ const FILE_NAME: Texts = Texts {
         let bad = |c: char| c == '/' || c.is_control() || c.is_whitespace();
         (1..=64).contains(&name.len()) && !name.starts_with('.') && !name.contains(bad)
     },
-    allowed: "up to 64 bytes without blanks and slashes, and no dot at the start",
+    allowed: "1 to 64 bytes without blanks and slashes, without a dot at the start",
 };
 const PROCESS_NAME: Texts = Texts {
     fits: |name| (1..=15).contains(&name.len()) && !name.contains(char::is_control),

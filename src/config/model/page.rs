@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::BindConfig;
 use crate::config::diag::{Span, Spanned};
-use crate::config::key::{DAY, SECOND, settings};
+use crate::config::key::settings;
 use crate::config::raw::Secret;
+use crate::config::value::{DAY, SECOND};
 
 settings! {
     /// A page that shows the status to browsers, and to programs as JSON. Nothing can be changed there.

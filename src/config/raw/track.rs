@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::config::checks::{ArgsMatch, Command, MaxLag, PatroniRole, ProcessPattern, ProxySide};
 use crate::config::diag::Spanned;
-use crate::config::key::{POSITIVE, SECOND, Slot, Words, settings, words};
+use crate::config::key::{Slot, Words, settings, words};
 use crate::config::model::{Namespace, OnTimeout};
 use crate::config::raw::RawNotify;
+use crate::config::value::{POSITIVE, SECOND};
 
 /// The kinds of trackers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

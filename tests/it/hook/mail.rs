@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-use vipd::config::MailConfig;
 use vipd::config::checks::Endpoint;
+use vipd::config::{MailConfig, MailOptions};
 
 use super::*;
 
