@@ -184,6 +184,8 @@ pub(crate) struct Key<D> {
     /// The keywords of keepalived.conf that say the same in one word; `!` before one that says the
     /// opposite.
     pub(crate) keepalived: &'static [&'static str],
+    /// The word of haproxy.cfg that says the same, without what it begins with.
+    pub(crate) haproxy: Option<&'static str>,
     /// It is read when the daemon starts, and a reload changes nothing about it.
     pub(crate) at_start: bool,
     /// What it means, for people.
@@ -226,7 +228,7 @@ pub(crate) struct Row<D, C> {
 ///
 /// A row is `name: Type = default, limits, "what messages call it";`, without the last where that is
 /// the name. `name was other` keeps what older files say, `name keepalived "word"` has a keyword of
-/// keepalived.conf read, `name at start` is one that a reload does not change. A block is made with
+/// keepalived.conf read, `name haproxy "word"` one of haproxy.cfg, `name at start` is one that a reload does not change. A block is made with
 /// what is `given`. Settings whose rules need more than a row are `written`: files say them, and code
 /// by hand checks them. What has another shape is `beside` them; what becomes of both is `checked`.
 /// A block without rows is one of files only.
@@ -236,7 +238,7 @@ macro_rules! settings {
         pub struct $config:ident, $draft:ident, $prefix:literal {
             $($(#[doc = $meaning:literal])*
             $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?
-                $(at $start:ident)?: $type:ty = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
+                $(haproxy $line:literal)? $(at $start:ident)?: $type:ty = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
         }
         $(checked {
             $($(#[$sense:meta])* $checked:ident: $checked_type:ty;)*
@@ -264,7 +266,7 @@ macro_rules! settings {
             written {
                 $($($written)*)?
                 $($(#[doc = $meaning])*
-                $name $(was $former)? $(keepalived $word $(or $other)?)? $(at $start)?:
+                $name $(was $former)? $(keepalived $word $(or $other)?)? $(haproxy $line)? $(at $start)?:
                     <$type as $crate::config::value::Value>::Written;)*
             }
             beside { $($($beside)*)? }
@@ -275,7 +277,7 @@ macro_rules! settings {
                 $crate::config::key::Row {
                     key: $crate::config::key::settings! {
                         @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
-                        $name $(was $former)? $(at $start)?:
+                        $name $(was $former)? $(haproxy $line)? $(at $start)?:
                             <$type as $crate::config::value::Value>::Written
                     },
                     range: || <$type as $crate::config::value::Value>::range(
@@ -311,7 +313,7 @@ macro_rules! settings {
         written {
             $($(#[doc = $meaning:literal])*
             $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?
-                $(at $start:ident)?: $written:ty;)*
+                $(haproxy $line:literal)? $(at $start:ident)?: $written:ty;)*
         }
         $(beside {
             $($(#[$purpose:meta])* $beside:ident: $type:ty;)*
@@ -329,7 +331,7 @@ macro_rules! settings {
             pub(crate) const KEYS: &'static [$crate::config::key::Key<$draft>] =
                 &[$($crate::config::key::settings!(
                     @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
-                    $name $(was $former)? $(at $start)?: $written
+                    $name $(was $former)? $(haproxy $line)? $(at $start)?: $written
                 ),)*];
 
             // Unused where a block has other names as well.
@@ -346,11 +348,13 @@ macro_rules! settings {
     (@former) => { None };
     (@former $former:ident) => { Some(stringify!($former)) };
     (@key $prefix:literal, [$($meaning:literal)*] [$($word:literal),*]
-        $name:ident $(was $former:ident)? $(at $start:ident)?: $written:ty) => {
+        $name:ident $(was $former:ident)? $(haproxy $line:literal)? $(at $start:ident)?:
+        $written:ty) => {
         $crate::config::key::Key {
             name: stringify!($name),
             former: $crate::config::key::settings!(@former $($former)?),
             keepalived: &[$($word),*],
+            haproxy: [$($line)?].first().copied(),
             at_start: $crate::config::key::settings!(@at $($start)?),
             about: concat!($($meaning),*),
             shape: <$written as $crate::config::key::Written>::SHAPE,
