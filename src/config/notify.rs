@@ -92,7 +92,7 @@ settings! {
     pub struct FifoConfig, RawFifo, "" {
         /// Whose the FIFO is, by name or number. Default: as vipd itself.
         user: Option<String> = None, ANY_TEXT;
-        /// And of which group.
+        /// And of which group. Default: as vipd itself.
         group: Option<String> = None, ANY_TEXT;
         /// Whether all states are written again after a reload.
         states_on_reload: bool = false;

@@ -135,75 +135,55 @@ pub struct RawPeers {
     pub unreadable: bool,
 }
 
-/// One unicast peer.
-#[derive(Clone, Debug)]
-pub struct RawPeer {
-    /// Its address.
-    pub address: Spanned<IpAddr>,
-    /// The lowest TTL accepted from it.
-    pub min_ttl: Option<Spanned<i64>>,
-    /// The highest.
-    pub max_ttl: Option<Spanned<i64>>,
-}
-
-impl RawPeer {
-    /// A peer without options.
-    #[must_use]
-    pub fn new(address: Spanned<IpAddr>) -> RawPeer {
-        RawPeer { address, min_ttl: None, max_ttl: None }
+settings! {
+    /// One unicast peer.
+    pub struct RawPeer, ""
+    given {
+        /// Its address.
+        address: Spanned<IpAddr>;
+    }
+    written {
+        /// The lowest TTL or hop limit accepted from it. Default: 1.
+        min_ttl: i64;
+        /// The highest. Default: 255.
+        max_ttl: i64;
     }
 }
 
-/// One address that follows the state.
-#[derive(Clone, Debug)]
-pub struct RawAddress {
-    /// Address and prefix length; the place of every complaint about it.
-    pub cidr: Spanned<Cidr>,
-    /// The interface it lives on.
-    pub dev: Option<Spanned<String>>,
-    /// Kernel scope.
-    pub scope: Option<Spanned<u8>>,
-    /// IPv4 broadcast address.
-    pub broadcast: Option<Spanned<Ipv4Addr>>,
-    /// IPv4 label.
-    pub label: Option<Spanned<String>>,
-    /// Peer of a point-to-point address.
-    pub peer: Option<Spanned<Cidr>>,
-    /// Duplicate address detection.
-    pub dad: Option<Span>,
-    /// IFA_F_HOMEADDRESS
-    pub home: Option<Span>,
-    /// IFA_F_MANAGETEMPADDR
-    pub mngtmpaddr: Option<Span>,
-    /// IFA_F_NOPREFIXROUTE
-    pub noprefixroute: Option<Span>,
-    /// IFA_F_MCAUTOJOIN
-    pub autojoin: Option<Span>,
-    /// Preferred lifetime in seconds; `Some(None)` is for ever, said explicitly.
-    pub preferred_lft: Option<Spanned<Option<u32>>>,
-    /// Do not go to Fault when `dev` is down.
-    pub no_track: Option<Span>,
-}
-
-impl RawAddress {
-    /// An address without options.
-    #[must_use]
-    pub fn new(cidr: Spanned<Cidr>) -> RawAddress {
-        RawAddress {
-            cidr,
-            dev: None,
-            scope: None,
-            broadcast: None,
-            label: None,
-            peer: None,
-            dad: None,
-            home: None,
-            mngtmpaddr: None,
-            noprefixroute: None,
-            autojoin: None,
-            preferred_lft: None,
-            no_track: None,
-        }
+settings! {
+    /// One address that follows the state.
+    pub struct RawAddress, ""
+    given {
+        /// Address and prefix length; the place of every complaint about it.
+        cidr: Spanned<Cidr>;
+    }
+    written {
+        /// The interface it lives on. Default: that of the router.
+        dev: String;
+        /// A label for an IPv4 address, at most 15 bytes. Default: none.
+        label: String;
+        /// Whether duplicate address detection is made for an IPv6 address. Default: false.
+        dad: bool;
+        /// Whether it is a home address of Mobile IPv6. Default: false.
+        home: bool;
+        /// Whether the kernel makes temporary addresses from it. Default: false.
+        mngtmpaddr: bool;
+        /// Whether no route to its network is made. Default: false.
+        noprefixroute: bool;
+        /// Whether the interface joins its multicast group. Default: false.
+        autojoin: bool;
+    }
+    beside {
+        /// Kernel scope.
+        scope: Option<Spanned<u8>>;
+        /// IPv4 broadcast address.
+        broadcast: Option<Spanned<Ipv4Addr>>;
+        /// Peer of a point-to-point address.
+        peer: Option<Spanned<Cidr>>;
+        /// Preferred lifetime in seconds; `Some(None)` is for ever, said explicitly.
+        preferred_lft: Option<Spanned<Option<u32>>>;
+        /// Do not go to Fault when `dev` is down.
+        no_track: Option<Span>;
     }
 }
 

@@ -14,8 +14,8 @@ use super::model::PageConfig;
 use super::notify::{FifoConfig, MailOptions, Moment, NotifyConfig};
 use super::process::{Process, RawProcess};
 use super::raw::{
-    CheckKind, InterfaceConfig, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail, RawNotify,
-    RawPacing, RawPage, RawSettings, Rhythm,
+    CheckKind, InterfaceConfig, RawAddress, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail,
+    RawNotify, RawPacing, RawPage, RawPeer, RawSettings, Rhythm,
 };
 use super::router::{RawRouter, RouterOptions};
 use super::vipd_toml::SCOPES;
@@ -142,17 +142,13 @@ fn run() -> Value {
 
 fn address(table: Table) -> Table {
     let scopes: Vec<&str> = SCOPES.iter().map(|(name, _)| *name).collect();
-    let table = table
+    table
+        .keys(RawAddress::KEYS)
         .with("address", text())
-        .with("dev", text())
-        .with("label", text())
         .with("scope", either(number(), json!({ "enum": scopes })))
         .with("broadcast", text())
         .with("peer", text())
-        .with("preferred_lft", text());
-    ["dad", "home", "mngtmpaddr", "noprefixroute", "autojoin"]
-        .into_iter()
-        .fold(table, |table, name| table.with(name, flag()))
+        .with("preferred_lft", text())
 }
 
 fn tracked() -> Value {
@@ -181,11 +177,7 @@ fn router() -> Value {
         let own = address(Table::default()).with("track", flag());
         list(either(text(), own.closed(&["address"])))
     };
-    let peer = Table::default()
-        .with("address", text())
-        .with("min_ttl", number())
-        .with("max_ttl", number())
-        .closed(&["address"]);
+    let peer = Table::default().keys(RawPeer::KEYS).with("address", text()).closed(&["address"]);
     let announce = Table::default().keys(RawAnnounce::KEYS).rows(AnnounceConfig::ROWS);
     Table::default()
         .keys(RawRouter::KEYS)

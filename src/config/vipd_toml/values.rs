@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::{Reader, SCOPES, Value};
-use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::key::{Choice, no_word};
 use crate::config::raw::{RawReceiveBuffer, broadcast_of};
 use crate::text::human;
@@ -62,11 +62,6 @@ impl Reader<'_> {
             return None;
         };
         Some(Spanned::new(boolean, self.span(value.span())))
-    }
-
-    /// The place of a boolean that has the value `when`.
-    pub(super) fn flag(&mut self, value: &Value<'_>, when: bool) -> Option<Span> {
-        self.boolean(value).filter(|b| b.value == when).map(|b| b.span)
     }
 
     pub(super) fn duration(&mut self, value: &Value<'_>) -> Option<Spanned<Duration>> {
