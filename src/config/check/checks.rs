@@ -7,14 +7,16 @@ use std::path::PathBuf;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::commands;
+use super::notify::run_as;
+use super::proxy::data;
 use super::trackers::TrackerCheck;
 use crate::config::checks::{
     Check, Endpoint, FileCheck, HaproxyCheck, HaproxyPage, HaproxyStats, Host, HttpCheck,
-    HttpTarget, MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProcessCheck, ProxySide, RunAs,
+    HttpTarget, MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProcessCheck, ProxySide,
     ScriptCheck, Statuses, TcpCheck, Tls, Trust, Url,
 };
 use crate::config::diag::{Diagnostic, Spanned, quoted};
-use crate::config::raw::CheckKind;
+use crate::config::raw::{CheckKind, RawSettings};
 use crate::types::Identity;
 
 /// Headers every request has already.
@@ -70,16 +72,8 @@ impl TrackerCheck<'_> {
 
     fn script(&mut self) -> Option<ScriptCheck> {
         let command = self.required("command", self.settings.command.as_ref())?;
-        let (user, group) = match &self.settings.user {
-            Some(user) => (Some(user), self.settings.group.as_ref()),
-            None => (self.globals.script_user.as_ref(), self.globals.script_group.as_ref()),
-        };
-        if let (None, Some(group)) = (&self.settings.user, &self.settings.group) {
-            self.out.push(Diagnostic::error(group.span, "a group needs a user beside it"));
-        }
-        let group = group.map(|group| group.value.clone());
-        let run_as =
-            user.map_or(RunAs::Default, |user| RunAs::User { user: user.value.clone(), group });
+        let RawSettings { user, group, .. } = self.settings;
+        let run_as = run_as([user, group], self.globals, self.out);
         let security = self.globals.script_security.is_some_and(|on| on.value);
         commands::remark(&command.value, command.span, commands::Use::Check, self.out);
         Some(ScriptCheck { command: command.value.clone(), run_as, security })
@@ -127,7 +121,7 @@ impl TrackerCheck<'_> {
             );
         }
         let lag = MaxLag {
-            bytes: self.optional(settings.max_lag.as_ref(), bytes),
+            bytes: data(settings.max_lag.as_ref(), self.out),
             time: settings.max_lag_time.map(|time| time.value),
         };
         let written = settings.role.map_or(PatroniRole::Primary, |role| role.value);
@@ -272,20 +266,4 @@ impl TrackerCheck<'_> {
         let parsed = parse(&text.value);
         parsed.map_err(|e| self.out.push(Diagnostic::error(text.span, e.to_string()))).ok()
     }
-}
-
-/// `16MB`: with PostgreSQL's units, powers of 1024.
-fn bytes(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let scale = match text.get(digits.len()..) {
-        Some("" | "B") => 1_u64,
-        Some("kB") => 1 << 10,
-        Some("MB") => 1 << 20,
-        Some("GB") => 1 << 30,
-        _ => 0,
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(scale));
-    bytes.filter(|_| scale > 0).ok_or_else(|| {
-        format!("{} is no amount of data: write bytes, or 16MB (B, kB, MB, GB)", quoted(text))
-    })
 }

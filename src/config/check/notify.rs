@@ -8,7 +8,7 @@ use lettre::Address;
 
 use super::commands;
 use crate::config::checks::{Endpoint, RunAs, ScriptCheck};
-use crate::config::diag::{Diagnostic, Span, quoted};
+use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::notify::{FifoConfig, MailConfig, MailOptions, Moment, NotifyConfig};
 use crate::config::raw::{Raw, RawCommand, RawFifo, RawGlobals, RawMail, RawNotify};
 use crate::config::value::{POSITIVE, within};
@@ -51,21 +51,30 @@ pub(super) fn of_group(
     notify(raw, globals, out)
 }
 
+/// As whom a command runs: as it says itself, else as all scripts do.
+pub(super) fn run_as(
+    [user, group]: [&Option<Spanned<String>>; 2],
+    globals: &RawGlobals,
+    out: &mut Vec<Diagnostic>,
+) -> RunAs {
+    if let (None, Some(group)) = (user, group) {
+        out.push(Diagnostic::error(group.span, "a group without a user").help("add `user`"));
+    }
+    let [user, group] = match user {
+        Some(_) => [user, group],
+        None => [&globals.script_user, &globals.script_group],
+    };
+    let group = group.as_ref().map(|group| group.value.clone());
+    let user = user.as_ref().map(|user| user.value.clone());
+    user.map_or(RunAs::Default, |user| RunAs::User { user, group })
+}
+
 pub(super) fn script(
     raw: &RawCommand,
     globals: &RawGlobals,
     out: &mut Vec<Diagnostic>,
 ) -> ScriptCheck {
-    let (user, group) = match &raw.user {
-        Some(user) => (Some(user), raw.group.as_ref()),
-        None => (globals.script_user.as_ref(), globals.script_group.as_ref()),
-    };
-    if let (None, Some(group)) = (&raw.user, &raw.group) {
-        out.push(Diagnostic::error(group.span, "a group without a user").help("add `user`"));
-    }
-    let group = group.map(|group| group.value.clone());
-    let run_as =
-        user.map_or(RunAs::Default, |user| RunAs::User { user: user.value.clone(), group });
+    let run_as = run_as([&raw.user, &raw.group], globals, out);
     let security = globals.script_security.is_some_and(|on| on.value);
     commands::remark(&raw.command.value, raw.command.span, commands::Use::Notice, out);
     ScriptCheck { command: raw.command.value.clone(), run_as, security }
