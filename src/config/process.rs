@@ -60,7 +60,9 @@ impl Process {
     /// What differs in `new`, in the words of vipd.toml and, if they differ, of keepalived.conf.
     #[must_use]
     pub fn differences(&self, new: &Process) -> Vec<String> {
-        let differs = |row: &&Row<RawProcess, Process>| (row.show)(self) != (row.show)(new);
+        let differs = |row: &&Row<RawProcess, Process>| {
+            row.key.at_start && (row.show)(self) != (row.show)(new)
+        };
         let mut names: Vec<_> =
             Process::ROWS.iter().filter(differs).map(|row| row.key.names()).collect();
         names.extend((self.umask != new.umask).then(|| "umask".to_owned()));

@@ -1,7 +1,8 @@
 //! Settings as texts, by their names in vipd.toml: what a reload and `vipd check --explain` say of
 //! them.
 //!
-//! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
+//! Rows show themselves. A type without them is taken apart completely, so that a setting nobody
+//! thought of here does not compile.
 
 mod objects;
 mod page;
@@ -15,6 +16,7 @@ pub(crate) use objects::{Object, by_name, objects};
 use super::checks::{Check, RunAs, ScriptCheck};
 use super::globals::RawGlobals;
 use super::key::{Row, Words};
+use super::process::RawProcess;
 use super::{
     AnnounceConfig, Cast, Globals, NotifyConfig, Peer, Preempt, Process, ReceiveBuffer,
     RouterConfig, RouterOptions, VirtualAddress, Weight,
@@ -44,8 +46,10 @@ pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
 
 /// Whether a reload leaves a setting of [`globals`] as it is.
 pub(crate) fn is_read_at_start(setting: &str) -> bool {
-    let of_row = RawGlobals::KEYS.iter().find(|key| key.path == setting).map(|key| key.at_start);
-    of_row.unwrap_or(setting != "shutdown_script")
+    let globals = RawGlobals::KEYS.iter().map(|key| (key.path, key.at_start));
+    let mut rows = globals.chain(RawProcess::KEYS.iter().map(|key| (key.path, key.at_start)));
+    let of_row = rows.find(|(name, _)| *name == setting).map(|(_, at_start)| at_start);
+    of_row.unwrap_or(["umask", "cpus", "startup_script"].contains(&setting))
 }
 
 /// Who is told what, in one line.
