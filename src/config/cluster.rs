@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
-use super::key::{DAY, SECOND, settings, words};
+use super::key::{settings, words};
 use super::model::OnDown;
+use super::value::{DAY, SECOND};
 
 /// An API that runs a query for each answer is not asked more often.
 pub(super) const PROBES: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
@@ -19,20 +20,20 @@ settings! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ProbeRhythm, RawRhythm, "" {
         /// From the start of one probe to the start of the next.
-        interval: Duration = SECOND * 2, PROBES;
+        interval haproxy "inter": Duration = SECOND * 2, PROBES;
         /// The same while something changes: for Patroni's members at most `interval`, and for a
         /// server without a role while it is on its way up or down.
-        fast_interval: Duration = SECOND * 2, PROBES;
+        fast_interval haproxy "fastinter": Duration = SECOND * 2, PROBES;
         /// The same while a member is down; for Patroni's members `interval`.
-        down_interval: Duration = SECOND * 2, PROBES;
+        down_interval haproxy "downinter": Duration = SECOND * 2, PROBES;
         /// An answer that takes longer is none.
         timeout: Duration = SECOND * 2, PROBES;
         /// Good answers in a row until a member that was down is used. The only member that can be
         /// the primary is used at its first.
-        rise: NonZeroU32 = NonZeroU32::new(2).unwrap_or(NonZeroU32::MIN), COUNTS;
+        rise haproxy "rise": NonZeroU32 = NonZeroU32::new(2).unwrap_or(NonZeroU32::MIN), COUNTS;
         /// Bad answers in a row, or none, until a member without a role is down. What Patroni answers
         /// counts at once, and its silence by time.
-        fall: NonZeroU32 = NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN), COUNTS;
+        fall haproxy "fall": NonZeroU32 = NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN), COUNTS;
     }
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
-use super::key::{DAY, MILLISECOND, SECOND, settings, words};
+use super::key::{settings, words};
 use super::model::{BindConfig, ListenerProtocol, OnDown};
 use super::raw::RawStatusCheck;
+use super::value::{DAY, MILLISECOND, SECOND};
 use crate::pool::{Balance, Wants, Weight};
 use crate::types::Identity;
 
@@ -115,11 +116,11 @@ settings! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Liveness, RawLiveness, "" {
         /// Silence after which the kernel sends keepalive probes, in whole seconds.
-        keepalive: Option<Duration> = Some(Duration::from_secs(5)), KEEPALIVE;
+        keepalive haproxy "tcpka-idle": Option<Duration> = Some(Duration::from_secs(5)), KEEPALIVE;
         /// From one probe to the next, in whole seconds.
-        interval: Duration = Duration::from_secs(3), KEEPALIVE;
+        interval haproxy "tcpka-intvl": Duration = Duration::from_secs(3), KEEPALIVE;
         /// Probes without an answer until the connection is broken; the kernel takes up to 127.
-        count: u32 = 3, 1..=127;
+        count haproxy "tcpka-cnt": u32 = 3, 1..=127;
         /// How long bytes and window probes may go without an answer; never means the kernel's
         /// quarter of an hour.
         tcp_user_timeout was unacknowledged: Option<Duration> = None, MILLISECOND..=*IDLE.end();

@@ -9,6 +9,7 @@ pub mod diag;
 pub mod emit;
 pub mod explain;
 pub mod format;
+pub mod globals;
 pub mod host;
 pub mod key;
 pub mod lenient;
@@ -24,22 +25,24 @@ pub mod router;
 pub mod sandbox;
 pub mod schema;
 pub(crate) mod settings;
+pub mod value;
 pub mod vipd_toml;
 
 pub use announce::AnnounceConfig;
 pub use cluster::ProbeRhythm;
 pub use format::Format;
+pub use globals::Globals;
 pub use lenient::Dropped;
 pub use listener::{Frontend, ListenerOptions, Liveness, ServerOptions};
 pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
-    BindConfig, ByStatus, Cast, ClusterConfig, Config, Globals, GroupConfig, InterfaceConfig,
-    ListenerConfig, ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout,
-    PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember, Peer, PlainMember, Preempt,
-    RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm, RouterConfig, RouterFlag, RouterKey,
-    ServerConfig, StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
-    VirtualAddress, Weight,
+    BindConfig, ByStatus, Cast, ClusterConfig, Config, GroupConfig, ListenerConfig,
+    ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout, PacingGroup, PageConfig,
+    PageUser, PatroniCluster, PatroniMember, Peer, PlainMember, Preempt, RECEIVE_BUFFER,
+    ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress,
+    Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
-pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};
+pub use notify::{FifoConfig, MailConfig, MailOptions, Moment, NotifyConfig};
 pub use process::Process;
+pub use raw::{InterfaceConfig, Rhythm};
 pub use router::RouterOptions;

@@ -14,19 +14,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use page::json_path;
-pub use page::{PageConfig, PageUser};
+pub use page::{PageConfig, PageUser, RawPage, RawUser};
 pub use proxy::{
     BindConfig, ByStatus, ClusterConfig, ListenerConfig, ListenerProtocol, MOST_LEASE, Members,
     OnDown, PatroniCluster, PatroniMember, PlainMember, ServerConfig,
 };
 pub use track::{
-    GroupConfig, Namespace, OnTimeout, Rhythm, TrackRef, TrackedInterface, TrackerConfig,
-    TrackerKey, Weight,
+    GroupConfig, Namespace, OnTimeout, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
+    Weight,
 };
 
 use super::announce::AnnounceConfig;
-use super::notify::{FifoConfig, LifeScript, MailConfig, NotifyConfig};
-use super::process::Process;
+use super::globals::Globals;
+use super::notify::{FifoConfig, MailConfig, NotifyConfig};
+use super::raw::InterfaceConfig;
 use super::router::RouterOptions;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
@@ -93,39 +94,6 @@ impl Config {
         // The largest a socket option can say, the kernel's doubling included.
         sum.clamp(least, 1 << 30)
     }
-}
-
-/// Settings of the whole daemon.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Globals {
-    /// How the node calls itself in messages; never on the wire. `None`: the host name.
-    pub router_id: Option<String>,
-    /// Adverts are read and thrown away for this long after the start, and every deadline counts
-    /// from its end (rule R30, keepalived's `vrrp_startup_delay`).
-    pub startup_delay: Duration,
-    /// The same, counted from when the system was booted; the longer of the two counts
-    /// (`vrrp_delay_after_boot`).
-    pub delay_after_boot: Duration,
-    /// Log adverts for a VRID nobody here has.
-    pub log_unknown_vrids: bool,
-    /// Members of this group may use the control socket and command the daemon, as root may.
-    pub control_group: Option<String>,
-    /// The process itself.
-    pub process: Process,
-    /// Run to its end before anything else.
-    pub startup: Option<LifeScript>,
-    /// Run when everything else is over.
-    pub shutdown: Option<LifeScript>,
-}
-
-/// For how long a change of an interface must last before it counts (keepalived's
-/// `interface_up_down_delays`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InterfaceConfig {
-    /// Until an interface that loses its link counts as down.
-    pub down_delay: Duration,
-    /// Until one that has it again counts as up.
-    pub up_delay: Duration,
 }
 
 /// Interfaces behind one switch, which gets their announcements one at a time (keepalived's

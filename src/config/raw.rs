@@ -4,31 +4,29 @@
 //! about ranges, references or combinations: that is [`super::check`]. Keywords whose meaning
 //! depends on one dialect's habits (keepalived's `state`, its rounding) are resolved before.
 
-mod notify;
-mod page;
 mod track;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
-
-pub use page::{RawPage, RawUser};
 
 pub use super::announce::RawAnnounce;
 pub use super::cluster::{
     RawCheck, RawCluster, RawMember, RawRequest, RawRhythm, RawSection, RawStatusCheck, RawTls,
 };
 use super::diag::{Span, Spanned};
+pub use super::globals::RawGlobals;
 use super::key::settings;
 pub use super::listener::{RawListener, RawLiveness, RawServer};
-use super::process::RawProcess;
+pub use super::model::{RawPage, RawUser};
+pub use super::notify::{RawCommand, RawFifo, RawMail, RawNotify};
 pub use super::router::RawRouter;
 use crate::types::Cidr;
 
-pub use notify::{RawCommand, RawFifo, RawLifeScript, RawMail, RawNotify};
 pub use track::{
     CheckKind, GroupWords, RawGroup, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker,
-    RawWeight, TrackerWords, keys,
+    RawWeight, Rhythm, TrackerWords, keys,
 };
 
 /// Everything all files say together.
@@ -77,49 +75,22 @@ pub struct WrittenSetting {
     pub value: Span,
 }
 
-settings! {
-    /// Settings of the whole daemon.
-    pub struct RawGlobals, ""
-    written {
-        /// The node's name in messages. Default: the host name.
-        router_id keepalived "router_id": String;
-        /// No router takes over for so long after the start. Default: 0 s.
-        startup_delay keepalived "vrrp_startup_delay": Duration;
-        /// No router takes over for so long after the system was booted. Default: 0 s.
-        delay_after_boot keepalived "vrrp_delay_after_boot": Duration;
-        /// Whether adverts for a VRID nobody here has are logged. Default: false.
-        log_unknown_vrids keepalived "log_unknown_vrids": bool;
-        /// The group whose members may command the daemon besides root.
-        control_group keepalived "vipd_control_group": String;
-        /// As whom scripts run that do not say it themselves.
-        script_user: String;
-        /// With which group. Default: the user's own.
-        script_group: String;
-        /// Refuse scripts run as root that others could have changed. Default: false.
-        script_security: bool;
-    }
-    beside {
-        /// The process itself.
-        process: RawProcess;
-        /// Run before anything else.
-        startup: RawLifeScript;
-        /// Run after everything else.
-        shutdown: RawLifeScript;
-    }
-}
+/// keepalived's limit.
+const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(255);
 
 settings! {
-    /// How changes of one interface are taken.
-    pub struct RawInterface, ""
+    /// For how long a change of an interface must last before it counts (keepalived's
+    /// `interface_up_down_delays`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct InterfaceConfig, RawInterface, "" {
+        /// How long the interface must be down until it counts as down.
+        down_delay: Duration = Duration::ZERO, DELAYS, "the delay";
+        /// How long it must be up until it counts as up.
+        up_delay: Duration = Duration::ZERO, DELAYS, "the delay";
+    }
     given {
         /// The interface.
         name: Spanned<String>;
-    }
-    written {
-        /// How long the interface must be down until it counts as down. Default: 0 s.
-        down_delay: Duration;
-        /// How long it must be up until it counts as up. Default: 0 s.
-        up_delay: Duration;
     }
 }
 
@@ -164,75 +135,55 @@ pub struct RawPeers {
     pub unreadable: bool,
 }
 
-/// One unicast peer.
-#[derive(Clone, Debug)]
-pub struct RawPeer {
-    /// Its address.
-    pub address: Spanned<IpAddr>,
-    /// The lowest TTL accepted from it.
-    pub min_ttl: Option<Spanned<i64>>,
-    /// The highest.
-    pub max_ttl: Option<Spanned<i64>>,
-}
-
-impl RawPeer {
-    /// A peer without options.
-    #[must_use]
-    pub fn new(address: Spanned<IpAddr>) -> RawPeer {
-        RawPeer { address, min_ttl: None, max_ttl: None }
+settings! {
+    /// One unicast peer.
+    pub struct RawPeer, ""
+    given {
+        /// Its address.
+        address: Spanned<IpAddr>;
+    }
+    written {
+        /// The lowest TTL or hop limit accepted from it. Default: 1.
+        min_ttl: i64;
+        /// The highest. Default: 255.
+        max_ttl: i64;
     }
 }
 
-/// One address that follows the state.
-#[derive(Clone, Debug)]
-pub struct RawAddress {
-    /// Address and prefix length; the place of every complaint about it.
-    pub cidr: Spanned<Cidr>,
-    /// The interface it lives on.
-    pub dev: Option<Spanned<String>>,
-    /// Kernel scope.
-    pub scope: Option<Spanned<u8>>,
-    /// IPv4 broadcast address.
-    pub broadcast: Option<Spanned<Ipv4Addr>>,
-    /// IPv4 label.
-    pub label: Option<Spanned<String>>,
-    /// Peer of a point-to-point address.
-    pub peer: Option<Spanned<Cidr>>,
-    /// Duplicate address detection.
-    pub dad: Option<Span>,
-    /// IFA_F_HOMEADDRESS
-    pub home: Option<Span>,
-    /// IFA_F_MANAGETEMPADDR
-    pub mngtmpaddr: Option<Span>,
-    /// IFA_F_NOPREFIXROUTE
-    pub noprefixroute: Option<Span>,
-    /// IFA_F_MCAUTOJOIN
-    pub autojoin: Option<Span>,
-    /// Preferred lifetime in seconds; `Some(None)` is for ever, said explicitly.
-    pub preferred_lft: Option<Spanned<Option<u32>>>,
-    /// Do not go to Fault when `dev` is down.
-    pub no_track: Option<Span>,
-}
-
-impl RawAddress {
-    /// An address without options.
-    #[must_use]
-    pub fn new(cidr: Spanned<Cidr>) -> RawAddress {
-        RawAddress {
-            cidr,
-            dev: None,
-            scope: None,
-            broadcast: None,
-            label: None,
-            peer: None,
-            dad: None,
-            home: None,
-            mngtmpaddr: None,
-            noprefixroute: None,
-            autojoin: None,
-            preferred_lft: None,
-            no_track: None,
-        }
+settings! {
+    /// One address that follows the state.
+    pub struct RawAddress, ""
+    given {
+        /// Address and prefix length; the place of every complaint about it.
+        cidr: Spanned<Cidr>;
+    }
+    written {
+        /// The interface it lives on. Default: that of the router.
+        dev: String;
+        /// A label for an IPv4 address, at most 15 bytes. Default: none.
+        label: String;
+        /// Whether duplicate address detection is made for an IPv6 address. Default: false.
+        dad: bool;
+        /// Whether it is a home address of Mobile IPv6. Default: false.
+        home: bool;
+        /// Whether the kernel makes temporary addresses from it. Default: false.
+        mngtmpaddr: bool;
+        /// Whether no route to its network is made. Default: false.
+        noprefixroute: bool;
+        /// Whether the interface joins its multicast group. Default: false.
+        autojoin: bool;
+    }
+    beside {
+        /// Kernel scope.
+        scope: Option<Spanned<u8>>;
+        /// IPv4 broadcast address.
+        broadcast: Option<Spanned<Ipv4Addr>>;
+        /// Peer of a point-to-point address.
+        peer: Option<Spanned<Cidr>>;
+        /// Preferred lifetime in seconds; `Some(None)` is for ever, said explicitly.
+        preferred_lft: Option<Spanned<Option<u32>>>;
+        /// Do not go to Fault when `dev` is down.
+        no_track: Option<Span>;
     }
 }
 

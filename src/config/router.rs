@@ -47,7 +47,7 @@ settings! {
         /// Install the addresses with a lease the kernel ends by itself.
         lease keepalived "vipd_lease": bool = true;
         /// When the addresses go at a planned hand-over.
-        release: Release = Release::AfterSuccessor;
+        release keepalived "vipd_release": Release = Release::AfterSuccessor;
         /// The R flag of unsolicited neighbour advertisements.
         router_flag: RouterFlag = RouterFlag::Forwarding;
     }
