@@ -19,8 +19,9 @@ use crate::config::diag::{
 };
 use crate::config::explain::{Setting, Statement, globals, router as settings_of};
 use crate::config::host::missing as missing_here;
-use crate::config::load::{Failed, Loaded, Reading, load_as};
+use crate::config::sources::Reading;
 use crate::config::{Config, Format, Preempt, RouterConfig};
+use crate::load::{Failed, Loaded, load_as};
 use crate::status::text::missing;
 use crate::sys::terminal_width;
 use crate::text::{aligned, counted};

@@ -34,7 +34,7 @@ use sources::FileSystem;
 use crate::api::SOCKET_NAME;
 use crate::api::client::AskError;
 use crate::api::protocol::Response;
-use crate::config::load::Sources as _;
+use crate::config::sources::Sources as _;
 use crate::probe::script::guard;
 use crate::sys::signals;
 use crate::text::plain;

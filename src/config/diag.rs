@@ -121,7 +121,7 @@ impl Diagnostic {
         Diagnostic::new(Severity::Note, Some(span), text).label(setting)
     }
 
-    /// A remark about `span`; [`crate::config::load::Loaded::remarks`] has them.
+    /// A remark about `span`; [`crate::load::Loaded::remarks`] has them.
     #[track_caller]
     pub(crate) fn remark(span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Remark, Some(span), message.into())

@@ -5,33 +5,28 @@ pub mod announce;
 pub mod check;
 pub mod checks;
 pub mod cluster;
+pub mod command;
 pub mod diag;
-pub mod emit;
 pub mod explain;
-pub mod format;
 pub mod host;
 pub mod key;
 pub mod lenient;
 pub mod listener;
-pub mod load;
 pub mod model;
 pub mod notify;
-mod pem;
 pub mod process;
 pub mod raw;
-mod replaced;
 pub mod router;
 pub mod sandbox;
 pub mod schema;
 pub(crate) mod settings;
+pub mod sources;
 pub mod vipd_toml;
 
 pub use announce::AnnounceConfig;
 pub use cluster::ProbeRhythm;
-pub use format::Format;
 pub use lenient::Dropped;
 pub use listener::{Frontend, ListenerOptions, Liveness, ServerOptions};
-pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
     BindConfig, ByStatus, Cast, ClusterConfig, Config, Globals, GroupConfig, InterfaceConfig,
     ListenerConfig, ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout,
@@ -43,3 +38,4 @@ pub use model::{
 pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};
 pub use process::Process;
 pub use router::RouterOptions;
+pub use sources::{Format, ReadError, Reading, Sources, Text};

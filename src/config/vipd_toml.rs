@@ -11,7 +11,7 @@ mod proxy;
 mod track;
 mod values;
 
-pub(super) use track::MATCHES;
+pub(crate) use track::MATCHES;
 
 use std::ops::Range;
 
@@ -23,7 +23,6 @@ use host::{PACING, STATIC};
 use super::announce::RawAnnounce;
 use super::diag::{Diagnostic, FileId, Span, Spanned, nearest, quoted};
 use super::key::{self, Key, Slot};
-use super::load::Text;
 use super::process::RawProcess;
 use super::raw::{
     Raw, RawAddress, RawCluster, RawFifo, RawGlobals, RawGroup, RawInterface, RawListener,
@@ -31,6 +30,7 @@ use super::raw::{
     RawRhythm, RawServer, RawStatusCheck, RawTls, Secret, Words, keys,
 };
 use super::router::RawRouter;
+use super::sources::Text;
 use crate::pool::Wants;
 
 /// The tables of vipd.toml and their keys: what "did you mean" offers and what vipd.toml(5) must
@@ -148,7 +148,7 @@ const ADDRESS: &[&str] = &[
 const PEER: &[&str] = &["address", "min_ttl", "max_ttl"];
 
 /// The words for an address's `scope`.
-pub(super) const SCOPES: &[(&str, u8)] =
+pub(crate) const SCOPES: &[(&str, u8)] =
     &[("global", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
 
 /// What a role is called.
@@ -158,7 +158,7 @@ pub fn role_word(wants: Wants) -> &'static str {
 }
 
 /// The word that `choices` has for a value.
-pub(super) fn word_for<T: PartialEq>(
+pub(crate) fn word_for<T: PartialEq>(
     choices: &'static [(&'static str, T)],
     value: &T,
 ) -> Option<&'static str> {

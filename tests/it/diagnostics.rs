@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use vipd::config::Format;
-use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
+use vipd::config::sources::{ReadError, Sources, Text};
+use vipd::load::{Failed, Loaded, load};
 
 use crate::architecture::sources;
 use crate::beside;

@@ -2,13 +2,13 @@
 
 use super::{Reader, Value, entries};
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
+use crate::config::command;
 use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
 use crate::config::model::Namespace;
 use crate::config::raw::{
     CheckKind, GroupWords, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight,
     TrackerWords,
 };
-use crate::import::keepalived::command;
 
 /// The keys of an entry in `track`.
 pub(super) const REFERENCE: &[&str] = &["name", "listener", "kind", "weight", "reverse"];
@@ -17,7 +17,7 @@ pub(super) const REFERENCE: &[&str] = &["name", "listener", "kind", "weight", "r
 const WEIGHTED: &[&str] = &["name", "weight", "reverse"];
 
 /// How the arguments of processes are compared.
-pub(in crate::config) const MATCHES: &[(&str, ArgsMatch)] = &[
+pub(crate) const MATCHES: &[(&str, ArgsMatch)] = &[
     ("exact", ArgsMatch::Exact),
     ("partial", ArgsMatch::Partial),
     ("initial", ArgsMatch::Initial),

@@ -23,8 +23,8 @@ mod values;
 
 use crate::config::diag::FileId;
 use crate::config::explain::Statement;
-use crate::config::load::{Loading, Text};
 use crate::config::raw::Raw;
+use crate::config::sources::{Loading, Text};
 use crate::import::coverage;
 
 /// Words that begin a section, and thereby a haproxy.cfg.

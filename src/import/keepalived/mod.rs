@@ -5,7 +5,6 @@
 
 mod address;
 mod buffers;
-pub mod command;
 mod explain;
 mod groups;
 mod instance;
@@ -32,8 +31,8 @@ pub use process::parse_umask;
 
 use crate::config::diag::FileId;
 use crate::config::explain::Statement;
-use crate::config::load::{Loading, Reading, Text};
 use crate::config::raw::Raw;
+use crate::config::sources::{Loading, Reading, Text};
 
 /// Whether `word` may begin a line of keepalived.conf outside every block.
 pub(crate) fn is_root_keyword(word: &str) -> bool {

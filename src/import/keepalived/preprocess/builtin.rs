@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::define::Use;
 use super::line::Line;
 use crate::config::diag::Span;
-use crate::config::load::Sources;
+use crate::config::sources::Sources;
 
 /// What the names stand for here and now.
 pub(super) struct Builtins {

@@ -10,7 +10,7 @@ use super::budget::{Budget, DEEPEST, Exhausted};
 use super::builtin::Builtins;
 use super::line::{FrameId, Frames, Line};
 use crate::config::diag::{Diagnostic, SourceMap, Span};
-use crate::config::load::Sources;
+use crate::config::sources::Sources;
 
 /// The lines of a value; more than one only if it was written with `\`.
 pub(super) type Value = Rc<[Line]>;

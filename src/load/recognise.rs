@@ -1,48 +1,11 @@
 //! Which dialect a file is written in, by its content: names differ from site to site.
 
-use std::str::FromStr;
-
+use crate::config::Format;
 use crate::import::haproxy::is_section;
 use crate::import::keepalived::is_root_keyword;
 
-/// A dialect of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// vipd's own.
-    Toml,
-    /// keepalived.conf
-    Keepalived,
-    /// haproxy.cfg
-    Haproxy,
-}
-
-impl Format {
-    /// The word for it on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Toml => "toml",
-            Format::Keepalived => "keepalived",
-            Format::Haproxy => "haproxy",
-        }
-    }
-}
-
-impl FromStr for Format {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Format, String> {
-        match text {
-            "toml" => Ok(Format::Toml),
-            "keepalived" => Ok(Format::Keepalived),
-            "haproxy" => Ok(Format::Haproxy),
-            _ => Err(format!("unknown format {text:?}: toml, keepalived or haproxy")),
-        }
-    }
-}
-
 /// The dialect of the first line that gives it away; `None` if no line does.
-#[must_use]
-pub fn recognise(text: &str) -> Option<Format> {
+pub(super) fn recognise(text: &str) -> Option<Format> {
     text.trim_start_matches('\u{feff}').lines().find_map(of_line)
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::checks::PemFile;
-use super::diag::{Diagnostic, Spanned};
-use super::load::Sources;
-use super::raw::Raw;
+use crate::config::checks::PemFile;
+use crate::config::diag::{Diagnostic, Spanned};
+use crate::config::raw::Raw;
+use crate::config::sources::Sources;
 use crate::types::Identity;
 
 /// A file as written.

@@ -3,8 +3,10 @@
 //! keepalived splits twice: the line into the command and the user to run it as, then the command
 //! into its arguments, with the same quotes and escapes both times.
 
-use super::lexer::{Piece, Problem};
-use crate::config::checks::Command;
+use std::ops::Range;
+
+use super::checks::Command;
+use super::diag::{Diagnostic, Span};
 
 /// The command a text stands for. One that begins with `<` is for the shell, as in keepalived.
 ///
@@ -43,9 +45,42 @@ pub fn command_line(command: &str) -> Result<Vec<String>, &'static str> {
     Ok(arguments)
 }
 
+/// A word as found at the start of a text.
+pub(crate) struct Piece {
+    pub(crate) text: String,
+    /// Bytes it takes up, quotes included.
+    pub(crate) len: usize,
+    pub(crate) is_quoted: bool,
+    /// What is wrong with which bytes.
+    pub(crate) problems: Vec<(Range<usize>, Problem)>,
+}
+
+/// What can be wrong with a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// A quote without its second half.
+    Unclosed(char),
+    /// An escape that stands for no character.
+    NoCharacter,
+}
+
+impl Problem {
+    pub(crate) fn diagnostic(self, at: Span) -> Diagnostic {
+        match self {
+            Problem::Unclosed(quote) => Diagnostic::error(at, "the quote is not closed")
+                .label("opens here")
+                .help(format!("a quoted text ends on the line it begins on: add a `{quote}`")),
+            Problem::NoCharacter => {
+                Diagnostic::error(at, "this escape stands for no character of a command line")
+                    .help("write characters beyond ASCII as they are; NUL cannot be passed")
+            }
+        }
+    }
+}
+
 /// The word at the start of a text: quoted and other pieces that adjoin, with escapes in all of
 /// them.
-pub(super) fn word(text: &str) -> Piece {
+pub(crate) fn word(text: &str) -> Piece {
     let mut piece = Piece { text: String::new(), len: 0, is_quoted: false, problems: Vec::new() };
     let mut quote = None;
     let mut at = 0;

@@ -9,14 +9,14 @@ use super::table::Table;
 use super::values::{array, key, text, written};
 use crate::config::check::check;
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
+use crate::config::command;
 use crate::config::diag::{Severity, SourceMap, Spanned};
-use crate::config::load::Loaded;
 use crate::config::model::{Namespace, TrackerKey};
 use crate::config::raw::{
     CheckKind, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight,
 };
 use crate::config::vipd_toml::{MATCHES, word_for};
-use crate::import::keepalived::command;
+use crate::load::Loaded;
 
 /// The tables of all trackers; those that nobody tracks are written too.
 pub(super) fn trackers(raw: &Raw, map: &SourceMap) -> Vec<String> {

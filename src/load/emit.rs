@@ -13,14 +13,12 @@ mod table;
 mod track;
 mod values;
 
-use super::check::check;
-use super::diag::{Diagnostic, SourceMap, printable};
-use super::format::{Format, recognise};
-use super::lenient::Dropped;
-use super::load::{Loaded, Text};
-use super::model::{Config, RouterConfig};
-use super::raw::{Raw, RawAddress, RawInterface, RawStatic};
-use super::vipd_toml;
+use super::Loaded;
+use super::recognise::recognise;
+use crate::config::check::check;
+use crate::config::diag::{Diagnostic, SourceMap, printable};
+use crate::config::raw::{Raw, RawAddress, RawInterface, RawStatic};
+use crate::config::{Config, Dropped, Format, RouterConfig, Text, vipd_toml};
 use crate::types::{AuthV2, Dialect};
 use values::key;
 

@@ -1,104 +1,25 @@
-//! Files to a checked configuration. Pure: whatever touches the file system is behind
-//! [`Sources`].
+//! Files to a checked configuration: each in its dialect to what it says ([`Raw`]), all of that checked. Pure:
+//! whatever touches the file system is behind [`Sources`].
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod emit;
+mod pem;
+mod recognise;
+mod replaced;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::check::check;
-use super::checks::PemFile;
-use super::diag::{Diagnostic, FileId, Severity, SourceMap, Span};
-use super::explain::Statement;
-use super::format::{Format, recognise};
-use super::lenient::{Dropped, check_rest, pass_over};
-use super::model::Config;
-use super::pem;
-use super::raw::Raw;
-use super::replaced;
-use super::vipd_toml;
+use crate::config::check::check;
+use crate::config::diag::{Diagnostic, FileId, Severity, SourceMap, Span};
+use crate::config::explain::Statement;
+use crate::config::lenient::{check_rest, pass_over};
+use crate::config::raw::Raw;
+use crate::config::sources::Loading;
+use crate::config::{Config, Dropped, Format, Reading, Sources, vipd_toml};
 use crate::import::{haproxy, keepalived};
 use crate::text::counted;
-
-/// Where files come from: the file system in `cli/`, a map in tests.
-pub trait Sources {
-    /// Reads a whole file.
-    ///
-    /// # Errors
-    /// [`ReadError`] if it cannot be read.
-    fn read(&self, path: &Path) -> Result<Text, ReadError>;
-
-    /// The files that match `pattern`, a path relative to `dir` with `*`, `?` and `[...]`, in
-    /// alphabetical order; none is not an error.
-    fn glob(&self, dir: &Path, pattern: &str) -> Vec<PathBuf>;
-
-    /// The configuration files of a directory, in the order HAProxy reads them; `None` if it is
-    /// none.
-    fn directory_of_files(&self, path: &Path) -> Option<Vec<PathBuf>> {
-        let _ = path;
-        None
-    }
-
-    /// Whether a file found by `glob` is one: reading a FIFO would wait for ever.
-    fn is_regular(&self, path: &Path) -> bool {
-        let _ = path;
-        true
-    }
-
-    /// The directory of a file, as `${_PWD}` in keepalived.conf names it.
-    fn directory(&self, file: &Path) -> PathBuf {
-        file.parent().unwrap_or(Path::new("")).to_owned()
-    }
-
-    /// The node's host name.
-    fn host_name(&self) -> Option<String>;
-
-    /// Whether a file that TLS needs can be used.
-    ///
-    /// # Errors
-    /// Why not.
-    fn usable(&self, file: &PemFile<'_>) -> Result<(), String> {
-        let _ = file;
-        Ok(())
-    }
-
-    /// What `@ID` lines in keepalived.conf are compared with: the first label of the host name
-    /// unless the user says otherwise.
-    fn config_id(&self) -> Option<String> {
-        first_label(&self.host_name()?)
-    }
-
-    /// A variable of the environment, for `${_ENV NAME}` in keepalived.conf.
-    fn variable(&self, name: &str) -> Option<String> {
-        let _ = name;
-        None
-    }
-}
-
-/// A host name without its domain.
-#[must_use]
-pub fn first_label(host: &str) -> Option<String> {
-    host.split('.').next().filter(|label| !label.is_empty()).map(str::to_owned)
-}
-
-/// A file as read.
-#[derive(Clone, Debug, Default)]
-pub struct Text {
-    /// The text; bytes that are not UTF-8 are U+FFFD.
-    pub text: String,
-    /// Whether some were not.
-    pub lossy: bool,
-    /// Whether any execute bit is set: keepalived skips such a file.
-    pub executable: bool,
-}
-
-/// Why a file cannot be read.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot read {}: {reason}", path.display())]
-pub struct ReadError {
-    /// The file.
-    pub path: PathBuf,
-    /// The operating system's words.
-    pub reason: String,
-}
+use recognise::recognise;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -152,19 +73,6 @@ impl Failed {
 
 /// Remarks after which nobody reads on.
 const MOST_SHOWN: usize = 1000;
-
-/// How files are read.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reading {
-    /// The dialect of all files, if their content does not give it away.
-    pub format: Option<Format>,
-    /// Leave out what cannot be used, as keepalived does, instead of using nothing.
-    pub lenient: bool,
-    /// Pass over what is about virtual servers: another program has them.
-    pub vrrp_only: bool,
-    /// Say what becomes of each statement.
-    pub explain: bool,
-}
 
 /// Reads `files`, each in its own dialect unless `format` says otherwise, as one configuration.
 ///
@@ -303,32 +211,4 @@ fn unknown_format(file: FileId, text: &str) -> Diagnostic {
     }
     Diagnostic::error(span, "neither vipd.toml, keepalived.conf nor haproxy.cfg")
         .help("say which it is: `--format toml`, `--format keepalived` or `--format haproxy`")
-}
-
-/// What reading files shares: the files so far and everything found wrong.
-pub(crate) struct Loading<'s> {
-    pub(crate) sources: &'s dyn Sources,
-    pub(crate) map: SourceMap,
-    pub(crate) out: Vec<Diagnostic>,
-    pub(crate) unreadable: bool,
-}
-
-impl Loading<'_> {
-    /// Reads a file named on the command line or, at `by`, by an `include`.
-    pub(crate) fn open(&mut self, path: &Path, by: Option<Span>) -> Option<(FileId, Text)> {
-        match self.sources.read(path) {
-            Ok(text) => {
-                let file = self.map.add(path.display().to_string(), text.text.clone());
-                Some((file, text))
-            }
-            Err(error) => {
-                self.unreadable = true;
-                self.out.push(match by {
-                    Some(span) => Diagnostic::error(span, error.to_string()),
-                    None => Diagnostic::general(error.to_string()),
-                });
-                None
-            }
-        }
-    }
 }

@@ -5,9 +5,9 @@ use super::table::Table;
 use super::track;
 use super::values::{address, array, key, peer, text};
 use crate::config::diag::Spanned;
-use crate::config::load::Loaded;
 use crate::config::model::{ReceiveBuffer, RouterConfig};
 use crate::config::raw::{RawAddress, RawAnnounce, RawRouter};
+use crate::load::Loaded;
 use crate::types::{AuthV2, Dialect};
 
 pub(super) fn router(

@@ -2,10 +2,10 @@
 //! lives; where vipd is that proxy, its own listeners have the answer, and the command would fail for
 //! good. Which commands ask that is decided here, before anything else is checked.
 
-use super::checks::{Command, ProcessPattern};
-use super::diag::{Diagnostic, Span, Spanned};
-use super::explain::Statement;
-use super::raw::{CheckKind, Raw, RawTracker};
+use crate::config::checks::{Command, ProcessPattern};
+use crate::config::diag::{Diagnostic, Span, Spanned};
+use crate::config::explain::Statement;
+use crate::config::raw::{CheckKind, Raw, RawTracker};
 
 /// What a check asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -355,7 +355,7 @@ fn meant(words: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::keepalived::command;
+    use crate::config::command;
 
     fn asks(name: &str, line: &str) -> Asks {
         script(name, &command::parse(line).unwrap(), &[7000])
