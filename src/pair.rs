@@ -12,6 +12,7 @@ mod outcomes;
 mod roles;
 mod weights;
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ pub use outcomes::{Event, Outcome, Serving};
 
 use crate::config::diag::{Diagnostic, Severity, Span, Spanned};
 use crate::config::raw::{Raw, RawRouter};
-use crate::config::{Config, RouterConfig};
+use crate::config::{Config, Preempt, RouterConfig};
 use crate::types::{Family, IfName, Vrid};
 
 /// One node: its name in messages and its configuration, whose spans belong to a map it shares with
@@ -240,6 +241,27 @@ impl<'a> RouterPair<'a> {
             Side::B => self.b_accepts = false,
         }
     }
+}
+
+/// The side that wins an election; `None` if that depends on source addresses not in the files.
+fn better(pair: &RouterPair<'_>) -> Option<Side> {
+    let by_address = match (pair.a.router.source, pair.b.router.source) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        _ => Ordering::Equal,
+    };
+    match pair.a.priority().cmp(&pair.b.priority()).then(by_address) {
+        Ordering::Greater => Some(Side::A),
+        Ordering::Less => Some(Side::B),
+        Ordering::Equal => None,
+    }
+}
+
+/// The node that takes the addresses back from the other one, if there is one.
+fn preempts(pair: &RouterPair<'_>) -> Option<Side> {
+    let side = better(pair)?;
+    let (own, other) = (pair.node(side), pair.node(side.other()));
+    let preempts = own.router.preempt != Preempt::Never;
+    (own.priority() != other.priority() && preempts).then_some(side)
 }
 
 /// Which routers belong together: the same VRID and family first, then shared addresses, then the

@@ -8,6 +8,7 @@ mod stage;
 mod timeline;
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,9 +18,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::acts::{Outcome, Show, ms};
 use self::screen::Screen;
-use self::stage::{Stage, VIP};
+use self::stage::Stage;
 use super::{complain, exit};
 use crate::lab::{self, Lab};
+
+/// The virtual address.
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 
 /// What can be said to `vipd demo`.
 #[derive(Debug, clap::Args)]

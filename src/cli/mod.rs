@@ -21,7 +21,6 @@ pub mod schema;
 pub mod sources;
 mod status;
 mod upgrade;
-mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

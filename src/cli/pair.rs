@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::check::Findings;
+use super::exit::Findings;
 use super::sources::FileSystem;
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
 use crate::config::sources::Reading;

@@ -1,9 +1,11 @@
 //! `vipd status`: ask the daemon, show the answer, once or again and again.
 
+mod watch;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{complain, exit, no_router, print, render, run_dir, strange, unavailable, watch};
+use super::{complain, exit, no_router, print, render, run_dir, strange, unavailable};
 use crate::api::client::{self, AskError};
 use crate::api::protocol::{Request, Response};
 use crate::status::Snapshot;

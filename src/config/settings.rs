@@ -3,6 +3,7 @@
 //!
 //! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
 
+mod object;
 mod objects;
 mod page;
 mod proxy;
@@ -10,7 +11,8 @@ mod proxy;
 use std::fmt;
 use std::time::Duration;
 
-pub(crate) use objects::{Object, by_name, objects};
+pub(crate) use object::{Object, by_name};
+pub(crate) use objects::objects;
 
 use super::checks::{Check, RunAs, ScriptCheck};
 use super::key::{Row, Words};

@@ -34,6 +34,7 @@ mod settings;
 mod shared;
 mod slab;
 mod timers;
+mod token;
 mod wait_queue;
 mod worker;
 

@@ -1,10 +1,9 @@
-//! Everything of a configuration that has a name of its own, beside virtual routers: its settings one
-//! by one, by their names in vipd.toml.
+//! The objects of a configuration.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::object::Object;
 use super::{NONE, command, human, optional, told, written};
 use crate::config::checks::Check;
 use crate::config::{
@@ -12,28 +11,6 @@ use crate::config::{
     StaticAddress, TrackerConfig,
 };
 use crate::types::IfName;
-
-/// One of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Object {
-    /// Its table in vipd.toml: `cluster`, `listener`, …
-    pub(crate) kind: &'static str,
-    /// Its name; empty where there is only one.
-    pub(crate) name: String,
-    /// Names and values. A list has an entry for each part: `server pg-1`.
-    pub(crate) settings: Vec<(String, String)>,
-}
-
-impl Object {
-    pub(super) fn new<const N: usize>(
-        kind: &'static str,
-        name: impl Into<String>,
-        settings: [(&str, String); N],
-    ) -> Object {
-        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Object { kind, name: name.into(), settings }
-    }
-}
 
 /// All of them, kind by kind.
 pub(crate) fn objects(config: &Config) -> Vec<Object> {
@@ -161,9 +138,4 @@ fn mail_of(mail: &MailConfig) -> Object {
         ("faults", faults.to_string()),
     ];
     Object::new("mail", "", settings)
-}
-
-/// Where the same object is in another configuration.
-pub(crate) fn by_name(objects: &[Object]) -> BTreeMap<(&'static str, &str), &Object> {
-    objects.iter().map(|object| ((object.kind, object.name.as_str()), object)).collect()
 }

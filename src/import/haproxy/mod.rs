@@ -3,7 +3,6 @@
 //!
 //! Several files are one, in the order of the command line, as HAProxy has it.
 
-mod bind;
 mod check;
 mod condition;
 mod explain;
@@ -18,7 +17,6 @@ mod role;
 mod route;
 mod sections;
 mod server;
-mod table;
 mod values;
 
 use crate::config::diag::FileId;

@@ -18,7 +18,6 @@ mod peers;
 mod preprocess;
 mod process;
 mod statics;
-mod table;
 mod tracking;
 mod tree;
 mod values;

@@ -1,11 +1,12 @@
 //! Every keyword of keepalived.conf, once: what the importer knows, what "did you mean" offers and
 //! what the coverage table in vipd-keepalived(5) says come from here.
 
+mod table;
+
 use std::fmt;
 
-use super::lexer::Word;
-use super::table;
 use crate::import::coverage::CoverageRow;
+use crate::import::keepalived::lexer::Word;
 
 /// The block a keyword belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

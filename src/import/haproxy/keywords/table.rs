@@ -1,6 +1,6 @@
-//! The keywords themselves, place by place. How the types read: [`super::keywords`].
+//! The keywords themselves, place by place. How the types read: [`super`].
 
-use super::keywords::{Class, Keyword};
+use super::{Class, Keyword};
 
 const MANY: usize = usize::MAX;
 

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::keywords::{KeywordScope, Reporter};
-use super::lexer::{Line, Word};
-use super::proxy::Proxy;
-use super::values::{duration, number, without_brackets};
+use super::Proxy;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::model::BindConfig;
+use crate::import::haproxy::keywords::{KeywordScope, Reporter};
+use crate::import::haproxy::lexer::{Line, Word};
+use crate::import::haproxy::values::{duration, number, without_brackets};
 use crate::types::IfName;
 
 /// A range of ports longer than this is a slip.

@@ -1,8 +1,8 @@
 //! The state of a cluster as a whole, in a phrase.
 
-use super::member::{Finding, Member};
-use super::patroni::Patroni;
-use super::primary_tracker::Claim;
+use super::Patroni;
+use crate::cluster::member::{Finding, Member};
+use crate::cluster::primary_tracker::Claim;
 use crate::status::Phase;
 use crate::track::patroni::NodeState;
 use crate::types::Now;

@@ -1,18 +1,21 @@
 //! One PostgreSQL cluster run by Patroni: all members are asked in rounds; their answers give each
 //! member its state.
 
+mod by_status;
+mod judge;
+mod phase;
+mod system;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::by_status::ApiKind;
 use super::lag::Lag;
 use super::lease::Lease;
 use super::member::{Member, TimedAnswer};
 use super::poll_schedule::PollSchedule;
 use super::primary_tracker::Claim;
 use super::second_opinion::DcsLeader;
-use super::system::System;
 use super::{ClusterAction, MemberId, MemberState};
 use crate::config::checks::HttpTarget;
 use crate::config::{PatroniCluster, ProbeRhythm};
@@ -24,6 +27,8 @@ use crate::track::patroni::{
     Answer, LogPosition, Members, NoAnswer, NodeAnswer, Question, Said, Settings, Topic,
 };
 use crate::types::Now;
+use by_status::ApiKind;
+use system::System;
 
 /// How much later than its timeout an answer counts as missing. The shell reports timeouts itself, so
 /// this only matters if the shell hangs.

@@ -1,12 +1,13 @@
 //! Every keyword of haproxy.cfg, once: what the importer knows, what "did you mean" offers and what
 //! the coverage table in vipd-haproxy(5) says come from here.
 
+mod table;
+
 use std::fmt;
 
-use super::lexer::{Line, Word};
-use super::table;
 use crate::config::diag::{Diagnostic, nearest, quoted};
 use crate::import::coverage::CoverageRow;
+use crate::import::haproxy::lexer::{Line, Word};
 
 /// Where a keyword stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
-//! The keywords themselves, block by block. How the types read: [`super::keywords`].
+//! The keywords themselves, block by block. How the types read: [`super`].
 
-use super::keywords::{Body, Class, Keyword};
+use super::{Body, Class, Keyword};
 
 const LAST_ADVERT: &str =
     "one last advert before yielding: on by default, off in keepalived and strict mode";

@@ -6,17 +6,17 @@
 
 use std::sync::Arc;
 
-use super::MemberId;
-use super::lag::WalHistory;
-use super::member::Member;
-use super::patroni::Patroni;
-use super::primary_tracker::PrimaryTracker;
-use super::second_opinion::SecondOpinion;
+use super::Patroni;
+use crate::cluster::MemberId;
+use crate::cluster::lag::WalHistory;
+use crate::cluster::member::Member;
+use crate::cluster::primary_tracker::PrimaryTracker;
+use crate::cluster::second_opinion::SecondOpinion;
 use crate::status::{HintCode, HintStatus};
 use crate::types::Now;
 
 #[derive(Debug)]
-pub(super) struct System {
+pub(in crate::cluster) struct System {
     /// Its identifier, once a member has said so.
     pub(super) id: Option<Arc<str>>,
     pub(super) tracker: PrimaryTracker,
@@ -33,7 +33,7 @@ impl System {
 
 impl Patroni {
     /// The index of a member's system; the first if it has never said which.
-    pub(super) fn system_of(&self, member: &Member) -> usize {
+    pub(in crate::cluster) fn system_of(&self, member: &Member) -> usize {
         let id = member.system.as_ref();
         let place = self.systems.iter().position(|system| id.is_some() && system.id.as_ref() == id);
         place.unwrap_or(0)
@@ -50,12 +50,12 @@ impl Patroni {
     }
 
     /// The one that takes the writes of a system.
-    pub(super) fn writer_of(&self, system: usize) -> Option<&Member> {
+    pub(in crate::cluster) fn writer_of(&self, system: usize) -> Option<&Member> {
         self.get(self.systems.get(system)?.tracker.writer()?)
     }
 
     /// Those that take writes: one for each system that has one.
-    pub(super) fn writers(&self) -> impl Iterator<Item = &Member> {
+    pub(in crate::cluster) fn writers(&self) -> impl Iterator<Item = &Member> {
         (0..self.systems.len()).filter_map(|system| self.writer_of(system))
     }
 
@@ -95,7 +95,7 @@ impl Patroni {
     }
 
     /// Hints about members of another Patroni cluster and about several systems.
-    pub(super) fn mixture(&self) -> Vec<HintStatus> {
+    pub(in crate::cluster) fn mixture(&self) -> Vec<HintStatus> {
         let mut hints = Vec::new();
         let ours = self.scope.as_deref().unwrap_or_default();
         for member in self.members.iter().filter(|member| self.in_other_scope(member)) {

@@ -1,9 +1,10 @@
 //! `defaults`, `listen`, `frontend` and `backend`: what their lines say, and what they inherit.
 
+mod bind;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::bind;
 use super::check::CheckSettings;
 use super::condition::Acls;
 use super::keywords::{KeywordScope, Reporter};

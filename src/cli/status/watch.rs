@@ -20,8 +20,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, raise};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 
-use super::status::{Args, NoStatus};
-use super::{exit, render};
+use super::{Args, NoStatus, width};
+use crate::cli::{complain, exit, render};
 
 /// What ends it in raw mode: q, Q, Ctrl-C, Ctrl-D.
 const ENDS: [u8; 4] = [b'q', b'Q', 0x03, 0x04];
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, every: Duration) -> u8 {
         // A reader that has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
         Err(error) => {
-            super::complain(&format!("cannot draw: {error}"));
+            complain(&format!("cannot draw: {error}"));
             exit::IO_ERR
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, every: Duration) -> u8 {
 fn one_by_one(args: &Args, every: Duration) -> io::Result<u8> {
     let mut next = Instant::now();
     loop {
-        let text = args.ask().and_then(|s| args.text(&s, super::status::width(), render::overview));
+        let text = args.ask().and_then(|s| args.text(&s, width(), render::overview));
         match text {
             Ok(text) => {
                 let end = if args.is_json() { "" } else { "\n" };

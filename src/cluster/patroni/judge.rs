@@ -1,12 +1,11 @@
 //! The state of one member, from its own answers and those of all others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::member::{Finding, Member};
-use super::patroni::Patroni;
-use super::primary_tracker::{Claim, Rejected};
-use super::{MemberId, MemberState};
+use super::Patroni;
+use crate::cluster::member::{Finding, Member};
+use crate::cluster::primary_tracker::{Claim, Rejected};
+use crate::cluster::{MemberId, MemberState};
 use crate::io::Level;
 use crate::pool::{Admission, Role};
 use crate::track::patroni::NodeAnswer;
@@ -17,28 +16,6 @@ const OUTDATED: Duration = Duration::from_secs(10);
 /// A standby has caught up when it is at most this many bytes behind: one segment of the write-ahead
 /// log.
 const NEAR: u64 = 16 << 20;
-
-impl MemberState {
-    pub(super) fn untested() -> MemberState {
-        MemberState::drain(Role::Unknown, "not probed yet")
-    }
-
-    pub(super) fn up(role: Role) -> MemberState {
-        MemberState::new(role, Admission::Up)
-    }
-
-    fn drain(role: Role, why: &str) -> MemberState {
-        MemberState::new(role, Admission::Drain(Arc::from(why)))
-    }
-
-    pub(super) fn down(role: Role, why: &str) -> MemberState {
-        MemberState::new(role, Admission::Down(Arc::from(why)))
-    }
-
-    fn new(role: Role, admission: Admission) -> MemberState {
-        MemberState { role, admission, promoting: false, unbalanced: false, new: false }
-    }
-}
 
 impl Patroni {
     /// The state of a member; `claims` are those of its system.
