@@ -6,7 +6,7 @@
 //!
 //! 1. [`io`]: what can happen ([`io::Input`]) and what can be done about it
 //!    ([`io::Action`]). Everything else serves this contract.
-//! 2. `vrrp/router.rs`: the state machine of one virtual router, and `vrrp/transitions.rs`, what it
+//! 2. `vrrp/router/mod.rs`: the state machine of one virtual router, and `vrrp/router/transitions.rs`, what it
 //!    does.
 //! 3. [`daemon`]: the loop that turns actions into system calls and system calls into inputs.
 //! 4. `tests/sim`: whole engines in a seeded world of faults, with laws checked after every event.

@@ -43,7 +43,7 @@ use clusters::{Clusters, ProbeIds};
 use deadlines::Overdue;
 use timer_queue::TimerQueue;
 
-pub use crate::vrrp::hints::{allow_vrrp, allow_vrrp_out};
+pub use crate::vrrp::router::hints::{allow_vrrp, allow_vrrp_out};
 pub use adopt::is_adoptable;
 use debounce::Debounce;
 pub use diff::diff;

@@ -4,6 +4,7 @@
 //! Several files are one, in the order of the command line, as HAProxy has it.
 
 mod check;
+mod cluster;
 mod condition;
 mod explain;
 mod keywords;
@@ -17,6 +18,7 @@ mod role;
 mod route;
 mod sections;
 mod server;
+mod stats;
 mod values;
 
 use crate::config::diag::FileId;

@@ -6,6 +6,7 @@
 mod address;
 mod buffers;
 mod explain;
+mod globals;
 mod groups;
 mod instance;
 mod keywords;
@@ -21,6 +22,7 @@ mod statics;
 mod tracking;
 mod tree;
 mod values;
+mod walk;
 
 use std::path::Path;
 

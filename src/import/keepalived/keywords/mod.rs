@@ -199,3 +199,28 @@ pub fn coverage() -> impl Iterator<Item = CoverageRow> {
         })
     })
 }
+
+/// What stands in the braces of a keyword.
+pub(super) enum Content {
+    Statements(Block),
+    /// One entry a line; its options are the keywords of this block, if it has any.
+    Lines(Option<Block>),
+}
+
+impl Content {
+    pub(super) fn of(block: Block, keyword: &str) -> Content {
+        match (block, keyword) {
+            (Block::Root, "vrrp_track_file") => Content::Statements(Block::TrackFile),
+            (Block::Root, "static_ipaddress")
+            | (Block::Instance, "virtual_ipaddress" | "virtual_ipaddress_excluded") => {
+                Content::Lines(Some(Block::Address))
+            }
+            (Block::Instance, "unicast_peer") => Content::Lines(Some(Block::Peer)),
+            (Block::Root, _) | (Block::Instance, "authentication" | "auth_hmac") => {
+                let own = Block::ALL.iter().find(|home| home.to_string() == keyword);
+                own.map_or(Content::Lines(None), |inner| Content::Statements(*inner))
+            }
+            _ => Content::Lines(None),
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::define::Use;
 use super::line::Line;
+use super::reference::Use;
 use crate::config::diag::Span;
 use crate::config::sources::Sources;
 

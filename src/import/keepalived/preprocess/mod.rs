@@ -11,6 +11,7 @@ mod clean;
 mod define;
 mod include;
 pub(crate) mod line;
+mod reference;
 mod repeat;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@ use crate::io::{Action, Level};
 use crate::text::ago;
 use crate::types::{Family, Mac, Now};
 use crate::vrrp::environment::Port;
-use crate::vrrp::hints::{DISAGREEMENT, allow_vrrp};
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::peer_table::Rival;
+use crate::vrrp::router::hints::{DISAGREEMENT, allow_vrrp};
 use crate::vrrp::router::{ANSWER_EVERY, Phase, Router};
 
 /// From one round over the addresses to the next.

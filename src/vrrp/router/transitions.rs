@@ -5,20 +5,17 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{Cast, Config, Preempt, Release, RouterConfig};
+use crate::config::{Config, Release, RouterConfig};
 use crate::io::{Action, Kind, Level, Notification, NotifyEvent};
 use crate::status::State;
 use crate::types::{Centis, Dialect, Family, Now};
 use crate::vrrp::announce::Announce;
-use crate::vrrp::conflicts::ConflictCheck;
 use crate::vrrp::environment::{Fault, Port};
 use crate::vrrp::outbox::Outbox;
-use crate::vrrp::router::{
-    AFTER_ADVERT, Followed, Phase, Router, Standing, Then, WaitingFor, beats_us,
-};
+use crate::vrrp::router::conflicts::ConflictCheck;
+use crate::vrrp::router::{AFTER_ADVERT, Followed, Phase, Router, Standing, Then, WaitingFor};
 use crate::vrrp::timing;
 use crate::wire::vrrp::{Advert, Claim};
-use crate::wire::{ipv4, vrrp as wire};
 
 impl Router {
     pub(super) fn standing(&self, claim: Claim, source: IpAddr) -> Standing {
@@ -31,10 +28,6 @@ impl Router {
                 Standing::Equal(self.env.source.map_or(Ordering::Greater, |own| source.cmp(&own)))
             }
         }
-    }
-
-    pub(super) fn claim(&self) -> Claim {
-        Claim::Priority(self.effective)
     }
 
     pub(super) fn master_down_after(&self, master_interval: Centis) -> Duration {
@@ -145,72 +138,6 @@ impl Router {
             )
         };
         self.log.record(now, &self.cfg.name, "duplicate_source", Level::Warn, message, out);
-    }
-
-    pub(super) fn restart_advert_timer(&mut self, now: Now) {
-        if let Phase::Master { next_advert, .. } = &mut self.phase {
-            *next_advert = now + self.cfg.interval.as_duration();
-        }
-    }
-
-    /// R16, and after a stall R36 and R38: at most one advert, however late.
-    pub(super) fn advert_due(&mut self, now: Now, out: &mut Outbox) {
-        let interval = self.cfg.interval.as_duration();
-        let replaced_after = self.surely_replaced_after();
-        let Phase::Master { next_advert, waiting, listening, .. } = &mut self.phase else { return };
-        let late = now.since(*next_advert);
-        let waited = std::mem::take(waiting);
-        *listening = false;
-        // The schedule keeps its phase unless a whole interval was missed (C50).
-        *next_advert = if late < interval { *next_advert + interval } else { now + interval };
-        if late > interval {
-            self.stats.counters.stalls += 1;
-        }
-        if late + interval > replaced_after
-            && self.cfg.preempt == Preempt::Never
-            && !self.effective.is_owner()
-        {
-            let reason = self.stall_cost(late, "a peer has taken over", out);
-            self.step_down(now, reason, out);
-            return;
-        }
-        let best = waited
-            .into_iter()
-            .map(|(source, (claim, interval))| (source, claim, interval))
-            .filter(|(_, claim, _)| *claim != Claim::Resign)
-            .max_by_key(|(source, claim, _)| (claim.wire_value(), *source));
-        match best {
-            Some((source, claim, theirs)) if beats_us(self.standing(claim, source)) => {
-                if late > interval {
-                    self.stall_cost(late, &format!("{source} has taken over"), out);
-                } else {
-                    self.send_last_advert(now, out);
-                }
-                self.yield_to(now, source, claim, theirs, out);
-            }
-            Some((source, claim, _)) => {
-                self.send(now, self.claim(), out);
-                self.heard_from(now, source, claim, None);
-                if let Phase::Master { announce, answered, .. } = &mut self.phase {
-                    *answered = Some(now);
-                    announce.rival_heard(now, &self.cfg.announce);
-                }
-            }
-            None => self.send(now, self.claim(), out),
-        }
-        if let Phase::Master { installing, .. } = &mut self.phase
-            && self.addresses.reinstall_lapsed(now, out)
-        {
-            *installing = true;
-            self.served_again(now, late, out);
-        }
-        self.check_conflicts(now, out);
-    }
-
-    /// Says that this router serves no more, while the addresses still answer.
-    pub(super) fn resign(&mut self, now: Now, out: &mut Outbox) {
-        self.send(now, Claim::Resign, out);
-        out.record(Level::Info, Some(&self.cfg.name), "sent 0 priority".to_owned());
     }
 
     /// Make before break: from here on each address goes when its successor announces it.
@@ -547,96 +474,5 @@ impl Router {
             return;
         }
         self.notify(NotifyEvent::Deleted, "removed from the configuration".to_owned(), out);
-    }
-
-    pub(super) fn announce_due(&mut self, now: Now, out: &mut Outbox) {
-        let Phase::Master { announce, .. } = &mut self.phase else { return };
-        if announce.deadline().is_none_or(|at| at > now) {
-            return;
-        }
-        let held = self.addresses.held();
-        let (cfg, ports) = (&*self.cfg, &self.env.ports);
-        let place = |index: usize| {
-            let (iface, cidr) = held.get(index)?;
-            let (name, port) = ports.iter().find(|(_, port)| port.index == *iface)?;
-            Some((*iface, name, port, *cidr))
-        };
-        let is_elsewhere = |index| place(index).is_some_and(|(_, name, ..)| *name != cfg.iface);
-        let pacing = &mut out.pacing;
-        let slot = |index| {
-            place(index).map_or(now, |(_, name, _, cidr)| {
-                let family = cidr.family();
-                pacing.slot(now, name, family, cfg.announce.pause(family))
-            })
-        };
-        for index in announce.due(now, held.len(), &cfg.announce, is_elsewhere, slot) {
-            let Some((iface, _, port, cidr)) = place(index) else { continue };
-            let vip = cidr.address();
-            let Port { mac: Some(mac), announces: true, .. } = port else { continue };
-            self.stats.counters.announcements_sent += 1;
-            self.peers.announced(vip);
-            out.push(Action::Announce {
-                iface,
-                mac: *mac,
-                vip,
-                router_flag: self.cfg.options.router_flag,
-            });
-        }
-    }
-
-    /// Builds the advert at the moment it is sent: it always carries what holds now.
-    pub(super) fn send(&mut self, now: Now, claim: Claim, out: &mut Outbox) {
-        let (Some(iface), Some(source)) = (self.env.iface, self.env.source) else { return };
-        let advert = Advert {
-            vrid: self.cfg.vrid,
-            claim,
-            interval: self.cfg.interval,
-            addresses: self.cfg.advertised().collect(),
-        };
-        let hop_limit = match self.cfg.cast {
-            Cast::Multicast { .. } => wire::HOP_LIMIT,
-            Cast::Unicast { ttl, .. } => ttl,
-        };
-        if let (IpAddr::V4(_), false) = (source, self.env.destinations.is_empty()) {
-            self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
-        }
-        // One datagram per peer: the checksum of VRRPv3 covers the destination (W22).
-        for &destination in &self.env.destinations {
-            let mut message = Vec::with_capacity(64);
-            if let Err(error) = advert.emit(&self.cfg.dialect, source, destination, &mut message) {
-                debug_assert!(false, "the configuration let an unsendable advert pass: {error}");
-                return;
-            }
-            let bytes = match (source, destination) {
-                (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                    let (id, length) = (self.ip_id, message.len());
-                    let protocol = wire::PROTOCOL;
-                    let mut datagram = Vec::with_capacity(length + 20);
-                    let header = ipv4::emit(
-                        id,
-                        source,
-                        destination,
-                        hop_limit,
-                        protocol,
-                        length,
-                        &mut datagram,
-                    );
-                    if header.is_err() {
-                        debug_assert!(false, "an advert is shorter than 64 KiB");
-                        return;
-                    }
-                    datagram.extend_from_slice(&message);
-                    datagram
-                }
-                _ => message,
-            };
-            out.push(Action::Transmit { iface, source, destination, hop_limit, bytes });
-        }
-        // An advert counts once, however many peers it goes to.
-        self.stats.counters.adv_sent += 1;
-        if claim == Claim::Resign {
-            self.stats.counters.pri_zero_sent += 1;
-        }
-        self.last_sent = Some(now);
     }
 }

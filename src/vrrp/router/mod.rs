@@ -16,23 +16,40 @@
 //! Rule numbers (R, D, V) are those of the manual's protocol table. Only sending moves the advert
 //! timer, never receiving (D23): a stream of packets cannot silence a master.
 
+pub(crate) mod accept;
+mod advert;
+mod announcing;
+mod conflicts;
+mod contact;
+pub(crate) mod failover;
+pub(crate) mod hints;
+mod operator;
+mod phase;
+pub(crate) mod reconfigure;
+pub(crate) mod report;
+mod rivalry;
+mod stalls;
+pub(crate) mod transitions;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use phase::{Followed, Phase, Then, WaitingFor};
+use phase::{Standing, beats_us};
+
 use crate::config::{Preempt, RouterConfig};
 use crate::io::{Applied, Level, OpError, OpId, Renewal, RouterId};
 use crate::status::State;
-use crate::types::{Centis, Cidr, IfIndex, Mac, Now, Priority};
+use crate::types::{Cidr, IfIndex, Mac, Now, Priority};
 use crate::vrrp::address_set::{AddressSet, OpOutcome};
-use crate::vrrp::announce::Announce;
-use crate::vrrp::conflicts::ConflictCheck;
 use crate::vrrp::environment::{Environment, Fault};
 use crate::vrrp::log_limiter::LogLimiter;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::peer_table::PeerTable;
+use crate::vrrp::router::conflicts::ConflictCheck;
 use crate::vrrp::router_stats::RouterStats;
 use crate::wire::vrrp::{Advert, Claim};
 
@@ -91,91 +108,6 @@ pub(crate) struct Router {
     /// When such a master was answered last.
     pub(super) met_rival: Option<Now>,
     pub(super) ip_id: u16,
-}
-
-/// Where a router is; deadlines live inside the state that needs them.
-#[derive(Clone, Debug)]
-pub(crate) enum Phase {
-    Fault,
-    Backup {
-        /// `Master_Down_Timer`.
-        master_down: Now,
-        /// The master's interval, as far as learnt (VRRPv3); our own otherwise.
-        master_interval: Centis,
-        /// End of `preempt_delay`, once a lower-priority master was heard.
-        hold: Option<Now>,
-        /// What the deadline means when it passes.
-        waiting_for: WaitingFor,
-    },
-    Master {
-        /// `Adver_Timer`.
-        next_advert: Now,
-        announce: Announce,
-        /// Address operations of the takeover are under way; announcements follow them.
-        installing: bool,
-        /// The last answer to a rival.
-        answered: Option<Now>,
-        /// The master it has just preempted, whose last advert is to come (D21).
-        preempted: Option<IpAddr>,
-        /// Claim and interval of each sender's newest advert, kept while the advert timer is overdue by more than
-        /// an interval or after a suspend: they are weighed together, once (R36).
-        waiting: BTreeMap<IpAddr, (Claim, Centis)>,
-        /// Woke from suspend and listens for one interval before it speaks.
-        listening: bool,
-    },
-    Leaving {
-        /// When the last address goes, successor or not.
-        until: Now,
-        then: Then,
-        /// A successor was heard, or follows from what was heard before.
-        succeeded: bool,
-        /// Why, for the transition that follows.
-        reason: String,
-    },
-}
-
-/// What follows a hand-over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// The daemon ends, or the router was removed from the configuration.
-    Stop,
-    /// Out of service.
-    Drained,
-    /// Follow the successor.
-    Backup { master_down: Now, master_interval: Centis, waiting_for: WaitingFor },
-}
-
-/// Why a backup's deadline runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WaitingFor {
-    /// Nobody heard since this state began.
-    AnyMaster,
-    /// The master's next advert.
-    TheMaster,
-    /// A lower-priority master to be preempted.
-    Preemption,
-    /// The master resigned; the skew decides who follows.
-    Succession,
-}
-
-/// A master heard.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Followed {
-    pub(crate) address: IpAddr,
-    pub(crate) claim: Claim,
-    /// Its interval, where that may matter later.
-    pub(crate) interval: Option<Centis>,
-    pub(crate) at: Now,
-}
-
-/// How a sender's claim compares with ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Resigned,
-    Lower,
-    /// Same priority; the order of its address against ours.
-    Equal(Ordering),
-    Higher,
 }
 
 impl Router {
@@ -599,94 +531,5 @@ impl Router {
                 *next_advert = now + self.cfg.interval.as_duration();
             }
         }
-    }
-
-    /// Resigns and hands over (R15); a backup says nothing (R6).
-    pub(crate) fn stop(&mut self, now: Now, out: &mut Outbox) {
-        match &mut self.phase {
-            Phase::Master { .. } => {
-                self.resign(now, out);
-                self.leave(now, Then::Stop, "stopped".to_owned(), out);
-            }
-            Phase::Leaving { then, .. } => *then = Then::Stop,
-            Phase::Fault | Phase::Backup { .. } => self.stopped(now),
-        }
-    }
-
-    /// Hands over and stays out of elections.
-    pub(crate) fn drain(&mut self, now: Now, force: bool, out: &mut Outbox) {
-        self.drained = true;
-        self.drain_forced = force;
-        match &mut self.phase {
-            Phase::Master { .. } => {
-                self.resign(now, out);
-                self.leave(now, Then::Drained, Fault::Drained.to_string(), out);
-            }
-            Phase::Leaving { then, .. } if *then != Then::Stop => *then = Then::Drained,
-            Phase::Fault | Phase::Backup { .. } | Phase::Leaving { .. } => {}
-        }
-    }
-
-    /// Takes part in elections again.
-    pub(crate) fn resume(&mut self, now: Now) {
-        self.drained = false;
-        let back = self.back_to_backup(now);
-        if let Phase::Leaving { then, reason, .. } = &mut self.phase
-            && *then == Then::Drained
-        {
-            *then = back;
-            "drained and resumed by the operator".clone_into(reason);
-        }
-    }
-
-    /// The operator wants it to leave, but not its addresses to be nowhere: nobody was heard to take
-    /// over yet, and without anybody it stays.
-    pub(super) fn serves_on_without_successor(&self) -> bool {
-        match self.phase {
-            Phase::Leaving { then: Then::Drained, succeeded: false, .. } => !self.drain_forced,
-            Phase::Leaving {
-                then: Then::Backup { waiting_for: WaitingFor::AnyMaster, .. },
-                succeeded: false,
-                ..
-            } => self.yielded,
-            Phase::Leaving { .. } | Phase::Fault | Phase::Backup { .. } | Phase::Master { .. } => {
-                false
-            }
-        }
-    }
-
-    /// Hands over once, if there is anything to hand over.
-    pub(crate) fn hand_over(&mut self, now: Now, out: &mut Outbox) {
-        if !matches!(self.phase, Phase::Master { .. }) {
-            return;
-        }
-        self.yielded = true;
-        self.resign(now, out);
-        let then = self.back_to_backup(now);
-        self.leave(now, then, "handed over by the operator".to_owned(), out);
-    }
-
-    fn back_to_backup(&self, now: Now) -> Then {
-        let master_interval = self.cfg.interval;
-        Then::Backup {
-            master_down: now + self.master_down_after(master_interval),
-            master_interval,
-            waiting_for: WaitingFor::AnyMaster,
-        }
-    }
-
-    pub(super) fn stopped(&mut self, now: Now) {
-        self.stopped = true;
-        self.phase = Phase::Fault;
-        "stopped".clone_into(&mut self.reason);
-        self.since = now;
-    }
-}
-
-/// Whether the sender of such a claim is the better master (R18).
-pub(super) fn beats_us(standing: Standing) -> bool {
-    match standing {
-        Standing::Higher | Standing::Equal(Ordering::Greater) => true,
-        Standing::Resigned | Standing::Lower | Standing::Equal(_) => false,
     }
 }
