@@ -7,6 +7,7 @@ pub mod checks;
 pub mod cluster;
 pub mod command;
 pub mod diag;
+pub mod endpoint;
 pub mod explain;
 pub mod host;
 pub mod key;

@@ -36,6 +36,7 @@ mod slab;
 mod timers;
 mod token;
 mod wait_queue;
+mod waiting;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
