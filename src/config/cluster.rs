@@ -7,11 +7,19 @@ use std::time::Duration;
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
 use super::key::{DAY, SECOND, settings, words};
-use super::model::OnDown;
 
 /// An API that runs a query for each answer is not asked more often.
 pub(super) const PROBES: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 const COUNTS: RangeInclusive<u32> = 1..=65_535;
+
+/// What becomes of the sessions of a server that is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDown {
+    /// They end at once. Always so where members have roles.
+    End,
+    /// They go on as long as the server answers them.
+    Keep,
+}
 
 settings! {
     /// When members are probed. Patroni is asked every second and believed at once; the defaults for

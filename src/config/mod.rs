@@ -15,6 +15,7 @@ pub mod lenient;
 pub mod listener;
 pub mod model;
 pub mod notify;
+mod parts;
 pub mod process;
 pub mod raw;
 pub mod router;
