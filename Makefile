@@ -18,16 +18,19 @@ demo: rust ## two load balancers, a client and a floating address, live (no othe
 setup: rust ## install what the tests need (Debian packages; services stay off)
 	@tests/setup-debian.sh
 
-# The simulator only computes, much of the integration only waits: they run side by side. The tests on
-# a real kernel wait for their turn (tests/netns/turns.rs), so that each has a thread from the start.
+# The simulator only computes and the tests on a real kernel mostly wait: all run side by side. Those
+# that measure wait until the others, which hold the lock, are done (tests/netns/turns.rs). Every kernel
+# test has a thread from the start.
 test: setup ## everything: unit, integration, simulator, real kernel (needs root)
 	cargo test --no-run --lib --test it --test sim --test netns --examples
-	@log=$$(mktemp); cargo test --test sim >$$log 2>&1 & sim=$$!; \
-	cargo test --lib --test it; it=$$?; \
-	wait $$sim; sim=$$?; cat $$log; rm $$log; test $$it -eq 0 -a $$sim -eq 0
-	@times=$$(mktemp); \
-	VIPD_TEST_TIMES=$$times cargo test --test netns -- --test-threads=64; netns=$$?; \
-	echo "the slowest kernel tests:"; sort -rn $$times | head; rm $$times; exit $$netns
+	@tmp=$$(mktemp -d); exec 9>$$tmp/busy; flock 9; \
+	(nice cargo test --test sim 9>&-; exit $$?) >$$tmp/sim 2>&1 & sim=$$!; \
+	(cargo test --lib --test it 9>&-; exit $$?) >$$tmp/it 2>&1 & it=$$!; \
+	VIPD_TEST_BUSY=$$tmp/busy VIPD_TEST_TIMES=$$tmp/times \
+	cargo test --test netns -- --test-threads=64 9>&- & netns=$$!; \
+	exec 9>&-; failed=0; \
+	wait $$it || failed=1; cat $$tmp/it; wait $$sim || failed=1; cat $$tmp/sim; wait $$netns || failed=1; \
+	echo "the slowest kernel tests:"; sort -rn $$tmp/times | head; rm -r $$tmp; exit $$failed
 
 check: rust ## formatting and lints
 	cargo fmt --check

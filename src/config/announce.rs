@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::key::{DAY, settings};
+use super::key::settings;
+use super::value::DAY;
 use crate::types::Family;
 
 const TIMES: RangeInclusive<Duration> = Duration::ZERO..=DAY;

@@ -25,10 +25,12 @@ pub(crate) use page::page_path;
 
 use super::announce::{AnnounceConfig, RawAnnounce};
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
-use super::key::{DAY, Row, within};
-use super::model::{Config, Globals, Preempt, RouterConfig, Strict};
-use super::raw::{Raw, RawGlobals};
+use super::globals::{Globals, RawGlobals};
+use super::key::Row;
+use super::model::{Config, Preempt, RouterConfig, Strict};
+use super::raw::Raw;
 use super::router::{RawRouter, RouterOptions};
+use super::value::within;
 use crate::text::human;
 use crate::types::{
     AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,
@@ -44,28 +46,7 @@ const PREEMPT_DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from
 /// done without.
 pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     let mut found = Vec::new();
-    let globals = Globals {
-        router_id: raw.globals.router_id.as_ref().map(|id| id.value.clone()),
-        startup_delay: within(
-            raw.globals.startup_delay.as_ref(),
-            &(Duration::ZERO..=DAY),
-            "the start-up delay",
-            &mut found,
-        )
-        .unwrap_or_default(),
-        delay_after_boot: within(
-            raw.globals.delay_after_boot.as_ref(),
-            &(Duration::ZERO..=DAY),
-            "the delay after the boot",
-            &mut found,
-        )
-        .unwrap_or_default(),
-        log_unknown_vrids: raw.globals.log_unknown_vrids.is_some_and(|v| v.value),
-        control_group: control_group(&mut found, raw.globals.control_group.as_ref()),
-        process: raw.globals.process.check(&mut found),
-        startup: notify::life_script(&raw.globals.startup, &raw.globals, &mut found),
-        shutdown: notify::life_script(&raw.globals.shutdown, &raw.globals, &mut found),
-    };
+    let globals = globals(&raw.globals, &mut found);
     let trackers = Trackers::new(&raw.trackers, &raw.listeners, &raw.globals, &mut found);
     let groups = Groups::new(&raw.groups, &raw.routers, &trackers, &mut found);
     let mut routers = Vec::new();
@@ -118,14 +99,20 @@ pub fn check(raw: &Raw, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     })
 }
 
-/// Whether the group exists is for the host to say that runs the daemon, not for this check.
-fn control_group(out: &mut Vec<Diagnostic>, raw: Option<&Spanned<String>>) -> Option<String> {
-    let Spanned { value: name, span } = raw?;
-    if name.is_empty() || name.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control()) {
-        out.push(Diagnostic::error(*span, format!("{name:?} cannot be the name of a group")));
-        return None;
-    }
-    Some(name.clone())
+fn globals(raw: &RawGlobals, out: &mut Vec<Diagnostic>) -> Globals {
+    let scripts = [
+        (&raw.startup_script, raw.startup_script_timeout),
+        (&raw.shutdown_script, raw.shutdown_script_timeout),
+    ];
+    let [startup_script, shutdown_script] = scripts.map(|(script, timeout)| {
+        if let (None, Some(at)) = (script, timeout) {
+            let text = "there is no script that could take so long";
+            out.push(Diagnostic::warning(at.span, text).help("add the script, or remove this"));
+        }
+        script.as_ref().map(|script| notify::script(script, raw, out))
+    });
+    let process = raw.process.check(out);
+    Globals { process, startup_script, shutdown_script, ..raw.over(&Globals::default(), out) }
 }
 
 /// The family of a router: its first address decides, then its source, group and peers.

@@ -312,6 +312,11 @@ pub struct MaxLag {
     pub time: Option<Duration>,
 }
 
+impl MaxLag {
+    /// No limit.
+    pub const ANY: MaxLag = MaxLag { bytes: None, time: None };
+}
+
 /// Whether a proxy of a local HAProxy serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HaproxyCheck {

@@ -6,20 +6,13 @@ use std::time::Duration;
 
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
-use super::key::{DAY, SECOND, settings, words};
+use super::key::{settings, words};
+use super::model::OnDown;
+use super::value::{DAY, SECOND};
 
 /// An API that runs a query for each answer is not asked more often.
 pub(super) const PROBES: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 const COUNTS: RangeInclusive<u32> = 1..=65_535;
-
-/// What becomes of the sessions of a server that is down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDown {
-    /// They end at once. Always so where members have roles.
-    End,
-    /// They go on as long as the server answers them.
-    Keep,
-}
 
 settings! {
     /// When members are probed. Patroni is asked every second and believed at once; the defaults for
@@ -27,20 +20,20 @@ settings! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ProbeRhythm, RawRhythm, "" {
         /// From the start of one probe to the start of the next.
-        interval: Duration = SECOND * 2, PROBES;
+        interval haproxy "inter": Duration = SECOND * 2, PROBES;
         /// The same while something changes: for Patroni's members at most `interval`, and for a
         /// server without a role while it is on its way up or down.
-        fast_interval: Duration = SECOND * 2, PROBES;
+        fast_interval haproxy "fastinter": Duration = SECOND * 2, PROBES;
         /// The same while a member is down; for Patroni's members `interval`.
-        down_interval: Duration = SECOND * 2, PROBES;
+        down_interval haproxy "downinter": Duration = SECOND * 2, PROBES;
         /// An answer that takes longer is none.
         timeout: Duration = SECOND * 2, PROBES;
         /// Good answers in a row until a member that was down is used. The only member that can be
         /// the primary is used at its first.
-        rise: NonZeroU32 = NonZeroU32::new(2).unwrap_or(NonZeroU32::MIN), COUNTS;
+        rise haproxy "rise": NonZeroU32 = NonZeroU32::new(2).unwrap_or(NonZeroU32::MIN), COUNTS;
         /// Bad answers in a row, or none, until a member without a role is down. What Patroni answers
         /// counts at once, and its silence by time.
-        fall: NonZeroU32 = NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN), COUNTS;
+        fall haproxy "fall": NonZeroU32 = NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN), COUNTS;
     }
 }
 

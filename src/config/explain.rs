@@ -6,8 +6,9 @@ mod origins;
 
 use super::announce::RawAnnounce;
 use super::diag::{SourceMap, Span};
+use super::globals::Globals;
 use super::key::Key;
-use super::model::{Config, Globals, RouterConfig};
+use super::model::{Config, RouterConfig};
 use super::process::RawProcess;
 use super::raw::{Raw, RawGlobals, RawGroup, WrittenSetting};
 use super::router::RawRouter;
@@ -83,8 +84,8 @@ pub fn globals(globals: &Globals, raw: &RawGlobals) -> Vec<Setting> {
     let origin = |name: &str| match name {
         "umask" => at(raw.process.umask.as_ref()),
         "cpus" => at(raw.process.cpus.first()),
-        "startup_script" => raw.startup.command.as_ref().map(|script| script.command.span),
-        "shutdown_script" => raw.shutdown.command.as_ref().map(|script| script.command.span),
+        "startup_script" => raw.startup_script.as_ref().map(|script| script.command.span),
+        "shutdown_script" => raw.shutdown_script.as_ref().map(|script| script.command.span),
         _ => place(raw, name, RawGlobals::KEYS)
             .or_else(|| place(&raw.process, name, RawProcess::KEYS)),
     };

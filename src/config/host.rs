@@ -102,11 +102,12 @@ pub fn missing(config: &Config, raw: &Raw, host: &dyn Host) -> Vec<Diagnostic> {
         look.fifo(&fifo.path, fifo.reader.as_ref(), raw);
     }
     let globals = &raw.globals;
-    for (script, raw) in
-        [(&config.globals.startup, &globals.startup), (&config.globals.shutdown, &globals.shutdown)]
-    {
-        if let (Some(script), Some(raw)) = (script, &raw.command) {
-            look.command(&script.command, raw.command.span);
+    for (script, raw) in [
+        (&config.globals.startup_script, &globals.startup_script),
+        (&config.globals.shutdown_script, &globals.shutdown_script),
+    ] {
+        if let (Some(script), Some(raw)) = (script, raw) {
+            look.command(script, raw.command.span);
         }
     }
     let binds = raw.listeners.iter().flat_map(|listener| &listener.binds);
@@ -201,8 +202,8 @@ impl Look<'_> {
                 self.command(command, raw.command.span);
             }
         }
-        if let (Some(ensure), Some(raw)) = (&notify.ensure, &raw.while_master) {
-            self.command(&ensure.command, raw.command.span);
+        if let (Some(script), Some(raw)) = (&notify.while_master, &raw.while_master) {
+            self.command(script, raw.command.span);
         }
     }
 

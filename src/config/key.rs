@@ -4,19 +4,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::diag::{Diagnostic, Span, Spanned};
-use crate::pool::Weight;
+use super::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::text::human;
-use crate::types::Centis;
-
-pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
-pub(crate) const SECOND: Duration = Duration::from_secs(1);
-/// The longest most times may be. Longer is a slip of the unit.
-pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Where a setting goes, and what shape it has.
 #[derive(Debug)]
@@ -78,13 +69,24 @@ pub trait Words: Copy + PartialEq + fmt::Debug + 'static {
     fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
     }
+
+    /// What a word stands for.
+    fn of(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+    }
+
+    /// All words.
+    fn words() -> Vec<&'static str> {
+        Self::WORDS.iter().map(|(word, _)| *word).collect()
+    }
 }
 
 /// Makes [`Words`] of the enums whose variants are listed with their words.
 macro_rules! words {
-    ($($type:ident: $($word:literal $variant:ident),+;)*) => {$(
+    ($($type:ident: $($word:literal $variant:ident $(($with:expr))?),+;)*) => {$(
         impl $crate::config::key::Words for $type {
-            const WORDS: &'static [(&'static str, $type)] = &[$(($word, $type::$variant)),+];
+            const WORDS: &'static [(&'static str, $type)] =
+                &[$(($word, $type::$variant $(($with))?)),+];
         }
     )*};
 }
@@ -102,17 +104,23 @@ pub trait Choice: fmt::Debug {
     fn chosen(&self) -> Option<Spanned<&'static str>>;
 }
 
+/// What is wrong with a word that is none of these, which stand between `quote`s.
+pub(crate) fn no_word(word: &str, at: Span, known: &[&str], quote: &str) -> Diagnostic {
+    let list: Vec<String> = known.iter().map(|name| format!("{quote}{name}{quote}")).collect();
+    Diagnostic::error(at, format!("unknown value {}", quoted(word)))
+        .help(format!("allowed: {}", list.join(", ")))
+        .suggest(nearest(word, known.iter().copied()))
+}
+
 impl<T: Words> Choice for Option<Spanned<T>> {
     fn words(&self) -> Vec<&'static str> {
-        T::WORDS.iter().map(|(word, _)| *word).collect()
+        T::words()
     }
 
     fn choose(&mut self, word: &str, span: Span) -> bool {
-        let known = T::WORDS.iter().find(|(known, _)| *known == word);
-        if let Some((_, value)) = known {
-            *self = Some(Spanned::new(*value, span));
-        }
-        known.is_some()
+        let value = T::of(word);
+        *self = value.map(|value| Spanned::new(value, span));
+        value.is_some()
     }
 
     fn chosen(&self) -> Option<Spanned<&'static str>> {
@@ -148,7 +156,7 @@ macro_rules! shapes {
     )*};
 }
 shapes! {
-    String: Text, String::clone;
+    String: Text, |text: &String| quoted(text);
     i64: Number, i64::to_string;
     Duration: Time, |time: &Duration| human(*time);
     bool: Flag, bool::to_string;
@@ -156,7 +164,7 @@ shapes! {
 }
 
 impl<T: Words> Written for T {
-    const SHAPE: Shape = Shape::Word(|| T::WORDS.iter().map(|(word, _)| *word).collect());
+    const SHAPE: Shape = Shape::Word(T::words);
 
     fn slot(at: &mut Option<Spanned<T>>) -> Slot<'_> {
         Slot::Word(at)
@@ -164,204 +172,6 @@ impl<T: Words> Written for T {
 
     fn show(&self) -> String {
         self.word().to_owned()
-    }
-}
-
-/// A type of settings.
-pub trait Value: Sized + 'static {
-    /// As files have it.
-    type Written: Written;
-    /// What it must be within.
-    type Limits;
-
-    /// # Errors
-    /// What it must be: `1 to 255`.
-    fn within(written: &Self::Written, limits: &Self::Limits) -> Result<Self, String>;
-
-    /// For people.
-    fn show(&self) -> String;
-
-    /// The least and the most, if it is a number.
-    fn range(_limits: &Self::Limits) -> Option<(i64, i64)> {
-        None
-    }
-}
-
-macro_rules! numbers {
-    ($($type:ty)*) => {$(
-        impl Value for $type {
-            type Written = i64;
-            type Limits = RangeInclusive<$type>;
-
-            fn within(written: &i64, limits: &RangeInclusive<$type>) -> Result<$type, String> {
-                let value = <$type>::try_from(*written).ok().filter(|value| limits.contains(value));
-                value.ok_or_else(|| format!("{} to {}", limits.start(), limits.end()))
-            }
-
-            fn show(&self) -> String {
-                self.to_string()
-            }
-
-            fn range(limits: &RangeInclusive<$type>) -> Option<(i64, i64)> {
-                Some((i64::from(*limits.start()), i64::from(*limits.end())))
-            }
-        }
-    )*};
-}
-numbers! { i8 u8 u16 u32 }
-
-impl Value for NonZeroU32 {
-    type Written = i64;
-    type Limits = RangeInclusive<u32>;
-
-    fn within(written: &i64, limits: &RangeInclusive<u32>) -> Result<NonZeroU32, String> {
-        let value = NonZeroU32::new(u32::within(written, limits)?);
-        value.ok_or_else(|| format!("at least 1, at most {}", limits.end()))
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-
-    fn range(limits: &RangeInclusive<u32>) -> Option<(i64, i64)> {
-        u32::range(limits)
-    }
-}
-
-impl Value for Weight {
-    type Written = i64;
-    type Limits = RangeInclusive<u16>;
-
-    fn within(written: &i64, limits: &RangeInclusive<u16>) -> Result<Weight, String> {
-        let value = u16::within(written, limits)?;
-        Weight::try_from(value).map_err(|error| error.to_string())
-    }
-
-    fn show(&self) -> String {
-        self.get().to_string()
-    }
-
-    fn range(limits: &RangeInclusive<u16>) -> Option<(i64, i64)> {
-        u16::range(limits)
-    }
-}
-
-/// A limit, which 0 takes away.
-impl Value for Option<NonZeroU32> {
-    type Written = i64;
-    type Limits = RangeInclusive<u32>;
-
-    fn within(written: &i64, limits: &RangeInclusive<u32>) -> Result<Self, String> {
-        Ok(NonZeroU32::new(u32::within(written, limits)?))
-    }
-
-    fn show(&self) -> String {
-        self.map_or_else(|| "no limit".to_owned(), |most| most.to_string())
-    }
-
-    fn range(limits: &RangeInclusive<u32>) -> Option<(i64, i64)> {
-        u32::range(limits)
-    }
-}
-
-impl Value for Duration {
-    type Written = Duration;
-    type Limits = RangeInclusive<Duration>;
-
-    fn within(written: &Duration, limits: &RangeInclusive<Duration>) -> Result<Duration, String> {
-        if limits.contains(written) {
-            return Ok(*written);
-        }
-        let (least, most) = (*limits.start(), human(*limits.end()));
-        Err(if least.is_zero() {
-            format!("at most {most}")
-        } else {
-            format!("{} to {most}", human(least))
-        })
-    }
-
-    fn show(&self) -> String {
-        human(*self)
-    }
-}
-
-/// A time after which something happens, which zero prevents.
-impl Value for Option<Duration> {
-    type Written = Duration;
-    type Limits = RangeInclusive<Duration>;
-
-    fn within(written: &Duration, limits: &RangeInclusive<Duration>) -> Result<Self, String> {
-        if written.is_zero() {
-            return Ok(None);
-        }
-        let within = Duration::within(written, limits).map(Some);
-        within.map_err(|allowed| format!("{allowed}, or zero for never"))
-    }
-
-    fn show(&self) -> String {
-        self.map_or_else(|| "never".to_owned(), human)
-    }
-}
-
-impl Value for Centis {
-    type Written = Duration;
-    type Limits = RangeInclusive<Centis>;
-
-    fn within(written: &Duration, limits: &RangeInclusive<Centis>) -> Result<Centis, String> {
-        let centis = u16::try_from(written.as_millis() / 10).ok();
-        let centis = centis.and_then(|centis| Centis::try_from(centis).ok());
-        let seconds = |centis: &Centis| centis.as_duration().as_secs_f64();
-        centis.filter(|centis| limits.contains(centis)).ok_or_else(|| {
-            format!("{} to {} seconds", seconds(limits.start()), seconds(limits.end()))
-        })
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Value for bool {
-    type Written = bool;
-    type Limits = ();
-
-    fn within(written: &bool, (): &()) -> Result<bool, String> {
-        Ok(*written)
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl<T: Words> Value for T {
-    type Written = T;
-    type Limits = ();
-
-    fn within(written: &T, (): &()) -> Result<T, String> {
-        Ok(*written)
-    }
-
-    fn show(&self) -> String {
-        self.word().to_owned()
-    }
-}
-
-/// The value that was written, if it is within its limits.
-pub(crate) fn within<T: Value>(
-    written: Option<&Spanned<T::Written>>,
-    limits: &T::Limits,
-    what: &str,
-    out: &mut Vec<Diagnostic>,
-) -> Option<T> {
-    let Spanned { value, span } = written?;
-    match T::within(value, limits) {
-        Ok(value) => Some(value),
-        Err(allowed) => {
-            let text = format!("{what} must be {allowed}, not {}", value.show());
-            out.push(Diagnostic::error(*span, text));
-            None
-        }
     }
 }
 
@@ -374,6 +184,10 @@ pub(crate) struct Key<D> {
     /// The keywords of keepalived.conf that say the same in one word; `!` before one that says the
     /// opposite.
     pub(crate) keepalived: &'static [&'static str],
+    /// The word of haproxy.cfg that says the same, without what it begins with.
+    pub(crate) haproxy: Option<&'static str>,
+    /// It is read when the daemon starts, and a reload changes nothing about it.
+    pub(crate) at_start: bool,
     /// What it means, for people.
     pub(crate) about: &'static str,
     pub(crate) shape: Shape,
@@ -384,6 +198,16 @@ pub(crate) struct Key<D> {
     pub(crate) origin: fn(&D) -> Option<Span>,
     /// Takes it from the other block, if it is not written in the first.
     pub(crate) inherit: fn(&mut D, &D),
+}
+
+impl<D> Key<D> {
+    /// Its name and, if it is another, the keyword of keepalived.conf.
+    pub(crate) fn names(&self) -> String {
+        match self.keepalived.first() {
+            Some(word) if *word != self.name => format!("{} ({word})", self.name),
+            _ => self.name.to_owned(),
+        }
+    }
 }
 
 /// What is not written in `own`, `other` says.
@@ -404,17 +228,21 @@ pub(crate) struct Row<D, C> {
 ///
 /// A row is `name: Type = default, limits, "what messages call it";`, without the last where that is
 /// the name. `name was other` keeps what older files say, `name keepalived "word"` has a keyword of
-/// keepalived.conf read. A block is made with what is `given`. Settings whose rules need more than a row are
-/// `written`: files say them, and code by hand checks them. What has another shape is `beside` them.
+/// keepalived.conf read, `name haproxy "word"` one of haproxy.cfg, `name at start` is one that a reload does not change. A block is made with
+/// what is `given`. Settings whose rules need more than a row are `written`: files say them, and code
+/// by hand checks them. What has another shape is `beside` them; what becomes of both is `checked`.
 /// A block without rows is one of files only.
 macro_rules! settings {
     (
         $(#[$about:meta])*
         pub struct $config:ident, $draft:ident, $prefix:literal {
             $($(#[doc = $meaning:literal])*
-            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?: $type:ty
-                = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
+            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?
+                $(haproxy $line:literal)? $(at $start:ident)?: $type:ty = $default:expr $(, $limits:expr $(, $what:literal)?)?;)*
         }
+        $(checked {
+            $($(#[$sense:meta])* $checked:ident: $checked_type:ty;)*
+        })?
         $(given { $($given:tt)* })?
         $(written { $($written:tt)* })?
         $(beside { $($beside:tt)* })?
@@ -422,11 +250,12 @@ macro_rules! settings {
         $(#[$about])*
         pub struct $config {
             $($(#[doc = $meaning])* pub $name: $type,)*
+            $($($(#[$sense])* pub $checked: $checked_type,)*)?
         }
 
         impl Default for $config {
             fn default() -> $config {
-                $config { $($name: $default,)* }
+                $config { $($name: $default,)* $($($checked: Default::default(),)*)? }
             }
         }
 
@@ -437,8 +266,8 @@ macro_rules! settings {
             written {
                 $($($written)*)?
                 $($(#[doc = $meaning])*
-                $name $(was $former)? $(keepalived $word $(or $other)?)?:
-                    <$type as $crate::config::key::Value>::Written;)*
+                $name $(was $former)? $(keepalived $word $(or $other)?)? $(haproxy $line)? $(at $start)?:
+                    <$type as $crate::config::value::Value>::Written;)*
             }
             beside { $($($beside)*)? }
         }
@@ -448,12 +277,13 @@ macro_rules! settings {
                 $crate::config::key::Row {
                     key: $crate::config::key::settings! {
                         @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
-                        $name $(was $former)?: <$type as $crate::config::key::Value>::Written
+                        $name $(was $former)? $(haproxy $line)? $(at $start)?:
+                            <$type as $crate::config::value::Value>::Written
                     },
-                    range: || <$type as $crate::config::key::Value>::range(
+                    range: || <$type as $crate::config::value::Value>::range(
                         &$crate::config::key::settings!(@limits $($limits)?),
                     ),
-                    show: |config| $crate::config::key::Value::show(&config.$name),
+                    show: |config| $crate::config::value::Value::show(&config.$name),
                 },
             )*];
         }
@@ -465,16 +295,14 @@ macro_rules! settings {
                 standard: &$config,
                 out: &mut Vec<$crate::config::diag::Diagnostic>,
             ) -> $config {
-                use $crate::config::key::within;
-                $config {$(
-                    $name: within(
-                        self.$name.as_ref(),
-                        &$crate::config::key::settings!(@limits $($limits)?),
-                        $crate::config::key::settings!(@what $name $($($what)?)?),
-                        out,
-                    )
-                    .unwrap_or(standard.$name),
-                )*}
+                let mut config = Clone::clone(standard);
+                $(
+                    let limits = $crate::config::key::settings!(@limits $($limits)?);
+                    let what = $crate::config::key::settings!(@what $name $($($what)?)?);
+                    let own = $crate::config::value::within(self.$name.as_ref(), &limits, what, out);
+                    own.into_iter().for_each(|own| config.$name = own);
+                )*
+                config
             }
         }
     };
@@ -484,8 +312,8 @@ macro_rules! settings {
         $(given { $($given:tt)* })?
         written {
             $($(#[doc = $meaning:literal])*
-            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?:
-                $written:ty;)*
+            $name:ident $(was $former:ident)? $(keepalived $word:literal $(or $other:literal)?)?
+                $(haproxy $line:literal)? $(at $start:ident)?: $written:ty;)*
         }
         $(beside {
             $($(#[$purpose:meta])* $beside:ident: $type:ty;)*
@@ -503,7 +331,7 @@ macro_rules! settings {
             pub(crate) const KEYS: &'static [$crate::config::key::Key<$draft>] =
                 &[$($crate::config::key::settings!(
                     @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
-                    $name $(was $former)?: $written
+                    $name $(was $former)? $(haproxy $line)? $(at $start)?: $written
                 ),)*];
 
             // Unused where a block has other names as well.
@@ -515,14 +343,19 @@ macro_rules! settings {
     (@limits $limits:expr) => { $limits };
     (@what $name:ident) => { stringify!($name) };
     (@what $name:ident $what:literal) => { $what };
+    (@at) => { false };
+    (@at start) => { true };
     (@former) => { None };
     (@former $former:ident) => { Some(stringify!($former)) };
     (@key $prefix:literal, [$($meaning:literal)*] [$($word:literal),*]
-        $name:ident $(was $former:ident)?: $written:ty) => {
+        $name:ident $(was $former:ident)? $(haproxy $line:literal)? $(at $start:ident)?:
+        $written:ty) => {
         $crate::config::key::Key {
             name: stringify!($name),
             former: $crate::config::key::settings!(@former $($former)?),
             keepalived: &[$($word),*],
+            haproxy: [$($line)?].first().copied(),
+            at_start: $crate::config::key::settings!(@at $($start)?),
             about: concat!($($meaning),*),
             shape: <$written as $crate::config::key::Written>::SHAPE,
             path: concat!($prefix, stringify!($name)),

@@ -1,17 +1,18 @@
 //! The settings of a listener.
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::Endpoint;
-use super::cluster::{OnDown, RawStatusCheck};
 use super::diag::{Span, Spanned};
-use super::key::{DAY, MILLISECOND, SECOND, settings, words};
+use super::key::{settings, words};
+use super::model::{BindConfig, ListenerProtocol, OnDown};
+use super::raw::RawStatusCheck;
+use super::value::{DAY, MILLISECOND, SECOND};
 use crate::pool::{Balance, Wants, Weight};
-use crate::types::{Identity, IfName};
+use crate::types::Identity;
 
 const TIMES: RangeInclusive<Duration> = MILLISECOND..=DAY;
 const WAITS: RangeInclusive<Duration> = Duration::ZERO..=DAY;
@@ -20,33 +21,6 @@ const IDLE: RangeInclusive<Duration> = SECOND..=Duration::from_secs(30 * 86_400)
 /// What the kernel's counters of keepalive hold.
 const KEEPALIVE: RangeInclusive<Duration> = SECOND..=Duration::from_secs(32_767);
 const CONNECTIONS: RangeInclusive<u32> = 0..=1_000_000;
-
-/// Where a listener listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BindConfig {
-    /// Address and port, which is not 0. The address need not be the host's own (yet).
-    pub address: SocketAddr,
-    /// Whether `[::]` leaves IPv4 alone.
-    pub v6_only: bool,
-    /// Only connections that come in by this interface.
-    pub interface: Option<IfName>,
-}
-
-impl From<SocketAddr> for BindConfig {
-    fn from(address: SocketAddr) -> BindConfig {
-        BindConfig { address, v6_only: false, interface: None }
-    }
-}
-
-/// What is known of the bytes a listener carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenerProtocol {
-    /// PostgreSQL's: the client speaks first, is answered in its own language, and its first message
-    /// can be sent again to another server as long as none has begun to authenticate it.
-    Postgres,
-    /// Any other: either side may speak first.
-    Tcp,
-}
 
 settings! {
     /// How a listener treats connections.
@@ -142,11 +116,11 @@ settings! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Liveness, RawLiveness, "" {
         /// Silence after which the kernel sends keepalive probes, in whole seconds.
-        keepalive: Option<Duration> = Some(Duration::from_secs(5)), KEEPALIVE;
+        keepalive haproxy "tcpka-idle": Option<Duration> = Some(Duration::from_secs(5)), KEEPALIVE;
         /// From one probe to the next, in whole seconds.
-        interval: Duration = Duration::from_secs(3), KEEPALIVE;
+        interval haproxy "tcpka-intvl": Duration = Duration::from_secs(3), KEEPALIVE;
         /// Probes without an answer until the connection is broken; the kernel takes up to 127.
-        count: u32 = 3, 1..=127;
+        count haproxy "tcpka-cnt": u32 = 3, 1..=127;
         /// How long bytes and window probes may go without an answer; never means the kernel's
         /// quarter of an hour.
         tcp_user_timeout was unacknowledged: Option<Duration> = None, MILLISECOND..=*IDLE.end();

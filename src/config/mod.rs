@@ -9,13 +9,13 @@ pub mod command;
 pub mod diag;
 pub mod endpoint;
 pub mod explain;
+pub mod globals;
 pub mod host;
 pub mod key;
 pub mod lenient;
 pub mod listener;
 pub mod model;
 pub mod notify;
-mod parts;
 pub mod process;
 pub mod raw;
 pub mod router;
@@ -23,21 +23,23 @@ pub mod sandbox;
 pub mod schema;
 pub(crate) mod settings;
 pub mod sources;
+pub mod value;
 pub mod vipd_toml;
 
 pub use announce::AnnounceConfig;
 pub use cluster::ProbeRhythm;
+pub use globals::Globals;
 pub use lenient::Dropped;
 pub use listener::{Frontend, ListenerOptions, Liveness, ServerOptions};
 pub use model::{
-    BindConfig, ByStatus, Cast, ClusterConfig, Config, Globals, GroupConfig, InterfaceConfig,
-    ListenerConfig, ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout,
-    PacingGroup, PageConfig, PageUser, PatroniCluster, PatroniMember, Peer, PlainMember, Preempt,
-    RECEIVE_BUFFER, ReceiveBuffer, Release, Rhythm, RouterConfig, RouterFlag, RouterKey,
-    ServerConfig, StaticAddress, Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
-    VirtualAddress, Weight,
+    BindConfig, ByStatus, Cast, ClusterConfig, Config, GroupConfig, ListenerConfig,
+    ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout, PacingGroup, PageConfig,
+    PageUser, PatroniCluster, PatroniMember, Peer, PlainMember, Preempt, RECEIVE_BUFFER,
+    ReceiveBuffer, Release, RouterConfig, RouterFlag, RouterKey, ServerConfig, StaticAddress,
+    Strict, TrackRef, TrackedInterface, TrackerConfig, TrackerKey, VirtualAddress, Weight,
 };
-pub use notify::{EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig};
+pub use notify::{FifoConfig, MailConfig, MailOptions, Moment, NotifyConfig};
 pub use process::Process;
+pub use raw::{InterfaceConfig, Rhythm};
 pub use router::RouterOptions;
 pub use sources::{Format, ReadError, Reading, Sources, Text};

@@ -14,22 +14,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use page::json_path;
-pub use page::{PageConfig, PageUser};
+pub use page::{PageConfig, PageUser, RawPage, RawUser};
 pub use proxy::{
-    ByStatus, ClusterConfig, ListenerConfig, MOST_LEASE, Members, PatroniCluster, PatroniMember,
-    PlainMember, ServerConfig,
+    BindConfig, ByStatus, ClusterConfig, ListenerConfig, ListenerProtocol, MOST_LEASE, Members,
+    OnDown, PatroniCluster, PatroniMember, PlainMember, ServerConfig,
 };
 pub use track::{
-    GroupConfig, Namespace, OnTimeout, Rhythm, TrackRef, TrackedInterface, TrackerConfig,
-    TrackerKey, Weight,
+    GroupConfig, Namespace, OnTimeout, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
+    Weight,
 };
 
 use super::announce::AnnounceConfig;
-pub use super::cluster::OnDown;
-pub use super::listener::{BindConfig, ListenerProtocol};
-use super::notify::{FifoConfig, LifeScript, MailConfig, NotifyConfig};
-use super::process::Process;
-pub use super::router::{Release, RouterFlag, RouterOptions, Strict};
+use super::globals::Globals;
+use super::notify::{FifoConfig, MailConfig, NotifyConfig};
+use super::raw::InterfaceConfig;
+use super::router::RouterOptions;
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
 /// Everything one daemon does.
@@ -95,39 +94,6 @@ impl Config {
         // The largest a socket option can say, the kernel's doubling included.
         sum.clamp(least, 1 << 30)
     }
-}
-
-/// Settings of the whole daemon.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Globals {
-    /// How the node calls itself in messages; never on the wire. `None`: the host name.
-    pub router_id: Option<String>,
-    /// Adverts are read and thrown away for this long after the start, and every deadline counts
-    /// from its end (rule R30, keepalived's `vrrp_startup_delay`).
-    pub startup_delay: Duration,
-    /// The same, counted from when the system was booted; the longer of the two counts
-    /// (`vrrp_delay_after_boot`).
-    pub delay_after_boot: Duration,
-    /// Log adverts for a VRID nobody here has.
-    pub log_unknown_vrids: bool,
-    /// Members of this group may use the control socket and command the daemon, as root may.
-    pub control_group: Option<String>,
-    /// The process itself.
-    pub process: Process,
-    /// Run to its end before anything else.
-    pub startup: Option<LifeScript>,
-    /// Run when everything else is over.
-    pub shutdown: Option<LifeScript>,
-}
-
-/// For how long a change of an interface must last before it counts (keepalived's
-/// `interface_up_down_delays`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InterfaceConfig {
-    /// Until an interface that loses its link counts as down.
-    pub down_delay: Duration,
-    /// Until one that has it again counts as up.
-    pub up_delay: Duration,
 }
 
 /// Interfaces behind one switch, which gets their announcements one at a time (keepalived's
@@ -248,6 +214,16 @@ pub struct Peer {
     pub accepted_ttl: RangeInclusive<u8>,
 }
 
+/// When the addresses go at a planned hand-over: stop, drain, handover, yielding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// As soon as the successor announces each of them, so that no packet is lost.
+    #[default]
+    AfterSuccessor,
+    /// At once, as keepalived does.
+    Now,
+}
+
 impl RouterConfig {
     /// The identity of this router.
     #[must_use]
@@ -285,6 +261,17 @@ pub enum Preempt {
     Never,
     /// Take over from a lower-priority master, after following it for this long (zero: at once).
     After(Duration),
+}
+
+/// The RFC followed to the letter (protocol rules D1–D27, column "strict option").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strict {
+    /// VRRPv2.
+    Rfc3768,
+    /// VRRPv3 of 2010; what keepalived's `vrrp_strict` comes closest to.
+    Rfc5798,
+    /// VRRPv3 of 2024.
+    Rfc9568,
 }
 
 /// One address that is present exactly while this node serves.
@@ -361,4 +348,16 @@ pub struct StaticAddress {
     pub address: Arc<VirtualAddress>,
     /// The names of the routers that go to Fault when it cannot be kept in place.
     pub required_by: Vec<String>,
+}
+
+/// The R flag of unsolicited neighbour advertisements (rule W36).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouterFlag {
+    /// Set it exactly if the interface forwards IPv6, as keepalived does.
+    #[default]
+    Forwarding,
+    /// Always set.
+    Set,
+    /// Never set.
+    Clear,
 }

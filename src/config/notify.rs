@@ -4,24 +4,62 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::checks::{Endpoint, ScriptCheck};
+use lettre::Address;
 
-/// What is told of one virtual router or group, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NotifyConfig {
-    /// What to run, and when.
-    pub commands: BTreeMap<Moment, ScriptCheck>,
-    /// The longest each of them may take, not zero; `None`: as long as it needs.
-    pub timeout: Option<Duration>,
-    /// One that is removed from the configuration is told as DELETED, not as FAULT
-    /// (`notify_deleted`).
-    pub deleted: bool,
-    /// FIFOs get a line when the priority changes (`notify_priority_changes`).
-    pub priority_changes: bool,
-    /// Changes of state are mailed (`smtp_alert`).
-    pub mail: bool,
-    /// What has to be true for as long as the router is master.
-    pub ensure: Option<EnsureConfig>,
+use super::checks::{Command, Endpoint, ScriptCheck};
+use super::diag::{Span, Spanned};
+use super::key::{settings, words};
+use super::value::{ANY_TEXT, POSITIVE, Texts};
+
+const ADDRESS: Texts = Texts {
+    fits: |text| text.parse::<Address>().is_ok(),
+    allowed: "a mail address, for example `ops@example.org`",
+};
+
+/// A command and as whom it runs.
+#[derive(Clone, Debug)]
+pub struct RawCommand {
+    /// What to run.
+    pub command: Spanned<Command>,
+    /// As whom; if nobody is named, as all scripts.
+    pub user: Option<Spanned<String>>,
+    /// With which group.
+    pub group: Option<Spanned<String>>,
+}
+
+settings! {
+    /// What is told of one virtual router or group, and how.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct NotifyConfig, RawNotify, "" {
+        /// From a success of `while_master` to the next run.
+        while_master_every keepalived "vipd_while_master_interval":
+            Duration = Duration::from_secs(30), POSITIVE, "the time between two runs";
+        /// Whether a router that is removed is said as DELETED instead of FAULT, command or not.
+        say_deleted: bool = false;
+        /// Whether FIFOs get a line when the priority changes.
+        priority_changes keepalived "notify_priority_changes": bool = false;
+        /// Whether changes of state are mailed.
+        mail keepalived "smtp_alert": bool = false;
+    }
+    checked {
+        /// What to run, and when.
+        commands: BTreeMap<Moment, ScriptCheck>;
+        /// The longest each of them may take, not zero; `None`: as long as it needs.
+        timeout: Option<Duration>;
+        /// What is run until it succeeds, and again from time to time, for as long as the router is
+        /// master. It must not mind being run again.
+        while_master: Option<ScriptCheck>;
+    }
+    written {
+        /// The longest a command may take. Default: no limit.
+        timeout keepalived "vipd_notify_timeout": Duration;
+    }
+    beside {
+        /// What to run when.
+        commands: BTreeMap<Moment, RawCommand>;
+        /// What to run until it succeeds while the router is master.
+        while_master: Option<RawCommand>;
+    }
 }
 
 /// When a command is run.
@@ -43,68 +81,63 @@ pub enum Moment {
     LowerPriority,
 }
 
-impl Moment {
-    /// Every moment with its key in vipd.toml, in the order of the manual.
-    pub const ALL: &'static [(Moment, &'static str)] = &[
-        (Moment::Any, "any"),
-        (Moment::Master, "master"),
-        (Moment::Backup, "backup"),
-        (Moment::Fault, "fault"),
-        (Moment::Stop, "stop"),
-        (Moment::Deleted, "deleted"),
-        (Moment::LowerPriority, "lower_priority"),
-    ];
+words! {
+    Moment: "any" Any, "master" Master, "backup" Backup, "fault" Fault, "stop" Stop,
+        "deleted" Deleted, "lower_priority" LowerPriority;
+}
 
-    /// The key in vipd.toml.
-    #[must_use]
-    pub fn key(self) -> &'static str {
-        Moment::ALL.iter().find(|(moment, _)| *moment == self).map_or("", |(_, key)| key)
+settings! {
+    /// A named pipe that gets a line per event.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct FifoConfig, RawFifo, "" {
+        /// Whose the FIFO is, by name or number. Default: as vipd itself.
+        user: Option<String> = None, ANY_TEXT;
+        /// And of which group. Default: as vipd itself.
+        group: Option<String> = None, ANY_TEXT;
+        /// Whether all states are written again after a reload.
+        states_on_reload: bool = false;
+    }
+    checked {
+        /// An absolute path. It is created if it is missing.
+        path: PathBuf;
+        /// What reads it: kept running, with the path as its last argument.
+        reader: Option<ScriptCheck>;
+    }
+    given {
+        /// Where it is.
+        path: Spanned<String>;
+    }
+    beside {
+        /// What reads it.
+        reader: Option<RawCommand>;
     }
 }
 
-/// A command that is run until it succeeds, and again from time to time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EnsureConfig {
-    /// What to run. It must not mind being run again.
-    pub command: ScriptCheck,
-    /// From a success to the next run; not zero.
-    pub every: Duration,
-}
-
-impl EnsureConfig {
-    /// The time one run has unless the configuration says otherwise: a run that hangs is no attempt.
-    pub const TIMEOUT: Duration = Duration::from_secs(60);
-    /// From a success to the next run unless the configuration says otherwise.
-    pub const EVERY: Duration = Duration::from_secs(30);
-}
-
-/// A command of the daemon's own start or end, which waits for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LifeScript {
-    /// What to run.
-    pub command: ScriptCheck,
-    /// The longest it may take; not zero.
-    pub timeout: Duration,
-}
-
-impl LifeScript {
-    /// The time it has unless the configuration says otherwise: keepalived's.
-    pub const TIMEOUT: Duration = Duration::from_secs(10);
-}
-
-/// A named pipe that gets a line per event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FifoConfig {
-    /// An absolute path. It is created if it is missing.
-    pub path: PathBuf,
-    /// Who owns it, by name or number; `None`: as vipd itself.
-    pub user: Option<String>,
-    /// The same of the group.
-    pub group: Option<String>,
-    /// What reads it: kept running, with the path as its last argument.
-    pub reader: Option<ScriptCheck>,
-    /// A reload writes every state again (`fifo_write_vrrp_states_on_reload`).
-    pub states_on_reload: bool,
+settings! {
+    /// How mail is sent.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct MailOptions, RawMail, "" {
+        /// The sender of mail. Default: vipd@ the name of the host.
+        from: Option<String> = None, ADDRESS, "the sender";
+        /// What this node calls itself to the server. Default: the name of the host.
+        helo: Option<String> = None, ANY_TEXT;
+        /// The longest a connection to the server, or one answer of it, may take.
+        timeout: Duration = Duration::from_secs(30), POSITIVE, "the timeout";
+        /// Whether changes to FAULT are mailed, too.
+        faults: bool = true;
+    }
+    given {
+        /// The place of the block, or of its first keyword.
+        span: Span;
+    }
+    written {
+        /// The mail server: a host, and a port if it is not 25. Mandatory.
+        server: String;
+    }
+    beside {
+        /// The recipients.
+        to: Vec<Spanned<String>>;
+    }
 }
 
 /// Where mail goes.
@@ -112,19 +145,8 @@ pub struct FifoConfig {
 pub struct MailConfig {
     /// The recipients, at least one.
     pub to: Vec<String>,
-    /// The sender; `None`: `vipd@` the host's name.
-    pub from: Option<String>,
     /// The server that takes it, by SMTP without encryption.
     pub server: Endpoint,
-    /// What this node calls itself there; `None`: the host's name.
-    pub helo: Option<String>,
-    /// The longest a connection or one answer may take; not zero.
-    pub timeout: Duration,
-    /// Changes to FAULT are mailed, too (`no_email_faults` switches it off).
-    pub faults: bool,
-}
-
-impl MailConfig {
-    /// The time a server has unless the configuration says otherwise: keepalived's.
-    pub const TIMEOUT: Duration = Duration::from_secs(30);
+    /// How.
+    pub options: MailOptions,
 }

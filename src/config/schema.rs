@@ -3,19 +3,22 @@
 use serde_json::{Map, Value, json};
 
 use super::announce::{AnnounceConfig, RawAnnounce};
+use super::checks::ArgsMatch;
 use super::cluster::{RawCluster, RawMember, RawRequest, RawRhythm, RawStatusCheck, RawTls};
-use super::key::{Key, Row, Shape};
+use super::globals::Globals;
+use super::key::{Key, Row, Shape, Words, Written};
 use super::listener::{
     ListenerOptions, Liveness, RawListener, RawLiveness, RawServer, ServerOptions,
 };
-use super::notify::Moment;
-use super::process::RawProcess;
+use super::model::PageConfig;
+use super::notify::{FifoConfig, MailOptions, Moment, NotifyConfig};
+use super::process::{Process, RawProcess};
 use super::raw::{
-    CheckKind, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail, RawNotify, RawPacing, RawPage,
-    RawSettings,
+    CheckKind, InterfaceConfig, RawAddress, RawFifo, RawGlobals, RawGroup, RawInterface, RawMail,
+    RawNotify, RawPacing, RawPage, RawPeer, RawSettings, Rhythm,
 };
 use super::router::{RawRouter, RouterOptions};
-use super::vipd_toml::{MATCHES, SCOPES};
+use super::vipd_toml::SCOPES;
 
 /// A length of time: numbers, each with a unit, or 0.
 const TIME: &str = r"^\s*(0|([0-9]+(\.[0-9]+)?\s*[a-z]+\s*)+)$";
@@ -139,25 +142,20 @@ fn run() -> Value {
 
 fn address(table: Table) -> Table {
     let scopes: Vec<&str> = SCOPES.iter().map(|(name, _)| *name).collect();
-    let table = table
+    table
+        .keys(RawAddress::KEYS)
         .with("address", text())
-        .with("dev", text())
-        .with("label", text())
         .with("scope", either(number(), json!({ "enum": scopes })))
         .with("broadcast", text())
         .with("peer", text())
-        .with("preferred_lft", text());
-    ["dad", "home", "mngtmpaddr", "noprefixroute", "autojoin"]
-        .into_iter()
-        .fold(table, |table, name| table.with(name, flag()))
+        .with("preferred_lft", text())
 }
 
 fn tracked() -> Value {
-    let kinds: Vec<&str> = CheckKind::ALL.iter().map(|kind| kind.name()).collect();
     let entry = Table::default()
         .with("name", text())
         .with("listener", text())
-        .with("kind", json!({ "enum": kinds }))
+        .with("kind", shape(<CheckKind as Written>::SHAPE))
         .with("weight", number())
         .with("reverse", flag());
     list(either(text(), entry.closed(&[])))
@@ -169,8 +167,9 @@ fn tracked_interfaces() -> Value {
 }
 
 fn notify() -> Value {
-    let table = Table::default().keys(RawNotify::KEYS).with("while_master", run());
-    Moment::ALL.iter().fold(table, |table, (_, name)| table.with(name, run())).closed(&[])
+    let table =
+        Table::default().keys(RawNotify::KEYS).rows(NotifyConfig::ROWS).with("while_master", run());
+    Moment::words().into_iter().fold(table, |table, name| table.with(name, run())).closed(&[])
 }
 
 fn router() -> Value {
@@ -178,11 +177,7 @@ fn router() -> Value {
         let own = address(Table::default()).with("track", flag());
         list(either(text(), own.closed(&["address"])))
     };
-    let peer = Table::default()
-        .with("address", text())
-        .with("min_ttl", number())
-        .with("max_ttl", number())
-        .closed(&["address"]);
+    let peer = Table::default().keys(RawPeer::KEYS).with("address", text()).closed(&["address"]);
     let announce = Table::default().keys(RawAnnounce::KEYS).rows(AnnounceConfig::ROWS);
     Table::default()
         .keys(RawRouter::KEYS)
@@ -200,8 +195,7 @@ fn router() -> Value {
 }
 
 fn tracker(kind: CheckKind) -> Value {
-    let all = Table::default().keys(RawSettings::KEYS);
-    let matches: Vec<&str> = MATCHES.iter().map(|(name, _)| *name).collect();
+    let all = Table::default().keys(RawSettings::KEYS).rows(Rhythm::ROWS);
     let own = kind.keys().fold(Table::default(), |table, key| {
         let schema = match key {
             "weight" => number(),
@@ -209,7 +203,7 @@ fn tracker(kind: CheckKind) -> Value {
             "headers" | "tags" => pairs(),
             "command" => command(),
             "name" => text(),
-            "match" => json!({ "enum": matches }),
+            "match" => shape(<ArgsMatch as Written>::SHAPE),
             _ => all.0.get(key).cloned().unwrap_or_else(text),
         };
         table.with(key, schema)
@@ -268,13 +262,13 @@ fn listener() -> Value {
 fn global() -> Value {
     Table::default()
         .keys(RawGlobals::KEYS)
+        .rows(Globals::ROWS)
         .keys(RawProcess::KEYS)
+        .rows(Process::ROWS)
         .with("umask", number())
         .with("cpus", list(number()))
         .with("startup_script", run())
-        .with("startup_script_timeout", shape(Shape::Time))
         .with("shutdown_script", run())
-        .with("shutdown_script_timeout", shape(Shape::Time))
         .closed(&[])
 }
 
@@ -282,9 +276,10 @@ fn global() -> Value {
 /// needs to offer names and to mark those there are not.
 #[must_use]
 pub fn schema() -> Value {
-    let kinds = CheckKind::ALL.iter();
+    let kinds = CheckKind::WORDS.iter();
     let trackers =
-        kinds.fold(Table::default(), |table, kind| table.with(kind.name(), tracker(*kind)));
+        kinds.fold(Table::default(), |table, (name, kind)| table.with(name, tracker(*kind)));
+    let interface = Table::default().keys(RawInterface::KEYS).rows(InterfaceConfig::ROWS);
     let pacing = Table::default().keys(RawPacing::KEYS).with("interfaces", list(text()));
     let group = Table::default()
         .keys(RawGroup::KEYS)
@@ -292,17 +287,20 @@ pub fn schema() -> Value {
         .with("track", tracked())
         .with("track_interfaces", tracked_interfaces())
         .with("notify", notify());
-    let fifo = Table::default().keys(RawFifo::KEYS).with("path", text()).with("reader", run());
-    let mail = Table::default().keys(RawMail::KEYS).with("to", list(text()));
+    let fifo = Table::default().keys(RawFifo::KEYS).rows(FifoConfig::ROWS);
+    let fifo = fifo.with("path", text()).with("reader", run());
+    let mail = Table::default().keys(RawMail::KEYS).rows(MailOptions::ROWS);
+    let mail = mail.with("to", list(text()));
     let user = Table::default().with("name", text()).with("password", text());
     let page = Table::default()
         .keys(RawPage::KEYS)
+        .rows(PageConfig::ROWS)
         .with("bind", binds())
         .with("users", list(user.closed(&["name"])));
     let fixed = address(Table::default()).with("required_by", list(text()));
     let mut schema = Table::default()
         .with("global", global())
-        .with("interface", named(Table::default().keys(RawInterface::KEYS).closed(&[])))
+        .with("interface", named(interface.closed(&[])))
         .with("pacing", named(pacing.closed(&[])))
         .with("static", list(fixed.closed(&["address"])))
         .with("vrrp", named(router()))

@@ -1,7 +1,8 @@
 //! Settings as texts, by their names in vipd.toml: what a reload and `vipd check --explain` say of
 //! them.
 //!
-//! Every type is taken apart completely, so that a setting nobody thought of here does not compile.
+//! Rows show themselves. A type without them is taken apart completely, so that a setting nobody
+//! thought of here does not compile.
 
 mod object;
 mod objects;
@@ -15,10 +16,12 @@ pub(crate) use object::{Object, by_name};
 pub(crate) use objects::objects;
 
 use super::checks::{Check, RunAs, ScriptCheck};
+use super::globals::RawGlobals;
 use super::key::{Row, Words};
+use super::process::RawProcess;
 use super::{
-    AnnounceConfig, Cast, EnsureConfig, Globals, LifeScript, NotifyConfig, Peer, Preempt, Process,
-    ReceiveBuffer, RouterConfig, RouterOptions, VirtualAddress, Weight,
+    AnnounceConfig, Cast, Globals, NotifyConfig, Peer, Preempt, Process, ReceiveBuffer,
+    RouterConfig, RouterOptions, VirtualAddress, Weight,
 };
 use crate::text::human;
 use crate::types::{AuthV2, Dialect, V3Checksum};
@@ -29,72 +32,41 @@ pub(crate) type Setting = (&'static str, String);
 const NONE: &str = "none";
 
 pub(crate) fn globals(globals: &Globals) -> Vec<Setting> {
-    let Globals {
-        router_id,
-        startup_delay,
-        delay_after_boot,
-        log_unknown_vrids,
-        control_group,
-        process,
-        startup,
-        shutdown,
-    } = globals;
-    let life_script = |script: &Option<LifeScript>| match script {
-        Some(LifeScript { command: check, timeout }) => {
-            format!("{} timeout {}", command(check), human(*timeout))
-        }
-        None => NONE.to_owned(),
-    };
-    let Process {
-        net_namespace,
-        instance,
-        name,
-        umask,
-        nice,
-        cpus,
-        realtime,
-        realtime_priority,
-        lock_memory,
-    } = process;
+    let Process { umask, cpus, .. } = &globals.process;
     let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
-    vec![
-        ("router_id", optional(router_id.as_ref())),
-        ("startup_delay", human(*startup_delay)),
-        ("delay_after_boot", human(*delay_after_boot)),
-        ("log_unknown_vrids", log_unknown_vrids.to_string()),
-        ("control_group", optional(control_group.as_ref())),
-        ("net_namespace", optional(net_namespace.as_ref())),
-        ("instance", optional(instance.as_ref())),
-        ("process_name", optional(name.as_ref())),
+    let script = |script: &Option<_>| script.as_ref().map_or_else(|| NONE.to_owned(), command);
+    let mut settings: Vec<Setting> = rows(Globals::ROWS, globals).collect();
+    settings.extend(rows(Process::ROWS, &globals.process));
+    settings.extend([
         ("umask", umask.map_or_else(|| NONE.to_owned(), |umask| format!("{umask:04o}"))),
-        ("nice", optional(nice.as_ref())),
         ("cpus", if cpus.is_empty() { "any".to_owned() } else { cpus.join(", ") }),
-        ("realtime", realtime.to_string()),
-        ("realtime_priority", realtime_priority.to_string()),
-        ("lock_memory", lock_memory.to_string()),
-        ("startup_script", life_script(startup)),
-        ("shutdown_script", life_script(shutdown)),
-    ]
+        ("startup_script", script(&globals.startup_script)),
+        ("shutdown_script", script(&globals.shutdown_script)),
+    ]);
+    settings
+}
+
+/// Whether a reload leaves a setting of [`globals`] as it is.
+pub(crate) fn is_read_at_start(setting: &str) -> bool {
+    let globals = RawGlobals::KEYS.iter().map(|key| (key.path, key.at_start));
+    let mut rows = globals.chain(RawProcess::KEYS.iter().map(|key| (key.path, key.at_start)));
+    let of_row = rows.find(|(name, _)| *name == setting).map(|(_, at_start)| at_start);
+    of_row.unwrap_or(["umask", "cpus", "startup_script"].contains(&setting))
 }
 
 /// Who is told what, in one line.
 fn told(notify: &NotifyConfig) -> String {
-    let NotifyConfig { commands, timeout, deleted, priority_changes, mail, ensure } = notify;
+    let NotifyConfig { commands, timeout, while_master, while_master_every, .. } = notify;
     let mut parts: Vec<String> = commands
         .iter()
-        .map(|(moment, check)| format!("{} {}", moment.key(), command(check)))
+        .map(|(moment, check)| format!("{} {}", moment.word(), command(check)))
         .collect();
-    if let Some(EnsureConfig { command: check, every }) = ensure {
-        parts.push(format!("while_master {} every {}", command(check), human(*every)));
+    if let Some(check) = while_master {
+        parts.push(format!("while_master {} every {}", command(check), human(*while_master_every)));
     }
     parts.extend(timeout.map(|timeout| format!("timeout {}", human(timeout))));
-    for (name, on) in
-        [("say_deleted", deleted), ("priority_changes", priority_changes), ("mail", mail)]
-    {
-        if *on {
-            parts.push(name.to_owned());
-        }
-    }
+    let flags = rows(NotifyConfig::ROWS, notify).filter(|(_, value)| value == "true");
+    parts.extend(flags.map(|(name, _)| name.to_owned()));
     if parts.is_empty() { NONE.to_owned() } else { parts.join("; ") }
 }
 

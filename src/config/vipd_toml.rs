@@ -11,8 +11,6 @@ mod proxy;
 mod track;
 mod values;
 
-pub(crate) use track::MATCHES;
-
 use std::ops::Range;
 
 use toml::Spanned as TomlSpanned;
@@ -55,7 +53,12 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("mail", notify::MAIL),
     ("mail", RawMail::NAMES),
     ("address", ADDRESS),
-    ("peer", PEER),
+    ("address", RawAddress::NAMES),
+    ("address", &["track"]),
+    ("static", ADDRESS),
+    ("static", RawAddress::NAMES),
+    ("peer", &["address"]),
+    ("peer", RawPeer::NAMES),
     ("track.KIND.NAME", keys::WEIGHT),
     ("track.KIND.NAME", keys::RUNS),
     ("track.script.NAME", keys::SCRIPT),
@@ -107,14 +110,7 @@ const TOP: &[&str] = &[
 ];
 
 /// What has a shape of its own.
-const GLOBAL: &[&str] = &[
-    "umask",
-    "cpus",
-    "startup_script",
-    "startup_script_timeout",
-    "shutdown_script",
-    "shutdown_script_timeout",
-];
+const GLOBAL: &[&str] = &["umask", "cpus", "startup_script", "shutdown_script"];
 
 /// What has a shape of its own.
 const ROUTER: &[&str] = &[
@@ -129,23 +125,7 @@ const ROUTER: &[&str] = &[
     "notify",
 ];
 
-const ADDRESS: &[&str] = &[
-    "address",
-    "dev",
-    "label",
-    "scope",
-    "broadcast",
-    "peer",
-    "dad",
-    "home",
-    "mngtmpaddr",
-    "noprefixroute",
-    "autojoin",
-    "preferred_lft",
-    "track",
-];
-
-const PEER: &[&str] = &["address", "min_ttl", "max_ttl"];
+const ADDRESS: &[&str] = &["address", "scope", "broadcast", "peer", "preferred_lft"];
 
 /// The words for an address's `scope`.
 pub(crate) const SCOPES: &[(&str, u8)] =
@@ -251,10 +231,8 @@ impl Reader<'_> {
             match key {
                 "umask" => globals.process.umask = self.number(value),
                 "cpus" => globals.process.cpus = self.numbers(value),
-                "startup_script" => globals.startup.command = self.telling(value),
-                "startup_script_timeout" => globals.startup.timeout = self.duration(value),
-                "shutdown_script" => globals.shutdown.command = self.telling(value),
-                "shutdown_script_timeout" => globals.shutdown.timeout = self.duration(value),
+                "startup_script" => globals.startup_script = self.telling(value),
+                "shutdown_script" => globals.shutdown_script = self.telling(value),
                 _ => {
                     let entry = (key, span, value);
                     if !self.known(&mut globals.process, RawProcess::KEYS, &entry) {
@@ -404,9 +382,10 @@ impl Reader<'_> {
         for (key, span, value) in entries(table) {
             match key {
                 "address" => {}
-                "min_ttl" => raw.min_ttl = self.number(value),
-                "max_ttl" => raw.max_ttl = self.number(value),
-                _ => self.unknown(key, span, PEER, "a peer"),
+                _ => {
+                    let entry = (key, span, value);
+                    self.setting(&mut raw, RawPeer::KEYS, entry, &["address"], "a peer");
+                }
             }
         }
         Some(raw)
@@ -429,9 +408,13 @@ impl Reader<'_> {
             return None;
         };
         let mut raw = self.address_of(value, table)?;
-        for (key, span, value) in entries(table) {
-            if !self.address_option(&mut raw, key, value) {
-                self.unknown(key, span, ADDRESS, "an address");
+        for entry in entries(table) {
+            let (key, span, value) = &entry;
+            if *key == "track" {
+                raw.no_track = self.boolean(value).filter(|on| !on.value).map(|off| off.span);
+            } else if !self.address_option(&mut raw, &entry) {
+                let names = [ADDRESS, &["track"], RawAddress::NAMES].concat();
+                self.unknown(key, span.clone(), &names, "an address");
             }
         }
         Some(raw)
@@ -447,22 +430,15 @@ impl Reader<'_> {
     }
 
     /// `false` if there is no such option.
-    fn address_option(&mut self, raw: &mut RawAddress, key: &str, value: &Value<'_>) -> bool {
-        match key {
+    fn address_option(&mut self, raw: &mut RawAddress, entry: &Entry<'_, '_>) -> bool {
+        let (key, _, value) = entry;
+        match *key {
             "address" => {}
-            "dev" => raw.dev = self.text(value),
-            "label" => raw.label = self.text(value),
             "scope" => raw.scope = self.scope(value),
             "broadcast" => raw.broadcast = self.broadcast(raw.cidr.value, value),
             "peer" => raw.peer = self.cidr(value),
-            "dad" => raw.dad = self.flag(value, true),
-            "home" => raw.home = self.flag(value, true),
-            "mngtmpaddr" => raw.mngtmpaddr = self.flag(value, true),
-            "noprefixroute" => raw.noprefixroute = self.flag(value, true),
-            "autojoin" => raw.autojoin = self.flag(value, true),
-            "track" => raw.no_track = self.flag(value, false),
             "preferred_lft" => raw.preferred_lft = self.preferred_lft(value),
-            _ => return false,
+            _ => return self.known(raw, RawAddress::KEYS, entry),
         }
         true
     }

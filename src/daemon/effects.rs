@@ -277,9 +277,11 @@ impl Effects {
         // An address thread that hangs keeps nobody from ending.
         let _ = timeout(FINISH_LIMIT, when_over).await;
         self.hooks.finish().await;
-        if let Some(script) = &self.config.globals.shutdown {
+        let globals = &self.config.globals;
+        if let Some(script) = &globals.shutdown_script {
             let (runtime, scripts) = (&self.background.effects, self.probes.scripts());
-            run_to_its_end(runtime, scripts, script, "shutdown_script").await;
+            let limit = globals.shutdown_script_timeout;
+            run_to_its_end(runtime, scripts, script, limit, "shutdown_script").await;
         }
     }
 

@@ -233,10 +233,11 @@ impl Control {
         let probes = Probes::start(&background.effects, outbox.clone(), legacy.is_some())
             .map_err(kernel("start the thread for scripts"))?;
         if legacy.is_none()
-            && let Some(script) = &config.globals.startup
+            && let Some(script) = &config.globals.startup_script
         {
             let scripts = probes.scripts();
-            run_to_its_end(&background.effects, scripts, script, "startup_script").await;
+            let limit = config.globals.startup_script_timeout;
+            run_to_its_end(&background.effects, scripts, script, limit, "startup_script").await;
         }
         let mut netlink = Netlink::connect().map_err(kernel("open a netlink socket"))?;
         // Subscribed before the dump: nothing that happens in between is missed.

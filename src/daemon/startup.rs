@@ -119,7 +119,7 @@ pub(super) fn shape_process(process: &Process) -> Result<(), StartError> {
     if let Some(mask) = process.umask {
         umask(Mode::from_bits_truncate(mask.into()));
     }
-    let name = process.name.as_ref().and_then(|name| CString::new(name.as_bytes()).ok());
+    let name = process.process_name.as_ref().and_then(|name| CString::new(name.as_bytes()).ok());
     let named = name.map(|name| prctl::set_name(&name).map_err(io::Error::from));
     let nice = process.nice.map(realtime::set_nice);
     let placed = (!process.cpus.is_empty()).then(|| realtime::stay_on(&process.cpus));

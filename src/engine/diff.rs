@@ -61,8 +61,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
 fn globals_between(old: &Config, new: &Config) -> Vec<SettingChange> {
     let mut changes = compare(settings::globals(&old.globals), settings::globals(&new.globals));
     for change in &mut changes {
-        let at_once = ["router_id", "log_unknown_vrids", "control_group"];
-        if !at_once.contains(&change.setting.as_str()) {
+        if settings::is_read_at_start(&change.setting) {
             AT_START.clone_into(&mut change.note);
         }
     }

@@ -102,7 +102,7 @@ impl Fifo {
 
     /// Whether it is the same pipe.
     pub(super) fn is(&self, other: &FifoConfig) -> bool {
-        let FifoConfig { path, user, group, reader: _, states_on_reload: _ } = &self.config;
+        let FifoConfig { path, user, group, .. } = &self.config;
         *path == other.path && *user == other.user && *group == other.group
     }
 

@@ -67,7 +67,7 @@ impl Mailer {
     pub(super) fn start(config: MailConfig, host: &str, last: Option<Mailer>) -> Mailer {
         let outgoing = last.map(|last| Arc::clone(&last.outgoing)).unwrap_or_default();
         let transport = transport(&config, host);
-        let limit = config.timeout.saturating_mul(STEPS);
+        let limit = config.options.timeout.saturating_mul(STEPS);
         let task = tokio::spawn(send(transport, limit, Arc::clone(&outgoing)));
         Mailer { config, host: host.to_owned(), outgoing, task }
     }
@@ -121,11 +121,11 @@ impl Drop for Mailer {
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
 fn transport(config: &MailConfig, host: &str) -> Transport {
-    let hello = config.helo.clone().unwrap_or_else(|| host.to_owned());
+    let hello = config.options.helo.clone().unwrap_or_else(|| host.to_owned());
     Transport::builder_dangerous(config.server.host.to_string())
         .port(config.server.port.get())
         .hello_name(ClientId::Domain(hello))
-        .timeout(Some(config.timeout))
+        .timeout(Some(config.options.timeout))
         .build()
 }
 
@@ -133,7 +133,7 @@ fn message(config: &MailConfig, host: &str, letter: Letter) -> Result<Message, S
     let mailbox = |address: &str| -> Result<Mailbox, String> {
         address.parse().map_err(|error| format!("{address}: {error}"))
     };
-    let from = config.from.clone().unwrap_or_else(|| format!("vipd@{host}"));
+    let from = config.options.from.clone().unwrap_or_else(|| format!("vipd@{host}"));
     let mut message = Message::builder().from(mailbox(&from)?).subject(letter.subject).date_now();
     for to in &config.to {
         message = message.to(mailbox(to)?);

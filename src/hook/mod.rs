@@ -20,7 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::config::{Config, LifeScript};
+use crate::config::Config;
+use crate::config::checks::ScriptCheck;
 use crate::io::{Kind, Notification};
 use crate::probe::script::Scripts;
 use crate::status::{FifoStatus, MailStatus, NotifyStatus, State};
@@ -172,16 +173,17 @@ impl Hooks {
     }
 }
 
-/// Runs a command of the daemon's own start or end in `runtime`, and waits for it within its limit.
+/// Runs a command of the daemon's own start or end in `runtime`, and waits for it within `limit`.
 /// `name` is what the log calls it if it fails.
 pub async fn run_to_its_end(
     runtime: &Handle,
     scripts: Scripts,
-    script: &LifeScript,
+    script: &ScriptCheck,
+    limit: Duration,
     name: &'static str,
 ) {
-    let (_deadline, until) = watch::channel(Instant::now() + script.timeout);
-    let command = script.command.clone();
+    let (_deadline, until) = watch::channel(Instant::now() + limit);
+    let command = script.clone();
     let run = runtime.spawn(async move { scripts.run_once(command, Vec::new(), until).await });
     // An error means that the runtime is shutting down.
     let Ok(outcome) = run.await else { return };

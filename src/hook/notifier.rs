@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::fifo::Fifo;
 use super::mail::Mailer;
 use super::{Inherited, Key, outcome_text};
-use crate::config::{Config, EnsureConfig, NotifyConfig};
+use crate::config::{Config, NotifyConfig};
 use crate::io::{Kind, Notification, NotifyEvent};
 use crate::notify::queue::Queue;
 use crate::notify::reconciler::Reconciler;
@@ -29,6 +29,9 @@ const MAX_RUNS: usize = 8;
 
 /// Stands for no limit: longer than any daemon runs.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// The time one run of `while_master` has unless the configuration says otherwise: a run that hangs is
+/// no attempt.
+const ENSURING: Duration = Duration::from_secs(60);
 
 /// When the daemon ends, a command under way and one that is started then have this long each.
 const LAST_RUN: Duration = Duration::from_millis(1500);
@@ -236,10 +239,10 @@ impl Notifier {
         for (key, subject) in subjects.iter_mut().filter(|(_, subject)| subject.running.is_none()) {
             let due = subject.reconciler.due().is_some_and(|due| due <= now);
             let (job, ensures) =
-                match (subject.queue.begin(), &subject.config.ensure, &subject.last) {
+                match (subject.queue.begin(), &subject.config.while_master, &subject.last) {
                     (Some(job), ..) => (job, false),
-                    (None, Some(ensure), Some(last)) if due && !*finishing => {
-                        let mut job = notify::ensuring(last, &ensure.command);
+                    (None, Some(command), Some(last)) if due && !*finishing => {
+                        let mut job = notify::ensuring(last, command);
                         let attempt = subject.reconciler.begin().to_string();
                         job.environment.push(("VIPD_ATTEMPT", attempt));
                         (job, true)
@@ -247,7 +250,7 @@ impl Notifier {
                     _ => continue,
                 };
             let limit = match subject.config.timeout {
-                None if ensures => EnsureConfig::TIMEOUT,
+                None if ensures => ENSURING,
                 None => FOR_EVER,
                 Some(limit) => limit,
             };
@@ -290,7 +293,8 @@ impl Notifier {
             );
         }
         if ensures {
-            let every = subject.config.ensure.as_ref().map_or(Duration::MAX, |ensure| ensure.every);
+            let NotifyConfig { while_master, while_master_every, .. } = &subject.config;
+            let every = if while_master.is_some() { *while_master_every } else { Duration::MAX };
             subject.reconciler.done(now, succeeded, every);
         } else if overtaken.is_none() {
             subject.queue.done();
@@ -304,7 +308,7 @@ impl Notifier {
         let subjects = self.subjects.values();
         let ensuring = subjects
             .clone()
-            .filter(|s| s.config.ensure.is_some() && s.running.is_none() && s.last.is_some())
+            .filter(|s| s.config.while_master.is_some() && s.running.is_none() && s.last.is_some())
             .filter_map(|s| s.reconciler.due())
             .map(|due| self.began + due.since_start());
         let overtaking = subjects.filter_map(Subject::overtakes);
@@ -370,8 +374,8 @@ impl Notifier {
             about: running.about.to_owned(),
             age_ms: millis(running.since.elapsed()),
         });
-        let ensured =
-            (config.ensure.is_some() && reconciler.is_wanted()).then(|| reconciler.has_succeeded());
+        let ensured = (config.while_master.is_some() && reconciler.is_wanted())
+            .then(|| reconciler.has_succeeded());
         NotifyStatus {
             running,
             waiting: u64::try_from(queue.waiting()).unwrap_or(u64::MAX),

@@ -25,12 +25,12 @@ pub fn letter(
     let word = super::word(notification.event, config).filter(|_| config.mail)?;
     let what = match notification.event {
         NotifyEvent::Entered { .. } => format!("Entering {word} state"),
-        NotifyEvent::Deleted if !config.deleted => format!("Entering {word} state"),
+        NotifyEvent::Deleted if !config.say_deleted => format!("Entering {word} state"),
         NotifyEvent::Deleted => "Removed".to_owned(),
         NotifyEvent::Stopped => "Stopping".to_owned(),
         NotifyEvent::LowerPriorityHeard | NotifyEvent::PriorityChanged { .. } => return None,
     };
-    if (word == "FAULT" && !mail.faults) || *last == Some(word) {
+    if (word == "FAULT" && !mail.options.faults) || *last == Some(word) {
         return None;
     }
     *last = Some(word);
@@ -62,16 +62,14 @@ pub fn letter(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MailOptions;
     use crate::config::checks::Endpoint;
 
     fn mail(faults: bool) -> MailConfig {
         MailConfig {
             to: vec!["ops@example.org".into()],
-            from: None,
             server: Endpoint::parse("localhost:25", None).unwrap(),
-            helo: None,
-            timeout: MailConfig::TIMEOUT,
-            faults,
+            options: MailOptions { faults, ..MailOptions::default() },
         }
     }
 

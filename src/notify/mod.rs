@@ -9,6 +9,7 @@ pub mod queue;
 pub mod reconciler;
 
 use crate::config::checks::{Command, ScriptCheck};
+use crate::config::key::Words as _;
 use crate::config::{Moment, NotifyConfig};
 use crate::io::{Kind, Notification, NotifyEvent};
 use crate::status::State;
@@ -38,7 +39,7 @@ pub fn word(event: NotifyEvent, config: &NotifyConfig) -> Option<&'static str> {
         NotifyEvent::Entered { to: State::Fault, .. } => "FAULT",
         NotifyEvent::Entered { to: State::Leaving, .. } => return None,
         NotifyEvent::Stopped => "STOP",
-        NotifyEvent::Deleted if config.deleted => "DELETED",
+        NotifyEvent::Deleted if config.say_deleted => "DELETED",
         NotifyEvent::Deleted => "FAULT",
         NotifyEvent::LowerPriorityHeard => "MASTER_RX_LOWER_PRI",
         NotifyEvent::PriorityChanged { master: true } => "MASTER_PRIORITY",
@@ -89,7 +90,7 @@ pub fn jobs(notification: &Notification, last: Option<State>, config: &NotifyCon
             append(&mut check.command, words);
         }
         let environment = environment(notification, last, word);
-        Some(Job { hook: moment.key(), about: word, check, environment })
+        Some(Job { hook: moment.word(), about: word, check, environment })
     };
     moments.iter().filter_map(job).collect()
 }
@@ -172,8 +173,8 @@ mod tests {
         NotifyEvent::Entered { from: Some(State::Backup), to: State::Master };
 
     fn all() -> NotifyConfig {
-        let own = |moment: &Moment| (*moment, command(&["/x", moment.key()]));
-        let commands = Moment::ALL.iter().map(|(moment, _)| own(moment)).collect();
+        let own = |moment: &Moment| (*moment, command(&["/x", moment.word()]));
+        let commands = Moment::WORDS.iter().map(|(_, moment)| own(moment)).collect();
         NotifyConfig { commands, ..NotifyConfig::default() }
     }
 
@@ -211,7 +212,7 @@ mod tests {
             (NotifyEvent::PriorityChanged { master: true }, "MASTER_PRIORITY 150", vec![]),
             (NotifyEvent::PriorityChanged { master: false }, "BACKUP_PRIORITY 150", vec![]),
         ] {
-            let config = NotifyConfig { deleted: true, priority_changes: true, ..all() };
+            let config = NotifyConfig { say_deleted: true, priority_changes: true, ..all() };
             let notification = notification(Kind::Router, event, 150);
             assert_eq!(
                 line(&notification, &config).unwrap(),

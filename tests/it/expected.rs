@@ -109,10 +109,17 @@ pub(crate) fn told(outcome: Result<Loaded, Failed>) -> String {
 pub(crate) fn dump(config: &Config) -> String {
     let mut globals = format!("{:?}", config.globals);
     let process = format!(", process: {:?}", Process::default());
-    for default in [", delay_after_boot: 0ns", ", control_group: None", &process] {
+    for default in [
+        ", delay_after_boot: 0ns",
+        ", control_group: None",
+        ", startup_script_timeout: 10s",
+        ", shutdown_script_timeout: 10s",
+        &process,
+        ", startup_script: None",
+        ", shutdown_script: None",
+    ] {
         globals = globals.replace(default, "");
     }
-    let globals = globals.replace(", startup: None", "").replace(", shutdown: None", "");
     let mut out = globals + "\n";
     for wanted in &config.static_addresses {
         let StaticAddress { iface, address, required_by } = &**wanted;
@@ -147,25 +154,10 @@ pub(crate) fn dump(config: &Config) -> String {
             track_interfaces,
             notify,
         } = &**router;
-        let RouterOptions {
-            down_timer_adverts,
-            answer_lower,
-            advert_before_yield,
-            owner_listens,
-            check_addresses,
-            max_learned_interval,
-            expect_owner,
-            track_interface,
-            track_source,
-            promote_secondaries,
-            lease,
-            release,
-            router_flag,
-        } = options;
+        let learned = options.max_learned_interval;
         writeln!(out, "router {name}: {iface} vrid {vrid} {dialect:?} priority {priority}")
             .unwrap();
-        writeln!(out, "  interval {interval} (learns {max_learned_interval}), preempt {preempt:?}")
-            .unwrap();
+        writeln!(out, "  interval {interval} (learns {learned}), preempt {preempt:?}").unwrap();
         let strict_owner = matches!(strict, Some(Strict::Rfc3768 | Strict::Rfc5798));
         let cast = match cast {
             Cast::Multicast { group } => format!("group {group}"),
@@ -185,26 +177,23 @@ pub(crate) fn dump(config: &Config) -> String {
         if let Some(priority) = highest_peer_priority {
             writeln!(out, "  highest_peer_priority {priority}").unwrap();
         }
-        for (what, differs) in [
-            (format!("receive_buffer {receive_buffer:?}"), receive_buffer.is_some()),
-            (format!("down_timer_adverts {down_timer_adverts}"), *down_timer_adverts != 3),
-            (format!("answer_lower {answer_lower}"), !answer_lower),
-            (
-                format!("advert_before_yield {advert_before_yield}"),
-                *advert_before_yield == strict.is_some(),
-            ),
-            (format!("owner_listens {owner_listens}"), *owner_listens == strict_owner),
-            (format!("check_addresses {check_addresses}"), !check_addresses),
-            (format!("expect_owner {expect_owner}"), !expect_owner),
-            (format!("track_source {track_source}"), *track_source),
-            (format!("track_iface {track_interface}"), !track_interface),
-            (format!("promote_secondaries {promote_secondaries}"), *promote_secondaries),
-            (format!("router_flag {router_flag:?}"), *router_flag != Default::default()),
-            (format!("release {release:?}"), *release != Default::default()),
-            (format!("lease {lease}"), !lease),
-        ] {
-            if differs {
-                writeln!(out, "  {what}").unwrap();
+        if receive_buffer.is_some() {
+            writeln!(out, "  receive_buffer {receive_buffer:?}").unwrap();
+        }
+        let usual = RouterOptions {
+            max_learned_interval: learned,
+            answer_lower: !strict_owner,
+            owner_listens: !strict_owner,
+            advert_before_yield: strict.is_none(),
+            ..RouterOptions::default()
+        };
+        let fields = |options: &RouterOptions| {
+            let text = format!("{options:?}").replace("RouterOptions { ", "").replace(" }", "");
+            text.split(", ").map(|field| field.replacen(": ", " ", 1)).collect::<Vec<_>>()
+        };
+        for (own, usual) in fields(options).into_iter().zip(fields(&usual)) {
+            if own != usual {
+                writeln!(out, "  {own}").unwrap();
             }
         }
         for address in addresses {

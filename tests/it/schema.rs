@@ -154,11 +154,20 @@ fn default_in(text: &str) -> Option<String> {
     Some(value)
 }
 
-/// The defaults of vipd.toml(5), by section and setting.
-fn manual_defaults() -> BTreeMap<(String, String), Vec<String>> {
+/// What vipd.toml(5) says of a setting.
+struct Entry {
+    /// What stands behind its name and `=`.
+    value: String,
+    text: String,
+}
+
+/// All of them, by section and setting.
+fn manual() -> BTreeMap<(String, String), Vec<Entry>> {
     let page = std::fs::read_to_string(project("man/vipd.toml.5")).unwrap();
-    let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut found: BTreeMap<(String, String), Vec<Entry>> = BTreeMap::new();
     let mut section = String::new();
+    // Settings whose text stands with the next of them.
+    let mut waiting: Vec<(String, String)> = Vec::new();
     for part in page.split("\n.It Ic ").flat_map(|part| part.split("\n.Bl ")) {
         let (names, text) = part.split_once('\n').unwrap_or((part, ""));
         let text = text.split("\n.El").next().unwrap_or_default().replace("\\&\"", "");
@@ -171,9 +180,14 @@ fn manual_defaults() -> BTreeMap<(String, String), Vec<String>> {
         };
         let text: Vec<String> = text.lines().map(bare).collect();
         let text = text.join(" ").replace(" .", ".").replace(" ,", ",").replace(" ;", ";");
-        for name in names.split(" No").next().unwrap_or_default().split(" , ") {
-            let key = (section.clone(), name.to_owned());
-            found.entry(key).or_default().extend(default_in(&text));
+        let text = text.replace("\\-", "-");
+        let (names, value) = names.split_once(" No = ").unwrap_or((names, ""));
+        waiting.extend(names.split(" , ").map(|name| (name.to_owned(), value.to_owned())));
+        if !text.is_empty() {
+            for (name, value) in waiting.drain(..) {
+                let entry = Entry { value, text: text.clone() };
+                found.entry((section.clone(), name)).or_default().push(entry);
+            }
         }
         for line in part.lines().filter(|line| line.starts_with(".Sh ") || line.starts_with(".Ss "))
         {
@@ -183,40 +197,113 @@ fn manual_defaults() -> BTreeMap<(String, String), Vec<String>> {
     found
 }
 
+/// The numbers of the first "1 to 255" in a text.
+fn range_in(text: &str) -> Option<(i64, i64)> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let number = |word: &str| word.trim_end_matches([',', '.', ';', ':']).parse().ok();
+    words.windows(3).filter(|words| words[1] == "to").find_map(|words| {
+        let range: (i64, i64) = (number(words[0])?, number(words[2])?);
+        (range.0 < range.1).then_some(range)
+    })
+}
+
+/// What is wrong with an entry of the manual, by what its row says.
+fn contradiction(setting: &Value, entry: &Entry) -> Option<String> {
+    let Entry { value, text } = entry;
+    if let Some(words) = setting["enum"].as_array() {
+        let all = format!("{value} {text}");
+        let missing = words.iter().find(|word| !all.contains(word.as_str().unwrap()));
+        return missing.map(|word| format!("says nothing of {word}"));
+    }
+    let kind = match (setting["type"].as_str(), &setting["pattern"]) {
+        (Some("integer"), _) => "number",
+        (Some("boolean"), _) => "boolean",
+        (_, Value::String(_)) => "time",
+        _ => "text",
+    };
+    // `2 | 3` are numbers as well, and an address is a text.
+    let others = match kind {
+        "number" => value.starts_with(|c: char| c.is_ascii_digit()),
+        "text" => value.contains("address"),
+        _ => false,
+    };
+    if !value.contains(kind) && !others {
+        return Some(format!("is {value} instead of a {kind}"));
+    }
+    let own = (setting["minimum"].as_i64()?, setting["maximum"].as_i64()?);
+    range_in(text).filter(|said| *said != own).map(|said| format!("{said:?} instead of {own:?}"))
+}
+
 #[test]
-fn the_schema_and_the_manual_name_the_same_defaults() {
+fn the_manual_says_what_the_rows_say() {
     let schema: Value = serde_json::from_str(&Printed::Config.schema()).unwrap();
-    let manual = manual_defaults();
+    let manual = manual();
     let sections: &[(&str, &[&str])] = &[
         ("global", &["GLOBAL", "The process"]),
         ("interface.NAME", &["INTERFACES"]),
+        ("pacing.NAME", &["INTERFACES", "Announcements"]),
         ("vrrp.NAME", &["Identity", "Election", "Packets"]),
         ("announce", &["Announcements"]),
         ("vrrp.NAME.notify", &["NOTIFICATIONS"]),
         ("track.script.NAME", &["TRACKERS", "script"]),
+        ("track.file.NAME", &["TRACKERS", "file"]),
         ("track.process.NAME", &["TRACKERS", "process"]),
+        ("track.tcp.NAME", &["TRACKERS", "tcp, postgres"]),
         ("track.http.NAME", &["TRACKERS", "http, patroni, haproxy"]),
         ("track.patroni.NAME", &["TRACKERS", "http, patroni, haproxy"]),
         ("track.haproxy.NAME", &["TRACKERS", "http, patroni, haproxy"]),
+        ("track.KIND.NAME", &["TRACKERS", "script"]),
         ("group.NAME", &["GROUPS"]),
         ("fifo", &["FIFOs"]),
         ("mail", &["Mail"]),
-        ("cluster.NAME", &["CLUSTERS"]),
+        ("cluster.NAME", &["CLUSTERS", "http, patroni, haproxy"]),
         ("a member", &["CLUSTERS"]),
         ("listener.NAME", &["LISTENERS"]),
         ("a server", &["LISTENERS"]),
         ("client", &["LISTENERS"]),
+        ("status_check", &["LISTENERS", "CLUSTERS", "http, patroni, haproxy"]),
+        ("address", &["ADDRESSES"]),
+        ("static", &["STATIC ADDRESSES", "ADDRESSES"]),
+        ("peer", &["PEERS"]),
         ("page.NAME", &["STATUS PAGES"]),
     ];
+    let page = std::fs::read_to_string(project("man/vipd.toml.5")).unwrap();
+    // `path` of a request has a sentence instead of an entry.
+    let named: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".Ic "))
+        .flat_map(str::split_whitespace)
+        .collect();
     let (mut compared, mut differing) = (0, Vec::new());
-    for (table, sections) in sections {
-        for (name, setting) in tables(&schema, table)[0]["properties"].as_object().unwrap() {
-            let Some(own) = setting["description"].as_str().and_then(default_in) else { continue };
-            let key = |section: &&str| ((*section).to_owned(), name.clone());
-            let said: Vec<&String> =
-                sections.iter().filter_map(|section| manual.get(&key(section))).flatten().collect();
+    for table in vipd_toml::KEYS.iter().map(|(table, _)| *table).collect::<BTreeSet<&str>>() {
+        let settings = tables(&schema, table)[0]["properties"].as_object().unwrap();
+        let sections = sections.iter().find(|(known, _)| *known == table);
+        // What has no row is prose alone.
+        let rows = settings.iter().filter(|(_, setting)| setting["deprecated"].is_null());
+        for (name, setting) in rows {
+            let Some(about) = setting["description"].as_str() else { continue };
+            let (_, sections) = sections.unwrap_or_else(|| panic!("{table} is in no section"));
+            let entries: Vec<&Entry> = sections
+                .iter()
+                .filter_map(|section| manual.get(&((*section).to_owned(), name.clone())))
+                .flatten()
+                .collect();
+            if entries.is_empty() {
+                if !named.contains(name.as_str()) {
+                    differing.push(format!("{table} {name}: not in {sections:?}"));
+                }
+                continue;
+            }
+            let wrong: Vec<String> =
+                entries.iter().filter_map(|entry| contradiction(setting, entry)).collect();
+            if wrong.len() == entries.len() {
+                differing.push(format!("{table} {name}: {}", wrong.join(", ")));
+            }
+            let said: Vec<String> =
+                entries.iter().filter_map(|entry| default_in(&entry.text)).collect();
+            let Some(own) = default_in(about) else { continue };
             compared += said.len();
-            if !said.is_empty() && !said.contains(&&own) {
+            if !said.contains(&own) {
                 differing.push(format!("{table} {name}: {own}, in the manual {said:?}"));
             }
         }

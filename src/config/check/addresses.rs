@@ -153,10 +153,11 @@ pub(super) fn address(
         out.push(Diagnostic::error(peer.span, text));
     }
     for (flag, word) in [(raw.dad, "dad"), (raw.home, "home"), (raw.mngtmpaddr, "mngtmpaddr")] {
-        if let (false, Some(span)) = (v6, flag) {
+        if let (false, Some(Spanned { value: true, span })) = (v6, flag) {
             out.push(Diagnostic::no_effect(span, word, "it is for IPv6 addresses"));
         }
     }
+    let is_on = |flag: Option<Spanned<bool>>| flag.is_some_and(|on| on.value);
     // A host address of IPv6 must not become the source of the node's own connections.
     let preferred = if v6 && cidr.prefix() == 128 { Some(0) } else { None };
     Some(VirtualAddress {
@@ -167,11 +168,11 @@ pub(super) fn address(
         broadcast: raw.broadcast.map(|b| b.value),
         label: raw.label.as_ref().filter(|_| !v6).map(|l| l.value.clone()),
         peer: raw.peer.map(|p| p.value),
-        dad: v6 && raw.dad.is_some(),
-        home: v6 && raw.home.is_some(),
-        mngtmpaddr: v6 && raw.mngtmpaddr.is_some(),
-        noprefixroute: raw.noprefixroute.is_some(),
-        autojoin: raw.autojoin.is_some(),
+        dad: v6 && is_on(raw.dad),
+        home: v6 && is_on(raw.home),
+        mngtmpaddr: v6 && is_on(raw.mngtmpaddr),
+        noprefixroute: is_on(raw.noprefixroute),
+        autojoin: is_on(raw.autojoin),
         preferred_lft: raw.preferred_lft.map_or(preferred, |lft| lft.value),
         track: matches!(kind, Kind::Static) || raw.no_track.is_none(),
     })

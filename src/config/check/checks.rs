@@ -7,14 +7,16 @@ use std::path::PathBuf;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::commands;
+use super::notify::run_as;
+use super::proxy::data;
 use super::trackers::TrackerCheck;
 use crate::config::checks::{
     Check, Endpoint, FileCheck, HaproxyCheck, HaproxyPage, HaproxyStats, Host, HttpCheck,
-    HttpTarget, MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProcessCheck, ProxySide, RunAs,
+    HttpTarget, MaxLag, PatroniCheck, PatroniRole, PostgresCheck, ProcessCheck, ProxySide,
     ScriptCheck, Statuses, TcpCheck, Tls, Trust, Url,
 };
-use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
-use crate::config::raw::CheckKind;
+use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::raw::{CheckKind, RawSettings};
 use crate::types::Identity;
 
 /// Headers every request has already.
@@ -70,16 +72,8 @@ impl TrackerCheck<'_> {
 
     fn script(&mut self) -> Option<ScriptCheck> {
         let command = self.required("command", self.settings.command.as_ref())?;
-        let (user, group) = match &self.settings.user {
-            Some(user) => (Some(user), self.settings.group.as_ref()),
-            None => (self.globals.script_user.as_ref(), self.globals.script_group.as_ref()),
-        };
-        if let (None, Some(group)) = (&self.settings.user, &self.settings.group) {
-            self.out.push(Diagnostic::error(group.span, "a group needs a user beside it"));
-        }
-        let group = group.map(|group| group.value.clone());
-        let run_as =
-            user.map_or(RunAs::Default, |user| RunAs::User { user: user.value.clone(), group });
+        let RawSettings { user, group, .. } = self.settings;
+        let run_as = run_as([user, group], self.globals, self.out);
         let security = self.globals.script_security.is_some_and(|on| on.value);
         commands::remark(&command.value, command.span, commands::Use::Check, self.out);
         Some(ScriptCheck { command: command.value.clone(), run_as, security })
@@ -88,9 +82,9 @@ impl TrackerCheck<'_> {
     fn process(&mut self) -> Option<ProcessCheck> {
         let settings = self.settings;
         let pattern = self.required("name", settings.processes.as_ref())?.value.clone();
-        let quorum = self.within("quorum", settings.quorum, 1, 65_535);
+        let quorum = self.within("quorum", settings.quorum, 1..=65_535);
         let quorum = quorum.and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
-        let quorum_max = self.within("quorum_max", settings.quorum_max, 0, 65_535);
+        let quorum_max = self.within("quorum_max", settings.quorum_max, 0..=65_535);
         if let (Some(most @ 1..), Some(at)) = (quorum_max, settings.quorum_max)
             && most < quorum.get()
         {
@@ -127,30 +121,18 @@ impl TrackerCheck<'_> {
             );
         }
         let lag = MaxLag {
-            bytes: self.optional(settings.max_lag.as_ref(), bytes),
+            bytes: data(settings.max_lag.as_ref(), self.out),
             time: settings.max_lag_time.map(|time| time.value),
         };
-        let role = match &settings.role {
-            None => PatroniRole::Primary,
-            Some(role) => self.choice(
-                role,
-                &[
-                    ("primary", PatroniRole::Primary),
-                    ("replica", PatroniRole::Replica(lag)),
-                    ("any", PatroniRole::Any(lag)),
-                    ("sync", PatroniRole::Sync),
-                    ("async", PatroniRole::Async(lag)),
-                    ("quorum", PatroniRole::Quorum),
-                    ("standby-leader", PatroniRole::StandbyLeader),
-                ],
-            )?,
-        };
-        let lags = match role {
-            PatroniRole::Replica(_) | PatroniRole::Any(_) | PatroniRole::Async(_) => true,
+        let written = settings.role.map_or(PatroniRole::Primary, |role| role.value);
+        let (role, lags) = match written {
+            PatroniRole::Replica(_) => (PatroniRole::Replica(lag), true),
+            PatroniRole::Any(_) => (PatroniRole::Any(lag), true),
+            PatroniRole::Async(_) => (PatroniRole::Async(lag), true),
             PatroniRole::Primary
             | PatroniRole::Sync
             | PatroniRole::Quorum
-            | PatroniRole::StandbyLeader => false,
+            | PatroniRole::StandbyLeader => (written, false),
         };
         let limit = settings.max_lag.as_ref().map(|at| at.span);
         if let (false, Some(span)) = (lags, limit.or(settings.max_lag_time.map(|at| at.span))) {
@@ -181,23 +163,12 @@ impl TrackerCheck<'_> {
                 HaproxyStats::Page(Box::new(HaproxyPage { target, path: url.path }))
             }
         };
-        let side = match &settings.side {
-            None => ProxySide::Every,
-            Some(side) => self.choice(
-                side,
-                &[
-                    ("frontend", ProxySide::Frontend),
-                    ("backend", ProxySide::Backend),
-                    ("every", ProxySide::Every),
-                ],
-            )?,
-        };
-        let min_servers = self.within("min_servers", settings.min_servers, 1, 65_535);
+        let min_servers = self.within("min_servers", settings.min_servers, 1..=65_535);
         let min_servers = min_servers.map(u32::from).and_then(NonZeroU32::new);
         Some(HaproxyCheck {
             stats,
             proxy: self.required("proxy", settings.proxy.as_ref())?.value.clone(),
-            side,
+            side: settings.side.map_or_else(ProxySide::default, |side| side.value),
             min_servers: min_servers.unwrap_or(NonZeroU32::MIN),
         })
     }
@@ -295,38 +266,4 @@ impl TrackerCheck<'_> {
         let parsed = parse(&text.value);
         parsed.map_err(|e| self.out.push(Diagnostic::error(text.span, e.to_string()))).ok()
     }
-
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        text: &Spanned<String>,
-        names: &[(&str, T)],
-    ) -> Option<T> {
-        let known = || names.iter().map(|(name, _)| *name);
-        let found = names.iter().find(|(name, _)| *name == text.value);
-        if found.is_none() {
-            let list: Vec<&str> = known().collect();
-            self.out.push(
-                Diagnostic::error(text.span, format!("unknown value {}", quoted(&text.value)))
-                    .help(format!("allowed: {}", list.join(", ")))
-                    .suggest(nearest(&text.value, known())),
-            );
-        }
-        found.map(|(_, choice)| *choice)
-    }
-}
-
-/// `16MB`: with PostgreSQL's units, powers of 1024.
-fn bytes(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let scale = match text.get(digits.len()..) {
-        Some("" | "B") => 1_u64,
-        Some("kB") => 1 << 10,
-        Some("MB") => 1 << 20,
-        Some("GB") => 1 << 30,
-        _ => 0,
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(scale));
-    bytes.filter(|_| scale > 0).ok_or_else(|| {
-        format!("{} is no amount of data: write bytes, or 16MB (B, kB, MB, GB)", quoted(text))
-    })
 }

@@ -1,19 +1,15 @@
 //! How changes of the interfaces are taken, and which of them announce one at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::announce::PAUSES;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::key::within;
-use crate::config::model::{InterfaceConfig, PacingGroup, RouterConfig};
-use crate::config::raw::{RawInterface, RawPacing, RawRouter};
+use crate::config::model::{PacingGroup, RouterConfig};
+use crate::config::raw::{InterfaceConfig, RawInterface, RawPacing, RawRouter};
+use crate::config::value::within;
 use crate::text::human;
 use crate::types::IfName;
-
-/// keepalived's limit.
-const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(255);
 
 pub(super) fn interfaces(
     list: &[RawInterface],
@@ -34,10 +30,7 @@ pub(super) fn interfaces(
             let text = format!("{} is listed twice, the last one counts", quoted(name.as_str()));
             out.push(Diagnostic::warning(raw.name.span, text).also(first, "listed before"));
         }
-        let mut delay =
-            |raw: Option<&_>| within(raw, &DELAYS, "the delay", out).unwrap_or_default();
-        let (down_delay, up_delay) = (delay(raw.down_delay.as_ref()), delay(raw.up_delay.as_ref()));
-        let config = InterfaceConfig { down_delay, up_delay };
+        let config = raw.over(&InterfaceConfig::default(), out);
         outlasted(raw, &name, config.down_delay, routers, out);
         interfaces.insert(name, config);
     }

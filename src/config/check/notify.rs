@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use lettre::Address;
 
 use super::commands;
 use crate::config::checks::{Endpoint, RunAs, ScriptCheck};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::key::{DAY, within};
-use crate::config::notify::{
-    EnsureConfig, FifoConfig, LifeScript, MailConfig, Moment, NotifyConfig,
-};
-use crate::config::raw::{Raw, RawCommand, RawFifo, RawGlobals, RawLifeScript, RawMail, RawNotify};
+use crate::config::notify::{FifoConfig, MailConfig, MailOptions, Moment, NotifyConfig};
+use crate::config::raw::{Raw, RawCommand, RawFifo, RawGlobals, RawMail, RawNotify};
+use crate::config::value::{POSITIVE, within};
 
 /// What one router or group tells.
 pub(super) fn notify(
@@ -24,25 +21,15 @@ pub(super) fn notify(
 ) -> NotifyConfig {
     let commands: BTreeMap<Moment, ScriptCheck> =
         raw.commands.iter().map(|(moment, raw)| (*moment, script(raw, globals, out))).collect();
-    let timeout = some_time(out, raw.timeout, "the timeout");
-    let every = some_time(out, raw.while_master_every, "the time between two runs");
     if let (None, Some(at)) = (&raw.while_master, raw.while_master_every) {
         let text = "there is nothing to ensure while master";
         out.push(Diagnostic::error(at.span, text).help("add the command, or remove this"));
     }
-    let ensure = raw.while_master.as_ref().map(|raw| EnsureConfig {
-        command: script(raw, globals, out),
-        every: every.unwrap_or(EnsureConfig::EVERY),
-    });
-    let is_on = |flag: Option<Spanned<bool>>| flag.is_some_and(|on| on.value);
-    NotifyConfig {
-        deleted: is_on(raw.say_deleted) || commands.contains_key(&Moment::Deleted),
-        commands,
-        timeout,
-        priority_changes: is_on(raw.priority_changes),
-        mail: is_on(raw.mail),
-        ensure,
-    }
+    let mut config = raw.over(&NotifyConfig::default(), out);
+    config.timeout = within(raw.timeout.as_ref(), &POSITIVE, "the timeout", out);
+    config.say_deleted |= commands.contains_key(&Moment::Deleted);
+    config.while_master = raw.while_master.as_ref().map(|raw| script(raw, globals, out));
+    NotifyConfig { commands, ..config }
 }
 
 /// What a group tells: it has a state, but no priority, and no end but the daemon's.
@@ -64,53 +51,33 @@ pub(super) fn of_group(
     notify(raw, globals, out)
 }
 
-fn script(raw: &RawCommand, globals: &RawGlobals, out: &mut Vec<Diagnostic>) -> ScriptCheck {
-    let (user, group) = match &raw.user {
-        Some(user) => (Some(user), raw.group.as_ref()),
-        None => (globals.script_user.as_ref(), globals.script_group.as_ref()),
-    };
-    if let (None, Some(group)) = (&raw.user, &raw.group) {
+/// As whom a command runs: as it says itself, else as all scripts do.
+pub(super) fn run_as(
+    [user, group]: [&Option<Spanned<String>>; 2],
+    globals: &RawGlobals,
+    out: &mut Vec<Diagnostic>,
+) -> RunAs {
+    if let (None, Some(group)) = (user, group) {
         out.push(Diagnostic::error(group.span, "a group without a user").help("add `user`"));
     }
-    let group = group.map(|group| group.value.clone());
-    let run_as =
-        user.map_or(RunAs::Default, |user| RunAs::User { user: user.value.clone(), group });
+    let [user, group] = match user {
+        Some(_) => [user, group],
+        None => [&globals.script_user, &globals.script_group],
+    };
+    let group = group.as_ref().map(|group| group.value.clone());
+    let user = user.as_ref().map(|user| user.value.clone());
+    user.map_or(RunAs::Default, |user| RunAs::User { user, group })
+}
+
+pub(super) fn script(
+    raw: &RawCommand,
+    globals: &RawGlobals,
+    out: &mut Vec<Diagnostic>,
+) -> ScriptCheck {
+    let run_as = run_as([&raw.user, &raw.group], globals, out);
     let security = globals.script_security.is_some_and(|on| on.value);
     commands::remark(&raw.command.value, raw.command.span, commands::Use::Notice, out);
     ScriptCheck { command: raw.command.value.clone(), run_as, security }
-}
-
-/// A length of time that is not zero.
-fn some_time(
-    out: &mut Vec<Diagnostic>,
-    raw: Option<Spanned<Duration>>,
-    what: &str,
-) -> Option<Duration> {
-    let time: Duration = within(raw.as_ref(), &(Duration::ZERO..=DAY), what, out)?;
-    if time.is_zero()
-        && let Some(at) = raw
-    {
-        out.push(Diagnostic::error(at.span, format!("{what} must not be zero")));
-    }
-    Some(time)
-}
-
-/// A command of the daemon's start or end.
-pub(super) fn life_script(
-    raw: &RawLifeScript,
-    globals: &RawGlobals,
-    out: &mut Vec<Diagnostic>,
-) -> Option<LifeScript> {
-    let timeout = some_time(out, raw.timeout, "the timeout");
-    let Some(command) = &raw.command else {
-        if let Some(at) = raw.timeout {
-            let text = "there is no script that could take so long";
-            out.push(Diagnostic::warning(at.span, text).help("add the script, or remove this"));
-        }
-        return None;
-    };
-    let command = script(command, globals, out);
-    Some(LifeScript { command, timeout: timeout.unwrap_or(LifeScript::TIMEOUT) })
 }
 
 /// The FIFOs, each path once.
@@ -118,7 +85,7 @@ pub(super) fn fifos(raw: &Raw, out: &mut Vec<Diagnostic>) -> Vec<FifoConfig> {
     let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
     let mut fifos = Vec::new();
     for fifo in &raw.fifos {
-        let RawFifo { path, user, group, reader, states_on_reload } = fifo;
+        let RawFifo { path, reader, .. } = fifo;
         if !path.value.starts_with('/') {
             let text = format!("the path of a FIFO begins with `/`: {}", quoted(&path.value));
             out.push(Diagnostic::error(path.span, text));
@@ -131,13 +98,10 @@ pub(super) fn fifos(raw: &Raw, out: &mut Vec<Diagnostic>) -> Vec<FifoConfig> {
                     .help("every event would be written to it twice: remove one"),
             );
         }
-        let name = |name: &Option<Spanned<String>>| name.as_ref().map(|name| name.value.clone());
         fifos.push(FifoConfig {
             path: PathBuf::from(&path.value),
-            user: name(user),
-            group: name(group),
             reader: reader.as_ref().map(|reader| script(reader, &raw.globals, out)),
-            states_on_reload: states_on_reload.is_some_and(|on| on.value),
+            ..fifo.over(&FifoConfig::default(), out)
         });
     }
     fifos
@@ -161,13 +125,13 @@ pub(super) fn mail(raw: &Raw, out: &mut Vec<Diagnostic>) -> Option<MailConfig> {
         }
         return None;
     };
-    let RawMail { span, to, from, server, helo, timeout, faults } = mail;
+    let RawMail { span, to, server, .. } = mail;
     if to.is_empty() {
         out.push(
             Diagnostic::error(*span, "mail to nobody").help("add `to = [\"you@example.org\"]`"),
         );
     }
-    for address in to.iter().chain(from) {
+    for address in to {
         if address.value.parse::<Address>().is_err() {
             let text = format!("{} is no mail address", quoted(&address.value));
             out.push(Diagnostic::error(address.span, text).help("for example `ops@example.org`"));
@@ -189,13 +153,7 @@ pub(super) fn mail(raw: &Raw, out: &mut Vec<Diagnostic>) -> Option<MailConfig> {
             }
         },
     };
-    let timeout = some_time(out, *timeout, "the timeout").unwrap_or(MailConfig::TIMEOUT);
-    Some(MailConfig {
-        to: to.iter().map(|to| to.value.clone()).collect(),
-        from: from.as_ref().map(|from| from.value.clone()),
-        server: server?,
-        helo: helo.as_ref().map(|helo| helo.value.clone()),
-        timeout,
-        faults: faults.is_none_or(|on| on.value),
-    })
+    let options = mail.over(&MailOptions::default(), out);
+    let to = to.iter().map(|to| to.value.clone()).collect();
+    Some(MailConfig { to, server: server?, options })
 }

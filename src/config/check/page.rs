@@ -1,15 +1,9 @@
 //! Status pages: where they are, and who may see them.
 
-use std::time::Duration;
-
 use super::proxy::twice;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::key::{DAY, SECOND, within};
 use crate::config::model::{BindConfig, PageConfig, PageUser};
 use crate::config::raw::{Raw, RawPage, RawUser};
-
-/// Unless the configuration says otherwise.
-pub(super) const REFRESH: Duration = Duration::from_secs(5);
 
 /// What is right by itself.
 pub(super) fn pages(raw: &Raw, out: &mut Vec<Diagnostic>) -> Vec<PageConfig> {
@@ -70,9 +64,6 @@ fn page(raw: &RawPage, out: &mut Vec<Diagnostic>) -> Option<PageConfig> {
             String::new()
         }),
     };
-    // A browser that asks less often than once a day does not watch.
-    let refresh = within(raw.refresh.as_ref(), &(SECOND..=DAY), "refresh", out);
-    let refresh = refresh.unwrap_or(Some(REFRESH));
     let mut users: Vec<(PageUser, Span)> = Vec::new();
     for raw in &raw.users {
         let RawUser { name: Spanned { value: name, span }, password } = raw;
@@ -98,8 +89,8 @@ fn page(raw: &RawPage, out: &mut Vec<Diagnostic>) -> Option<PageConfig> {
         name: name.value.clone(),
         binds: raw.binds.iter().map(|bind| bind.value.clone()).collect(),
         path,
-        refresh,
         users: users.into_iter().map(|(user, _)| user).collect(),
+        ..raw.over(&PageConfig::default(), out)
     })
 }
 

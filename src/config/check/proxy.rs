@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::key::{DAY, MILLISECOND, within};
 use crate::config::model::{ClusterConfig, ListenerConfig, Members};
 use crate::config::raw::{Raw, RawCluster, RawListener};
+use crate::config::value::{DAY, MILLISECOND, within};
 use listener::ListenerCheck;
 
 /// What is right by itself; [`ListenerConfig::cluster`] counts only if all clusters are.
@@ -107,7 +107,7 @@ fn idle(raw: &Raw, listeners: &[ListenerConfig], out: &mut Vec<Diagnostic>) {
 }
 
 /// Bytes: a number, or one with a unit of 1024 bytes and its powers, as Patroni reads it.
-fn data(raw: Option<&Spanned<String>>, out: &mut Vec<Diagnostic>) -> Option<u64> {
+pub(super) fn data(raw: Option<&Spanned<String>>, out: &mut Vec<Diagnostic>) -> Option<u64> {
     let Spanned { value, span } = raw?;
     let bytes = bytes(value);
     if bytes.is_none() {
@@ -124,8 +124,8 @@ fn max_lag_time(raw: Option<Spanned<Duration>>, out: &mut Vec<Diagnostic>) -> Op
 }
 
 /// The units of `max_lag`, largest first.
-const UNITS: [(&str, u64); 4] =
-    [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
+const UNITS: [(&str, u64); 5] =
+    [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10), ("B", 1)];
 
 fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

@@ -4,19 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::checks::{Check, Command};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
-use crate::config::key::{DAY, within};
-use crate::config::model::{Namespace, OnTimeout, Rhythm, TrackerConfig, TrackerKey};
-use crate::config::raw::{RawGlobals, RawListener, RawSettings, RawTracker, TrackerWords};
-use crate::text::human;
-
-/// How often a check runs that does not say so itself, and how often a watched one is looked after.
-const STANDARD_INTERVAL: Duration = Duration::from_secs(1);
-/// keepalived's limit for the delays of a process.
-const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
+use crate::config::model::{Namespace, TrackerConfig, TrackerKey};
+use crate::config::raw::{RawGlobals, RawListener, RawSettings, RawTracker, Rhythm, TrackerWords};
+use crate::config::value::within;
 
 /// Every tracker that is written, right or wrong, by its identity.
 pub(super) struct Trackers<'r> {
@@ -143,66 +136,25 @@ impl TrackerCheck<'_> {
     }
 
     fn rhythm(&mut self, watched: bool) -> Rhythm {
-        let settings = self.settings;
-        let interval = self.time("interval", settings.interval).unwrap_or(STANDARD_INTERVAL);
-        let timeout = self.time("timeout", settings.timeout).unwrap_or(interval);
-        let on_timeout = settings.on_timeout.as_ref().and_then(|text| {
-            self.choice(text, &[("fail", OnTimeout::Fail), ("keep", OnTimeout::Keep)])
-        });
-        Rhythm {
-            watched,
-            interval,
-            timeout,
-            rise: self.answers("rise", settings.rise, 1),
-            // One slow answer of a busy machine is no failure.
-            fall: self.answers("fall", settings.fall, if watched { 1 } else { 2 }),
-            init_fail: settings.init_fail.is_some_and(|on| on.value),
-            on_timeout: on_timeout.unwrap_or_default(),
-            rise_delay: self.delay("rise_delay", settings.rise_delay),
-            fall_delay: self.delay("fall_delay", settings.fall_delay),
+        let mut standard = Rhythm { watched, ..Rhythm::default() };
+        if watched {
+            standard.fall = NonZeroU32::MIN;
         }
-    }
-
-    fn time(&mut self, key: &'static str, raw: Option<Spanned<Duration>>) -> Option<Duration> {
-        let Spanned { value, span } = raw?;
-        if value.is_zero() || value > DAY {
-            let word = self.raw.word(key);
-            let text = format!("{word} must be more than 0 and at most {}", human(DAY));
-            self.out.push(Diagnostic::error(span, text));
-            return None;
+        let mut rhythm = self.settings.over(&standard, self.out);
+        if self.settings.timeout.is_none() {
+            rhythm.timeout = rhythm.interval;
         }
-        Some(value)
+        rhythm
     }
 
-    fn delay(&mut self, key: &'static str, raw: Option<Spanned<Duration>>) -> Duration {
-        within(raw.as_ref(), &DELAYS, self.raw.word(key), self.out).unwrap_or_default()
-    }
-
-    fn answers(
-        &mut self,
-        key: &'static str,
-        raw: Option<Spanned<i64>>,
-        standard: u16,
-    ) -> NonZeroU32 {
-        let answers = self.within(key, raw, 1, 65_535).unwrap_or(standard);
-        NonZeroU32::new(answers.into()).unwrap_or(NonZeroU32::MIN)
-    }
-
+    /// A number of its kind alone.
     pub(super) fn within(
         &mut self,
         key: &'static str,
         raw: Option<Spanned<i64>>,
-        least: u16,
-        most: u16,
+        limits: RangeInclusive<u16>,
     ) -> Option<u16> {
-        let Spanned { value, span } = raw?;
-        let number = u16::try_from(value).ok().filter(|n| (least..=most).contains(n));
-        if number.is_none() {
-            let word = self.raw.word(key);
-            let text = format!("{word} must be {least} to {most}, not {value}");
-            self.out.push(Diagnostic::error(span, text));
-        }
-        number
+        within(raw.as_ref(), &limits, self.raw.word(key), self.out)
     }
 }
 

@@ -3,22 +3,48 @@
 use std::time::Duration;
 
 use super::BindConfig;
+use crate::config::diag::{Span, Spanned};
+use crate::config::key::settings;
 use crate::config::raw::Secret;
+use crate::config::value::{DAY, SECOND};
 
-/// A page that shows the status to browsers, and to programs as JSON. Nothing can be changed there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageConfig {
-    /// The user's name for it, unique among pages.
-    pub name: String,
-    /// Where it listens: at least one; no listener and no other page is in the way.
-    pub binds: Vec<BindConfig>,
-    /// Its path: `/`, or segments of letters, digits, `.`, `_`, `~` and `-` without a slash at the
-    /// end.
-    pub path: String,
-    /// How often a browser asks again, at least a second; `None`: when its user wants it to.
-    pub refresh: Option<Duration>,
-    /// Who may see it, each name once; empty: everybody.
-    pub users: Vec<PageUser>,
+settings! {
+    /// A page that shows the status to browsers, and to programs as JSON. Nothing can be changed there.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct PageConfig, RawPage, "" {
+        /// How often a browser asks again; 0 s never. One that asks less often than once a day does
+        /// not watch.
+        refresh: Option<Duration> = Some(Duration::from_secs(5)), SECOND..=DAY;
+    }
+    checked {
+        /// The user's name for it, unique among pages.
+        name: String;
+        /// Where it listens: at least one; no listener and no other page is in the way.
+        binds: Vec<BindConfig>;
+        /// Its path: `/`, or segments of letters, digits, `.`, `_`, `~` and `-` without a slash at
+        /// the end.
+        path: String;
+        /// Who may see it, each name once; empty: everybody.
+        users: Vec<PageUser>;
+    }
+    given {
+        /// Its name, at the place of the header.
+        name: Spanned<String>;
+    }
+    written {
+        /// The path of the page. Default: /.
+        path: String;
+    }
+    beside {
+        /// Where it listens.
+        binds: Vec<Spanned<BindConfig>>;
+        /// Some places could not be read: they are wrong, not missing.
+        unreadable: bool;
+        /// Who may see it; everybody if nobody is named.
+        users: Vec<RawUser>;
+        /// What was made of a file that says it differently, for `vipd check --explain`.
+        inferred: Vec<(Span, String)>;
+    }
 }
 
 impl PageConfig {
@@ -41,4 +67,13 @@ pub struct PageUser {
     pub name: String,
     /// The password: not empty.
     pub password: Secret,
+}
+
+/// The same, as written.
+#[derive(Clone, Debug)]
+pub struct RawUser {
+    /// The name.
+    pub name: Spanned<String>,
+    /// The password; `None`: there is none, or it cannot be read.
+    pub password: Option<Spanned<Secret>>,
 }

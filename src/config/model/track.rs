@@ -1,13 +1,12 @@
 //! What moves priorities, and what moves together.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::checks::Check;
 use crate::config::model::RouterKey;
 use crate::config::notify::NotifyConfig;
+use crate::config::raw::Rhythm;
 use crate::types::{IfName, OutOfRange};
 
 /// Where a tracker's name must be unique: keepalived lets a script and a file share one.
@@ -69,29 +68,6 @@ impl TrackerConfig {
             )
         })
     }
-}
-
-/// When a check runs and how many answers turn it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rhythm {
-    /// It answers by itself whenever its answer changes, instead of being run again.
-    pub watched: bool,
-    /// From one run's start to the next one's; not zero.
-    pub interval: Duration,
-    /// After this a run has failed; not zero.
-    pub timeout: Duration,
-    /// Successes in a row that end a failure.
-    pub rise: NonZeroU32,
-    /// Failures in a row that end a success.
-    pub fall: NonZeroU32,
-    /// Start as failed; otherwise the first answer decides alone.
-    pub init_fail: bool,
-    /// What a timeout says.
-    pub on_timeout: OnTimeout,
-    /// How long a success must last before it counts.
-    pub rise_delay: Duration,
-    /// How long a failure must last before it counts.
-    pub fall_delay: Duration,
 }
 
 /// What a timeout says about the thing checked.

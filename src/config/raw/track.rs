@@ -2,13 +2,16 @@
 //! [`RawSettings::slot`] says where a setting goes, [`CheckKind::keys`] which ones a kind has.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::checks::{Command, ProcessPattern};
+use crate::config::checks::{ArgsMatch, Command, MaxLag, PatroniRole, ProcessPattern, ProxySide};
 use crate::config::diag::Spanned;
-use crate::config::key::{Slot, settings};
-use crate::config::model::Namespace;
+use crate::config::key::{Slot, Words, settings, words};
+use crate::config::model::{Namespace, OnTimeout};
 use crate::config::raw::RawNotify;
+use crate::config::value::{POSITIVE, SECOND};
 
 /// The kinds of trackers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,37 +35,10 @@ pub enum CheckKind {
 }
 
 impl CheckKind {
-    /// Every kind, in the order of the manual.
-    pub const ALL: &'static [CheckKind] = &[
-        CheckKind::Script,
-        CheckKind::File,
-        CheckKind::Process,
-        CheckKind::Tcp,
-        CheckKind::Http,
-        CheckKind::Patroni,
-        CheckKind::Haproxy,
-        CheckKind::Postgres,
-    ];
-
     /// Its name in both dialects.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            CheckKind::Script => "script",
-            CheckKind::File => "file",
-            CheckKind::Process => "process",
-            CheckKind::Tcp => "tcp",
-            CheckKind::Http => "http",
-            CheckKind::Patroni => "patroni",
-            CheckKind::Haproxy => "haproxy",
-            CheckKind::Postgres => "postgres",
-        }
-    }
-
-    /// The kind of that name.
-    #[must_use]
-    pub fn by_name(name: &str) -> Option<CheckKind> {
-        CheckKind::ALL.iter().copied().find(|kind| kind.name() == name)
+    pub fn name(self) -> &'static str {
+        self.word()
     }
 
     /// Where its names must be unique.
@@ -128,6 +104,10 @@ pub mod keys {
     pub const REQUEST: &[&str] = &["host", "headers", "ca", "cert", "key", "server_name", "verify"];
 }
 
+const ANSWERS: RangeInclusive<u32> = 1..=65_535;
+/// keepalived's limit for the delays of a process.
+const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
+
 /// How a dialect writes a kind of tracker, for messages.
 #[derive(Debug)]
 pub struct TrackerWords {
@@ -183,27 +163,44 @@ impl RawTracker {
     }
 }
 
+words! {
+    CheckKind: "script" Script, "file" File, "process" Process, "tcp" Tcp, "http" Http,
+        "patroni" Patroni, "haproxy" Haproxy, "postgres" Postgres;
+    OnTimeout: "fail" Fail, "keep" Keep;
+    ArgsMatch: "exact" Exact, "partial" Partial, "initial" Initial;
+    PatroniRole: "primary" Primary, "replica" Replica(MaxLag::ANY), "any" Any(MaxLag::ANY),
+        "sync" Sync, "async" Async(MaxLag::ANY), "quorum" Quorum, "standby-leader" StandbyLeader;
+    ProxySide: "frontend" Frontend, "backend" Backend, "every" Every;
+}
+
 settings! {
-    /// The settings of a tracker; [`CheckKind::keys`] says which a kind has.
-    pub struct RawSettings, ""
-    written {
-        /// From the start of one run to the next. Default: 1 s.
-        interval: Duration;
+    /// When a check runs and how many answers turn it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Rhythm, RawSettings, "" {
+        /// From the start of one run to the next.
+        interval: Duration = SECOND, POSITIVE;
         /// The longest a run may take. Default: the interval.
-        timeout: Duration;
-        /// Successes in a row that end a failure. Default: 1.
-        rise: i64;
-        /// Failures in a row that end a success. Default: 2, for a script of keepalived.conf 1.
-        fall: i64;
-        /// Whether it counts as failed until its first run. Default: false.
-        init_fail: bool;
+        timeout: Duration = SECOND, POSITIVE;
+        /// Successes in a row that end a failure.
+        rise: NonZeroU32 = NonZeroU32::MIN, ANSWERS;
+        /// Failures in a row that end a success: one slow answer of a busy machine is no failure.
+        /// Default: 2, for a script of keepalived.conf 1.
+        fall: NonZeroU32 = NonZeroU32::new(2).unwrap_or(NonZeroU32::MIN), ANSWERS;
+        /// Whether it counts as failed until its first run. Otherwise the first answer decides alone.
+        init_fail: bool = false;
         /// Whether a run that takes too long is a failure, or changes nothing unless nothing is
-        /// known yet. Default: fail.
-        on_timeout: String;
-        /// How long the quorum must hold before the tracker is up. Default: 0 s.
-        rise_delay: Duration;
-        /// How long it must be missed before the tracker is down. Default: 0 s.
-        fall_delay: Duration;
+        /// known yet.
+        on_timeout: OnTimeout = OnTimeout::Fail;
+        /// How long the quorum must hold before the tracker is up.
+        rise_delay: Duration = Duration::ZERO, DELAYS, "the delay";
+        /// How long it must be missed before the tracker is down.
+        fall_delay: Duration = Duration::ZERO, DELAYS, "the delay";
+    }
+    checked {
+        /// It answers by itself whenever its answer changes, instead of being run again.
+        watched: bool;
+    }
+    written {
         /// As whom the script runs. Default: script_user.
         user: String;
         /// With which group. Default: the user's own.
@@ -237,7 +234,7 @@ settings! {
         /// Whether the certificate is verified. Default: true.
         verify: bool;
         /// The role the node must have in its Patroni cluster. Default: primary.
-        role: String;
+        role: PatroniRole;
         /// How far behind a standby may be, in bytes or as "16MB". Default: any.
         max_lag: String;
         /// The same, as a time. Default: any.
@@ -247,7 +244,7 @@ settings! {
         /// The name of a frontend, backend or listen section of HAProxy.
         proxy: String;
         /// Which side of that name counts: frontend, backend or every. Default: every.
-        side: String;
+        side: ProxySide;
         /// The fewest servers that must be up. Default: 1.
         min_servers: i64;
         /// Whether vipd's listeners answer instead of the command.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Setting;
+
 /// One of them, and its settings one by one, by their names in vipd.toml.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
@@ -21,6 +23,12 @@ impl Object {
     ) -> Object {
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Object { kind, name: name.into(), settings }
+    }
+
+    /// Further settings.
+    pub(super) fn with(mut self, settings: impl Iterator<Item = Setting>) -> Object {
+        self.settings.extend(settings.map(|(name, value)| (name.to_owned(), value)));
+        self
     }
 }
 

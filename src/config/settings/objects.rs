@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::object::Object;
-use super::{NONE, command, human, optional, told, written};
+use super::{NONE, command, human, rows, told, written};
 use crate::config::checks::Check;
 use crate::config::{
-    Config, FifoConfig, GroupConfig, InterfaceConfig, MailConfig, PacingGroup, Rhythm, RouterKey,
-    StaticAddress, TrackerConfig,
+    Config, FifoConfig, GroupConfig, InterfaceConfig, MailConfig, MailOptions, PacingGroup, Rhythm,
+    RouterKey, StaticAddress, TrackerConfig,
 };
 use crate::types::IfName;
 
@@ -42,9 +42,7 @@ pub(crate) fn objects(config: &Config) -> Vec<Object> {
 }
 
 fn interface((name, delays): (&IfName, &InterfaceConfig)) -> Object {
-    let InterfaceConfig { down_delay, up_delay } = delays;
-    let settings = [("down_delay", human(*down_delay)), ("up_delay", human(*up_delay))];
-    Object::new("interface", name.as_str(), settings)
+    Object::new("interface", name.as_str(), []).with(rows(InterfaceConfig::ROWS, delays))
 }
 
 /// Interfaces that share a clock; their names are its name.
@@ -67,37 +65,12 @@ fn static_address(address: &Arc<StaticAddress>) -> Object {
 
 fn tracker(tracker: &Arc<TrackerConfig>) -> Object {
     let TrackerConfig { key, check, listeners: _, rhythm } = &**tracker;
-    let Rhythm {
-        watched,
-        interval,
-        timeout,
-        rise,
-        fall,
-        init_fail,
-        on_timeout,
-        rise_delay,
-        fall_delay,
-    } = rhythm;
     let looks_at = format!("{} {}", tracker.kind(), check.subject());
     let name = format!("{} {key}", tracker.kind());
-    if *watched {
-        let settings = [
-            ("check", looks_at),
-            ("rise_delay", human(*rise_delay)),
-            ("fall_delay", human(*fall_delay)),
-        ];
-        return Object::new("track", name, settings);
-    }
-    let settings = [
-        ("check", looks_at),
-        ("interval", human(*interval)),
-        ("timeout", human(*timeout)),
-        ("rise", rise.to_string()),
-        ("fall", fall.to_string()),
-        ("init_fail", init_fail.to_string()),
-        ("on_timeout", format!("{on_timeout:?}").to_lowercase()),
-    ];
-    let mut object = Object::new("track", name, settings);
+    // What answers by itself is not run, and only then are there delays.
+    let shown = |name: &str| ["rise_delay", "fall_delay"].contains(&name) == rhythm.watched;
+    let rhythm = rows(Rhythm::ROWS, rhythm).filter(|(name, _)| shown(name));
+    let mut object = Object::new("track", name, [("check", looks_at)]).with(rhythm);
     if let Check::Script(script) = &**check {
         object.settings.push(("command".to_owned(), command(script)));
     }
@@ -117,25 +90,14 @@ fn group(group: &GroupConfig) -> Object {
 }
 
 fn fifo(fifo: &FifoConfig) -> Object {
-    let FifoConfig { path, user, group, reader, states_on_reload } = fifo;
-    let settings = [
-        ("user", optional(user.as_ref())),
-        ("group", optional(group.as_ref())),
-        ("reader", reader.as_ref().map_or_else(|| NONE.to_owned(), command)),
-        ("states_on_reload", states_on_reload.to_string()),
-    ];
-    Object::new("fifo", path.display().to_string(), settings)
+    let FifoConfig { path, reader, .. } = fifo;
+    let reader = reader.as_ref().map_or_else(|| NONE.to_owned(), command);
+    let name = path.display().to_string();
+    Object::new("fifo", name, [("reader", reader)]).with(rows(FifoConfig::ROWS, fifo))
 }
 
 fn mail_of(mail: &MailConfig) -> Object {
-    let MailConfig { to, from, server, helo, timeout, faults } = mail;
-    let settings = [
-        ("to", to.join(", ")),
-        ("from", optional(from.as_ref())),
-        ("server", server.to_string()),
-        ("helo", optional(helo.as_ref())),
-        ("timeout", human(*timeout)),
-        ("faults", faults.to_string()),
-    ];
-    Object::new("mail", "", settings)
+    let MailConfig { to, server, options } = mail;
+    Object::new("mail", "", [("to", to.join(", ")), ("server", server.to_string())])
+        .with(rows(MailOptions::ROWS, options))
 }

@@ -1,25 +1,11 @@
 //! The tables that are about the host and not about a router: `[interface.NAME]`, `[pacing.NAME]` and
 //! `[[static]]`.
 
-use super::{Reader, Value, entries};
+use super::{ADDRESS, Reader, Value, entries};
 use crate::config::diag::Spanned;
-use crate::config::raw::{Raw, RawInterface, RawPacing, RawStatic};
+use crate::config::raw::{Raw, RawAddress, RawInterface, RawPacing, RawStatic};
 
-pub(super) const STATIC: &[&str] = &[
-    "address",
-    "dev",
-    "required_by",
-    "label",
-    "scope",
-    "broadcast",
-    "peer",
-    "dad",
-    "home",
-    "mngtmpaddr",
-    "noprefixroute",
-    "autojoin",
-    "preferred_lft",
-];
+pub(super) const STATIC: &[&str] = &["required_by"];
 
 pub(super) const PACING: &[&str] = &["interfaces"];
 
@@ -67,11 +53,13 @@ impl Reader<'_> {
             let Some(table) = self.table(value) else { continue };
             let Some(address) = self.address_of(value, table) else { continue };
             let mut entry = RawStatic { address, required_by: Vec::new() };
-            for (key, span, value) in entries(table) {
-                if key == "required_by" {
+            for own in entries(table) {
+                let (key, span, value) = &own;
+                if *key == "required_by" {
                     entry.required_by = self.texts(value);
-                } else if key == "track" || !self.address_option(&mut entry.address, key, value) {
-                    self.unknown(key, span, STATIC, "[[static]]");
+                } else if !self.address_option(&mut entry.address, &own) {
+                    let names = [ADDRESS, STATIC, RawAddress::NAMES].concat();
+                    self.unknown(key, span.clone(), &names, "[[static]]");
                 }
             }
             raw.static_addresses.push(entry);

@@ -2,6 +2,7 @@
 
 use super::{Reader, Value, entries};
 use crate::config::diag::Diagnostic;
+use crate::config::key::Words;
 use crate::config::notify::Moment;
 use crate::config::raw::{Raw, RawCommand, RawFifo, RawMail, RawNotify};
 
@@ -22,9 +23,9 @@ impl Reader<'_> {
         for (key, span, value) in entries(table) {
             match key {
                 "while_master" => raw.while_master = self.telling(value),
-                _ => match Moment::ALL.iter().find(|(_, known)| *known == key) {
-                    Some((moment, _)) => {
-                        raw.commands.extend(self.telling(value).map(|raw| (*moment, raw)));
+                _ => match Moment::of(key) {
+                    Some(moment) => {
+                        raw.commands.extend(self.telling(value).map(|raw| (moment, raw)));
                     }
                     None => {
                         let entry = (key, span, value);

@@ -4,6 +4,7 @@ use super::{Reader, Value, entries};
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::command;
 use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
+use crate::config::key::Words;
 use crate::config::model::Namespace;
 use crate::config::raw::{
     CheckKind, GroupWords, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight,
@@ -15,13 +16,6 @@ pub(super) const REFERENCE: &[&str] = &["name", "listener", "kind", "weight", "r
 
 /// The keys of an entry in `track_interfaces`.
 const WEIGHTED: &[&str] = &["name", "weight", "reverse"];
-
-/// How the arguments of processes are compared.
-pub(crate) const MATCHES: &[(&str, ArgsMatch)] = &[
-    ("exact", ArgsMatch::Exact),
-    ("partial", ArgsMatch::Partial),
-    ("initial", ArgsMatch::Initial),
-];
 
 /// The keys of a group.
 pub(super) const GROUP: &[&str] = &["members", "track", "track_interfaces", "notify"];
@@ -46,13 +40,13 @@ impl Reader<'_> {
         let Some(kinds) = self.table(value) else { return };
         let before = raw.trackers.len();
         for (name, span, value) in entries(kinds) {
-            let Some(kind) = CheckKind::by_name(name) else {
-                let known = || CheckKind::ALL.iter().map(|kind| kind.name());
+            let Some(kind) = CheckKind::of(name) else {
+                let known = CheckKind::words;
                 let text = format!("{} is no kind of tracker", quoted(name));
                 let span = self.span(span);
                 self.out.push(
                     Diagnostic::error(span, text)
-                        .help(format!("allowed: {}", known().collect::<Vec<_>>().join(", ")))
+                        .help(format!("allowed: {}", known().join(", ")))
                         .suggest(nearest(name, known())),
                 );
                 continue;
@@ -92,7 +86,7 @@ impl Reader<'_> {
                     pattern.command = self.command(value);
                 }
                 (CheckKind::Process, "match") => {
-                    pattern.args_match = self.choice(value, MATCHES);
+                    self.word(&mut pattern.args_match, value);
                 }
                 _ if !keys.contains(&key) => self.unknown(key, span, &keys, &place),
                 _ => match raw.settings.slot(key) {
@@ -206,7 +200,7 @@ impl Reader<'_> {
         let reference = |Entry { name, kind, listener, weight }| {
             let namespace = match listener {
                 true => Some(Namespace::Listener),
-                false => kind.map(CheckKind::namespace),
+                false => kind.map(|kind| kind.value.namespace()),
             };
             Some(RawTrackRef { name: name?, namespace, weight })
         };
@@ -249,10 +243,7 @@ impl Reader<'_> {
                 _ if !keys.contains(&key) => self.unknown(key, span, keys, "an entry"),
                 "name" => entry.name = self.text(value),
                 "listener" => (entry.name, entry.listener) = (self.text(value), true),
-                "kind" => {
-                    let kinds: Vec<_> = CheckKind::ALL.iter().map(|k| (k.name(), *k)).collect();
-                    entry.kind = self.choice(value, &kinds).map(|kind| kind.value);
-                }
+                "kind" => self.word(&mut entry.kind, value),
                 "weight" => entry.weight.value = self.number(value),
                 _ => entry.weight.reverse = self.boolean(value),
             }
@@ -269,7 +260,7 @@ impl Reader<'_> {
 #[derive(Default)]
 struct Entry {
     name: Option<Spanned<String>>,
-    kind: Option<CheckKind>,
+    kind: Option<Spanned<CheckKind>>,
     /// The name is that of a listener.
     listener: bool,
     weight: RawWeight,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::{Reader, SCOPES, Value};
-use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
-use crate::config::key::Choice;
+use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::key::{Choice, no_word};
 use crate::config::raw::{RawReceiveBuffer, broadcast_of};
 use crate::text::human;
 use crate::types::Cidr;
@@ -62,11 +62,6 @@ impl Reader<'_> {
             return None;
         };
         Some(Spanned::new(boolean, self.span(value.span())))
-    }
-
-    /// The place of a boolean that has the value `when`.
-    pub(super) fn flag(&mut self, value: &Value<'_>, when: bool) -> Option<Span> {
-        self.boolean(value).filter(|b| b.value == when).map(|b| b.span)
     }
 
     pub(super) fn duration(&mut self, value: &Value<'_>) -> Option<Spanned<Duration>> {
@@ -168,24 +163,15 @@ impl Reader<'_> {
             return Some(Spanned::new(*choice, text.span));
         }
         let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        self.no_word(&text, &known);
+        self.out.push(no_word(&text.value, text.span, &known, "\""));
         None
     }
 
     pub(super) fn word(&mut self, at: &mut dyn Choice, value: &Value<'_>) {
         let Some(text) = self.text(value) else { return };
         if !at.choose(&text.value, text.span) {
-            self.no_word(&text, &at.words());
+            self.out.push(no_word(&text.value, text.span, &at.words(), "\""));
         }
-    }
-
-    fn no_word(&mut self, text: &Spanned<String>, known: &[&str]) {
-        let list: Vec<String> = known.iter().map(|name| format!("\"{name}\"")).collect();
-        self.out.push(
-            Diagnostic::error(text.span, format!("unknown value {}", quoted(&text.value)))
-                .help(format!("allowed: {}", list.join(", ")))
-                .suggest(nearest(&text.value, known.iter().copied())),
-        );
     }
 
     /// A number of bytes, or `"3 adverts"`, `"3 mtu"`.

@@ -198,20 +198,22 @@ fn role_rhythm(raw: &mut RawCluster, backends: &[&Proxy]) {
         })
     };
     let or = |time: Option<Spanned<Duration>>, other| time.unwrap_or(Spanned::new(other, at));
-    let inter = servers().map(|(options, _)| or(options.inter, INTER)).min_by_key(|t| t.value);
+    let inter =
+        servers().map(|(options, _)| or(options.rhythm.interval, INTER)).min_by_key(|t| t.value);
     raw.rhythm.interval = inter.map(|inter| inter.map(|time| time.min(ROLE_INTERVAL)));
-    let fast = servers().filter_map(|(options, _)| options.fastinter).min_by_key(|t| t.value);
+    let fast =
+        servers().filter_map(|(options, _)| options.rhythm.fast_interval).min_by_key(|t| t.value);
     raw.rhythm.fast_interval = fast.filter(|fast| fast.value < Duration::from_millis(100));
     let timeout = |(options, timeouts): (&ServerOptions, &Timeouts)| {
-        timeouts.check.unwrap_or(or(options.inter, INTER))
+        timeouts.check.unwrap_or(or(options.rhythm.interval, INTER))
     };
     raw.rhythm.timeout = servers().map(timeout).max_by_key(|t| t.value);
-    let rise = servers().map(|(options, _)| options.rise.unwrap_or(Spanned::new(RISE, at)));
+    let rise = servers().map(|(options, _)| options.rhythm.rise.unwrap_or(Spanned::new(RISE, at)));
     raw.rhythm.rise = rise.max_by_key(|rise| rise.value);
     let silence = servers().map(|(options, _)| {
-        let fall = options.fall.map_or(FALL, |fall| fall.value);
+        let fall = options.rhythm.fall.map_or(FALL, |fall| fall.value);
         let times = u32::try_from(fall).unwrap_or(u32::MAX);
-        or(options.inter, INTER).map(|inter| inter.saturating_mul(times))
+        or(options.rhythm.interval, INTER).map(|inter| inter.saturating_mul(times))
     });
     raw.down_after = silence.max_by_key(|silence| silence.value);
 }
@@ -223,8 +225,10 @@ fn plain_rhythm(raw: &mut RawCluster, proxy: &Proxy, out: &mut Vec<Diagnostic>) 
     let rhythm = |options: &ServerOptions| {
         let time = |time: Option<Spanned<Duration>>| time.map(|time| time.value);
         let number = |number: Option<Spanned<i64>>| number.map(|number| number.value);
-        let times = [options.inter, options.fastinter, options.downinter].map(time);
-        (times, number(options.rise), number(options.fall))
+        let times =
+            [options.rhythm.interval, options.rhythm.fast_interval, options.rhythm.down_interval]
+                .map(time);
+        (times, number(options.rhythm.rise), number(options.rhythm.fall))
     };
     if let Some(other) = checked.iter().find(|s| rhythm(&s.options) != rhythm(first)) {
         let text = format!("the servers of {} are asked in one rhythm", quoted(&proxy.name.value));
@@ -239,18 +243,17 @@ fn plain_rhythm(raw: &mut RawCluster, proxy: &Proxy, out: &mut Vec<Diagnostic>) 
 
 /// When a server is asked.
 fn rhythm_of(proxy: &Proxy, options: &ServerOptions, at: Span) -> RawRhythm {
-    let inter = options.inter.unwrap_or(Spanned::new(INTER, at));
+    let inter = options.rhythm.interval.unwrap_or(Spanned::new(INTER, at));
     let timeouts = &proxy.settings.timeouts;
     let connect = timeouts.connect.map_or(inter.value, |connect| connect.value);
     // The limit of a check begins once it is connected.
     let whole = |check: Duration| check.saturating_add(connect.min(inter.value));
     RawRhythm {
         interval: Some(inter),
-        fast_interval: options.fastinter,
-        down_interval: options.downinter,
         timeout: timeouts.check.map(|check| check.map(whole)),
-        rise: options.rise.or(Some(Spanned::new(RISE, at))),
-        fall: options.fall.or(Some(Spanned::new(FALL, at))),
+        rise: options.rhythm.rise.or(Some(Spanned::new(RISE, at))),
+        fall: options.rhythm.fall.or(Some(Spanned::new(FALL, at))),
+        ..options.rhythm.clone()
     }
 }
 

@@ -333,17 +333,17 @@ fn patroni(way: &Way<'_>, lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) {
 fn silence(back: &Proxy, out: &mut Vec<Diagnostic>) {
     let window = |server: &Server| {
         let options = &server.options;
-        let inter = options.inter.map_or(Duration::from_secs(2), |inter| inter.value);
+        let inter = options.rhythm.interval.map_or(Duration::from_secs(2), |inter| inter.value);
         let timeouts = &back.settings.timeouts;
         let connect = timeouts.connect.map_or(inter, |connect| connect.value.min(inter));
         let answer = timeouts.check.map_or(Duration::ZERO, |check| check.value);
-        let fall = options.fall.map_or(3, |fall| fall.value);
+        let fall = options.rhythm.fall.map_or(3, |fall| fall.value);
         let each = inter.saturating_add(connect.max(answer));
         each.saturating_mul(u32::try_from(fall).unwrap_or(u32::MAX))
     };
     let slowest = back.servers.iter().max_by_key(|server| window(server));
     let Some(server) = slowest.filter(|server| window(server) > LEASE) else { return };
-    let place = server.options.inter.map_or(server.name.span, |inter| inter.span);
+    let place = server.options.rhythm.interval.map_or(server.name.span, |inter| inter.span);
     let text = format!("HAProxy notices a silent node after up to {}", length(window(server)));
     out.push(
         Diagnostic::warning(place, text)

@@ -82,7 +82,7 @@ pub(super) fn listener(
 
 /// What became of `inter` and `fall`, at the place of the first.
 fn rhythm(cluster: &RawCluster, backend: &Proxy) -> Option<(Span, String)> {
-    let inter = backend.servers.first()?.options.inter?;
+    let inter = backend.servers.first()?.options.rhythm.interval?;
     let (interval, silence) = (cluster.rhythm.interval?.value, cluster.down_after?.value);
     let fast = cluster.rhythm.fast_interval.map_or(Duration::from_millis(100), |fast| fast.value);
     let [interval, silence, fast] = [interval, silence, fast.min(interval)].map(length);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::keywords::{KeywordScope, Reporter};
 use super::lexer::{Line, Word};
-use super::values::{duration, number, text, without_brackets};
+use super::values::{duration, number, plain, text, without_brackets};
 use crate::config::checks::{Endpoint, Host};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::raw::RawTls;
+use crate::config::raw::{RawRhythm, RawTls};
 
 /// What is wrong with a value.
 const NO_HOST: &str = "neither an address nor a host name";
@@ -21,11 +21,7 @@ pub(super) struct ServerOptions {
     pub(super) check: Option<Spanned<bool>>,
     pub(super) port: Option<Spanned<NonZeroU16>>,
     pub(super) addr: Option<Spanned<Host>>,
-    pub(super) inter: Option<Spanned<Duration>>,
-    pub(super) fastinter: Option<Spanned<Duration>>,
-    pub(super) downinter: Option<Spanned<Duration>>,
-    pub(super) rise: Option<Spanned<i64>>,
-    pub(super) fall: Option<Spanned<i64>>,
+    pub(super) rhythm: RawRhythm,
     pub(super) weight: Option<Spanned<i64>>,
     /// `id`
     pub(super) id: Option<Spanned<i64>>,
@@ -162,7 +158,11 @@ fn setting(
     tls: &TlsDefaults,
     reporter: &mut Reporter<'_>,
 ) {
-    match word.text.as_str() {
+    let name = word.text.as_str();
+    if plain(&mut options.rhythm, RawRhythm::KEYS, name, (value, "ms"), reporter.out) {
+        return;
+    }
+    match name {
         "port" => options.port = parsed(value, NO_PORT, reporter),
         "addr" => match value.text.rsplit_once(':') {
             Some((host, port)) if value.text.parse::<Host>().is_err() => {
@@ -174,11 +174,6 @@ fn setting(
             }
             _ => options.addr = parsed(value, NO_HOST, reporter),
         },
-        "inter" => options.inter = duration(value, reporter.out),
-        "fastinter" => options.fastinter = duration(value, reporter.out),
-        "downinter" => options.downinter = duration(value, reporter.out),
-        "rise" => options.rise = number(value, reporter.out),
-        "fall" => options.fall = number(value, reporter.out),
         "weight" => options.weight = number(value, reporter.out),
         "id" => options.id = number(value, reporter.out),
         "maxconn" => options.maxconn = number(value, reporter.out),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::lexer::Word;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::key::{Key, Slot};
 
 /// A number with a unit; without one it is milliseconds.
 pub(super) fn duration(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<Duration>> {
@@ -49,6 +50,23 @@ pub(super) fn number(word: &Word, out: &mut Vec<Diagnostic>) -> Option<Spanned<i
         out.push(Diagnostic::error(word.span, text));
     }
     Some(Spanned::new(found?, word.span))
+}
+
+/// Reads a word if the row of a setting names it; a bare number of a time has the unit `bare`.
+pub(super) fn plain<D>(
+    draft: &mut D,
+    keys: &[Key<D>],
+    name: &str,
+    (value, bare): (&Word, &str),
+    out: &mut Vec<Diagnostic>,
+) -> bool {
+    let Some(key) = keys.iter().find(|key| key.haproxy == Some(name)) else { return false };
+    match (key.slot)(draft) {
+        Slot::Number(at) => *at = number(value, out),
+        Slot::Time(at) => *at = time(value, bare, out),
+        _ => return false,
+    }
+    true
 }
 
 /// A host without the brackets around an IPv6 address.

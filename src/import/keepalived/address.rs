@@ -68,7 +68,7 @@ pub(crate) fn entry(node: &Node, out: &mut Vec<Diagnostic>) -> Option<(RawAddres
 
 fn option(address: &mut RawAddress, name: &str, value: &Word, out: &mut Vec<Diagnostic>) {
     let text = || Some(Spanned::new(value.text.clone(), value.span));
-    let here = Some(value.span);
+    let here = Some(Spanned::new(true, value.span));
     match name {
         "dev" => address.dev = interface(name, value, out),
         "label" => address.label = text(),
@@ -80,7 +80,7 @@ fn option(address: &mut RawAddress, name: &str, value: &Word, out: &mut Vec<Diag
         "mngtmpaddr" => address.mngtmpaddr = here,
         "noprefixroute" => address.noprefixroute = here,
         "autojoin" => address.autojoin = here,
-        "no_track" => address.no_track = here,
+        "no_track" => address.no_track = Some(value.span),
         "preferred_lft" => address.preferred_lft = preferred_lft(value, out),
         name => debug_assert!(false, "{name} is in the table but not read"),
     }

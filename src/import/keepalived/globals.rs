@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::buffers::Policy;
 use super::keywords::Block;
 use super::lexer::Word;
-use super::notify::Tellers;
+use super::notify::{Tellers, told};
 use super::process;
 use super::tree::Node;
 use super::values::{boolean, ip, number_in, plain, seconds, text};
@@ -87,6 +87,8 @@ impl GlobalDefs {
                 self.own.script_user = Some(text(word));
                 self.own.script_group = node.args.get(1).map(text);
             }
+            ("startup_script", _) => self.own.startup_script = told(&node.args, out),
+            ("shutdown_script", _) => self.own.shutdown_script = told(&node.args, out),
             ("enable_script_security", Some(word)) if word.text == "1" => {
                 self.own.script_security = Some(Spanned::new(true, word.span));
             }
@@ -101,7 +103,9 @@ impl GlobalDefs {
         let mut own = self.own;
         inherit(&mut own, &before, RawGlobals::KEYS);
         own.process.complete(&before.process);
-        raw.globals = RawGlobals { startup: before.startup, shutdown: before.shutdown, ..own };
+        own.startup_script = own.startup_script.or(before.startup_script);
+        own.shutdown_script = own.shutdown_script.or(before.shutdown_script);
+        raw.globals = own;
     }
 
     /// What an instance says about announcements, completed by what holds for all of them.

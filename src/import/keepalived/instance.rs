@@ -14,7 +14,7 @@ use super::values::{boolean, interface, number, number_in, plain};
 use super::walk::walk;
 use crate::config::check::{family_of, most_addresses, version_of};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
-use crate::config::model::{Release, Strict};
+use crate::config::model::Strict;
 use crate::config::raw::{RawReceiveBuffer, RawRouter, Secret, Words};
 use crate::text::human;
 use crate::types::{AuthV2, Centis, Family, V3Checksum};
@@ -134,7 +134,6 @@ impl Instance {
                 let bytes = number(word, out);
                 raw.receive_buffer = bytes.map(|bytes| bytes.map(RawReceiveBuffer::Bytes));
             }
-            ("vipd_release", _) => raw.release = release(node, out),
             ("strict_mode", _) => {
                 self.strict = boolean(node, out);
                 if self.strict.is_some_and(|on| on.value) {
@@ -449,19 +448,4 @@ fn written(node: &Node) -> Option<String> {
 
 fn not(flag: Spanned<bool>) -> Spanned<bool> {
     flag.map(|on| !on)
-}
-
-/// `vipd_release after-successor|now`
-fn release(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Spanned<Release>> {
-    let word = node.args.first()?;
-    let value = match word.text.as_str() {
-        "after-successor" => Release::AfterSuccessor,
-        "now" => Release::Now,
-        other => {
-            let text = format!("{} is no moment to release addresses", quoted(other));
-            out.push(Diagnostic::error(word.span, text).help("allowed: after-successor, now"));
-            return None;
-        }
-    };
-    Some(Spanned::new(value, word.span))
 }

@@ -3,11 +3,11 @@
 use super::lexer::Word;
 
 use super::tree::Node;
-use super::values::{boolean, number_in, seconds, text};
+use super::values::{boolean, number_in, plain, seconds, text};
 use crate::config::command;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::notify::Moment;
-use crate::config::raw::{Raw, RawCommand, RawFifo, RawLifeScript, RawMail, RawNotify};
+use crate::config::raw::{Raw, RawCommand, RawFifo, RawMail, RawNotify};
 
 /// Takes a setting of an instance or group; `false` if it is none of these.
 pub(crate) fn set(raw: &mut RawNotify, name: &str, node: &Node, out: &mut Vec<Diagnostic>) -> bool {
@@ -25,34 +25,18 @@ pub(crate) fn set(raw: &mut RawNotify, name: &str, node: &Node, out: &mut Vec<Di
             }
             Moment::Deleted
         }
-        "notify_priority_changes" => {
-            raw.priority_changes = boolean(node, out);
-            return true;
-        }
-        "smtp_alert" => {
-            raw.mail = boolean(node, out);
-            return true;
-        }
         "vipd_while_master" => {
             raw.while_master = told(&node.args, out);
             return true;
         }
-        "vipd_while_master_interval" => {
-            raw.while_master_every = node.args.first().and_then(|word| seconds(word, out));
-            return true;
-        }
-        "vipd_notify_timeout" => {
-            raw.timeout = node.args.first().and_then(|word| seconds(word, out));
-            return true;
-        }
-        _ => return false,
+        _ => return plain(raw, RawNotify::KEYS, name, node, out),
     };
     raw.commands.extend(told(&node.args, out).map(|command| (moment, command)));
     true
 }
 
 /// `COMMAND [USER [GROUP]]`
-fn told(args: &[Word], out: &mut Vec<Diagnostic>) -> Option<RawCommand> {
+pub(crate) fn told(args: &[Word], out: &mut Vec<Diagnostic>) -> Option<RawCommand> {
     let (first, others) = args.split_first()?;
     let command = match command::parse(&first.text) {
         Ok(command) => Spanned::new(command, first.span),
@@ -99,8 +83,6 @@ pub(crate) struct Tellers {
     priority_changes: Option<Spanned<bool>>,
     alert: Option<Spanned<bool>>,
     mail: Option<RawMail>,
-    startup: RawLifeScript,
-    shutdown: RawLifeScript,
 }
 
 #[derive(Debug, Default)]
@@ -123,10 +105,6 @@ impl Tellers {
             ("notify_fifo_script" | "vrrp_notify_fifo_script", args) => {
                 pipe.reader = told(args, out);
             }
-            ("startup_script", args) => self.startup.command = told(args, out),
-            ("startup_script_timeout", [word, ..]) => self.startup.timeout = seconds(word, out),
-            ("shutdown_script", args) => self.shutdown.command = told(args, out),
-            ("shutdown_script_timeout", [word, ..]) => self.shutdown.timeout = seconds(word, out),
             ("fifo_write_vrrp_states_on_reload", _) => {
                 self.states_on_reload = Some(Spanned::new(true, span));
             }
@@ -190,12 +168,6 @@ impl Tellers {
                 (None, None) => {}
             }
         }
-        let merge = |own: RawLifeScript, other: &mut RawLifeScript| {
-            other.command = own.command.or(other.command.take());
-            other.timeout = own.timeout.or(other.timeout);
-        };
-        merge(self.startup, &mut raw.globals.startup);
-        merge(self.shutdown, &mut raw.globals.shutdown);
         // Without recipients or a server keepalived sends none.
         raw.mail = self.mail.filter(|mail| !mail.to.is_empty() && mail.server.is_some());
     }

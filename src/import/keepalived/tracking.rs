@@ -10,6 +10,7 @@ use super::walk::walk;
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::command;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::key::Words;
 use crate::config::model::Namespace;
 use crate::config::raw::{
     CheckKind, RawSettings, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight, TrackerWords,
@@ -105,7 +106,7 @@ pub(crate) fn define(
 /// `vipd_check`: what is asked stands where a `vrrp_script` has its `script`.
 fn check(name: &Word, node: &Node, trackers: &mut Vec<RawTracker>, out: &mut Vec<Diagnostic>) {
     let nodes = node.block.as_deref().unwrap_or_default();
-    let kind_of = |node: &Node| CheckKind::by_name(&node.keyword.text);
+    let kind_of = |node: &Node| CheckKind::of(&node.keyword.text);
     let mut kinds = nodes.iter().filter_map(|node| Some((kind_of(node)?, node)));
     let Some((kind, first)) = kinds.next() else {
         let text = format!("#vipd check {} does not say what to ask", name.text);
@@ -125,7 +126,7 @@ fn check(name: &Word, node: &Node, trackers: &mut Vec<RawTracker>, out: &mut Vec
     let mut raw = RawTracker::new(text(name), kind, &CHECK);
     walk(Block::Check, nodes, out, |keyword, node, out| {
         let key = match (keyword.name, node.args.first()) {
-            (name, _) if CheckKind::by_name(name).is_none() => match name {
+            (name, _) if CheckKind::of(name).is_none() => match name {
                 "header" => "headers",
                 "tag" => "tags",
                 name => name,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::lexer::Word;
 use super::tree::Node;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
-use crate::config::key::{Key, Slot};
+use crate::config::key::{Key, Slot, no_word};
 use crate::types::Cidr;
 
 /// A whole decimal number.
@@ -122,6 +122,11 @@ pub(crate) fn read(slot: &mut Slot<'_>, node: &Node, out: &mut Vec<Diagnostic>) 
         (Slot::Time(at), [word, ..]) => **at = seconds(word, out),
         (Slot::Address(at), [word, ..]) => **at = ip(word, out),
         (Slot::Flag(at), _) => **at = boolean(node, out),
+        (Slot::Word(at), [word, ..]) => {
+            if !at.choose(&word.text, word.span) {
+                out.push(no_word(&word.text, word.span, &at.words(), ""));
+            }
+        }
         (Slot::Pairs(at), [name, value]) => at.push((text(name), text(value))),
         _ => return false,
     }

@@ -2,11 +2,11 @@
 
 use super::notify;
 use super::table::Table;
-use super::values::{array, key, length, options, text};
+use super::values::{array, key, options, text};
 use crate::config::diag::SourceMap;
 use crate::config::model::StaticAddress;
 use crate::config::process::RawProcess;
-use crate::config::raw::{RawAddress, RawGlobals, RawInterface, RawLifeScript, RawPacing};
+use crate::config::raw::{RawAddress, RawGlobals, RawInterface, RawPacing};
 
 pub(super) fn globals(raw: &RawGlobals, map: &SourceMap) -> Option<String> {
     let mut table = Table::new("[global]".to_owned(), map, None);
@@ -19,16 +19,11 @@ pub(super) fn globals(raw: &RawGlobals, map: &SourceMap) -> Option<String> {
         let list: Vec<String> = raw.process.cpus.iter().map(|cpu| cpu.value.to_string()).collect();
         table.translated("cpus", array("cpus", &list), Some(first.span));
     }
-    for (key, limit, script) in [
-        ("startup_script", "startup_script_timeout", &raw.startup),
-        ("shutdown_script", "shutdown_script_timeout", &raw.shutdown),
-    ] {
-        let RawLifeScript { command, timeout } = script;
-        if let Some(command) = command {
-            table.translated(key, notify::one(command), Some(command.command.span));
-        }
-        if let Some(timeout) = timeout {
-            table.translated(limit, length(timeout.value), Some(timeout.span));
+    let scripts =
+        [("startup_script", &raw.startup_script), ("shutdown_script", &raw.shutdown_script)];
+    for (key, script) in scripts {
+        if let Some(script) = script {
+            table.translated(key, notify::one(script), Some(script.command.span));
         }
     }
     (!table.is_empty()).then(|| table.finish())

@@ -4,13 +4,14 @@ use super::table::Table;
 use super::track::words;
 use super::values::{array, text};
 use crate::config::diag::SourceMap;
+use crate::config::key::Words;
 use crate::config::notify::Moment;
 use crate::config::raw::{RawCommand, RawFifo, RawMail, RawNotify};
 
 /// The table of a router or a group, if it tells anybody anything.
 pub(super) fn notify(heading: String, raw: &RawNotify, map: &SourceMap) -> Option<String> {
     let mut table = Table::new(heading, map, None);
-    for (moment, key) in Moment::ALL {
+    for (key, moment) in Moment::WORDS {
         if let Some(command) = raw.commands.get(moment) {
             table.translated(key, one(command), Some(command.command.span));
         }

@@ -11,11 +11,11 @@ use crate::config::check::check;
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
 use crate::config::command;
 use crate::config::diag::{Severity, SourceMap, Spanned};
+use crate::config::key::Words;
 use crate::config::model::{Namespace, TrackerKey};
 use crate::config::raw::{
     CheckKind, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight,
 };
-use crate::config::vipd_toml::{MATCHES, word_for};
 use crate::load::Loaded;
 
 /// The tables of all trackers; those that nobody tracks are written too.
@@ -86,7 +86,7 @@ fn process(name: &str, pattern: &ProcessPattern) -> Option<String> {
         ("match", ProcessPattern::CommandLine { args_match, .. })
             if *args_match != ArgsMatch::default() =>
         {
-            word_for(MATCHES, args_match).map(text)
+            Some(text(args_match.word()))
         }
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::diag::{Span, Spanned};
+use crate::config::diag::Spanned;
 use crate::config::key::{Key, Slot};
 use crate::config::raw::{RawAddress, RawPeer};
 use crate::config::vipd_toml::{SCOPES, word_for};
@@ -31,8 +31,12 @@ pub(super) fn written(slot: Slot<'_>) -> Option<String> {
 
 /// `name = value` for each setting of a block that was written.
 pub(super) fn settings<D: Clone>(block: &D, keys: &[Key<D>]) -> Vec<String> {
+    pairs(block, keys).into_iter().map(|(name, value)| format!("{name} = {value}")).collect()
+}
+
+fn pairs<D: Clone>(block: &D, keys: &[Key<D>]) -> Vec<(&'static str, String)> {
     let mut block = block.clone();
-    let value = |key: &Key<D>| Some(format!("{} = {}", key.name, written((key.slot)(&mut block))?));
+    let value = |key: &Key<D>| Some((key.name, written((key.slot)(&mut block))?));
     keys.iter().filter_map(value).collect()
 }
 
@@ -93,52 +97,27 @@ pub(super) fn address(raw: &RawAddress) -> String {
 
 /// The options of an address.
 pub(super) fn options(raw: &RawAddress) -> Vec<(&'static str, String)> {
-    let RawAddress {
-        cidr: _,
-        dev,
-        scope,
-        broadcast,
-        label,
-        peer,
-        dad,
-        home,
-        mngtmpaddr,
-        noprefixroute,
-        autojoin,
-        preferred_lft,
-        no_track,
-    } = raw;
+    let RawAddress { scope, broadcast, peer, preferred_lft, no_track, .. } = raw;
     let scope = scope.map(|scope| scope.value);
     let scope = scope.map(|scope| word_for(SCOPES, &scope).map_or_else(|| scope.to_string(), text));
     let lifetime = preferred_lft.map(|seconds| match seconds.value {
         Some(seconds) => length(Duration::from_secs(seconds.into())),
         None => text("forever"),
     });
-    let on = |flag: &Option<Span>| flag.map(|_| true.to_string());
-    let options = [
-        ("dev", dev.as_ref().map(|dev| text(&dev.value))),
-        ("label", label.as_ref().map(|label| text(&label.value))),
+    let others = [
         ("scope", scope),
         ("broadcast", broadcast.map(|address| text(&address.value.to_string()))),
         ("peer", peer.map(|peer| text(&peer.value.to_string()))),
-        ("dad", on(dad)),
-        ("home", on(home)),
-        ("mngtmpaddr", on(mngtmpaddr)),
-        ("noprefixroute", on(noprefixroute)),
-        ("autojoin", on(autojoin)),
         ("preferred_lft", lifetime),
         ("track", no_track.map(|_| false.to_string())),
     ];
-    options.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    let others = others.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    pairs(raw, RawAddress::KEYS).into_iter().chain(others).collect()
 }
 
 /// A peer with its options.
 pub(super) fn peer(raw: &RawPeer) -> String {
-    let RawPeer { address, min_ttl, max_ttl } = raw;
-    let options = [("min_ttl", min_ttl), ("max_ttl", max_ttl)];
-    let options =
-        options.into_iter().filter_map(|(key, ttl)| Some((key, ttl.as_ref()?.value.to_string())));
-    entry(&address.value.to_string(), &options.collect::<Vec<_>>())
+    entry(&raw.address.value.to_string(), &pairs(raw, RawPeer::KEYS))
 }
 
 fn entry(address: &str, options: &[(&str, String)]) -> String {

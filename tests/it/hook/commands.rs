@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use vipd::config::checks::{Command, RunAs, ScriptCheck};
-use vipd::config::{EnsureConfig, Moment, NotifyConfig};
+use vipd::config::{Moment, NotifyConfig};
 use vipd::hook::FINISH_LIMIT;
 use vipd::io::{Kind, NotifyEvent};
 use vipd::status::{NotifyStatus, State};
@@ -131,8 +131,9 @@ fn what_has_to_be_true_of_a_master_is_tried_until_it_is_and_ended_with_the_maste
     run(async {
         let command = sh(&format!("echo $VIPD_ATTEMPT >> {at}; test $(wc -l < {at}) -ge 2"));
         let every = Duration::from_millis(300);
-        let ensure = Some(EnsureConfig { command, every });
-        let hooks = start(config(NotifyConfig { ensure, ..NotifyConfig::default() }));
+        let (while_master, while_master_every) = (Some(command), every);
+        let notify = NotifyConfig { while_master, while_master_every, ..NotifyConfig::default() };
+        let hooks = start(config(notify));
         hooks.notify(entered(None, State::Backup));
         hooks.notify(master());
         until("the first failure", || status(&hooks).runs.len() == 1).await;
@@ -150,9 +151,9 @@ fn an_attempt_under_way_is_ended_when_the_router_is_master_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let (log, at) = file(&dir, "log");
     run(async {
-        let ensure = Some(EnsureConfig { command: sh("sleep 1000"), every: EnsureConfig::EVERY });
+        let while_master = Some(sh("sleep 1000"));
         let notify = telling(vec![(Moment::Backup, noting(&at, "backup"))]);
-        let hooks = start(config(NotifyConfig { ensure, ..notify }));
+        let hooks = start(config(NotifyConfig { while_master, ..notify }));
         hooks.notify(master());
         until("the start", || status(&hooks).running.is_some()).await;
         let told = Instant::now();

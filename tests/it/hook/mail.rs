@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-use vipd::config::MailConfig;
 use vipd::config::checks::Endpoint;
+use vipd::config::{MailConfig, MailOptions};
 
 use super::*;
 
@@ -80,11 +80,13 @@ fn converse(client: TcpStream, to_recipients: &str) -> String {
 fn mailing(server: &str, timeout: Duration) -> Config {
     let mail = MailConfig {
         to: vec!["ops@example.org".into(), "pager@example.net".into()],
-        from: Some("vipd@lb1.example.org".into()),
         server: Endpoint::parse(server, None).unwrap(),
-        helo: Some("lb1.example.org".into()),
-        timeout,
-        faults: true,
+        options: MailOptions {
+            from: Some("vipd@lb1.example.org".into()),
+            helo: Some("lb1.example.org".into()),
+            timeout,
+            ..MailOptions::default()
+        },
     };
     let notify = NotifyConfig { mail: true, ..NotifyConfig::default() };
     Config { mail: Some(mail), ..config(notify) }

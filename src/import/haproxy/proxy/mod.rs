@@ -12,7 +12,7 @@ use super::lexer::{Line, Word};
 use super::sections::{Kind, Section};
 use super::server::{Server, ServerOptions, TlsDefaults, choice, options, server};
 use super::stats::{Guard, Stats, guards};
-use super::values::{duration, number, seconds, text};
+use super::values::{duration, number, plain, text};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::BindConfig;
 use crate::config::raw::RawLiveness;
@@ -317,17 +317,14 @@ impl Reader<'_, '_> {
     }
 
     fn keepalive(&mut self, name: &str, value: &Word) {
-        let out = &mut *self.reporter.out;
         let Settings { client, server, .. } = &mut self.proxy.settings;
-        match name {
-            "clitcpka-idle" => client.keepalive = seconds(value, out),
-            "clitcpka-intvl" => client.interval = seconds(value, out),
-            "clitcpka-cnt" => client.count = number(value, out),
-            "srvtcpka-idle" => server.keepalive = seconds(value, out),
-            "srvtcpka-intvl" => server.interval = seconds(value, out),
-            "srvtcpka-cnt" => server.count = number(value, out),
-            name => debug_assert!(false, "{name} is in the table but not read"),
-        }
+        let (side, word) = match name.strip_prefix("cli") {
+            Some(word) => (client, word),
+            None => (server, name.trim_start_matches("srv")),
+        };
+        let out = &mut *self.reporter.out;
+        let read = plain(side, RawLiveness::KEYS, word, (value, "s"), out);
+        debug_assert!(read, "{name} is in the table but not read");
     }
 
     fn balance(&mut self, line: &Line, first: &Word) {
