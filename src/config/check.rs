@@ -27,10 +27,10 @@ use super::announce::{AnnounceConfig, RawAnnounce};
 use super::diag::{Diagnostic, Reach, Severity, Span, Spanned};
 use super::globals::{Globals, RawGlobals};
 use super::key::Row;
+use super::key::value::within;
 use super::model::{Config, Preempt, RouterConfig, Strict};
 use super::raw::Raw;
 use super::router::{RawRouter, RouterOptions};
-use super::value::within;
 use crate::text::human;
 use crate::types::{
     AuthV2, Centis, Dialect, Family, IfName, OutOfRange, Priority, V3Checksum, Vrid,

@@ -16,6 +16,7 @@ pub mod lenient;
 pub mod listener;
 pub mod model;
 pub mod notify;
+mod parts;
 pub mod process;
 pub mod raw;
 pub mod router;
@@ -23,7 +24,6 @@ pub mod sandbox;
 pub mod schema;
 pub(crate) mod settings;
 pub mod sources;
-pub mod value;
 pub mod vipd_toml;
 
 pub use announce::AnnounceConfig;

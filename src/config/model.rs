@@ -16,19 +16,19 @@ use std::time::Duration;
 pub(crate) use page::json_path;
 pub use page::{PageConfig, PageUser, RawPage, RawUser};
 pub use proxy::{
-    BindConfig, ByStatus, ClusterConfig, ListenerConfig, ListenerProtocol, MOST_LEASE, Members,
-    OnDown, PatroniCluster, PatroniMember, PlainMember, ServerConfig,
+    ByStatus, ClusterConfig, ListenerConfig, MOST_LEASE, Members, PatroniCluster, PatroniMember,
+    PlainMember, ServerConfig,
 };
-pub use track::{
-    GroupConfig, Namespace, OnTimeout, TrackRef, TrackedInterface, TrackerConfig, TrackerKey,
-    Weight,
-};
+pub use track::{GroupConfig, TrackRef, TrackedInterface, TrackerConfig, TrackerKey, Weight};
 
 use super::announce::AnnounceConfig;
+pub use super::cluster::OnDown;
 use super::globals::Globals;
+pub use super::listener::{BindConfig, ListenerProtocol};
 use super::notify::{FifoConfig, MailConfig, NotifyConfig};
 use super::raw::InterfaceConfig;
-use super::router::RouterOptions;
+pub use super::raw::{Namespace, OnTimeout};
+pub use super::router::{Release, RouterFlag, RouterOptions, Strict};
 use crate::types::{Centis, Cidr, Dialect, Family, IfName, Priority, Vrid};
 
 /// Everything one daemon does.
@@ -214,16 +214,6 @@ pub struct Peer {
     pub accepted_ttl: RangeInclusive<u8>,
 }
 
-/// When the addresses go at a planned hand-over: stop, drain, handover, yielding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Release {
-    /// As soon as the successor announces each of them, so that no packet is lost.
-    #[default]
-    AfterSuccessor,
-    /// At once, as keepalived does.
-    Now,
-}
-
 impl RouterConfig {
     /// The identity of this router.
     #[must_use]
@@ -261,17 +251,6 @@ pub enum Preempt {
     Never,
     /// Take over from a lower-priority master, after following it for this long (zero: at once).
     After(Duration),
-}
-
-/// The RFC followed to the letter (protocol rules D1–D27, column "strict option").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strict {
-    /// VRRPv2.
-    Rfc3768,
-    /// VRRPv3 of 2010; what keepalived's `vrrp_strict` comes closest to.
-    Rfc5798,
-    /// VRRPv3 of 2024.
-    Rfc9568,
 }
 
 /// One address that is present exactly while this node serves.
@@ -348,16 +327,4 @@ pub struct StaticAddress {
     pub address: Arc<VirtualAddress>,
     /// The names of the routers that go to Fault when it cannot be kept in place.
     pub required_by: Vec<String>,
-}
-
-/// The R flag of unsolicited neighbour advertisements (rule W36).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RouterFlag {
-    /// Set it exactly if the interface forwards IPv6, as keepalived does.
-    #[default]
-    Forwarding,
-    /// Always set.
-    Set,
-    /// Never set.
-    Clear,
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::key::value::{DAY, MILLISECOND, within};
 use crate::config::model::{ClusterConfig, ListenerConfig, Members};
 use crate::config::raw::{Raw, RawCluster, RawListener};
-use crate::config::value::{DAY, MILLISECOND, within};
 use listener::ListenerCheck;
 
 /// What is right by itself; [`ListenerConfig::cluster`] counts only if all clusters are.

@@ -2,11 +2,13 @@
 //! holds its values, the one that holds what was written, and the keys by which everything else goes:
 //! reading vipd.toml, checking, `vipd convert`, `--explain`, what a reload changes.
 
+pub mod value;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::diag::{Diagnostic, Span, Spanned, nearest, quoted};
+use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::text::human;
 
 /// Where a setting goes, and what shape it has.
@@ -267,7 +269,7 @@ macro_rules! settings {
                 $($($written)*)?
                 $($(#[doc = $meaning])*
                 $name $(was $former)? $(keepalived $word $(or $other)?)? $(haproxy $line)? $(at $start)?:
-                    <$type as $crate::config::value::Value>::Written;)*
+                    <$type as $crate::config::key::value::Value>::Written;)*
             }
             beside { $($($beside)*)? }
         }
@@ -278,12 +280,12 @@ macro_rules! settings {
                     key: $crate::config::key::settings! {
                         @key $prefix, [$($meaning)*] [$($word $(, $other)?)?]
                         $name $(was $former)? $(haproxy $line)? $(at $start)?:
-                            <$type as $crate::config::value::Value>::Written
+                            <$type as $crate::config::key::value::Value>::Written
                     },
-                    range: || <$type as $crate::config::value::Value>::range(
+                    range: || <$type as $crate::config::key::value::Value>::range(
                         &$crate::config::key::settings!(@limits $($limits)?),
                     ),
-                    show: |config| $crate::config::value::Value::show(&config.$name),
+                    show: |config| $crate::config::key::value::Value::show(&config.$name),
                 },
             )*];
         }
@@ -299,7 +301,7 @@ macro_rules! settings {
                 $(
                     let limits = $crate::config::key::settings!(@limits $($limits)?);
                     let what = $crate::config::key::settings!(@what $name $($($what)?)?);
-                    let own = $crate::config::value::within(self.$name.as_ref(), &limits, what, out);
+                    let own = $crate::config::key::value::within(self.$name.as_ref(), &limits, what, out);
                     own.into_iter().for_each(|own| config.$name = own);
                 )*
                 config

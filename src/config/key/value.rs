@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::diag::{Diagnostic, Spanned};
-use super::key::{Words, Written};
+use super::{Words, Written};
+use crate::config::diag::{Diagnostic, Spanned};
 use crate::pool::Weight;
 use crate::text::human;
 use crate::types::Centis;
