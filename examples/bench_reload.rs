@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use vipd::config::Config;
-use vipd::config::load::{ReadError, Sources, Text, load};
+use vipd::config::sources::{ReadError, Sources, Text};
 use vipd::engine::Engine;
 use vipd::io::Datagram as Heard;
 use vipd::io::{Action, Applied, Input, KernelView, Link, LinkAddress, OpId};
 use vipd::lab::deadline::eventually;
 use vipd::lab::raw::{Datagram, checksum};
 use vipd::lab::{Capture, Decoded, Lab, Stamp, Vipd};
+use vipd::load::load;
 use vipd::status::State;
 use vipd::sys::frames::FrameSocket;
 use vipd::types::{IfIndex, Mac, Now};

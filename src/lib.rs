@@ -6,7 +6,7 @@
 //!
 //! 1. [`io`]: what can happen ([`io::Input`]) and what can be done about it
 //!    ([`io::Action`]). Everything else serves this contract.
-//! 2. `vrrp/router.rs`: the state machine of one virtual router, and `vrrp/transitions.rs`, what it
+//! 2. `vrrp/router/mod.rs`: the state machine of one virtual router, and `vrrp/router/transitions.rs`, what it
 //!    does.
 //! 3. [`daemon`]: the loop that turns actions into system calls and system calls into inputs.
 //! 4. `tests/sim`: whole engines in a seeded world of faults, with laws checked after every event.
@@ -22,7 +22,9 @@
 //! | [`pool`] | which server takes a connection | text, types |
 //! | [`status`] | the one status type, and what people read about it | text, types |
 //! | [`page`] | the status as a page for browsers | text, status |
-//! | [`config`], [`import`] | text to a checked configuration, from vipd.toml, keepalived.conf and haproxy.cfg | text, types, wire, pool |
+//! | [`config`] | the settings: as vipd.toml says them, and checked | text, types, wire, pool |
+//! | [`import`] | what keepalived.conf and haproxy.cfg say, as settings | text, types, pool, config |
+//! | [`load`] | files of any dialect to one checked configuration, and that to a vipd.toml | text, types, config, import |
 //! | [`track`] | what moves a priority | text, types, config |
 //! | [`io`] | what goes into the engine and what comes out | text, types, pool, status, config, track |
 //! | [`vrrp`] | one virtual router | text, types, wire, status, config, track, io |
@@ -94,6 +96,7 @@ pub mod hook;
 pub mod import;
 pub mod io;
 pub mod lab;
+pub mod load;
 pub mod log;
 pub mod notify;
 pub mod page;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::exit::Findings;
 use super::explain::{self, Explained, JsonBlock, JsonSetting, JsonStatement};
 use super::host::ThisHost;
 use super::listeners::{self, JsonListener, JsonPage};
@@ -19,8 +20,9 @@ use crate::config::diag::{
 };
 use crate::config::explain::{Setting, Statement, globals, router as settings_of};
 use crate::config::host::missing as missing_here;
-use crate::config::load::{Failed, Loaded, Reading, load_as};
+use crate::config::sources::Reading;
 use crate::config::{Config, Format, Preempt, RouterConfig};
+use crate::load::{Failed, Loaded, load_as};
 use crate::status::text::missing;
 use crate::sys::terminal_width;
 use crate::text::{aligned, counted};
@@ -168,27 +170,6 @@ impl Found<'_> {
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let statements = explain.then_some(statements.as_slice());
         Found { usable, diagnostics, statements, map, unreadable, errors, warnings }
-    }
-}
-
-/// What a check found, as far as the exit status goes.
-pub(super) struct Findings {
-    pub(super) unreadable: bool,
-    pub(super) errors: usize,
-    pub(super) warnings: usize,
-}
-
-impl Findings {
-    fn status(&self, deny_warnings: bool) -> u8 {
-        if self.unreadable {
-            exit::NO_INPUT
-        } else if self.errors > 0 {
-            exit::CONFIG
-        } else if deny_warnings && self.warnings > 0 {
-            exit::WARNINGS
-        } else {
-            exit::OK
-        }
     }
 }
 

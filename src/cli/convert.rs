@@ -8,8 +8,9 @@ use super::exit;
 use super::sources::FileSystem;
 use crate::config::Format;
 use crate::config::diag::{Diagnostic, SourceMap, without_effect};
-use crate::config::emit::{Inexpressible, emit};
-use crate::config::load::{Reading, load_as};
+use crate::config::sources::Reading;
+use crate::load::emit::{Inexpressible, emit};
+use crate::load::load_as;
 
 /// Print the vipd.toml that means the same as the given files.
 ///

@@ -30,3 +30,24 @@ pub const CONFIG: u8 = 78;
 pub fn code(status: u8) -> ExitCode {
     ExitCode::from(status)
 }
+
+/// What a check found, as far as the exit status goes.
+pub(super) struct Findings {
+    pub(super) unreadable: bool,
+    pub(super) errors: usize,
+    pub(super) warnings: usize,
+}
+
+impl Findings {
+    pub(super) fn status(&self, deny_warnings: bool) -> u8 {
+        if self.unreadable {
+            NO_INPUT
+        } else if self.errors > 0 {
+            CONFIG
+        } else if deny_warnings && self.warnings > 0 {
+            WARNINGS
+        } else {
+            OK
+        }
+    }
+}

@@ -13,9 +13,9 @@ use crate::config::diag::{SourceMap, Span, nearest, printable, quoted};
 use crate::config::explain::{
     Block, Setting, Statement, globals, objects, others, router as settings_of,
 };
-use crate::config::load::Loaded;
 use crate::import::coverage::CoverageRow;
 use crate::import::{haproxy, keepalived};
+use crate::load::Loaded;
 
 /// A statement wider than this has its explanation on the next line.
 const WIDEST: usize = 44;

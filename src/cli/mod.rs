@@ -21,7 +21,6 @@ pub mod schema;
 pub mod sources;
 mod status;
 mod upgrade;
-mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -34,7 +33,7 @@ use sources::FileSystem;
 use crate::api::SOCKET_NAME;
 use crate::api::client::AskError;
 use crate::api::protocol::Response;
-use crate::config::load::Sources as _;
+use crate::config::sources::Sources as _;
 use crate::probe::script::guard;
 use crate::sys::signals;
 use crate::text::plain;

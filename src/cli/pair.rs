@@ -6,10 +6,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::check::Findings;
+use super::exit::Findings;
 use super::sources::FileSystem;
 use crate::config::diag::{Diagnostic, Report, Severity, SourceMap, printable};
-use crate::config::load::{Loaded, Reading, load_beside};
+use crate::config::sources::Reading;
+use crate::load::{Loaded, load_beside};
 use crate::pair::{Event, Node, Outcome, Pairing, Serving, Side, compare, rough};
 use crate::text::counted;
 

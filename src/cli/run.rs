@@ -10,8 +10,9 @@ use super::check::{self, CheckArgs};
 use super::sources::FileSystem;
 use super::{complain, exit, keepalived, run_dir, upgrade};
 use crate::config::diag::{Diagnostic, without_effect};
-use crate::config::{Config, Failed, Format, Loaded, Process, Reading, load_as};
+use crate::config::{Config, Format, Process, Reading};
 use crate::daemon::{self, Options, Reread, StartError, Warning};
+use crate::load::{Failed, Loaded, load_as};
 use crate::log::{Log, LogFormat};
 use crate::status::text::missing;
 

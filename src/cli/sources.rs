@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::checks::PemFile;
-use crate::config::load::{ReadError, Sources, Text, first_label};
+use crate::config::sources::{ReadError, Sources, Text, first_label};
 use crate::probe::tls;
 
 /// A configuration file larger than this is something else.

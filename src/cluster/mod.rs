@@ -22,19 +22,16 @@
 
 pub mod by_status;
 mod flap_damping;
-mod judge;
 mod lag;
 mod lease;
 mod member;
 pub mod patroni;
-mod phase;
 pub mod plain;
 mod poll_schedule;
 mod primary_tracker;
 mod report;
 mod second_opinion;
 pub mod serving;
-mod system;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +87,28 @@ pub struct MemberState {
     pub unbalanced: bool,
     /// It has just become a member, and has never answered.
     pub new: bool,
+}
+
+impl MemberState {
+    fn untested() -> MemberState {
+        MemberState::drain(Role::Unknown, "not probed yet")
+    }
+
+    fn up(role: Role) -> MemberState {
+        MemberState::new(role, Admission::Up)
+    }
+
+    fn drain(role: Role, why: &str) -> MemberState {
+        MemberState::new(role, Admission::Drain(Arc::from(why)))
+    }
+
+    fn down(role: Role, why: &str) -> MemberState {
+        MemberState::new(role, Admission::Down(Arc::from(why)))
+    }
+
+    fn new(role: Role, admission: Admission) -> MemberState {
+        MemberState { role, admission, promoting: false, unbalanced: false, new: false }
+    }
 }
 
 #[derive(Debug)]

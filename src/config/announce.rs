@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::key::settings;
-use super::value::DAY;
+use super::key::value::DAY;
 use crate::types::Family;
 
 const TIMES: RangeInclusive<Duration> = Duration::ZERO..=DAY;

@@ -6,9 +6,17 @@ use std::time::Duration;
 
 use super::checks::Endpoint;
 use super::diag::{Span, Spanned};
+use super::key::value::{DAY, SECOND};
 use super::key::{settings, words};
-use super::model::OnDown;
-use super::value::{DAY, SECOND};
+
+/// What becomes of the sessions of a server that is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDown {
+    /// They end at once. Always so where members have roles.
+    End,
+    /// They go on as long as the server answers them.
+    Keep,
+}
 
 /// An API that runs a query for each answer is not asked more often.
 pub(super) const PROBES: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;

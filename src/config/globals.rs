@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::checks::ScriptCheck;
 use super::key::settings;
+use super::key::value::{ANY_TEXT, DAY, POSITIVE, Texts};
 use super::process::{Process, RawProcess};
 use super::raw::RawCommand;
-use super::value::{ANY_TEXT, DAY, POSITIVE, Texts};
 
 const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 /// Whether it exists is for the host to say that runs the daemon.

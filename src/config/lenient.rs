@@ -32,7 +32,7 @@ impl Dropped {
 
 /// Checks what can be run of `raw`, and takes the rest out of it. What remains an error of
 /// [`Reach::Everything`] ends it all.
-pub(super) fn check_rest(raw: &mut Raw, out: &mut Vec<Diagnostic>) -> Option<Config> {
+pub(crate) fn check_rest(raw: &mut Raw, out: &mut Vec<Diagnostic>) -> Option<Config> {
     loop {
         assign(out, &raw.sections);
         without_sections(raw, out);
@@ -112,7 +112,7 @@ fn router_of(diagnostic: &Diagnostic) -> Option<(&str, Span)> {
 }
 
 /// Turns the errors that something was left out for into warnings that say so.
-pub(super) fn pass_over(
+pub(crate) fn pass_over(
     diagnostics: &mut [Diagnostic],
     sections: &[RawSection],
     map: &SourceMap,

@@ -1,18 +1,45 @@
 //! The settings of a listener.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::Endpoint;
+use super::cluster::{OnDown, RawStatusCheck};
 use super::diag::{Span, Spanned};
+use super::key::value::{DAY, MILLISECOND, SECOND};
 use super::key::{settings, words};
-use super::model::{BindConfig, ListenerProtocol, OnDown};
-use super::raw::RawStatusCheck;
-use super::value::{DAY, MILLISECOND, SECOND};
 use crate::pool::{Balance, Wants, Weight};
-use crate::types::Identity;
+use crate::types::{Identity, IfName};
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindConfig {
+    /// Address and port, which is not 0. The address need not be the host's own (yet).
+    pub address: SocketAddr,
+    /// Whether `[::]` leaves IPv4 alone.
+    pub v6_only: bool,
+    /// Only connections that come in by this interface.
+    pub interface: Option<IfName>,
+}
+
+impl From<SocketAddr> for BindConfig {
+    fn from(address: SocketAddr) -> BindConfig {
+        BindConfig { address, v6_only: false, interface: None }
+    }
+}
+
+/// What is known of the bytes a listener carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    /// PostgreSQL's: the client speaks first, is answered in its own language, and its first message
+    /// can be sent again to another server as long as none has begun to authenticate it.
+    Postgres,
+    /// Any other: either side may speak first.
+    Tcp,
+}
 
 const TIMES: RangeInclusive<Duration> = MILLISECOND..=DAY;
 const WAITS: RangeInclusive<Duration> = Duration::ZERO..=DAY;

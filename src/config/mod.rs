@@ -5,36 +5,32 @@ pub mod announce;
 pub mod check;
 pub mod checks;
 pub mod cluster;
+pub mod command;
 pub mod diag;
-pub mod emit;
+pub mod endpoint;
 pub mod explain;
-pub mod format;
 pub mod globals;
 pub mod host;
 pub mod key;
 pub mod lenient;
 pub mod listener;
-pub mod load;
 pub mod model;
 pub mod notify;
-mod pem;
+mod parts;
 pub mod process;
 pub mod raw;
-mod replaced;
 pub mod router;
 pub mod sandbox;
 pub mod schema;
 pub(crate) mod settings;
-pub mod value;
+pub mod sources;
 pub mod vipd_toml;
 
 pub use announce::AnnounceConfig;
 pub use cluster::ProbeRhythm;
-pub use format::Format;
 pub use globals::Globals;
 pub use lenient::Dropped;
 pub use listener::{Frontend, ListenerOptions, Liveness, ServerOptions};
-pub use load::{Failed, Loaded, ReadError, Reading, Sources, Text, load, load_as};
 pub use model::{
     BindConfig, ByStatus, Cast, ClusterConfig, Config, GroupConfig, ListenerConfig,
     ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout, PacingGroup, PageConfig,
@@ -46,3 +42,4 @@ pub use notify::{FifoConfig, MailConfig, MailOptions, Moment, NotifyConfig};
 pub use process::Process;
 pub use raw::{InterfaceConfig, Rhythm};
 pub use router::RouterOptions;
+pub use sources::{Format, ReadError, Reading, Sources, Text};

@@ -8,8 +8,8 @@ use lettre::Address;
 
 use super::checks::{Command, Endpoint, ScriptCheck};
 use super::diag::{Span, Spanned};
+use super::key::value::{ANY_TEXT, POSITIVE, Texts};
 use super::key::{settings, words};
-use super::value::{ANY_TEXT, POSITIVE, Texts};
 
 const ADDRESS: Texts = Texts {
     fits: |text| text.parse::<Address>().is_ok(),

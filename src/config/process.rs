@@ -2,8 +2,8 @@
 //! time.
 
 use super::diag::{Diagnostic, Spanned};
+use super::key::value::{Texts, within};
 use super::key::{Row, inherit, settings};
-use super::value::{Texts, within};
 
 /// A name that becomes one part of a path.
 const FILE_NAME: Texts = Texts {

@@ -7,12 +7,42 @@ use std::time::Duration;
 use super::announce::RawAnnounce;
 use super::diag::{Span, Spanned};
 use super::key::{settings, words};
-use super::model::{Release, RouterFlag, Strict};
-use super::raw::{
-    RawAddress, RawNotify, RawPeers, RawReceiveBuffer, RawTrackRef, RawTrackedInterface, Secret,
-    Words,
-};
+use super::parts::{RawAddress, RawPeers, RawReceiveBuffer, Secret, Words};
+use super::raw::{RawNotify, RawTrackRef, RawTrackedInterface};
 use crate::types::{Centis, V3Checksum};
+
+/// When the addresses go at a planned hand-over: stop, drain, handover, yielding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// As soon as the successor announces each of them, so that no packet is lost.
+    #[default]
+    AfterSuccessor,
+    /// At once, as keepalived does.
+    Now,
+}
+
+/// The RFC followed to the letter (protocol rules D1–D27, column "strict option").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strict {
+    /// VRRPv2.
+    Rfc3768,
+    /// VRRPv3 of 2010; what keepalived's `vrrp_strict` comes closest to.
+    Rfc5798,
+    /// VRRPv3 of 2024.
+    Rfc9568,
+}
+
+/// The R flag of unsolicited neighbour advertisements (rule W36).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouterFlag {
+    /// Set it exactly if the interface forwards IPv6, as keepalived does.
+    #[default]
+    Forwarding,
+    /// Always set.
+    Set,
+    /// Never set.
+    Clear,
+}
 
 settings! {
     /// What a virtual router does, apart from who it is and whom it serves.

@@ -8,20 +8,17 @@ use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use tokio::sync::oneshot;
 
 use super::background::Notice;
 use super::locks::{Conflict, Locks};
+use super::prepared::{Answer, Plan, Prepared, Successor, Telling};
 use super::startup;
 use super::upgrade::Legacy;
 use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET, Warning, names};
 use crate::api::protocol::{Request, Response, Subject};
-use crate::api::server::{Answer as Said, Ask};
-use crate::config::{Config, Dropped};
-use crate::engine::diff;
-use crate::hook::Key;
+use crate::api::server::Ask;
+use crate::config::Config;
 use crate::io::{Command, Input, RouterId};
-use crate::status::{Changes, State};
 use crate::text::counted;
 
 /// Between two looks whether nothing is on its way any more, and how many.
@@ -40,65 +37,6 @@ const MOST_READERS: usize = 4;
 
 /// Warnings of a reload that are logged; `vipd check` shows all.
 const MOST_LOGGED: usize = 10;
-
-/// Where an answer goes.
-pub(super) type Answer = oneshot::Sender<Said>;
-
-/// A binary that was found good.
-#[derive(Debug)]
-pub(super) struct Successor {
-    binary: PathBuf,
-    version: String,
-    answer: Answer,
-    looks: u32,
-    telling: Option<Telling>,
-}
-
-/// How those who are told stand: found out by the thread that tells them, which must not be waited for.
-#[derive(Debug)]
-struct Telling {
-    idle: bool,
-    told: Vec<(Key, State)>,
-    fifos: Vec<PathBuf>,
-    /// Orders they had been given by then.
-    orders: u64,
-}
-
-/// A configuration read again, compared with the one in use: on a thread of its own.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    config: Arc<Config>,
-    dropped: Dropped,
-    warnings: Vec<Warning>,
-    changes: Changes,
-    /// What it needs for itself and the one in use does not.
-    locks: Locks,
-}
-
-impl Prepared {
-    fn new(
-        read: Reread,
-        in_use: &Config,
-        take: impl FnOnce(&Config) -> (Locks, Option<Conflict>),
-    ) -> Result<Prepared, String> {
-        let Reread { config, dropped, warnings } = read;
-        let (locks, conflict) = take(&config);
-        if let Some(conflict) = conflict {
-            return Err(format!("error: {conflict}"));
-        }
-        let changes = diff(in_use, &config);
-        Ok(Prepared { config: Arc::new(config), dropped, warnings, changes, locks })
-    }
-}
-
-/// What a reload would do.
-#[derive(Debug)]
-pub(super) struct Plan {
-    /// The configuration it was compared with.
-    in_use: Arc<Config>,
-    result: Result<Prepared, String>,
-    answer: Answer,
-}
 
 impl Control {
     pub(super) fn answer(&mut self, ask: Ask) -> ControlFlow<()> {

@@ -14,7 +14,6 @@ use nix::unistd::{Group, getegid, geteuid};
 
 use super::drains::Drains;
 use super::pages::PageStates;
-use super::status;
 use crate::api::protocol::{Request, Response};
 use crate::api::server::{Client, Host};
 use crate::engine::allow_vrrp;
@@ -47,7 +46,7 @@ pub(super) struct DaemonHost {
 
 impl Host for DaemonHost {
     fn complete(&self, snapshot: &mut Snapshot) {
-        status::complete(self, snapshot);
+        self.complete(snapshot);
     }
 
     fn permits(&self, client: Client, request: &Request) -> Result<(), String> {

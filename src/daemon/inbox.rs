@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::commands::{Answer, Plan, Prepared, Successor};
+use super::prepared::{Answer, Plan, Prepared, Successor};
 use crate::config::checks::HostName;
 use crate::io::{Applied, OpError, OpId, ProbeId};
 use crate::sys::monitor::Reported;

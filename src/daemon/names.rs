@@ -108,7 +108,8 @@ fn name(host: &Host) -> Option<HostName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::{ReadError, Sources, Text, load};
+    use crate::config::sources::{ReadError, Sources, Text};
+    use crate::load::load;
 
     struct OneFile(&'static str);
 

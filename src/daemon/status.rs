@@ -1,7 +1,7 @@
 //! The one place where a status is put together.
 //!
 //! The control thread waits for nobody, so it only takes what is its own ([`Control::status`]); what takes time is
-//! written on the effects thread, which then adds what it knows itself ([`complete`]).
+//! written on the effects thread, which then adds what it knows itself ([`DaemonHost::complete`]).
 
 use super::Control;
 use super::host::{DaemonHost, wall_clock};
@@ -35,26 +35,28 @@ impl Control {
     }
 }
 
-/// Adds what the effects thread knows.
-pub(super) fn complete(host: &DaemonHost, snapshot: &mut Snapshot) {
-    snapshot.daemon.taken_at = wall_clock();
-    snapshot.daemon.log_lines_lost = (host.lost)();
-    if let Some(hooks) = host.hooks.get() {
-        for router in &mut snapshot.routers {
-            router.notify = hooks.status(Kind::Router, &router.name);
+impl DaemonHost {
+    /// Adds what the effects thread knows.
+    pub(super) fn complete(&self, snapshot: &mut Snapshot) {
+        snapshot.daemon.taken_at = wall_clock();
+        snapshot.daemon.log_lines_lost = (self.lost)();
+        if let Some(hooks) = self.hooks.get() {
+            for router in &mut snapshot.routers {
+                router.notify = hooks.status(Kind::Router, &router.name);
+            }
+            snapshot.groups = hooks.groups();
+            snapshot.fifos = hooks.fifos();
+            snapshot.mail = hooks.mail();
         }
-        snapshot.groups = hooks.groups();
-        snapshot.fifos = hooks.fifos();
-        snapshot.mail = hooks.mail();
-    }
-    snapshot.pages = host.pages.all();
-    for router in snapshot.routers.iter_mut().filter(|router| router.drained) {
-        if let Some(drained) = host.drains.get(&router.name) {
-            router.drained_since = Some(drained.since);
-            router.drained_sticky = drained.sticky;
+        snapshot.pages = self.pages.all();
+        for router in snapshot.routers.iter_mut().filter(|router| router.drained) {
+            if let Some(drained) = self.drains.get(&router.name) {
+                router.drained_since = Some(drained.since);
+                router.drained_sticky = drained.sticky;
+            }
         }
+        self.loopback.complete(snapshot);
     }
-    host.loopback.complete(snapshot);
 }
 
 /// Where the host's own filter refused adverts, how often, and how many milliseconds ago.

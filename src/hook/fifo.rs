@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{lock, notifier, text};
+use super::{lock, outcome_text, text};
 use crate::config::FifoConfig;
 use crate::config::checks::ScriptCheck;
 use crate::notify;
@@ -210,7 +210,7 @@ async fn keep_reading(
         if outcome.took >= LONGEST_PAUSE {
             pause = PAUSE;
         }
-        let said = notifier::outcome_text(&outcome);
+        let said = outcome_text(&outcome);
         let seconds = pause.as_secs();
         tracing::warn!("the reader of {path} ended ({said}); started again in {seconds} s");
         *lock(&ended) = Some(said);

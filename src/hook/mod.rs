@@ -25,7 +25,7 @@ use crate::config::checks::ScriptCheck;
 use crate::io::{Kind, Notification};
 use crate::probe::script::Scripts;
 use crate::status::{FifoStatus, MailStatus, NotifyStatus, State};
-use crate::track::outcome::Verdict;
+use crate::track::outcome::{Outcome, Verdict};
 use notifier::Notifier;
 
 /// Notices on their way at most: many more than any network can cause in the time of one task.
@@ -191,7 +191,7 @@ pub async fn run_to_its_end(
     if outcome.verdict == Verdict::Passed {
         tracing::info!("{name} took {took:.2} s");
     } else {
-        tracing::warn!("{name} failed: {} ({took:.2} s)", notifier::outcome_text(&outcome));
+        tracing::warn!("{name} failed: {} ({took:.2} s)", outcome_text(&outcome));
     }
 }
 
@@ -240,4 +240,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A path as text, for the last word of a command.
 fn text(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// How a command ended, in a few words.
+fn outcome_text(outcome: &Outcome) -> String {
+    let verdict = match outcome.verdict {
+        Verdict::Passed => "exit 0".to_owned(),
+        Verdict::Failed(cause) => cause.to_string(),
+        Verdict::Value(value) => value.to_string(),
+    };
+    if outcome.detail.is_empty() { verdict } else { format!("{verdict}: {}", outcome.detail) }
 }

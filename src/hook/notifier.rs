@@ -11,14 +11,16 @@ use tokio::time::Instant;
 
 use super::fifo::Fifo;
 use super::mail::Mailer;
-use super::{Inherited, Key};
+use super::{Inherited, Key, outcome_text};
 use crate::config::{Config, NotifyConfig};
 use crate::io::{Kind, Notification, NotifyEvent};
 use crate::notify::queue::Queue;
 use crate::notify::reconciler::Reconciler;
 use crate::notify::{self, Job};
 use crate::probe::script::Scripts;
-use crate::status::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus, State};
+use crate::status::{
+    FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus, State, millis,
+};
 use crate::track::outcome::{Outcome, Verdict};
 use crate::types::Now;
 
@@ -459,20 +461,6 @@ fn settings<'c>(config: &'c Config, (kind, name): &Key) -> Option<&'c NotifyConf
         Kind::Router => config.routers.iter().find(|r| r.name == *name).map(|r| &r.notify),
         Kind::Group => config.groups.iter().find(|g| g.name == *name).map(|g| &g.notify),
     }
-}
-
-/// How a command ended, in a few words.
-pub(super) fn outcome_text(outcome: &Outcome) -> String {
-    let verdict = match outcome.verdict {
-        Verdict::Passed => "exit 0".to_owned(),
-        Verdict::Failed(cause) => cause.to_string(),
-        Verdict::Value(value) => value.to_string(),
-    };
-    if outcome.detail.is_empty() { verdict } else { format!("{verdict}: {}", outcome.detail) }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

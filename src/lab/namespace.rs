@@ -1,17 +1,22 @@
 //! A network namespace held by a thread that lives in it and works on request.
 
+use std::fs;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::fstat;
+use nix::unistd::Pid;
 use rtnetlink::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::deadline::{Overdue, eventually};
 use super::error::{Error, Result};
 use crate::sys::netns;
 
@@ -63,6 +68,20 @@ impl Namespace {
     /// The inode number of the namespace, as in `net:[4026532000]`.
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Kills whatever runs inside, this program apart.
+    pub(super) fn kill_all(&self) -> Result<(), Overdue> {
+        let own = Pid::this();
+        let name = format!("net:[{}]", self.id);
+        eventually(Duration::from_secs(5), "a host's processes to end", || {
+            let left: Vec<_> = running_in(&name).into_iter().filter(|pid| *pid != own).collect();
+            for pid in &left {
+                // It may have ended since the look.
+                let _ = kill(*pid, Signal::SIGKILL);
+            }
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        })
     }
 
     /// Runs `work` inside and waits for it. `what` completes the sentence "cannot …".
@@ -148,4 +167,16 @@ fn refused(name: &str, source: io::Error) -> Error {
     } else {
         Error::Kernel { place: name.to_owned(), what: "make its network namespace".into(), source }
     }
+}
+
+fn running_in(namespace: &str) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let link = fs::read_link(entry.path().join("ns/net")).ok()?;
+            (link.as_os_str() == namespace).then_some(Pid::from_raw(pid))
+        })
+        .collect()
 }

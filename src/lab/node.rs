@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +16,6 @@ use super::error::{Error, Result};
 use super::lock;
 use super::namespace::Namespace;
 use super::netlink::{self, Address, Link, NeighbourEntry, change_link, index_of, kernel};
-use super::process::{self, Finished, Proc};
 use super::switch::{Plug, Switch};
 use crate::sys::frames::FrameSocket;
 use crate::types::{Cidr, IfIndex, IfName, Mac};
@@ -395,22 +393,6 @@ impl Node {
 
     // ── work inside ────────────────────────────────────────────────────────────────────────
 
-    /// Starts a process inside the host.
-    ///
-    /// # Errors
-    /// [`Error::Kernel`] if the program cannot be run.
-    pub fn spawn(&self, command: Command) -> Result<Proc> {
-        Proc::start(self, command, false)
-    }
-
-    /// Runs a program inside the host to its end, output and errors kept apart.
-    ///
-    /// # Errors
-    /// [`Error::Kernel`] if it cannot be run, [`Error::Overdue`] if it takes longer than `within`.
-    pub fn output(&self, command: Command, within: Duration) -> Result<Finished> {
-        Proc::start(self, command, true)?.finish(within)
-    }
-
     /// Runs `work` on the host's thread, with a netlink connection of the host. Sockets made there
     /// stay in the host. `what` completes the sentence "cannot …". The thread does one thing at a
     /// time: `work` must end by itself.
@@ -554,7 +536,7 @@ const IFA_F_TENTATIVE: u32 = 0x40;
 impl Drop for Host {
     fn drop(&mut self) {
         // A destructor has nobody to tell; what is left dies with this program or its thread.
-        drop(process::kill_all_in(self.namespace.id()));
+        drop(self.namespace.kill_all());
         drop(self.switch.remove_node(self.namespace.name()));
     }
 }

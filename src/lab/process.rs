@@ -1,7 +1,7 @@
 //! Processes inside a host, which never outlive it.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -71,9 +71,27 @@ pub struct Proc {
     node: Node,
 }
 
+impl Node {
+    /// Starts a process inside the host.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] if the program cannot be run.
+    pub fn spawn(&self, command: Command) -> Result<Proc> {
+        Proc::start(self, command, false)
+    }
+
+    /// Runs a program inside the host to its end, output and errors kept apart.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] if it cannot be run, [`Error::Overdue`] if it takes longer than `within`.
+    pub fn output(&self, command: Command, within: Duration) -> Result<Finished> {
+        Proc::start(self, command, true)?.finish(within)
+    }
+}
+
 impl Proc {
     /// Starts `command` in `node`; standard error joins standard output unless `apart`.
-    pub(super) fn start(node: &Node, mut command: Command, apart: bool) -> Result<Proc> {
+    fn start(node: &Node, mut command: Command, apart: bool) -> Result<Proc> {
         let program = Path::new(command.get_program())
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -192,31 +210,6 @@ impl Drop for Proc {
 }
 
 /// Kills whatever still runs in the network namespace `id`: grandchildren that left their group.
-pub(super) fn kill_all_in(id: u64) -> Result<(), Overdue> {
-    let own = Pid::this();
-    let name = format!("net:[{id}]");
-    eventually(Duration::from_secs(5), "a host's processes to end", || {
-        let left: Vec<_> = running_in(&name).into_iter().filter(|pid| *pid != own).collect();
-        for pid in &left {
-            // It may have ended since the look.
-            let _ = kill(*pid, Signal::SIGKILL);
-        }
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
-    })
-}
-
-fn running_in(namespace: &str) -> Vec<Pid> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let link = fs::read_link(entry.path().join("ns/net")).ok()?;
-            (link.as_os_str() == namespace).then_some(Pid::from_raw(pid))
-        })
-        .collect()
-}
-
 /// A file without a name, and a second handle to give away.
 fn output() -> io::Result<(File, File)> {
     let file = File::from(memfd_create("output", MFdFlags::MFD_CLOEXEC)?);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::roles::preempts;
+use super::preempts;
 use super::{Node, NodeSide, RouterPair};
 use crate::config::GroupConfig;
 use crate::config::diag::{Diagnostic, Span};

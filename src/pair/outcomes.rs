@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::compat::{learned, master_down_interval};
-use super::roles::{better, preempts};
 use super::weights::{Failure, Tracked};
 use super::{NodeSide, RouterPair, Side};
+use super::{better, preempts};
 use crate::config::{Cast, Preempt};
 use crate::types::IfName;
 use crate::vrrp::timing;

@@ -1,33 +1,10 @@
 //! Priorities and preemption: settings that work, but perhaps not as intended.
 
-use std::cmp::Ordering;
-
 use super::weights::Failure;
-use super::{NodeSide, RouterPair, Side};
+use super::{NodeSide, RouterPair, better, preempts};
 use crate::config::Preempt;
 use crate::config::diag::Diagnostic;
 use crate::text::human;
-
-/// The side that wins an election; `None` if that depends on source addresses not in the files.
-pub(super) fn better(pair: &RouterPair<'_>) -> Option<Side> {
-    let by_address = match (pair.a.router.source, pair.b.router.source) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        _ => Ordering::Equal,
-    };
-    match pair.a.priority().cmp(&pair.b.priority()).then(by_address) {
-        Ordering::Greater => Some(Side::A),
-        Ordering::Less => Some(Side::B),
-        Ordering::Equal => None,
-    }
-}
-
-/// The node that takes the addresses back from the other one, if there is one.
-pub(super) fn preempts(pair: &RouterPair<'_>) -> Option<Side> {
-    let side = better(pair)?;
-    let (own, other) = (pair.node(side), pair.node(side.other()));
-    let preempts = own.router.preempt != Preempt::Never;
-    (own.priority() != other.priority() && preempts).then_some(side)
-}
 
 pub(super) fn check(pair: &RouterPair<'_>, out: &mut Vec<Diagnostic>) {
     priorities(pair, out);

@@ -1,7 +1,6 @@
 //! What trackers do to the priorities of a pair: with all of them passing, and with one failing.
 
-use super::roles::preempts;
-use super::{NodeSide, RouterPair, Side};
+use super::{NodeSide, RouterPair, Side, preempts};
 use crate::config::diag::{Diagnostic, Span};
 use crate::config::{Namespace, Preempt, Weight};
 use crate::track::weight::{CheckState, Effect, effective};

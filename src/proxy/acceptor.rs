@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::shared::ListenerShared;
-use super::timers::{Timer, Timers};
-use super::worker::{SWEEP, Token};
+use super::timers::{SWEEP, Timer, Timers};
+use super::token::Token;
 use crate::config::BindConfig;
 use crate::pool::ListenerId;
 use crate::sys::epoll::{Poller, Ready};

@@ -9,7 +9,8 @@ use super::session::{Cancel, Canceller, Entry};
 use super::shared::ListenerShared;
 use super::slab::Key;
 use super::timers::Timer;
-use super::worker::{Token, Worker};
+use super::token::Token;
+use super::worker::Worker;
 use crate::sys::epoll::Ready;
 use crate::sys::tcp;
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::dead_peers::Side;
 use super::session::{CloseReason, Entry, NoServer, Session, Stage};
 use super::settings::has_limits;
 use super::shared::ListenerShared;
 use super::slab::Key;
-use super::timers::Timer;
-use super::worker::{SWEEP, Worker};
-use crate::pool::{Cause, ListenerId};
+use super::timers::{SWEEP, Timer};
+use super::worker::Worker;
+use crate::pool::{Cause, Hint, ListenerId};
 use crate::sys::tcp;
 
 impl Worker {
@@ -135,6 +136,24 @@ impl Worker {
         if !self.sweeping {
             self.sweeping = true;
             self.timers.set(self.now + SWEEP, Timer::Sweep);
+        }
+    }
+
+    /// End the sessions of peers that have been silent for too long.
+    fn close_dead_peers(&mut self) {
+        let mut silent = std::mem::take(&mut self.silent);
+        let gone = silent.sweep(self.sessions());
+        self.silent = silent;
+        for (key, side) in gone {
+            let Some(Entry::Session(session)) = self.entries.take(key) else { continue };
+            let reason = match side {
+                Side::Client => CloseReason::ClientBroke,
+                Side::Server => {
+                    self.note_hint(&session, Hint::Ended);
+                    CloseReason::ServerBroke
+                }
+            };
+            self.close(key, session, reason);
         }
     }
 

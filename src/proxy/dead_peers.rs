@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::relay::Conn;
-use super::session::{CloseReason, Entry, Session, Stage};
+use super::session::{Session, Stage};
 use super::slab::Key;
-use super::worker::{SWEEP, Worker};
-use crate::pool::Hint;
+use super::timers::SWEEP;
 use crate::sys::tcp_info::unanswered;
 
 /// One end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
+pub(super) enum Side {
     Client,
     Server,
 }
@@ -23,13 +22,15 @@ enum Side {
 #[derive(Debug, Default)]
 pub(super) struct SilentPeers(BTreeMap<(Key, Side), u32>);
 
-impl Worker {
-    /// End the sessions of peers that have been silent for too long.
-    pub(super) fn close_dead_peers(&mut self) {
-        let before = std::mem::take(&mut self.silent.0);
-        let mut silent = BTreeMap::new();
+impl SilentPeers {
+    /// The ends that have been silent for too long.
+    pub(super) fn sweep<'s>(
+        &mut self,
+        sessions: impl Iterator<Item = (Key, &'s Session)>,
+    ) -> Vec<(Key, Side)> {
+        let before = std::mem::take(&mut self.0);
         let mut gone = Vec::new();
-        for (key, session) in self.sessions() {
+        for (key, session) in sessions {
             for (side, conn, limit) in watched(session) {
                 let Some(silent_for) = unanswered(&conn.fd) else { continue };
                 let asked = before.get(&(key, side)).map_or(0, |sweeps| sweeps.saturating_add(1));
@@ -37,22 +38,11 @@ impl Worker {
                 if SWEEP * asked >= limit {
                     gone.push((key, side));
                 } else {
-                    silent.insert((key, side), asked);
+                    self.0.insert((key, side), asked);
                 }
             }
         }
-        self.silent.0 = silent;
-        for (key, side) in gone {
-            let Some(Entry::Session(session)) = self.entries.take(key) else { continue };
-            let reason = match side {
-                Side::Client => CloseReason::ClientBroke,
-                Side::Server => {
-                    self.note_hint(&session, Hint::Ended);
-                    CloseReason::ServerBroke
-                }
-            };
-            self.close(key, session, reason);
-        }
+        gone
     }
 }
 

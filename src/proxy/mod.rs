@@ -34,7 +34,9 @@ mod settings;
 mod shared;
 mod slab;
 mod timers;
+mod token;
 mod wait_queue;
+mod waiting;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,7 @@
 //! A connection from being accepted to its end.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -171,6 +172,15 @@ pub(super) struct Cancel {
     pub(super) request: Arc<[u8]>,
     pub(super) sent: bool,
     pub(super) due: Instant,
+}
+
+/// Go on to the next stage; or stop, until something happens or because the session is over.
+pub(super) type Step = ControlFlow<Option<CloseReason>>;
+
+pub(super) const PENDING: Step = ControlFlow::Break(None);
+
+pub(super) fn close(reason: CloseReason) -> Step {
+    ControlFlow::Break(Some(reason))
 }
 
 impl From<&io::Error> for Hint {

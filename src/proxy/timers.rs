@@ -2,10 +2,13 @@
 //! sets a timer remembers its moment to cancel it: a worker with idle sessions has none to look through.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::slab::Key;
 use crate::pool::ListenerId;
+
+/// How often idle sessions are looked for.
+pub(super) const SWEEP: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {

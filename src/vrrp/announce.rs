@@ -7,9 +7,6 @@ use std::time::Duration;
 
 use crate::config::AnnounceConfig;
 use crate::types::Now;
-use crate::vrrp::environment::Environment;
-use crate::vrrp::outbox::Outbox;
-use crate::vrrp::router::{Phase, Router};
 
 /// The announcements a master still owes.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +60,7 @@ impl Announce {
     }
 
     /// An interface has another MAC: whoever sends to the old one reaches nobody.
-    fn mac_changed(&mut self, now: Now, config: &AnnounceConfig) {
+    pub(super) fn mac_changed(&mut self, now: Now, config: &AnnounceConfig) {
         self.begin(now, config.repeat.max(1));
         self.early = EARLY.map(|after| Some(now + after));
     }
@@ -161,20 +158,6 @@ impl Announce {
         }
         self.rounds = self.rounds.max(u32::from(repeat));
         self.next_frame = Some(self.next_frame.unwrap_or(now));
-    }
-}
-
-impl Router {
-    /// A master tells everybody when an interface of its addresses has got another MAC.
-    pub(super) fn follow_macs(&mut self, now: Now, before: &Environment, out: &mut Outbox) {
-        let changed = self.env.ports.iter().any(|(name, port)| {
-            let old = before.ports.get(name).and_then(|old| old.mac);
-            old.is_some() && port.mac.is_some() && old != port.mac
-        });
-        if let (Phase::Master { announce, .. }, true) = (&mut self.phase, changed) {
-            announce.mac_changed(now, &self.cfg.announce);
-            self.announce_due(now, out);
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules of the crate's map that the compiler does not see: which modules are pure, and which
 //! may use which. The map is the table in `src/lib.rs`, from the bottom to the top.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -145,8 +145,9 @@ fn no_module_uses_one_above_it() {
     for layer in layers() {
         for module in &layer.modules {
             for (path, text) in sources(module) {
-                for (line, used) in used_modules(&own_path(&path), &text) {
-                    if !layer.modules.contains(&used) && !layer.may_use.contains(&used) {
+                for Used { line, path: used, .. } in used(&own_path(&path), &tokens(&text)) {
+                    let used = &used[0];
+                    if !layer.modules.contains(used) && !layer.may_use.contains(used) {
                         offences.push(format!("{}:{line}: {used}", path.display()));
                     }
                 }
@@ -167,10 +168,17 @@ fn own_path(file: &Path) -> Vec<String> {
     path
 }
 
-/// Every module of the crate's root that a file names, by `crate::` or by `super::`, in whole `use` trees and in
-/// paths, its unit tests included; and the line.
-fn used_modules(own: &[String], text: &str) -> Vec<(usize, String)> {
-    let tokens = tokens(text);
+/// A path below the crate's root that a file names.
+struct Used {
+    line: usize,
+    path: Vec<String>,
+    /// Whether a `use` brings it in, so that others find it in this file too.
+    is_imported: bool,
+}
+
+/// Every path that a file names by `use`, `crate::` or `super::`, in whole `use` trees and in the code, its unit
+/// tests included. One of another crate seems to lie in the file itself.
+fn used(own: &[String], tokens: &[(usize, String)]) -> Vec<Used> {
     let mut used = Vec::new();
     // The inline modules around a token, each with the number of braces it was opened in.
     let mut inline: Vec<(usize, String)> = Vec::new();
@@ -178,6 +186,7 @@ fn used_modules(own: &[String], text: &str) -> Vec<(usize, String)> {
     let mut at = 0;
     while let Some((line, token)) = tokens.get(at) {
         let after = |n: usize| tokens.get(at + n).map(|(_, token)| token.as_str());
+        let mut next = at + 1;
         match token.as_str() {
             "{" => braces += 1,
             "}" => {
@@ -189,37 +198,46 @@ fn used_modules(own: &[String], text: &str) -> Vec<(usize, String)> {
             "mod" if after(2) == Some("{") => {
                 inline.push((braces, after(1).unwrap_or_default().to_owned()));
             }
-            "crate" | "super" if after(1) == Some("::") && !follows_a_path(&tokens, at) => {
+            "use" | "crate" | "super" if token == "use" || begins_a_path(tokens, at) => {
+                let is_imported = token == "use";
                 let mut base: Vec<String> = own.to_vec();
                 base.extend(inline.iter().map(|(_, name)| name.clone()));
                 let mut paths = Vec::new();
-                tree(&tokens, at, &mut Vec::new(), &mut paths);
-                let roots = paths.iter().filter_map(|path| root_of(&base, path));
-                used.extend(roots.map(|root| (*line, root)));
+                let from = if is_imported { at + 1 } else { at };
+                next = tree(tokens, from, &mut Vec::new(), &mut paths).max(next);
+                let paths = paths.iter().map(|path| absolute(&base, path));
+                let inside = paths.filter(|path| !path.is_empty());
+                used.extend(inside.map(|path| Used { line: *line, path, is_imported }));
             }
             _ => {}
         }
-        at += 1;
+        at = next;
     }
     used
 }
 
-fn follows_a_path(tokens: &[(usize, String)], at: usize) -> bool {
-    at.checked_sub(1).and_then(|before| tokens.get(before)).is_some_and(|(_, t)| t == "::")
+fn begins_a_path(tokens: &[(usize, String)], at: usize) -> bool {
+    let is_colons = |at: Option<usize>| {
+        at.and_then(|at| tokens.get(at)).is_some_and(|(_, token)| token == "::")
+    };
+    is_colons(Some(at + 1)) && !is_colons(at.checked_sub(1))
 }
 
-/// The module below the crate's root to which a path leads from `base`.
-fn root_of(base: &[String], path: &[String]) -> Option<String> {
+/// Where a path leads from `base`.
+fn absolute(base: &[String], path: &[String]) -> Vec<String> {
     let mut base = base.to_vec();
     let mut rest = path;
-    if let Some(after) = rest.strip_prefix(&["crate".to_owned()]) {
-        (base, rest) = (Vec::new(), after);
-    }
-    while let Some(after) = rest.strip_prefix(&["super".to_owned()]) {
-        base.pop();
+    while let Some((first, after)) = rest.split_first() {
+        match first.as_str() {
+            "crate" => base.clear(),
+            "super" => drop(base.pop()),
+            "self" => {}
+            _ => break,
+        }
         rest = after;
     }
-    base.first().or_else(|| rest.first()).cloned()
+    base.extend(rest.iter().filter(|name| *name != "self").cloned());
+    base
 }
 
 /// The paths of the tree that begins at a token; the first token after it.
@@ -329,7 +347,7 @@ fn whole_use_trees_are_read() {
         }
         use crate::sys::Late;
     "##;
-    let found: Vec<String> = used_modules(&own, text).into_iter().map(|(_, used)| used).collect();
+    let found: Vec<String> = used(&own, &tokens(text)).iter().map(|u| u.path[0].clone()).collect();
     let expected = "types types wire wire config vrrp status vrrp pool daemon sys";
     assert_eq!(found.join(" "), expected);
 }
@@ -346,4 +364,103 @@ fn unsafe_lives_in_sys_alone() {
             }
         }
     }
+}
+
+/// No two files use each other, be it through a third, unit tests apart. What passes between a module's file and the
+/// files below it does not count: a parent names its parts, and they are made of what it defines.
+#[test]
+fn no_circle_of_files() {
+    let mut files = Files::from([(Vec::new(), Vec::new())]);
+    for module in layers().iter().flat_map(|layer| &layer.modules) {
+        for (path, text) in sources(module) {
+            let own = own_path(&path);
+            if own.last().is_some_and(|name| name != "tests") {
+                let used = used(&own, &without_unit_tests(&tokens(&text)));
+                files.insert(own, used);
+            }
+        }
+    }
+    let mut uses: BTreeMap<&[String], BTreeMap<&[String], BTreeSet<&str>>> = BTreeMap::new();
+    for (own, used) in &files {
+        for Used { path, .. } in used {
+            let home = home(path, &files);
+            let (home, _) = files.get_key_value(&home).unwrap();
+            if !home.starts_with(own) && !own.starts_with(home) {
+                let names = uses.entry(own).or_default().entry(home).or_default();
+                names.extend(path.last().map(String::as_str));
+            }
+        }
+    }
+    let mut in_circles = Vec::new();
+    for (file, used) in &uses {
+        for (other, names) in used {
+            let mut reached = BTreeSet::from([other]);
+            let mut next = vec![other];
+            while let Some(from) = next.pop() {
+                let beyond = uses.get(from).into_iter().flat_map(|used| used.keys());
+                next.extend(beyond.filter(|file| reached.insert(file)));
+            }
+            if reached.contains(file) {
+                in_circles.push(format!("{} uses {}: {names:?}", file.join("/"), other.join("/")));
+            }
+        }
+    }
+    assert!(in_circles.is_empty(), "in circles:\n{}", in_circles.join("\n"));
+}
+
+/// The files of the crate by the modules they are, and what each names.
+type Files = BTreeMap<Vec<String>, Vec<Used>>;
+
+/// The file that has the last name of a path, past those that merely import it.
+fn home(path: &[String], files: &Files) -> Vec<String> {
+    let mut path = path.to_vec();
+    // A file that imports a name from one that imports it, and so on: there are no more than a few.
+    for _ in 0..8 {
+        let known = (0..=path.len()).rev().find(|n| files.contains_key(&path[..*n])).unwrap();
+        let Some(name) = path.get(known) else { break };
+        let imported = files[&path[..known]].iter().find(|used| {
+            used.is_imported && used.path.last() == Some(name) && used.path != path[..=known]
+        });
+        match imported {
+            Some(used) => path = [&used.path, &path[known + 1..]].concat(),
+            None => path.truncate(known),
+        }
+    }
+    path
+}
+
+fn without_unit_tests(tokens: &[(usize, String)]) -> Vec<(usize, String)> {
+    let mut kept = Vec::new();
+    let mut rest = tokens;
+    while let Some((first, after)) = rest.split_first() {
+        let attribute = rest.iter().map(|(_, token)| token.as_str());
+        rest = after;
+        if attribute.take(7).eq(["#", "[", "cfg", "(", "test", ")", "]"]) {
+            let mut braces = 0;
+            let end = rest.iter().position(|(_, token)| {
+                braces += i32::from(token == "{") - i32::from(token == "}");
+                braces == 0 && (token == "}" || token == ";")
+            });
+            rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
+        } else {
+            kept.push(first.clone());
+        }
+    }
+    kept
+}
+
+/// A file holds one idea. The tables of other programs' keywords are one each, however long.
+#[test]
+fn no_file_is_longer_than_six_hundred_lines() {
+    let tables = ["import/haproxy/keywords/table.rs", "import/keepalived/keywords/table.rs"];
+    let mut long = Vec::new();
+    for module in layers().iter().flat_map(|layer| &layer.modules) {
+        for (path, text) in sources(module) {
+            let lines = text.lines().count();
+            if lines > 600 && !tables.iter().any(|table| path.ends_with(table)) {
+                long.push(format!("{}: {lines}", path.display()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "more than 600 lines:\n{}", long.join("\n"));
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use vipd::config::checks::{Command, ScriptCheck};
 use vipd::config::diag::Diagnostic;
 use vipd::config::host::{Host, Pipe, missing};
-use vipd::config::load::{Failed, Loaded, load};
 use vipd::config::sandbox::Sandbox;
+use vipd::load::{Failed, Loaded, load};
 use vipd::types::Cidr;
 
 use crate::config_keepalived::Memory;

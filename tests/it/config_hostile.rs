@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use vipd::config::Format;
+use vipd::config::command::command_line;
 use vipd::config::diag::{Diagnostic, SourceMap, Span};
-use vipd::config::emit::emit;
-use vipd::config::load::{ReadError, Reading, Sources, Text, load_as};
-use vipd::import::keepalived::command::command_line;
+use vipd::config::sources::{ReadError, Reading, Sources, Text};
 use vipd::import::keepalived::coverage;
+use vipd::load::emit::emit;
+use vipd::load::load_as;
 
 use crate::config_keepalived::golden_files;
 use crate::expected::dump;

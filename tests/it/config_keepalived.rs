@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use vipd::config::RECEIVE_BUFFER;
-use vipd::config::load::{Loaded, ReadError, Reading, Sources, Text, load, load_as};
+use vipd::config::sources::{ReadError, Reading, Sources, Text};
 use vipd::import::keepalived::coverage;
+use vipd::load::{Loaded, load, load_as};
 use vipd::types::Family;
 
 use crate::expected::{Below, expect, outcome};

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use vipd::config::load::load;
 use vipd::config::vipd_toml::KEYS;
+use vipd::load::load;
 
 use crate::convert::convert_keeps;
 use crate::expected::{Below, dump};

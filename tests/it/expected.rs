@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use vipd::cli::sources::FileSystem;
 use vipd::config::checks::PemFile;
-use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
+use vipd::config::sources::{ReadError, Sources, Text};
 use vipd::config::{
     AnnounceConfig, Cast, Config, NotifyConfig, Process, Rhythm, RouterConfig, RouterOptions,
     StaticAddress, Strict, VirtualAddress,
 };
+use vipd::load::{Failed, Loaded, load};
 
 /// Files below one directory, named relative to it, so that outputs are the same everywhere.
 pub(crate) struct Below(pub(crate) PathBuf);

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use vipd::config::load::{Failed, Loaded, Reading, Sources, load, load_as};
+use vipd::config::sources::{Reading, Sources};
+use vipd::load::{Failed, Loaded, load, load_as};
 
 use crate::config_keepalived::golden_files;
 use crate::expected::{Below, OneFile, expect, told};

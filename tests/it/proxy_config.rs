@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vipd::config::diag::Severity;
-use vipd::config::load::{Failed, Loaded, ReadError, Sources, Text, load};
+use vipd::config::sources::{ReadError, Sources, Text};
 use vipd::config::vipd_toml::role_word;
 use vipd::config::{
     ByStatus, ClusterConfig, Config, Format, Frontend, ListenerConfig, Members, PageConfig,
     PageUser, Rhythm,
 };
 use vipd::import::haproxy::coverage;
+use vipd::load::{Failed, Loaded, load};
 use vipd::pool::Wants;
 
 use crate::config_keepalived::Memory;

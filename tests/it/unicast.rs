@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::Config;
-use vipd::config::load::load;
 use vipd::engine::Engine;
 use vipd::io::{
     Action, Applied, Datagram, Input, KernelView, Link, LinkAddress, LinkChange, Listen, OpId,
 };
+use vipd::load::load;
 use vipd::status::{RouterStatus, State};
 use vipd::types::{Centis, Cidr, Dialect, IfIndex, Mac, Now, Priority, V3Checksum, Vrid};
 use vipd::wire::ipv4::{self, Ipv4Header};

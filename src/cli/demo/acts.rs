@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::VIP;
 use super::database::{HAPROXY_CFG, Tally, Writers};
 use super::screen::Screen;
-use super::stage::{INTERVAL, Stage, VIP};
+use super::stage::{INTERVAL, Stage};
 use super::timeline::{Column, Reach, Role, SLICE};
 use super::{End, Signals};
 use crate::lab::Stamp;

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::stage::VIP;
+use super::VIP;
 use super::timeline::Reach;
 use crate::lab::fake_patroni::{FakePatroni, FakeRole};
 use crate::lab::writer::{Work, Writer};

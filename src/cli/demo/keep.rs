@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use nix::unistd::gettid;
 
+use super::VIP;
 use super::screen::Screen;
-use super::stage::{Stage, VIP};
+use super::stage::Stage;
 use super::{End, Signals};
 use crate::lab::ping::Pinger;
 use crate::lab::{Error, Node, Stamp};

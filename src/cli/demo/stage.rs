@@ -1,10 +1,10 @@
 //! The network of the demo: two load balancers with real daemons, and a client.
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::VIP;
 use super::database::{Database, HAPROXY_CFG};
 use super::timeline::Role;
 use crate::api::client::ask;
@@ -15,8 +15,6 @@ use crate::lab::{Lab, Node, Result, Stamp, Vipd};
 use crate::status::State;
 use crate::types::Mac;
 
-/// The virtual address.
-pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 const VIP_CIDR: &str = "10.0.0.10/24";
 
 /// Advertisement interval of the configuration below, in seconds.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::config::announce::PAUSES;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::key::value::within;
 use crate::config::model::{PacingGroup, RouterConfig};
 use crate::config::raw::{InterfaceConfig, RawInterface, RawPacing, RawRouter};
-use crate::config::value::within;
 use crate::text::human;
 use crate::types::IfName;
 

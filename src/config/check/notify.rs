@@ -9,9 +9,9 @@ use lettre::Address;
 use super::commands;
 use crate::config::checks::{Endpoint, RunAs, ScriptCheck};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::key::value::{POSITIVE, within};
 use crate::config::notify::{FifoConfig, MailConfig, MailOptions, Moment, NotifyConfig};
 use crate::config::raw::{Raw, RawCommand, RawFifo, RawGlobals, RawMail, RawNotify};
-use crate::config::value::{POSITIVE, within};
 
 /// What one router or group tells.
 pub(super) fn notify(

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::config::checks::{Check, Command};
 use crate::config::diag::{Diagnostic, Spanned, quoted};
+use crate::config::key::value::within;
 use crate::config::model::{Namespace, TrackerConfig, TrackerKey};
 use crate::config::raw::{RawGlobals, RawListener, RawSettings, RawTracker, Rhythm, TrackerWords};
-use crate::config::value::within;
 
 /// Every tracker that is written, right or wrong, by its identity.
 pub(super) struct Trackers<'r> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::BindConfig;
 use crate::config::diag::{Span, Spanned};
 use crate::config::key::settings;
-use crate::config::raw::Secret;
-use crate::config::value::{DAY, SECOND};
+use crate::config::key::value::{DAY, SECOND};
+use crate::config::parts::Secret;
 
 settings! {
     /// A page that shows the status to browsers, and to programs as JSON. Nothing can be changed there.

@@ -1,14 +1,12 @@
 //! Clusters and listeners: who is asked what, and who gets the connections.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::checks::{Check, Endpoint, HttpTarget, MaxLag};
-use crate::config::cluster::ProbeRhythm;
+use crate::config::cluster::{OnDown, ProbeRhythm};
 use crate::config::listener::{Frontend, ServerOptions};
 use crate::pool::Wants;
-use crate::types::IfName;
 
 /// Servers that are probed together; one probe of each feeds every listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,23 +140,6 @@ pub struct ByStatus {
     pub on_down: OnDown,
 }
 
-/// Where a listener listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BindConfig {
-    /// Address and port, which is not 0. The address need not be the host's own (yet).
-    pub address: SocketAddr,
-    /// Whether `[::]` leaves IPv4 alone.
-    pub v6_only: bool,
-    /// Only connections that come in by this interface.
-    pub interface: Option<IfName>,
-}
-
-impl From<SocketAddr> for BindConfig {
-    fn from(address: SocketAddr) -> BindConfig {
-        BindConfig { address, v6_only: false, interface: None }
-    }
-}
-
 /// A server of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -168,23 +149,4 @@ pub struct ServerConfig {
     pub address: Option<Endpoint>,
     /// How it is used.
     pub options: ServerOptions,
-}
-
-/// What is known of the bytes a listener carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenerProtocol {
-    /// PostgreSQL's: the client speaks first, is answered in its own language, and its first message
-    /// can be sent again to another server as long as none has begun to authenticate it.
-    Postgres,
-    /// Any other: either side may speak first.
-    Tcp,
-}
-
-/// What becomes of the sessions of a server that is down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDown {
-    /// They end at once. Always so where members have roles.
-    End,
-    /// They go on as long as the server answers them.
-    Keep,
 }

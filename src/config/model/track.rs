@@ -6,21 +6,8 @@ use std::sync::Arc;
 use crate::config::checks::Check;
 use crate::config::model::RouterKey;
 use crate::config::notify::NotifyConfig;
-use crate::config::raw::Rhythm;
+use crate::config::raw::{Namespace, Rhythm};
 use crate::types::{IfName, OutOfRange};
-
-/// Where a tracker's name must be unique: keepalived lets a script and a file share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Namespace {
-    /// Scripts and everything that can stand in their place (`track_script`).
-    Check,
-    /// `track_file`
-    File,
-    /// `track_process`
-    Process,
-    /// A listener: whether it can give its clients a server.
-    Listener,
-}
 
 /// What makes two blocks the same tracker, across a reload and for those who refer to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,16 +55,6 @@ impl TrackerConfig {
             )
         })
     }
-}
-
-/// What a timeout says about the thing checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnTimeout {
-    /// It failed.
-    #[default]
-    Fail,
-    /// Nothing: a busy machine is no failure. With nothing known yet it still is.
-    Keep,
 }
 
 /// A tracker that moves a router's priority, or stops it.

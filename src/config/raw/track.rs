@@ -8,10 +8,32 @@ use std::time::Duration;
 
 use crate::config::checks::{ArgsMatch, Command, MaxLag, PatroniRole, ProcessPattern, ProxySide};
 use crate::config::diag::Spanned;
+use crate::config::key::value::{POSITIVE, SECOND};
 use crate::config::key::{Slot, Words, settings, words};
-use crate::config::model::{Namespace, OnTimeout};
 use crate::config::raw::RawNotify;
-use crate::config::value::{POSITIVE, SECOND};
+
+/// Where a tracker's name must be unique: keepalived lets a script and a file share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Namespace {
+    /// Scripts and everything that can stand in their place (`track_script`).
+    Check,
+    /// `track_file`
+    File,
+    /// `track_process`
+    Process,
+    /// A listener: whether it can give its clients a server.
+    Listener,
+}
+
+/// What a timeout says about the thing checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTimeout {
+    /// It failed.
+    #[default]
+    Fail,
+    /// Nothing: a busy machine is no failure. With nothing known yet it still is.
+    Keep,
+}
 
 /// The kinds of trackers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

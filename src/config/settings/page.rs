@@ -1,6 +1,6 @@
 //! Status pages.
 
-use super::objects::Object;
+use super::object::Object;
 use super::{listed, rows};
 use crate::config::settings::proxy::bind;
 use crate::config::{BindConfig, PageConfig, PageUser};

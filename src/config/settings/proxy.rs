@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::objects::Object;
+use super::object::Object;
 use super::{NONE, human, listed, rows};
 use crate::config::checks::{Check, HttpTarget, Tls, Trust};
 use crate::config::key::Words;

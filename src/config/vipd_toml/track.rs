@@ -2,6 +2,7 @@
 
 use super::{Reader, Value, entries};
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
+use crate::config::command;
 use crate::config::diag::{Diagnostic, Spanned, nearest, quoted};
 use crate::config::key::Words;
 use crate::config::model::Namespace;
@@ -9,7 +10,6 @@ use crate::config::raw::{
     CheckKind, GroupWords, Raw, RawGroup, RawTrackRef, RawTrackedInterface, RawTracker, RawWeight,
     TrackerWords,
 };
-use crate::import::keepalived::command;
 
 /// The keys of an entry in `track`.
 pub(super) const REFERENCE: &[&str] = &["name", "listener", "kind", "weight", "reverse"];

@@ -3,7 +3,7 @@
 use std::str::Chars;
 
 use crate::config::diag::{Diagnostic, FileId, Span, quoted};
-use crate::config::load::Loading;
+use crate::config::sources::Loading;
 
 /// A word and where it stands, quotes included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +211,7 @@ mod tests {
 
     use super::*;
     use crate::config::diag::SourceMap;
-    use crate::config::load::{ReadError, Sources, Text};
+    use crate::config::sources::{ReadError, Sources, Text};
 
     struct Variables;
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::check::Expect;
+use super::cluster::{Front, Lowered};
 use super::keywords::Reporter;
-use super::lower::{Front, Lowered};
 use super::proxy::Proxy;
 use super::role::{HealthCheck, PATRONI_PORT, RoleCheck, check_endpoint, uri};
 use super::route::{Route, backend, shorter, writer_beside};
 use super::sections::Kind;
 use super::server::Server;
+use super::values::length;
 use crate::config::checks::Statuses;
 use crate::config::diag::{Diagnostic, quoted};
 use crate::pool::Wants;
@@ -415,10 +416,4 @@ fn reader(way: &Way<'_>, lowered: &Lowered<'_>, out: &mut Vec<Diagnostic>) {
     } else {
         warning
     });
-}
-
-/// A length of time as haproxy.cfg has it.
-pub(super) fn length(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    format!("{seconds} s")
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::lint::length;
-use super::lower::{Front, Group, Lowered, status_check};
+use super::cluster::{Front, Group, Lowered, status_check};
 use super::proxy::Proxy;
 use super::role::{HealthCheck, RoleCheck, check_endpoint, speaks_sql};
 use super::route::shorter;
 use super::server::{Server, ServerOptions};
+use super::values::length;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
 use crate::config::model::{ListenerProtocol, OnDown};
 use crate::config::raw::{RawCluster, RawListener, RawServer};

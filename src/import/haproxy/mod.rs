@@ -3,8 +3,8 @@
 //!
 //! Several files are one, in the order of the command line, as HAProxy has it.
 
-mod bind;
 mod check;
+mod cluster;
 mod condition;
 mod explain;
 mod keywords;
@@ -18,13 +18,13 @@ mod role;
 mod route;
 mod sections;
 mod server;
-mod table;
+mod stats;
 mod values;
 
 use crate::config::diag::FileId;
 use crate::config::explain::Statement;
-use crate::config::load::{Loading, Text};
 use crate::config::raw::Raw;
+use crate::config::sources::{Loading, Text};
 use crate::import::coverage;
 
 /// Words that begin a section, and thereby a haproxy.cfg.

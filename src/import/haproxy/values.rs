@@ -79,6 +79,12 @@ pub(super) fn text(word: &Word) -> Spanned<String> {
     Spanned::new(word.text.clone(), word.span)
 }
 
+/// A length of time as haproxy.cfg has it.
+pub(super) fn length(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    format!("{seconds} s")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

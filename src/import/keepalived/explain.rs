@@ -1,8 +1,8 @@
 //! What becomes of every statement, in the words of the keyword table.
 
-use super::keywords::{Block, Class};
-use super::lower::unknown;
+use super::keywords::{Block, Class, Content};
 use super::tree::Node;
+use super::walk::unknown;
 use crate::config::diag::{masked, printable};
 use crate::config::explain::Statement;
 
@@ -32,31 +32,6 @@ fn statements(block: Block, depth: usize, nodes: &[Node], out: &mut Vec<Statemen
                 let entry = |line| entry(block, options, depth + 1, line);
                 out.extend(lines.iter().map(entry));
             }
-        }
-    }
-}
-
-/// What stands in the braces of a keyword.
-pub(super) enum Content {
-    Statements(Block),
-    /// One entry a line; its options are the keywords of this block, if it has any.
-    Lines(Option<Block>),
-}
-
-impl Content {
-    pub(super) fn of(block: Block, keyword: &str) -> Content {
-        match (block, keyword) {
-            (Block::Root, "vrrp_track_file") => Content::Statements(Block::TrackFile),
-            (Block::Root, "static_ipaddress")
-            | (Block::Instance, "virtual_ipaddress" | "virtual_ipaddress_excluded") => {
-                Content::Lines(Some(Block::Address))
-            }
-            (Block::Instance, "unicast_peer") => Content::Lines(Some(Block::Peer)),
-            (Block::Root, _) | (Block::Instance, "authentication" | "auth_hmac") => {
-                let own = Block::ALL.iter().find(|home| home.to_string() == keyword);
-                own.map_or(Content::Lines(None), |inner| Content::Statements(*inner))
-            }
-            _ => Content::Lines(None),
         }
     }
 }

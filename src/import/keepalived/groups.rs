@@ -1,11 +1,12 @@
 //! `vrrp_sync_group`
 
+use super::globals::GlobalDefs;
 use super::keywords::Block;
-use super::lower::{GlobalDefs, walk};
 use super::notify;
 use super::tracking::references;
 use super::tree::Node;
 use super::values::{boolean, text};
+use super::walk::walk;
 use crate::config::diag::Diagnostic;
 use crate::config::raw::{GroupWords, RawGroup, RawRouter};
 

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use super::address;
+use super::globals::{GlobalDefs, announce, is_announce};
 use super::keywords::Block;
-use super::lower::{GlobalDefs, announce, is_announce, walk};
 use super::notify;
 use super::peers;
 use super::tracking::references;
 use super::tree::Node;
 use super::values::{boolean, interface, number, number_in, plain};
+use super::walk::walk;
 use crate::config::check::{family_of, most_addresses, version_of};
 use crate::config::diag::{Diagnostic, Span, Spanned, nearest, quoted};
 use crate::config::model::Strict;

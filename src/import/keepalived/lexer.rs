@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::command;
 use super::preprocess::line::{Frames, Line};
-use crate::config::diag::{Diagnostic, Span};
-use crate::config::load::Loading;
+use crate::config::command::{self, Piece, Problem};
+use crate::config::diag::Span;
+use crate::config::sources::Loading;
 
 /// A piece of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,39 +106,6 @@ pub(crate) fn words(
     }
     if !words.is_empty() {
         tokens.push(Token::Line(words));
-    }
-}
-
-/// A word as found at the start of a text.
-pub(crate) struct Piece {
-    pub(crate) text: String,
-    /// Bytes it takes up, quotes included.
-    pub(crate) len: usize,
-    pub(crate) is_quoted: bool,
-    /// What is wrong with which bytes.
-    pub(crate) problems: Vec<(Range<usize>, Problem)>,
-}
-
-/// What can be wrong with a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Problem {
-    /// A quote without its second half.
-    Unclosed(char),
-    /// An escape that stands for no character.
-    NoCharacter,
-}
-
-impl Problem {
-    fn diagnostic(self, at: Span) -> Diagnostic {
-        match self {
-            Problem::Unclosed(quote) => Diagnostic::error(at, "the quote is not closed")
-                .label("opens here")
-                .help(format!("a quoted text ends on the line it begins on: add a `{quote}`")),
-            Problem::NoCharacter => {
-                Diagnostic::error(at, "this escape stands for no character of a command line")
-                    .help("write characters beyond ASCII as they are; NUL cannot be passed")
-            }
-        }
     }
 }
 

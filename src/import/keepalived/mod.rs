@@ -5,8 +5,8 @@
 
 mod address;
 mod buffers;
-pub mod command;
 mod explain;
+mod globals;
 mod groups;
 mod instance;
 mod keywords;
@@ -19,10 +19,10 @@ mod peers;
 mod preprocess;
 mod process;
 mod statics;
-mod table;
 mod tracking;
 mod tree;
 mod values;
+mod walk;
 
 use std::path::Path;
 
@@ -32,8 +32,8 @@ pub use process::parse_umask;
 
 use crate::config::diag::FileId;
 use crate::config::explain::Statement;
-use crate::config::load::{Loading, Reading, Text};
 use crate::config::raw::Raw;
+use crate::config::sources::{Loading, Reading, Text};
 
 /// Whether `word` may begin a line of keepalived.conf outside every block.
 pub(crate) fn is_root_keyword(word: &str) -> bool {

@@ -4,10 +4,10 @@ use super::lexer::Word;
 
 use super::tree::Node;
 use super::values::{boolean, number_in, plain, seconds, text};
+use crate::config::command;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::notify::Moment;
 use crate::config::raw::{Raw, RawCommand, RawFifo, RawMail, RawNotify};
-use crate::import::keepalived::command;
 
 /// Takes a setting of an instance or group; `false` if it is none of these.
 pub(crate) fn set(raw: &mut RawNotify, name: &str, node: &Node, out: &mut Vec<Diagnostic>) -> bool {

@@ -1,8 +1,7 @@
 //! vipd's own keywords stand in comments that begin with `#vipd` (or `!vipd`): keepalived skips those,
 //! so that one file serves both programs.
 
-use super::explain::Content;
-use super::keywords::{Block, Body, Keyword};
+use super::keywords::{Block, Body, Content, Keyword};
 use super::tree::Node;
 use crate::config::diag::{Diagnostic, nearest, quoted};
 

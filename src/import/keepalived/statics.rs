@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::address;
 use super::keywords::Block;
 use super::lexer::Word;
-use super::lower::{can_go, walk};
 use super::tree::Node;
+use super::walk::{can_go, walk};
 use crate::config::diag::{Diagnostic, Severity, Spanned, nearest, quoted};
 use crate::config::raw::RawStatic;
 

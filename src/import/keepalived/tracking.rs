@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::command;
 use super::keywords::Block;
 use super::lexer::Word;
-use super::lower::walk;
 use super::tree::Node;
 use super::values::{number, read, seconds, text};
+use super::walk::walk;
 use crate::config::checks::{ArgsMatch, Command, ProcessPattern};
+use crate::config::command;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
 use crate::config::key::Words;
 use crate::config::model::Namespace;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vipd::config::checks::Check;
-use vipd::config::load::load;
 use vipd::engine::Engine;
 use vipd::io::{Action, Input, KernelView, ProbeId};
+use vipd::load::load;
 use vipd::pool::{Admission, PoolView, Role};
 use vipd::status::Phase;
 use vipd::track::outcome::{Cause, Outcome, Verdict};

@@ -9,11 +9,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use vipd::config::Config;
 use vipd::config::diag::SourceMap;
-use vipd::config::load::{Loaded, Reading, load_beside};
+use vipd::config::sources::Reading;
 use vipd::engine::Engine;
 use vipd::io::{
     Action, Applied, Command, Datagram, Input, KernelView, Link, LinkAddress, LinkChange,
 };
+use vipd::load::{Loaded, load_beside};
 use vipd::pair::{Comparison, Event, Node, Outcome, Serving, Side, compare};
 use vipd::status::State;
 use vipd::types::{IfIndex, Now};

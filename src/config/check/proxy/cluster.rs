@@ -16,9 +16,9 @@ use crate::config::checks::{
 };
 use crate::config::cluster::{PROBES, ProbeRhythm};
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
+use crate::config::key::value::{DAY, SECOND, within};
 use crate::config::model::{ClusterConfig, Members, PatroniCluster, PatroniMember, PlainMember};
 use crate::config::raw::{RawCheck, RawCluster, RawMember, RawRequest, RawRhythm, RawStatusCheck};
-use crate::config::value::{DAY, SECOND, within};
 use crate::types::Identity;
 
 /// Patroni's REST API, unless it is told otherwise.

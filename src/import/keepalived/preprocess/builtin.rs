@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::define::Use;
 use super::line::Line;
+use super::reference::Use;
 use crate::config::diag::Span;
-use crate::config::load::Sources;
+use crate::config::sources::Sources;
 
 /// What the names stand for here and now.
 pub(super) struct Builtins {

@@ -9,8 +9,9 @@ use std::rc::Rc;
 use super::budget::{Budget, DEEPEST, Exhausted};
 use super::builtin::Builtins;
 use super::line::{FrameId, Frames, Line};
+use super::reference::{Use, name_len};
 use crate::config::diag::{Diagnostic, SourceMap, Span};
-use crate::config::load::Sources;
+use crate::config::sources::Sources;
 
 /// The lines of a value; more than one only if it was written with `\`.
 pub(super) type Value = Rc<[Line]>;
@@ -43,19 +44,6 @@ pub(super) fn blank_before_equals(text: &str) -> Option<std::ops::Range<usize>> 
     let blank = rest.len() - rest.trim_start().len();
     let is_one = name > 1 && blank > 0 && rest.trim_start().starts_with('=');
     is_one.then_some(name..name + blank)
-}
-
-/// The bytes of the name that a text begins with.
-pub(super) fn name_len(text: &str) -> usize {
-    if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return 0;
-    }
-    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
-}
-
-/// Whether a text is a name and nothing else.
-pub(super) fn is_name(text: &str) -> bool {
-    !text.is_empty() && name_len(text) == text.len()
 }
 
 /// What expanding needs besides the definitions.
@@ -194,58 +182,6 @@ fn too_deep(span: Span, what: &str, names: &[std::sync::Arc<str>]) -> Diagnostic
         }
         None => Diagnostic::error(span, format!("definitions nested more than {DEEPEST} deep"))
             .help("write some of them out"),
-    }
-}
-
-/// `$NAME` or `${NAME}`, as found in a text.
-pub(super) struct Use {
-    pub(super) name: String,
-    /// What follows the name within the braces.
-    pub(super) params: Option<String>,
-    in_braces: bool,
-    /// Bytes, `$` and braces included.
-    len: usize,
-}
-
-impl Use {
-    /// The use that a text begins with.
-    fn parse(mut chars: impl Iterator<Item = char>) -> Option<Use> {
-        chars.next().filter(|c| *c == '$')?;
-        let mut next = chars.next();
-        let in_braces = next == Some('{');
-        if in_braces {
-            next = chars.next();
-        }
-        let mut name = String::new();
-        while let Some(c) = next.filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
-            name.push(c);
-            next = chars.next();
-        }
-        if !is_name(&name) {
-            return None;
-        }
-        let ends = |c: char| c.is_whitespace() || c == ',' || c == ')';
-        if !in_braces {
-            let len = 1 + name.len();
-            return next.is_none_or(ends).then_some(Use { name, params: None, in_braces, len });
-        }
-        let mut params = String::new();
-        while let Some(c) =
-            next.filter(|c| matches!(c, ' ' | '\t' | '_' | '-') || c.is_ascii_alphanumeric())
-        {
-            params.push(c);
-            next = chars.next();
-        }
-        next.filter(|c| *c == '}')?;
-        let len = 3 + name.len() + params.len();
-        Some(Use { name, params: (!params.is_empty()).then_some(params), in_braces, len })
-    }
-
-    /// As the file spells it.
-    fn text(&self) -> String {
-        let Use { name, params, in_braces, .. } = self;
-        let params = params.as_deref().unwrap_or_default();
-        if *in_braces { format!("${{{name}{params}}}") } else { format!("${name}") }
     }
 }
 

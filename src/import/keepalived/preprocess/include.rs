@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::line::Line;
 use crate::config::diag::{Diagnostic, Span, quoted};
-use crate::config::load::Sources;
+use crate::config::sources::Sources;
 
 /// The forms of `include`.
 pub(crate) const INCLUDES: &[&str] =

@@ -11,6 +11,7 @@ mod clean;
 mod define;
 mod include;
 pub(crate) mod line;
+mod reference;
 mod repeat;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ use self::line::{Frames, Line};
 use self::repeat::Turns;
 use super::lexer::{self, Brace, Token};
 use crate::config::diag::{Diagnostic, FileId, Span, nearest, quoted};
-use crate::config::load::{Loading, Text};
+use crate::config::sources::{Loading, Text};
 
 /// Files read through `include`, so that files that include each other twice come to an end.
 const MOST_FILES: usize = 1000;

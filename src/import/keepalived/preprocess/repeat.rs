@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::budget::MOST_LINES;
-use super::define::is_name;
 use super::line::Line;
+use super::reference::is_name;
 use crate::config::diag::{Span, quoted};
 use crate::text::counted;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Preprocessor;
 use crate::config::diag::{Diagnostic, SourceMap, Span};
-use crate::config::load::{Loading, ReadError, Sources, Text};
+use crate::config::sources::{Loading, ReadError, Sources, Text};
 use crate::import::keepalived::lexer::{Token, Word};
 
 struct Nothing;
