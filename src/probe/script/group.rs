@@ -31,6 +31,8 @@ pub(super) struct Live(Arc<Mutex<Groups>>);
 struct Groups {
     groups: BTreeSet<Pid>,
     guard: Option<Guard>,
+    /// All were killed: what is just being started comes too late.
+    over: bool,
 }
 
 impl Live {
@@ -60,9 +62,11 @@ impl Live {
         }
     }
 
-    /// SIGKILL to every process of every group.
+    /// SIGKILL to every process of every group, and to those of any that is still to come.
     pub(super) fn kill_all(&self) {
-        for group in &self.lock().groups {
+        let mut live = self.lock();
+        live.over = true;
+        for group in &live.groups {
             // No error if all have ended.
             let _ = killpg(*group, Signal::SIGKILL);
         }
@@ -162,7 +166,12 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(group: Group, live: &Live, runtime: Handle) -> Member {
-        live.lock().groups.insert(group.pid());
+        let mut groups = live.lock();
+        groups.groups.insert(group.pid());
+        if groups.over {
+            let _ = killpg(group.pid(), Signal::SIGKILL);
+        }
+        drop(groups);
         Member { entry: Some(Entry { group, live: live.clone() }), end: None, runtime }
     }
 

@@ -91,7 +91,7 @@ impl Scripts {
         Ok(scripts)
     }
 
-    /// Kills every process of every run.
+    /// Kills every process of every run, also of those that are just being started.
     pub fn kill_all(&self) {
         self.live.kill_all();
     }
