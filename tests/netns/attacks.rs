@@ -15,7 +15,7 @@ use crate::common::{
     status, web,
 };
 use crate::hostile::{Flood, assert_quiet_log, frame_with_ttl, usage, v3};
-use crate::turns::{each, long, together};
+use crate::turns::{alone, each, together};
 
 const LASTING: Duration = Duration::from_secs(10);
 
@@ -143,7 +143,7 @@ fn begin(attack: &Attack, from: &Node) -> Flood {
 
 #[test]
 fn ten_seconds_of_any_attack_move_neither_the_master_nor_its_backup() {
-    let _turn = long();
+    let _turn = alone();
     each(ATTACKS, |attack| {
         let site = site();
         let nodes = pair(&site);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::turns::{each, long, together};
+use crate::turns::{alone, each, together};
 use crate::{SOON, lab};
 use balancer::Balancer;
 use site::Site;
@@ -93,7 +93,7 @@ const WEIGHT: Pair = Pair {
 
 #[test]
 fn the_guide_leads_from_old_pairs_to_vipd_and_back() {
-    let _turn = long();
+    let _turn = alone();
     each([BOTH, KEEPALIVED, WEIGHT], |pair| there_and_back(*pair));
 }
 
