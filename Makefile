@@ -26,10 +26,10 @@ test: setup ## everything: unit, integration, simulator, real kernel (needs root
 	@tmp=$$(mktemp -d); exec 9>$$tmp/busy; flock 9; \
 	(nice cargo test --test sim 9>&-; exit $$?) >$$tmp/sim 2>&1 & sim=$$!; \
 	(cargo test --lib --test it 9>&-; exit $$?) >$$tmp/it 2>&1 & it=$$!; \
+	exec 9>&-; trap 'trap - TERM; kill 0' INT TERM; failed=0; \
 	VIPD_TEST_BUSY=$$tmp/busy VIPD_TEST_TIMES=$$tmp/times \
-	cargo test --test netns -- --test-threads=64 9>&- & netns=$$!; \
-	exec 9>&-; failed=0; \
-	wait $$it || failed=1; cat $$tmp/it; wait $$sim || failed=1; cat $$tmp/sim; wait $$netns || failed=1; \
+	cargo test --test netns -- --test-threads=64 || failed=1; \
+	wait $$it || failed=1; cat $$tmp/it; wait $$sim || failed=1; cat $$tmp/sim; \
 	echo "the slowest kernel tests:"; sort -rn $$tmp/times | head; rm -r $$tmp; exit $$failed
 
 check: rust ## formatting and lints
