@@ -16,6 +16,7 @@ use vipd::lab::ping::Pinger;
 use vipd::lab::{Exit, Finished, Lab, Node, Vipd};
 
 use crate::common::{copy_program, follows};
+use crate::turns::alone;
 use crate::{SOON, lab};
 
 const VIPD: &str = env!("CARGO_BIN_EXE_vipd");
@@ -143,6 +144,7 @@ fn assert_exit(finished: &Finished, code: i32) {
 
 #[test]
 fn a_drain_loses_no_ping_and_lasts_until_resume() {
+    let _turn = alone();
     let pair = Pair::start("", "1", "");
     let plan = pair.ask(&["drain", "--dry-run"]);
     assert!(plan.stdout.starts_with("VI_1: "), "{}", plan.stdout);
@@ -176,6 +178,7 @@ fn a_drain_loses_no_ping_and_lasts_until_resume() {
 
 #[test]
 fn a_handover_loses_no_ping_and_the_successor_keeps_it() {
+    let _turn = alone();
     let pair = Pair::start("", "0.2", "");
     let done = pair.ask(&["handover", "--json"]);
     assert_exit(&done, 0);
@@ -312,6 +315,7 @@ fn a_drained_router_stays_so_through_an_upgrade() {
 
 #[test]
 fn a_router_that_was_handed_over_does_not_come_back_through_an_upgrade() {
+    let _turn = alone();
     let pair = Pair::start("", "0.2", "");
     assert_exit(&pair.ask(&["handover"]), 0);
     assert_exit(&pair.ask(&["upgrade"]), 0);
