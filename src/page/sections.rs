@@ -3,7 +3,7 @@
 use super::html::Html;
 use crate::status::Snapshot;
 use crate::status::text::{WallClock, cluster_heading, cluster_notes, priority_line, state};
-use crate::status::view::{self, Cell, Holds, Tone, View};
+use crate::status::view::{self, Cell, Health, Holds, View};
 
 pub(super) fn routers(out: &mut Html, snapshot: &Snapshot, clock: &WallClock) {
     let mut view = view::routers(snapshot, clock);
@@ -29,7 +29,7 @@ pub(super) fn clusters(out: &mut Html, snapshot: &Snapshot) {
         out.raw("<section><h2>Cluster ");
         out.text(&cluster.name);
         out.raw("</h2><p class=");
-        out.raw(class(view::cluster_tone(cluster)));
+        out.raw(class(view::cluster_health(cluster)));
         out.raw(">");
         out.text(&cluster_heading(cluster));
         out.raw("</p>");
@@ -66,9 +66,9 @@ fn table<const N: usize>(out: &mut Html, view: &View<N>) {
     out.raw("</tr></thead><tbody>\n");
     for row in &view.rows {
         out.raw("<tr>");
-        for (column, Cell { text, detail, tone }) in view.columns.iter().zip(&row.cells) {
+        for (column, Cell { text, detail, health }) in view.columns.iter().zip(&row.cells) {
             let number = if column.holds == Holds::Number { "number" } else { "" };
-            out.cell(tone.map_or(number, class), column.name, detail.as_ref().unwrap_or(text));
+            out.cell(health.map_or(number, class), column.name, detail.as_ref().unwrap_or(text));
         }
         out.raw("</tr>\n");
         out.notes(&row.notes);
@@ -76,11 +76,11 @@ fn table<const N: usize>(out: &mut Html, view: &View<N>) {
     out.raw("</tbody></table></section>\n");
 }
 
-fn class(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Good => "good",
-        Tone::Calm => "calm",
-        Tone::Odd => "odd",
-        Tone::Bad => "bad",
+fn class(health: Health) -> &'static str {
+    match health {
+        Health::Good => "good",
+        Health::Neutral => "calm",
+        Health::Warning => "odd",
+        Health::Bad => "bad",
     }
 }

@@ -142,7 +142,7 @@ impl Worker {
     /// End the sessions of peers that have been silent for too long.
     fn close_dead_peers(&mut self) {
         let mut silent = std::mem::take(&mut self.silent);
-        let gone = silent.sweep(self.sessions());
+        let gone = silent.expired(self.sessions());
         self.silent = silent;
         for (key, side) in gone {
             let Some(Entry::Session(session)) = self.entries.take(key) else { continue };

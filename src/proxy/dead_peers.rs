@@ -24,7 +24,7 @@ pub(super) struct SilentPeers(BTreeMap<(Key, Side), u32>);
 
 impl SilentPeers {
     /// The ends that have been silent for too long.
-    pub(super) fn sweep<'s>(
+    pub(super) fn expired<'s>(
         &mut self,
         sessions: impl Iterator<Item = (Key, &'s Session)>,
     ) -> Vec<(Key, Side)> {

@@ -54,25 +54,25 @@ pub(crate) struct Cell {
     pub(crate) text: String,
     /// More of the same, for a page.
     pub(crate) detail: Option<String>,
-    pub(crate) tone: Option<Tone>,
+    pub(crate) health: Option<Health>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub(crate) enum Health {
     Good,
-    Calm,
-    Odd,
+    Neutral,
+    Warning,
     Bad,
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Cell {
-        Cell { text: text.into(), detail: None, tone: None }
+        Cell { text: text.into(), detail: None, health: None }
     }
 }
 
-fn toned(tone: Tone, text: impl Into<String>) -> Cell {
-    Cell { tone: Some(tone), ..Cell::from(text) }
+fn with_health(health: Health, text: impl Into<String>) -> Cell {
+    Cell { health: Some(health), ..Cell::from(text) }
 }
 
 fn detailed(text: String, detail: String) -> Cell {
@@ -90,19 +90,19 @@ pub(crate) fn routers(snapshot: &Snapshot, clock: &WallClock) -> View<9> {
         if few || !notes.is_empty() {
             notes.extend(next_failure(router));
         }
-        let tone = match router.state {
-            State::Master => Tone::Good,
-            State::Backup => Tone::Calm,
-            State::Leaving => Tone::Odd,
-            State::Fault if router.drained => Tone::Odd,
-            State::Fault => Tone::Bad,
+        let health = match router.state {
+            State::Master => Health::Good,
+            State::Backup => Health::Neutral,
+            State::Leaving => Health::Warning,
+            State::Fault if router.drained => Health::Warning,
+            State::Fault => Health::Bad,
         };
         let cells = [
             router.name.clone().into(),
             router.interface.to_string().into(),
             router.vrid.to_string().into(),
             router.version.to_string().into(),
-            toned(tone, state(router)),
+            with_health(health, state(router)),
             since(router, clock).into(),
             priority(router).into(),
             master(router).into(),
@@ -144,10 +144,10 @@ pub(crate) fn listeners(snapshot: &Snapshot) -> View<6> {
         };
         let limited = limits(listener).any(|limit| limit.reached);
         let to = match (listener.serves, listener.fallen_back) {
-            _ if !is_open(listener) => toned(Tone::Bad, "nobody: it is not open"),
-            (serves, _) if !serves || limited => toned(Tone::Bad, goes_to(listener)),
-            (_, true) => toned(Tone::Odd, goes_to(listener)),
-            (_, false) => toned(Tone::Good, goes_to(listener)),
+            _ if !is_open(listener) => with_health(Health::Bad, "nobody: it is not open"),
+            (serves, _) if !serves || limited => with_health(Health::Bad, goes_to(listener)),
+            (_, true) => with_health(Health::Warning, goes_to(listener)),
+            (_, false) => with_health(Health::Good, goes_to(listener)),
         };
         let cells = [
             listener.name.clone().into(),
@@ -182,12 +182,14 @@ pub(crate) fn limits(listener: &ListenerStatus) -> impl Iterator<Item = &LimitSt
     listener.traffic.iter().flat_map(|traffic| &traffic.limits)
 }
 
-pub(crate) fn cluster_tone(cluster: &ClusterStatus) -> Tone {
+pub(crate) fn cluster_health(cluster: &ClusterStatus) -> Health {
     match cluster.phase {
-        Phase::Primary if cluster.paused || cluster.failsafe => Tone::Odd,
-        Phase::Primary | Phase::StandbyCluster => Tone::Good,
-        Phase::Plain => Tone::Calm,
-        Phase::ApiSilent | Phase::SecondOpinion | Phase::Unsure | Phase::Promoting => Tone::Odd,
+        Phase::Primary if cluster.paused || cluster.failsafe => Health::Warning,
+        Phase::Primary | Phase::StandbyCluster => Health::Good,
+        Phase::Plain => Health::Neutral,
+        Phase::ApiSilent | Phase::SecondOpinion | Phase::Unsure | Phase::Promoting => {
+            Health::Warning
+        }
         Phase::Unknown
         | Phase::Stopping
         | Phase::CrashRestart
@@ -195,7 +197,7 @@ pub(crate) fn cluster_tone(cluster: &ClusterStatus) -> Tone {
         | Phase::Unlocked
         | Phase::StoreOutage
         | Phase::Leaderless
-        | Phase::Silent => Tone::Bad,
+        | Phase::Silent => Health::Bad,
     }
 }
 
@@ -203,17 +205,17 @@ pub(crate) fn members(snapshot: &Snapshot, cluster: &ClusterStatus) -> View<7> {
     let row = |member: &MemberStatus| {
         let mut primaries = cluster.primary.iter().flat_map(|names| names.split(", "));
         let leads = primaries.any(|name| name == member.name);
-        let tone = match member.admission {
-            AdmissionStatus::Usable if leads => Tone::Good,
-            AdmissionStatus::Usable => Tone::Calm,
-            AdmissionStatus::Held => Tone::Odd,
-            AdmissionStatus::Down => Tone::Bad,
+        let health = match member.admission {
+            AdmissionStatus::Usable if leads => Health::Good,
+            AdmissionStatus::Usable => Health::Neutral,
+            AdmissionStatus::Held => Health::Warning,
+            AdmissionStatus::Down => Health::Bad,
         };
         let sessions = sessions(snapshot, cluster, member);
         let cells = [
             member.name.clone().into(),
             member.address.clone().into(),
-            toned(tone, is(member)),
+            with_health(health, is(member)),
             member.timeline.map_or_else(dash, |timeline| timeline.to_string()).into(),
             lag(member),
             age(member.since_ms).into(),
@@ -249,16 +251,16 @@ fn dash() -> String {
 
 pub(crate) fn trackers(snapshot: &Snapshot) -> View<3> {
     let rows = snapshot.trackers.iter().map(|tracker| {
-        let tone = match tracker.standing {
-            Standing::Up => Tone::Good,
-            Standing::Value(_) => Tone::Calm,
-            Standing::Untested => Tone::Odd,
-            Standing::Down => Tone::Bad,
+        let health = match tracker.standing {
+            Standing::Up => Health::Good,
+            Standing::Value(_) => Health::Neutral,
+            Standing::Untested => Health::Warning,
+            Standing::Down => Health::Bad,
         };
         let cells = [
             tracker.name.clone().into(),
             tracker.kind.clone().into(),
-            toned(tone, everything(tracker)),
+            with_health(health, everything(tracker)),
         ];
         Row { cells, notes: Vec::new() }
     });

@@ -122,10 +122,14 @@ impl Machine {
 
     /// The limit for what waits `wakes` times, one after the other.
     pub(crate) fn allows_in_turn(&self, limit: Duration, wakes: u32) -> Duration {
+        limit + SHARED.max(self.late() * wakes)
+    }
+
+    /// How late it woke a sleeper at worst.
+    pub(crate) fn late(&self) -> Duration {
         let delays = DELAYS.lock().unwrap();
         let since = delays.iter().rev().take_while(|(at, _)| *at >= self.0);
-        let worst = since.map(|(_, late)| *late).max().unwrap_or_default();
-        limit + SHARED.max(worst * wakes)
+        since.map(|(_, late)| *late).max().unwrap_or_default()
     }
 }
 

@@ -292,7 +292,7 @@ fn a_failing_answer_lowers_the_priority_at_once() {
             .unwrap();
         frame.at
     };
-    let mut slowest = Duration::ZERO;
+    let (mut quickest, mut slowest) = (Duration::MAX, Duration::ZERO);
     for _ in 0..5 {
         wire.mark();
         priority(150);
@@ -300,10 +300,11 @@ fn a_failing_answer_lowers_the_priority_at_once() {
         server.healthy.store(false, Ordering::SeqCst);
         let told = priority(90);
         let failed = server.last_failure.lock().unwrap().unwrap();
-        slowest = slowest.max(told.since(failed));
+        let took = told.since(failed);
+        (quickest, slowest) = (quickest.min(took), slowest.max(took));
         server.healthy.store(true, Ordering::SeqCst);
     }
-    println!("from the failing answer to the lowered advert: {slowest:?} at most");
-    assert!(slowest <= machine.allows(FAST), "{slowest:?}");
+    println!("from the failing answer to the lowered advert: {quickest:?} to {slowest:?}");
+    assert!(quickest <= FAST && slowest <= machine.allows(FAST), "{quickest:?} to {slowest:?}");
     vipd.stop();
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
-/// How many share the machine. They mostly wait; a limit that leaves a shared machine its part holds.
+/// How many share the machine: they mostly wait, and every limit in time leaves the machine its part.
 const TOGETHER: usize = 6;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
