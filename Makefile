@@ -18,19 +18,9 @@ demo: rust ## two load balancers, a client and a floating address, live (no othe
 setup: rust ## install what the tests need (Debian packages; services stay off)
 	@tests/setup-debian.sh
 
-# The simulator only computes and the tests on a real kernel mostly wait: all run side by side. Those
-# that measure wait until the others, which hold the lock, are done (tests/netns/turns.rs). Every kernel
-# test has a thread from the start.
 test: setup ## everything: unit, integration, simulator, real kernel (needs root)
 	cargo test --no-run --lib --test it --test sim --test netns --examples
-	@tmp=$$(mktemp -d); exec 9>$$tmp/busy; flock 9; \
-	(nice cargo test --test sim 9>&-; exit $$?) >$$tmp/sim 2>&1 & sim=$$!; \
-	(cargo test --lib --test it 9>&-; exit $$?) >$$tmp/it 2>&1 & it=$$!; \
-	exec 9>&-; trap 'trap - TERM; kill 0' INT TERM; failed=0; \
-	VIPD_TEST_BUSY=$$tmp/busy VIPD_TEST_TIMES=$$tmp/times \
-	cargo test --test netns -- --test-threads=64 || failed=1; \
-	wait $$it || failed=1; cat $$tmp/it; wait $$sim || failed=1; cat $$tmp/sim; \
-	echo "the slowest kernel tests:"; sort -rn $$tmp/times | head; rm -r $$tmp; exit $$failed
+	@tests/run.sh
 
 check: rust ## formatting and lints
 	cargo fmt --check

@@ -43,7 +43,7 @@ use std::time::Duration;
 use vipd::lab::{Error, Lab};
 
 /// Long enough for a machine that also compiles; nothing waits this long unless it fails.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A lab, or a failure that says what the test needs.
 pub(crate) fn lab() -> Lab {

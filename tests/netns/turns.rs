@@ -3,17 +3,22 @@
 //! until the last one has ended. So there must be more test threads than tests that measure.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
 /// How many share the machine: they mostly wait, and every limit in time leaves the machine its part.
+/// While the units and the integration tests run, only as many as may be long.
 const TOGETHER: usize = 6;
+
+/// How many of them may be long: each has a database cluster or more.
+const LONG: usize = 3;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -32,8 +37,12 @@ impl Kind {
 }
 
 struct Turns {
+    /// What there is room for.
+    places: usize,
     /// By those that run.
     taken: usize,
+    /// Of these, by long ones.
+    long: usize,
     /// What ran last.
     last: Kind,
     /// Of each kind.
@@ -57,13 +66,34 @@ impl Turns {
             return false;
         }
         // The longest would otherwise be the last ones, and leave the machine idle.
-        let gives_way = kind == Kind::Short && self.waits(Kind::Long);
-        self.taken + kind.takes() <= TOGETHER && !gives_way
+        let long = match kind {
+            Kind::Long => self.long < LONG,
+            Kind::Short => self.long == LONG || !self.waits(Kind::Long),
+            Kind::Alone => true,
+        };
+        self.taken + kind.takes() <= self.places && long
     }
 }
 
-static TURNS: Mutex<Turns> = Mutex::new(Turns { taken: 0, last: Kind::Short, waiting: [0; 3] });
+static TURNS: LazyLock<Mutex<Turns>> = LazyLock::new(|| {
+    let units = std::env::var_os("VIPD_TEST_UNITS");
+    let places = if units.is_some() { LONG } else { TOGETHER };
+    if let Some(units) = units {
+        thread::spawn(move || {
+            wait_for(&units);
+            turns().places = TOGETHER;
+            CHANGED.notify_all();
+        });
+    }
+    Mutex::new(Turns { places, taken: 0, long: 0, last: Kind::Short, waiting: [0; 3] })
+});
 static CHANGED: Condvar = Condvar::new();
+
+/// Until nobody holds the lock on `file`.
+fn wait_for(file: &OsStr) {
+    let file = File::open(file).expect("the lock of those at work");
+    drop(Flock::lock(file, FlockArg::LockExclusive).expect("they are done"));
+}
 
 thread_local! {
     /// Someone else holds a turn for this thread.
@@ -86,6 +116,7 @@ impl Turn {
             .unwrap_or_else(PoisonError::into_inner);
         turns.waiting[kind as usize] -= 1;
         turns.taken += kind.takes();
+        turns.long += usize::from(kind == Kind::Long);
         turns.last = kind;
         drop(turns);
         // It may have been in the way of others while it waited.
@@ -97,7 +128,10 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        turns().taken -= self.0.takes();
+        let mut turns = turns();
+        turns.taken -= self.0.takes();
+        turns.long -= usize::from(self.0 == Kind::Long);
+        drop(turns);
         // Not for one that ends with its thread.
         let _ = COVERED.try_with(|covered| covered.set(false));
         CHANGED.notify_all();
@@ -132,11 +166,9 @@ pub(crate) fn long() -> Turn {
 
 /// This test measures time or load: no other scenario runs meanwhile.
 pub(crate) fn alone() -> Turn {
-    // Whoever else is at work holds this lock.
-    if let Some(busy) = std::env::var_os("VIPD_TEST_BUSY") {
+    if let Some(simulator) = std::env::var_os("VIPD_TEST_SIMULATOR") {
         IMPLIED.take();
-        let busy = File::open(busy).expect("the lock of those at work");
-        drop(Flock::lock(busy, FlockArg::LockExclusive).expect("they are done"));
+        wait_for(&simulator);
     }
     Turn::wait(Kind::Alone)
 }
@@ -149,18 +181,48 @@ pub(crate) fn implied() {
     }
 }
 
-/// Runs `scenario` once per case, all at the same time: they mostly wait. A failure names its case.
+/// How many cases of one test run at the same time.
+const CASES: usize = 8;
+
+struct Places {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+struct Place<'a>(&'a Places);
+
+impl Places {
+    fn take(&self) -> Place<'_> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free =
+            self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Place(self)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+/// Runs `scenario` once per case, several at the same time: they mostly wait. A failure names its
+/// case.
 pub(crate) fn each<C: Send + std::fmt::Display>(
     cases: impl IntoIterator<Item = C>,
     scenario: impl Fn(&C) + Sync,
 ) {
     implied();
+    let free = Places { free: Mutex::new(CASES), freed: Condvar::new() };
     let failed: Vec<String> = thread::scope(|scope| {
         let run = |case: C| {
             let name = case.to_string();
-            let scenario = &scenario;
+            let (scenario, free) = (&scenario, &free);
             let covered = move || {
                 COVERED.set(true);
+                let _place = free.take();
                 scenario(&case);
             };
             let thread =
