@@ -13,6 +13,7 @@ use crate::io::{Action, Kind, Level, Notification, NotifyEvent, RouterId};
 use crate::status::State;
 use crate::types::Now;
 use crate::vrrp::environment::{Environment, Fault};
+use crate::vrrp::reason::Reason;
 use crate::vrrp::router::Router;
 
 /// The groups of the configuration. One of a single member has nothing to keep in step, but is told of.
@@ -115,7 +116,7 @@ impl Engine {
             let (follower, claim) =
                 (better.map(|r| r.cfg.name.clone()), better.and_then(|r| r.just_heard(now)));
             let reason =
-                format!("{} of group {name} follows another master", follower.unwrap_or_default());
+                Reason::SyncGroup { group: name.clone(), member: follower.unwrap_or_default() };
             for id in &members {
                 if let Some(router) = self.routers.get_mut(id) {
                     router.group_succeeded();

@@ -65,6 +65,54 @@ pub enum FaultCode {
     Drained,
 }
 
+/// Why a router is in its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonCode {
+    /// The daemon has just begun.
+    Starting,
+    /// The daemon has started and listens.
+    Started,
+    /// The daemon was started again and its addresses were still in place.
+    Adopted,
+    /// It owns its addresses: priority 255.
+    AddressOwner,
+    /// The master said that it leaves.
+    MasterResigned,
+    /// The master has a lower priority.
+    Preemption,
+    /// The master was not heard for the master-down interval.
+    MasterSilent,
+    /// No master was heard for that long.
+    NoMasterHeard,
+    /// Another node has a higher priority, or the same and a higher address.
+    Outranked,
+    /// Another member of its group follows another master.
+    SyncGroup,
+    /// `faults` says what.
+    Fault,
+    /// Its interface was deleted and created again.
+    InterfaceRecreated,
+    /// Nothing keeps it from serving any more.
+    FaultsCleared,
+    /// The operator took it out of service.
+    Drained,
+    /// The operator put it into service again.
+    Resumed,
+    /// The operator handed it over.
+    HandedOver,
+    /// It was to be drained or handed over, and nobody took over.
+    NobodyTookOver,
+    /// The daemon did not run and the kernel took the addresses back; they were added again.
+    LeaseEnded,
+    /// The daemon did not run for so long that a peer took over.
+    ReplacedWhileStalled,
+    /// The host slept for so long that a peer took over.
+    ReplacedWhileSuspended,
+    /// The daemon ends, or the router was removed from the configuration.
+    Stopped,
+}
+
 /// What an operator should know or do.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HintStatus {

@@ -25,7 +25,9 @@ pub use clusters::{
     AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
     MissingStatus, Phase, ServerStatus, Traffic,
 };
-pub use codes::{FaultCode, FaultStatus, HintCode, HintStatus, MemberFault, RoleStatus};
+pub use codes::{
+    FaultCode, FaultStatus, HintCode, HintStatus, MemberFault, ReasonCode, RoleStatus,
+};
 pub use notify::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 pub(crate) use strangers::Strangers;
 pub use strangers::{MOST_PEERS, MOST_STRANGERS, StrangerStatus};
@@ -195,6 +197,9 @@ pub struct RouterStatus {
     pub state_age_ms: u64,
     /// Why it came there.
     pub reason: String,
+    /// The same for programs; `None` of a daemon that does not say it.
+    #[serde(default)]
+    pub reason_code: Option<ReasonCode>,
     /// What keeps it from serving; empty unless `state` is Fault.
     pub faults: Vec<FaultStatus>,
     /// Configured priority.
@@ -433,6 +438,9 @@ pub struct TransitionStatus {
     pub to: State,
     /// Why.
     pub reason: String,
+    /// The same for programs; `None` of a daemon that does not say it.
+    #[serde(default)]
+    pub reason_code: Option<ReasonCode>,
     /// How long ago.
     pub age_ms: u64,
 }

@@ -8,6 +8,7 @@ pub(crate) mod log_limiter;
 pub(crate) mod outbox;
 pub(crate) mod pacing;
 pub(crate) mod peer_table;
+pub(crate) mod reason;
 pub(crate) mod router;
 pub(crate) mod router_stats;
 pub mod timing;

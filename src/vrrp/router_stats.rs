@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::status::{Counters, State, TransitionStatus, millis};
 use crate::types::{DropCounter, Now, V3Checksum};
+use crate::vrrp::reason::Reason;
 use crate::wire::vrrp::Claim;
 
 /// State changes remembered per router.
@@ -19,7 +20,7 @@ pub(crate) struct RouterStats {
 }
 
 /// When, from, to, and why.
-type Transition = (Now, Option<State>, State, String);
+type Transition = (Now, Option<State>, State, Reason);
 
 impl RouterStats {
     /// A packet was refused.
@@ -44,7 +45,7 @@ impl RouterStats {
         }
     }
 
-    pub(crate) fn transition(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
+    pub(crate) fn transition(&mut self, now: Now, from: Option<State>, to: State, reason: Reason) {
         self.remember(now, from, to, reason);
         if to == State::Master {
             self.counters.master_transitions += 1;
@@ -55,12 +56,12 @@ impl RouterStats {
     }
 
     /// Something of the history that is no change of the state as well.
-    pub(crate) fn remember(&mut self, now: Now, from: Option<State>, to: State, reason: &str) {
+    pub(crate) fn remember(&mut self, now: Now, from: Option<State>, to: State, reason: Reason) {
         let transitions = Arc::make_mut(&mut self.transitions);
         if transitions.len() == MAX_TRANSITIONS {
             transitions.pop_front();
         }
-        transitions.push_back((now, from, to, reason.to_owned()));
+        transitions.push_back((now, from, to, reason));
     }
 
     /// The state has changed since the start.
@@ -74,7 +75,8 @@ impl RouterStats {
             .map(|(at, from, to, reason)| TransitionStatus {
                 from: *from,
                 to: *to,
-                reason: reason.clone(),
+                reason: reason.to_string(),
+                reason_code: Some(reason.code()),
                 age_ms: millis(now.since(*at)),
             })
             .collect()

@@ -35,7 +35,7 @@ fn address(cidr: &str, held: bool) -> AddressStatus {
 }
 
 fn transition(from: Option<State>, to: State, reason: &str, age_ms: u64) -> TransitionStatus {
-    TransitionStatus { from, to, reason: reason.into(), age_ms }
+    TransitionStatus { from, to, reason: reason.into(), reason_code: None, age_ms }
 }
 
 fn serving() -> RouterStatus {
@@ -49,6 +49,7 @@ fn serving() -> RouterStatus {
         state: State::Master,
         state_age_ms: week,
         reason: "the master fell silent".into(),
+        reason_code: None,
         faults: vec![],
         base_priority: 150,
         priority: 150,

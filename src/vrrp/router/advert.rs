@@ -6,6 +6,7 @@ use crate::config::{Cast, Preempt};
 use crate::io::{Action, Level};
 use crate::types::Now;
 use crate::vrrp::outbox::Outbox;
+use crate::vrrp::reason::Reason;
 use crate::vrrp::router::{Phase, Router, beats_us};
 use crate::wire::vrrp::{Advert, Claim};
 use crate::wire::{ipv4, vrrp as wire};
@@ -38,7 +39,8 @@ impl Router {
             && self.cfg.preempt == Preempt::Never
             && !self.effective.is_owner()
         {
-            let reason = self.stall_cost(late, "a peer has taken over", out);
+            let reason = Reason::ReplacedWhileStalled { late };
+            out.record(Level::Warn, Some(&self.cfg.name), reason.to_string());
             self.step_down(now, reason, out);
             return;
         }
@@ -50,7 +52,10 @@ impl Router {
         match best {
             Some((source, claim, theirs)) if beats_us(self.standing(claim, source)) => {
                 if late > interval {
-                    self.stall_cost(late, &format!("{source} has taken over"), out);
+                    let late = late.as_secs_f64();
+                    let message =
+                        format!("vipd did not run for {late:.1} s: {source} has taken over");
+                    out.record(Level::Warn, Some(&self.cfg.name), message);
                 } else {
                     self.send_last_advert(now, out);
                 }

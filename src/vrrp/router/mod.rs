@@ -49,6 +49,7 @@ use crate::vrrp::environment::{Environment, Fault};
 use crate::vrrp::log_limiter::LogLimiter;
 use crate::vrrp::outbox::Outbox;
 use crate::vrrp::peer_table::PeerTable;
+use crate::vrrp::reason::Reason;
 use crate::vrrp::router::conflicts::ConflictCheck;
 use crate::vrrp::router_stats::RouterStats;
 use crate::wire::vrrp::{Advert, Claim};
@@ -71,7 +72,7 @@ pub(crate) struct Router {
     pub(crate) cfg: Arc<RouterConfig>,
     pub(crate) phase: Phase,
     pub(crate) since: Now,
-    pub(crate) reason: String,
+    pub(crate) reason: Reason,
     pub(crate) env: Environment,
     pub(crate) effective: Priority,
     pub(super) effective_since: Now,
@@ -119,7 +120,7 @@ impl Router {
             cfg,
             phase: Phase::Fault,
             since: now,
-            reason: "starting".to_owned(),
+            reason: Reason::Starting,
             env: Environment { faults: [Fault::Starting].into(), ..Environment::default() },
             stats: RouterStats::default(),
             peers: PeerTable::default(),
@@ -353,7 +354,7 @@ impl Router {
         &mut self,
         now: Now,
         better: Option<Claim>,
-        reason: String,
+        reason: Reason,
         out: &mut Outbox,
     ) {
         // A higher claim than the successor's would call it back.
@@ -525,7 +526,7 @@ impl Router {
         if let Phase::Master { next_advert, listening, .. } = &mut self.phase {
             self.stats.counters.stalls += 1;
             if self.cfg.preempt == Preempt::Never && !self.effective.is_owner() {
-                self.step_down(now, format!("slept for {gap:.1?}; a peer has taken over"), out);
+                self.step_down(now, Reason::ReplacedWhileSuspended { gap }, out);
             } else {
                 *listening = true;
                 *next_advert = now + self.cfg.interval.as_duration();

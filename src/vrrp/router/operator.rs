@@ -1,8 +1,8 @@
 //! What the operator wants of a router: to stop, to stay out of elections, to hand over.
 
 use crate::types::Now;
-use crate::vrrp::environment::Fault;
 use crate::vrrp::outbox::Outbox;
+use crate::vrrp::reason::Reason;
 use crate::vrrp::router::{Phase, Router, Then, WaitingFor};
 
 impl Router {
@@ -11,7 +11,7 @@ impl Router {
         match &mut self.phase {
             Phase::Master { .. } => {
                 self.resign(now, out);
-                self.leave(now, Then::Stop, "stopped".to_owned(), out);
+                self.leave(now, Then::Stop, Reason::Stopped, out);
             }
             Phase::Leaving { then, .. } => *then = Then::Stop,
             Phase::Fault | Phase::Backup { .. } => self.stopped(now),
@@ -25,7 +25,7 @@ impl Router {
         match &mut self.phase {
             Phase::Master { .. } => {
                 self.resign(now, out);
-                self.leave(now, Then::Drained, Fault::Drained.to_string(), out);
+                self.leave(now, Then::Drained, Reason::Drained, out);
             }
             Phase::Leaving { then, .. } if *then != Then::Stop => *then = Then::Drained,
             Phase::Fault | Phase::Backup { .. } | Phase::Leaving { .. } => {}
@@ -40,7 +40,7 @@ impl Router {
             && *then == Then::Drained
         {
             *then = back;
-            "drained and resumed by the operator".clone_into(reason);
+            *reason = Reason::DrainedAndResumed;
         }
     }
 
@@ -68,7 +68,7 @@ impl Router {
         self.yielded = true;
         self.resign(now, out);
         let then = self.back_to_backup(now);
-        self.leave(now, then, "handed over by the operator".to_owned(), out);
+        self.leave(now, then, Reason::HandedOver, out);
     }
 
     pub(super) fn back_to_backup(&self, now: Now) -> Then {
@@ -83,7 +83,7 @@ impl Router {
     pub(super) fn stopped(&mut self, now: Now) {
         self.stopped = true;
         self.phase = Phase::Fault;
-        "stopped".clone_into(&mut self.reason);
+        self.reason = Reason::Stopped;
         self.since = now;
     }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::types::{Centis, Now};
 use crate::vrrp::announce::Announce;
+use crate::vrrp::reason::Reason;
 use crate::wire::vrrp::Claim;
 
 /// Where a router is; deadlines live inside the state that needs them.
@@ -45,7 +46,7 @@ pub(crate) enum Phase {
         /// A successor was heard, or follows from what was heard before.
         succeeded: bool,
         /// Why, for the transition that follows.
-        reason: String,
+        reason: Reason,
     },
 }
 

@@ -32,7 +32,8 @@ impl Router {
             family: cfg.dialect.family(),
             state: self.state(),
             state_age_ms: millis(now.since(self.since)),
-            reason: self.reason.clone(),
+            reason: self.reason.to_string(),
+            reason_code: Some(self.reason.code()),
             faults: match self.phase {
                 Phase::Fault => self.env.faults.iter().map(Fault::status).collect(),
                 Phase::Backup { .. } | Phase::Master { .. } | Phase::Leaving { .. } => Vec::new(),

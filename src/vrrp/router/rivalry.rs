@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::io::{Level, NotifyEvent};
 use crate::types::{Centis, Now};
 use crate::vrrp::outbox::Outbox;
+use crate::vrrp::reason::Reason;
 use crate::vrrp::router::{ANSWER_EVERY, Phase, Router, TELL_OF_RIVALS_EVERY, Then, WaitingFor};
 use crate::wire::vrrp::Claim;
 
@@ -105,7 +106,7 @@ impl Router {
             )
         };
         out.record(Level::Info, Some(&self.cfg.name), message);
-        let reason = format!("{source} has priority {theirs}, ours is {ours}");
+        let reason = Reason::Outranked { by: source, theirs, ours };
         self.heard_from(now, source, claim, None);
         let then = Then::Backup {
             master_down: now + self.master_down_after(master_interval),

@@ -12,6 +12,7 @@ use crate::types::{Centis, Dialect, Family, Now};
 use crate::vrrp::announce::Announce;
 use crate::vrrp::environment::{Fault, Port};
 use crate::vrrp::outbox::Outbox;
+use crate::vrrp::reason::Reason;
 use crate::vrrp::router::conflicts::ConflictCheck;
 use crate::vrrp::router::{AFTER_ADVERT, Followed, Phase, Router, Standing, Then, WaitingFor};
 use crate::vrrp::timing;
@@ -141,7 +142,7 @@ impl Router {
     }
 
     /// Make before break: from here on each address goes when its successor announces it.
-    pub(super) fn leave(&mut self, now: Now, then: Then, reason: String, out: &mut Outbox) {
+    pub(super) fn leave(&mut self, now: Now, then: Then, reason: Reason, out: &mut Outbox) {
         let wait = match then {
             Then::Backup { waiting_for: WaitingFor::TheMaster, .. } => AFTER_ADVERT,
             Then::Backup { .. } | Then::Stop | Then::Drained => {
@@ -189,7 +190,7 @@ impl Router {
     /// The hand-over is complete.
     pub(super) fn left(&mut self, now: Now, out: &mut Outbox) {
         let Phase::Leaving { then, reason, .. } = &mut self.phase else { return };
-        let (then, reason) = (*then, std::mem::take(reason));
+        let (then, reason) = (*then, reason.clone());
         match then {
             Then::Stop => {
                 self.stats.counters.release_master += 1;
@@ -209,7 +210,7 @@ impl Router {
     }
 
     /// Steps aside without anybody's advert.
-    pub(super) fn step_down(&mut self, now: Now, reason: String, out: &mut Outbox) {
+    pub(super) fn step_down(&mut self, now: Now, reason: Reason, out: &mut Outbox) {
         self.become_backup(now, self.cfg.interval, WaitingFor::AnyMaster, reason, out);
     }
 
@@ -218,7 +219,7 @@ impl Router {
         now: Now,
         master_interval: Centis,
         waiting_for: WaitingFor,
-        reason: String,
+        reason: Reason,
         out: &mut Outbox,
     ) {
         let from = self.state();
@@ -235,7 +236,7 @@ impl Router {
     }
 
     /// R7: advert, addresses, and announcements once the kernel has them (W34).
-    pub(super) fn become_master(&mut self, now: Now, reason: String, out: &mut Outbox) {
+    pub(super) fn become_master(&mut self, now: Now, reason: Reason, out: &mut Outbox) {
         let from = self.state();
         self.reign(now, out);
         self.entered(now, from, reason, out);
@@ -263,36 +264,27 @@ impl Router {
     /// Nobody took over what the operator wanted to be handed over. Those who follow this router were
     /// told nothing yet.
     pub(super) fn serve_on(&mut self, now: Now, out: &mut Outbox) {
-        let reason = "nobody took over, so it serves on".to_owned();
         self.reign(now, out);
-        self.since = now;
-        self.stats.remember(now, Some(State::Master), State::Master, &reason);
-        out.record(Level::Warn, Some(&self.cfg.name), reason.clone());
-        self.reason = reason;
+        self.reigns_anew(now, Reason::NobodyTookOver, out);
         if std::mem::take(&mut self.drained) {
             out.push(Action::NotDrained { router: self.cfg.name.clone() });
         }
     }
 
-    pub(super) fn takeover_reason(&self, now: Now) -> String {
-        let Phase::Backup { waiting_for, .. } = &self.phase else { return String::new() };
+    pub(super) fn takeover_reason(&self, now: Now) -> Reason {
+        let Phase::Backup { waiting_for, .. } = &self.phase else { return self.reason.clone() };
         match (waiting_for, self.followed) {
-            (WaitingFor::Succession, Some(f)) => format!("{} resigned", f.address),
-            (WaitingFor::Preemption, Some(f)) => format!(
-                "preempting {}, which has priority {} to our {}",
-                f.address,
-                f.claim.wire_value(),
-                self.effective
-            ),
+            (WaitingFor::Succession, Some(f)) => Reason::MasterResigned(f.address),
+            (WaitingFor::Preemption, Some(f)) => Reason::Preemption {
+                master: f.address,
+                theirs: f.claim.wire_value(),
+                ours: self.effective,
+            },
             (WaitingFor::TheMaster, Some(f)) => {
-                let silence = now.since(f.at).as_secs_f64();
-                format!("no advert from {} for {silence:.2} s", f.address)
+                Reason::MasterSilent { master: f.address, silence: now.since(f.at) }
             }
-            _ if self.effective.is_owner() => "owner of the addresses (priority 255)".to_owned(),
-            _ => {
-                let silence = now.since(self.since).as_secs_f64();
-                format!("no master heard for {silence:.2} s")
-            }
+            _ if self.effective.is_owner() => Reason::AddressOwner,
+            _ => Reason::NoMasterHeard(now.since(self.since)),
         }
     }
 
@@ -306,9 +298,9 @@ impl Router {
     ) {
         let from = self.state();
         let reason = if recreated && self.env.faults.iter().all(|f| *f == Fault::Starting) {
-            format!("interface {} was deleted and created again", self.cfg.iface)
+            Reason::InterfaceRecreated(self.cfg.iface.clone())
         } else {
-            self.fault_text()
+            self.fault_reason()
         };
         // A fault of another link that carries an address does not keep us from saying so.
         let own = &self.cfg.iface;
@@ -346,7 +338,7 @@ impl Router {
 
     pub(super) fn still_in_fault(&mut self, now: Now, out: &mut Outbox) {
         let starting = self.env.faults.iter().all(|f| *f == Fault::Starting);
-        let reason = self.fault_text();
+        let reason = self.fault_reason();
         if self.announced_state {
             self.reason = reason;
         } else if !starting {
@@ -360,21 +352,20 @@ impl Router {
         self.announce_source(out);
         if self.adoptable && !self.announced_state {
             // C60: nobody can have taken over yet; installing again only renews the leases.
-            let reason = "restarted; its addresses were still in place".to_owned();
-            self.become_master(now, reason, out);
+            self.become_master(now, Reason::Adopted, out);
             return;
         }
         let at_once = now >= self.quiet_until && self.may_take_over() && !self.grouped;
         if self.effective.is_owner() && at_once {
-            self.become_master(now, "owner of the addresses (priority 255)".to_owned(), out);
+            self.become_master(now, Reason::AddressOwner, out);
             return;
         }
         let reason = if !self.announced_state {
-            "started".to_owned()
-        } else if self.reason == Fault::Drained.to_string() {
-            "resumed by the operator".to_owned()
+            Reason::Started
+        } else if self.reason == Reason::Drained {
+            Reason::Resumed
         } else {
-            "all faults cleared".to_owned()
+            Reason::FaultsCleared
         };
         self.become_backup(now, self.cfg.interval, WaitingFor::AnyMaster, reason, out);
     }
@@ -394,8 +385,12 @@ impl Router {
         out.push(Action::Announce { iface, mac, vip, router_flag });
     }
 
-    pub(super) fn fault_text(&self) -> String {
-        self.env.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    fn fault_reason(&self) -> Reason {
+        if self.env.faults.iter().eq([&Fault::Drained]) {
+            return Reason::Drained;
+        }
+        let all: Vec<_> = self.env.faults.iter().map(ToString::to_string).collect();
+        Reason::Fault(all.join("; "))
     }
 
     /// R24: clamp, shift a backup's running deadline by the change of skew, tell the LAN at once
@@ -439,20 +434,20 @@ impl Router {
         }
     }
 
-    pub(super) fn entered(&mut self, now: Now, from: State, reason: String, out: &mut Outbox) {
+    pub(super) fn entered(&mut self, now: Now, from: State, reason: Reason, out: &mut Outbox) {
         let to = self.state();
         let from = self.announced_state.then_some(from);
         self.announced_state = true;
         self.since = now;
         self.peers.clear_conflicts();
-        self.stats.transition(now, from, to, &reason);
+        self.stats.transition(now, from, to, reason.clone());
         let suffix = if from.is_none() && to == State::Backup { " (init)" } else { "" };
         out.record(
             if to == State::Fault { Level::Warn } else { Level::Info },
             Some(&self.cfg.name),
             format!("Entering {to} STATE{suffix}: {reason}"),
         );
-        self.notify(NotifyEvent::Entered { from, to }, reason.clone(), out);
+        self.notify(NotifyEvent::Entered { from, to }, reason.to_string(), out);
         self.reason = reason;
     }
 

@@ -2,7 +2,7 @@
 
 use vipd::config::Release;
 use vipd::io::{Command, Input, RouterId};
-use vipd::status::State;
+use vipd::status::{ReasonCode, State};
 use vipd::types::Mac;
 
 use super::bench::Bench;
@@ -121,7 +121,12 @@ fn a_drain_that_somebody_follows_holds() {
 
 #[test]
 fn who_is_resumed_by_the_operator_says_so() {
-    let last = |bench: &Bench| bench.status().transitions[0].reason.clone();
+    let last = |bench: &Bench| {
+        let (status, changes) = (bench.status(), bench.status().transitions);
+        assert_eq!(status.reason_code, changes[0].reason_code);
+        assert_eq!(status.reason_code, Some(ReasonCode::Resumed));
+        changes[0].reason.clone()
+    };
     let mut bench = master();
     bench.feed(Input::Command(Command::Drain(None)));
     bench.hear(&advert(HIGH, 90));
