@@ -60,8 +60,9 @@ pub(super) const ANSWER_EVERY: Duration = Duration::from_millis(100);
 /// At most one notification of lower-priority masters in this time: a stream of them must not start a stream
 /// of scripts.
 pub(super) const TELL_OF_RIVALS_EVERY: Duration = Duration::from_millis(500);
-/// How long an address outlives the successor's first advert if its announcement is not heard.
-pub(super) const AFTER_ADVERT: Duration = Duration::from_millis(20);
+/// How long an address outlives the successor's first advert if its announcement is not heard: on a
+/// busy host tens of milliseconds lie between the two, and clients have no one else meanwhile.
+pub(super) const AFTER_ADVERT: Duration = Duration::from_millis(100);
 /// Senders remembered while a stalled master sorts out what waited in its socket.
 const MAX_WAITING: usize = 32;
 
