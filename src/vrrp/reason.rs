@@ -8,6 +8,9 @@ use crate::status::ReasonCode;
 use crate::types::{IfName, Priority};
 use crate::vrrp::environment::Fault;
 
+/// A daemon that runs later than this did not run.
+const NOTICEABLE: Duration = Duration::from_millis(100);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Starting,
@@ -117,6 +120,11 @@ impl fmt::Display for Reason {
             Reason::DrainedAndResumed => write!(f, "drained and resumed by the operator"),
             Reason::HandedOver => write!(f, "handed over by the operator"),
             Reason::NobodyTookOver => write!(f, "nobody took over, so it serves on"),
+            Reason::LeaseEnded { late } if *late < NOTICEABLE => write!(
+                f,
+                "the kernel was slow: the lease of its addresses may have ended before it was \
+                 lengthened, and they were added again"
+            ),
             Reason::LeaseEnded { late } => write!(
                 f,
                 "vipd did not run for {:.1} s: the lease of its addresses had ended, and they were \

@@ -265,6 +265,7 @@ fn descriptors(vipd: &Vipd) -> usize {
 
 #[test]
 fn an_upgrade_moves_nothing() {
+    let _turn = alone();
     for (interval, extra) in [("1", ""), ("0.1", ""), ("0.2", "vipd_lease off")] {
         let pair = Pair::start("", interval, extra);
         let new = another_binary(&pair.a);
@@ -330,6 +331,7 @@ fn a_router_that_was_handed_over_does_not_come_back_through_an_upgrade() {
 
 #[test]
 fn a_binary_that_will_not_do_is_refused_and_the_daemon_runs_on() {
+    let _turn = alone();
     let pair = Pair::start("", "0.2", "");
     let script = pair.a.directory().unwrap().join("impostor");
     // States a version, takes the configuration, and is no program.
@@ -356,6 +358,7 @@ fn a_binary_that_will_not_do_is_refused_and_the_daemon_runs_on() {
 // C60
 #[test]
 fn a_crash_and_an_immediate_restart_go_unnoticed() {
+    let _turn = alone();
     let pair = Pair::start("", "1", "");
     let at_the_peer = pair.changes_at_the_peer();
     let killed = Instant::now();

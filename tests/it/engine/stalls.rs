@@ -2,7 +2,7 @@
 
 use vipd::config::Preempt;
 use vipd::io::Level;
-use vipd::status::State;
+use vipd::status::{ReasonCode, State};
 
 use super::bench::{Answers, Bench};
 use super::setup::*;
@@ -332,4 +332,20 @@ fn a_master_whose_leases_ended_while_it_was_stopped_says_so() {
     bench.tick();
     assert_eq!(bench.state(), State::Backup);
     assert!(warned(&bench), "{:?}", bench.logs);
+}
+
+// The lease is counted from the question: what is answered after its end may be gone already.
+#[test]
+fn a_kernel_that_is_slow_is_not_called_a_stall_of_the_daemon() {
+    let mut bench = Bench::settled(router(|r| r.options.lease = true));
+    bench.answers = Answers::OnDemand;
+    bench.run_until(mdi(100, 100) + ms(3999));
+    assert_eq!(bench.state(), State::Master);
+    bench.answer_all();
+    bench.answers = Answers::AtOnce;
+    bench.run_for(secs(2));
+    let reason = bench.status().reason;
+    assert!(reason.starts_with("the kernel was slow"), "{reason}");
+    assert_eq!(bench.status().reason_code, Some(ReasonCode::LeaseEnded));
+    assert!(bench.logs.iter().any(|(l, m)| *l == Level::Warn && *m == reason), "{:?}", bench.logs);
 }
