@@ -25,6 +25,7 @@
 //! | [`config`] | the settings: as vipd.toml says them, and checked | text, types, wire, pool |
 //! | [`import`] | what keepalived.conf and haproxy.cfg say, as settings | text, types, pool, config |
 //! | [`load`] | files of any dialect to one checked configuration, and that to a vipd.toml | text, types, config, import |
+//! | [`dump`] | the status in keepalived's files | text, types, status, config |
 //! | [`track`] | what moves a priority | text, types, config |
 //! | [`io`] | what goes into the engine and what comes out | text, types, pool, status, config, track |
 //! | [`vrrp`] | one virtual router | text, types, wire, status, config, track, io |
@@ -91,6 +92,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod daemon;
+pub mod dump;
 pub mod engine;
 pub mod hook;
 pub mod import;

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use nix::libc;
+
 use crate::import::keepalived::parse_umask;
 
 /// Options of keepalived that `vipd run` takes.
@@ -24,6 +26,9 @@ pub(super) struct Options {
     #[arg(short = 't', long, value_name = "FILE", hide = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub(super) config_test: Option<PathBuf>,
+    /// Print the number of the signal that does this: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON
+    #[arg(long, value_name = "NAME", hide = true, value_parser = signal_number)]
+    pub(super) signum: Option<i32>,
     /// What vipd does anyway, or has nothing to do it with
     #[arg(short = 'n', long = "dont-fork", hide = true, action = clap::ArgAction::Count)]
     #[arg(short_aliases = ['l', 'D', 'd', 'G', 'R', 'X', 'B', 'I', 'a'])]
@@ -36,6 +41,19 @@ pub(super) struct Options {
     #[arg(short = 'S', long = "log-facility", hide = true, value_name = "NAME")]
     #[arg(short_alias = 'b', aliases = ["bfd_pid", "checkers_pid"])]
     _without_effect_of: Vec<String>,
+}
+
+/// keepalived's names of signals.
+fn signal_number(name: &str) -> Result<i32, String> {
+    match name {
+        "STOP" => Ok(libc::SIGTERM),
+        "RELOAD" => Ok(libc::SIGHUP),
+        "DATA" => Ok(libc::SIGUSR1),
+        "STATS" => Ok(libc::SIGUSR2),
+        "STATS_CLEAR" => Ok(libc::SIGRTMAX() - 1),
+        "JSON" => Ok(libc::SIGRTMIN() + 2),
+        _ => Err("STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON is possible".to_owned()),
+    }
 }
 
 fn umask(text: &str) -> Result<u16, String> {

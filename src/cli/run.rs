@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::check::{self, CheckArgs};
 use super::sources::FileSystem;
-use super::{complain, exit, keepalived, run_dir, upgrade};
+use super::{complain, exit, keepalived, print, run_dir, upgrade};
 use crate::config::diag::{Diagnostic, without_effect};
 use crate::config::{Config, Format, Process, Reading};
 use crate::daemon::{self, Options, Reread, StartError, Warning};
@@ -23,7 +23,7 @@ const LAST_LINE: Duration = Duration::from_millis(300);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Configuration file: vipd.toml, keepalived.conf or haproxy.cfg; give it more than once to combine several
-    #[arg(short, long, required = true, value_name = "FILE")]
+    #[arg(short, long, required_unless_present = "signum", value_name = "FILE")]
     #[arg(short_alias = 'f', alias = "use-file")]
     config: Vec<PathBuf>,
     /// Language of the files, if it cannot be told by their content: toml, keepalived or haproxy
@@ -53,6 +53,9 @@ pub struct Args {
 pub(super) fn run(args: Args) -> u8 {
     if let Some(report) = &args.keepalived.config_test {
         return test(&args, report);
+    }
+    if let Some(number) = args.keepalived.signum {
+        return print(&format!("{number}\n"));
     }
     let format = args.log_format;
     die_with_any_thread(format);

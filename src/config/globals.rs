@@ -18,6 +18,10 @@ const GROUP: Texts = Texts {
     },
     allowed: "the name of a group, without colons and blanks",
 };
+const FILE: Texts = Texts {
+    fits: |path| path.starts_with('/') && !path.ends_with('/') && !path.contains(char::is_control),
+    allowed: "the absolute path of a file",
+};
 /// keepalived's.
 const LIFE_SCRIPT: Duration = Duration::from_secs(10);
 
@@ -38,6 +42,10 @@ settings! {
         log_unknown_vrids keepalived "log_unknown_vrids": bool = false;
         /// The group whose members may command the daemon besides root.
         control_group keepalived "vipd_control_group": Option<String> = None, GROUP;
+        /// Where SIGUSR1 has the state written. Default: keepalived.data in $TMPDIR, else in /tmp.
+        state_dump_file keepalived "state_dump_file": Option<String> = None, FILE;
+        /// The layout of keepalived.json: 1 is a list of instances, 2 an object that holds it.
+        json_version keepalived "json_version": u8 = 1, 1..=2;
         /// The longest `startup_script` may take.
         startup_script_timeout keepalived "startup_script_timeout" at start:
             Duration = LIFE_SCRIPT, POSITIVE, "the timeout";

@@ -15,12 +15,15 @@ use sd_notify::NotifyState;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::dumps::{self, Dumps};
 use super::host::DaemonHost;
 use super::pages;
 use crate::api::page::Source;
 use crate::api::server::{self, Ask};
-use crate::config::PageConfig;
+use crate::config::{Config, PageConfig};
+use crate::dump::Dump;
 use crate::hook::Hooks;
+use crate::status::Snapshot;
 
 /// Notices waiting for a service manager that does not read.
 const NOTICES: usize = 64;
@@ -48,6 +51,7 @@ pub(super) struct Background {
     host: Arc<DaemonHost>,
     notices: blocking::SyncSender<Notice>,
     pages: mpsc::UnboundedSender<Vec<PageConfig>>,
+    dumps: Dumps,
 }
 
 impl Background {
@@ -90,7 +94,7 @@ impl Background {
                 }
             }
         })?;
-        Ok(Background { effects, host: asked, notices, pages })
+        Ok(Background { effects, host: asked, notices, pages, dumps: Dumps::default() })
     }
 
     /// From here on the status says how those who are told are doing.
@@ -110,6 +114,27 @@ impl Background {
             if let Err(error) = host.drains.remove([router]) {
                 tracing::warn!("a restart of the daemon will drain it: {error}");
             }
+        });
+    }
+
+    /// Write a dump of what `view` tells, unless too many are being written.
+    pub(super) fn dump(
+        &self,
+        dump: Dump,
+        signal: i32,
+        view: Box<dyn FnOnce() -> Snapshot + Send>,
+        config: Arc<Config>,
+    ) {
+        let Some(place) = self.dumps.begin() else {
+            tracing::warn!("too many dumps are being written: is their file system all right?");
+            return;
+        };
+        let host = Arc::clone(&self.host);
+        self.effects.spawn_blocking(move || {
+            let _place = place;
+            let mut snapshot = view();
+            host.complete(&mut snapshot);
+            dumps::write(dump, signal, &snapshot, &config);
         });
     }
 

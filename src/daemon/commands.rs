@@ -10,13 +10,14 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::background::Notice;
+use super::dumps;
 use super::locks::{Conflict, Locks};
 use super::prepared::{Answer, Plan, Prepared, Successor, Telling};
 use super::startup;
 use super::upgrade::Legacy;
 use super::{Control, Inbox, Reloading, Reread, SHUTDOWN_BUDGET, Warning, names};
 use crate::api::protocol::{Request, Response, Subject};
-use crate::api::server::Ask;
+use crate::api::server::{self, Ask};
 use crate::config::Config;
 use crate::io::{Command, Input, RouterId};
 use crate::text::counted;
@@ -437,7 +438,12 @@ impl Control {
             SIGHUP => self.start_reload(None),
             SIGTERM | SIGINT => self.stop(signal),
             signal => {
-                if let Some(text) = self.ineffective.came(self.clock.now(), signal) {
+                if let Some(dump) = dumps::of_signal(signal)
+                    && let server::Answer::Status(view) = self.status()
+                {
+                    let config = Arc::clone(&self.effects.config);
+                    self.background.dump(dump, signal, view, config);
+                } else if let Some(text) = self.ineffective.came(self.clock.now(), signal) {
                     tracing::warn!("{text}");
                 }
             }

@@ -12,6 +12,7 @@ mod background;
 mod commands;
 mod deadline;
 mod drains;
+mod dumps;
 mod effects;
 mod failures;
 mod host;

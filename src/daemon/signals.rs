@@ -1,5 +1,5 @@
-//! What signals ask of the daemon. None but SIGTERM and SIGINT ends it, and only SIGHUP asks for anything
-//! else; the rest is said and has no effect.
+//! What signals ask of the daemon. None but SIGTERM and SIGINT ends it; SIGHUP asks for a reload, some for
+//! keepalived's files ([`super::dumps`]); the rest is said and has no effect.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use nix::libc;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -69,9 +69,8 @@ impl Ineffective {
         self.said.insert(signal, (now, 0));
         let name = signals::name_of(signal);
         let instead = match signal {
-            SIGUSR1 | SIGUSR2 => " (keepalived writes a file on it): `vipd status` shows all of it",
-            _ if signal == libc::SIGRTMIN() + 2 => {
-                " (keepalived writes JSON on it): `vipd status --json` prints it"
+            _ if signal == libc::SIGRTMAX() - 1 => {
+                " (keepalived clears its counters on it): SIGUSR2 writes them"
             }
             _ => "",
         };
@@ -88,12 +87,12 @@ mod tests {
         let mut ineffective = Ineffective::default();
         let minute = SAY_EVERY;
         let mut said = |at: Duration, signal| ineffective.came(Now::ZERO + at, signal);
-        let first = said(Duration::ZERO, SIGUSR1).unwrap();
-        assert!(first.starts_with("SIGUSR1 has no effect") && first.contains("vipd status"));
-        assert_eq!(said(minute / 2, SIGUSR1), None);
-        assert!(said(minute / 2, libc::SIGALRM).is_some());
-        assert!(said(minute, SIGUSR1).unwrap().contains("1 more"));
-        assert!(!said(minute * 2, SIGUSR1).unwrap().contains("more"));
-        assert!(said(minute, libc::SIGRTMIN() + 2).unwrap().contains("--json"));
+        let first = said(Duration::ZERO, libc::SIGALRM).unwrap();
+        assert!(first.starts_with("SIGALRM has no effect"));
+        assert_eq!(said(minute / 2, libc::SIGALRM), None);
+        assert!(said(minute / 2, libc::SIGPOLL).is_some());
+        assert!(said(minute, libc::SIGALRM).unwrap().contains("1 more"));
+        assert!(!said(minute * 2, libc::SIGALRM).unwrap().contains("more"));
+        assert!(said(minute, libc::SIGRTMAX() - 1).unwrap().contains("SIGUSR2"));
     }
 }

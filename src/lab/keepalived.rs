@@ -16,7 +16,7 @@ pub struct Keepalived {
 
 impl Keepalived {
     /// Starts keepalived with `config` as its configuration file. It logs everything (`-D`) to its
-    /// output.
+    /// output, and dumps into the node's directory.
     ///
     /// # Errors
     /// [`Error::NotInstalled`] if there is none, [`Error::Kernel`] if it cannot be run.
@@ -25,6 +25,7 @@ impl Keepalived {
         let directory = node.directory()?;
         let mut command = Command::new("keepalived");
         command
+            .env("TMPDIR", &directory)
             .args(["--dont-fork", "--log-console", "--log-detail", "--vrrp"])
             .arg(format!("--use-file={}", file.display()))
             .arg(format!("--pid={}", directory.join("keepalived.pid").display()))

@@ -25,7 +25,7 @@ pub struct Vipd {
 
 impl Vipd {
     /// Starts `binary run` with `config` written to a file called `file_name`, whose ending says
-    /// which language it is in.
+    /// which language it is in. Its temporary directory is the node's.
     ///
     /// # Errors
     /// [`Error::Kernel`] if the file cannot be written or the program cannot be run.
@@ -41,14 +41,15 @@ impl Vipd {
     pub fn start_with(node: &Node, binary: &Path, files: &[(&str, &str)]) -> Result<Vipd> {
         let write = |(name, text): &(&str, &str)| node.write_file(name, text);
         let files = files.iter().map(write).collect::<Result<Vec<_>>>()?;
-        let run_dir = node.directory()?.join("run");
+        let directory = node.directory()?;
+        let run_dir = directory.join("run");
         std::fs::create_dir_all(&run_dir).map_err(|source| Error::Kernel {
             place: node.name().to_owned(),
             what: format!("make {}", run_dir.display()),
             source,
         })?;
         let mut command = Command::new(binary);
-        command.arg("run").arg("--run-dir").arg(&run_dir);
+        command.env("TMPDIR", directory).arg("run").arg("--run-dir").arg(&run_dir);
         for file in &files {
             command.arg("--config").arg(file);
         }

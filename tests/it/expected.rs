@@ -112,6 +112,8 @@ pub(crate) fn dump(config: &Config) -> String {
     for default in [
         ", delay_after_boot: 0ns",
         ", control_group: None",
+        ", state_dump_file: None",
+        ", json_version: 1",
         ", startup_script_timeout: 10s",
         ", shutdown_script_timeout: 10s",
         &process,

@@ -271,6 +271,18 @@ fn keepalived_s_command_line_is_understood() {
     let report = fs::read_to_string(log).unwrap();
     assert!(report.contains("virtual_router_id must be 1 to 255, not 0"), "{report}");
 
+    for (name, number) in [("DATA", "10\n"), ("JSON", "36\n"), ("STATS_CLEAR", "63\n")] {
+        let asked = |program: &str, run: &[&str]| {
+            let mut command = Command::new(program);
+            command.args(run).arg(format!("--signum={name}"));
+            let asked = node.output(command, SOON).unwrap();
+            assert_eq!(asked.exit, Exit::Code(0), "{}", asked.stderr);
+            asked.stdout
+        };
+        assert_eq!(asked(binary().to_str().unwrap(), &["run"]), number);
+        assert_eq!(asked("keepalived", &[]), number);
+    }
+
     let vipd = started(&node, &config(""), &["-nlDGd", "-S", "local1", "--dont-respawn"]);
     eventually(SOON, "the address", || node.has_address(VIP).unwrap()).unwrap();
     assert!(Path::new(&format!("/proc/{}", vipd.pid())).exists());

@@ -3,6 +3,7 @@
 //! Judged by packets on the wire, the kernel's addresses, the switch's table, the client's neighbour
 //! cache and what a pinging client gets; never by our own log.
 
+mod dumps;
 mod groups;
 mod ipv6;
 mod lifecycle;

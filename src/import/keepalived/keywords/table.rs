@@ -81,7 +81,7 @@ const KNOWN_PEERS: &str = "always so: adverts from anyone but a listed peer are 
 const BUFFERS: &str =
     "vipd gives the kernel's events 2 MiB, and reads everything again if that overflows";
 const RELOAD: &str = "a reload always checks the new files first and happens on request only";
-const DUMPS: &str = "no dump files; the status socket serves the same facts";
+const DUMPS: &str = "keepalived ignores it too: the file is keepalived.stats or .json in $TMPDIR";
 const LINK: &str = "the kernel reports every driver's carrier at once; polling would only be later";
 const WHILE_MASTER: &str =
     "vipd's own: a command that is run while master until it succeeds, and again now and then";
@@ -416,11 +416,15 @@ pub(super) const GLOBALS: &[Keyword] = &[
     unsupported("reload_time_file", RELOAD),
     unsupported("reload_repeat", RELOAD),
     unsupported("reload_file", RELOAD),
-    quiet("config_save_dir", DUMPS),
+    quiet("config_save_dir", "no copies are kept; `vipd check --explain` shows what is in use"),
     quiet("tmp_config_directory", "each file is read once, into memory"),
-    quiet("data_use_instance", DUMPS),
-    quiet("json_version", DUMPS),
-    quiet("state_dump_file", DUMPS),
+    quiet("data_use_instance", "the dump files are keepalived.data, .stats and .json in $TMPDIR"),
+    yes("json_version", 1, "layout of keepalived.json, which SIGRTMIN+2 has written: 1 or 2"),
+    yes(
+        "state_dump_file",
+        1,
+        "where SIGUSR1 has the state written; $TMPDIR/keepalived.data by default",
+    ),
     quiet("stats_dump_file", DUMPS),
     quiet("json_dump_file", DUMPS),
     quiet("iproute_usr_dir", "names of routing tables; vipd sets no routes"),
