@@ -68,7 +68,7 @@ pub enum FaultCode {
 /// Why a router is in its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ReasonCode {
+pub enum StateReason {
     /// The daemon has just begun.
     Starting,
     /// The daemon has started and listens.

@@ -26,7 +26,7 @@ pub use clusters::{
     MissingStatus, Phase, ServerStatus, Traffic,
 };
 pub use codes::{
-    FaultCode, FaultStatus, HintCode, HintStatus, MemberFault, ReasonCode, RoleStatus,
+    FaultCode, FaultStatus, HintCode, HintStatus, MemberFault, RoleStatus, StateReason,
 };
 pub use notify::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 pub(crate) use strangers::Strangers;
@@ -199,7 +199,7 @@ pub struct RouterStatus {
     pub reason: String,
     /// The same for programs; `None` of a daemon that does not say it.
     #[serde(default)]
-    pub reason_code: Option<ReasonCode>,
+    pub reason_code: Option<StateReason>,
     /// What keeps it from serving; empty unless `state` is Fault.
     pub faults: Vec<FaultStatus>,
     /// Configured priority.
@@ -440,7 +440,7 @@ pub struct TransitionStatus {
     pub reason: String,
     /// The same for programs; `None` of a daemon that does not say it.
     #[serde(default)]
-    pub reason_code: Option<ReasonCode>,
+    pub reason_code: Option<StateReason>,
     /// How long ago.
     pub age_ms: u64,
 }

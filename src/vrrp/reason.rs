@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::status::ReasonCode;
+use crate::status::StateReason;
 use crate::types::{IfName, Priority};
 use crate::vrrp::environment::Fault;
 
@@ -60,29 +60,29 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const fn code(&self) -> ReasonCode {
+    pub(crate) const fn code(&self) -> StateReason {
         match self {
-            Reason::Starting => ReasonCode::Starting,
-            Reason::Started => ReasonCode::Started,
-            Reason::Adopted => ReasonCode::Adopted,
-            Reason::AddressOwner => ReasonCode::AddressOwner,
-            Reason::MasterResigned(_) => ReasonCode::MasterResigned,
-            Reason::Preemption { .. } => ReasonCode::Preemption,
-            Reason::MasterSilent { .. } => ReasonCode::MasterSilent,
-            Reason::NoMasterHeard(_) => ReasonCode::NoMasterHeard,
-            Reason::Outranked { .. } => ReasonCode::Outranked,
-            Reason::SyncGroup { .. } => ReasonCode::SyncGroup,
-            Reason::Fault(_) => ReasonCode::Fault,
-            Reason::InterfaceRecreated(_) => ReasonCode::InterfaceRecreated,
-            Reason::FaultsCleared => ReasonCode::FaultsCleared,
-            Reason::Drained => ReasonCode::Drained,
-            Reason::Resumed | Reason::DrainedAndResumed => ReasonCode::Resumed,
-            Reason::HandedOver => ReasonCode::HandedOver,
-            Reason::NobodyTookOver => ReasonCode::NobodyTookOver,
-            Reason::LeaseEnded { .. } => ReasonCode::LeaseEnded,
-            Reason::ReplacedWhileStalled { .. } => ReasonCode::ReplacedWhileStalled,
-            Reason::ReplacedWhileSuspended { .. } => ReasonCode::ReplacedWhileSuspended,
-            Reason::Stopped => ReasonCode::Stopped,
+            Reason::Starting => StateReason::Starting,
+            Reason::Started => StateReason::Started,
+            Reason::Adopted => StateReason::Adopted,
+            Reason::AddressOwner => StateReason::AddressOwner,
+            Reason::MasterResigned(_) => StateReason::MasterResigned,
+            Reason::Preemption { .. } => StateReason::Preemption,
+            Reason::MasterSilent { .. } => StateReason::MasterSilent,
+            Reason::NoMasterHeard(_) => StateReason::NoMasterHeard,
+            Reason::Outranked { .. } => StateReason::Outranked,
+            Reason::SyncGroup { .. } => StateReason::SyncGroup,
+            Reason::Fault(_) => StateReason::Fault,
+            Reason::InterfaceRecreated(_) => StateReason::InterfaceRecreated,
+            Reason::FaultsCleared => StateReason::FaultsCleared,
+            Reason::Drained => StateReason::Drained,
+            Reason::Resumed | Reason::DrainedAndResumed => StateReason::Resumed,
+            Reason::HandedOver => StateReason::HandedOver,
+            Reason::NobodyTookOver => StateReason::NobodyTookOver,
+            Reason::LeaseEnded { .. } => StateReason::LeaseEnded,
+            Reason::ReplacedWhileStalled { .. } => StateReason::ReplacedWhileStalled,
+            Reason::ReplacedWhileSuspended { .. } => StateReason::ReplacedWhileSuspended,
+            Reason::Stopped => StateReason::Stopped,
         }
     }
 }

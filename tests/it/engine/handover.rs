@@ -2,7 +2,7 @@
 
 use vipd::config::Release;
 use vipd::io::{Command, Input, RouterId};
-use vipd::status::{ReasonCode, State};
+use vipd::status::{State, StateReason};
 use vipd::types::Mac;
 
 use super::bench::Bench;
@@ -124,7 +124,7 @@ fn who_is_resumed_by_the_operator_says_so() {
     let last = |bench: &Bench| {
         let (status, changes) = (bench.status(), bench.status().transitions);
         assert_eq!(status.reason_code, changes[0].reason_code);
-        assert_eq!(status.reason_code, Some(ReasonCode::Resumed));
+        assert_eq!(status.reason_code, Some(StateReason::Resumed));
         changes[0].reason.clone()
     };
     let mut bench = master();

@@ -2,7 +2,7 @@
 
 use vipd::config::Preempt;
 use vipd::io::Level;
-use vipd::status::{ReasonCode, State};
+use vipd::status::{State, StateReason};
 
 use super::bench::{Answers, Bench};
 use super::setup::*;
@@ -346,6 +346,6 @@ fn a_kernel_that_is_slow_is_not_called_a_stall_of_the_daemon() {
     bench.run_for(secs(2));
     let reason = bench.status().reason;
     assert!(reason.starts_with("the kernel was slow"), "{reason}");
-    assert_eq!(bench.status().reason_code, Some(ReasonCode::LeaseEnded));
+    assert_eq!(bench.status().reason_code, Some(StateReason::LeaseEnded));
     assert!(bench.logs.iter().any(|(l, m)| *l == Level::Warn && *m == reason), "{:?}", bench.logs);
 }
