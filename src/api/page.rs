@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request as HttpRequest, State};
+use axum::extract::{RawQuery, Request as HttpRequest, State};
 use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -31,8 +31,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::protocol::{Request, Response};
 use super::server::{Ask, Host, answer};
-use crate::page::{Look, html, silent};
+use crate::page::{Healthz, Look, healthz, html, silent};
 use crate::status::Snapshot;
+use crate::text::plain_line;
 
 /// Connections at a time, of all pages together.
 pub const MOST_CONNECTIONS: usize = 64;
@@ -54,6 +55,9 @@ const WRONG: Duration = Duration::from_secs(1);
 
 /// How long to wait for descriptors.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Characters of the answer to a load balancer.
+const LONGEST_LINE: usize = 2000;
 
 /// What the pages load: one style of their own, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
@@ -149,7 +153,11 @@ pub fn site(page: &Page, source: Arc<Source>) -> Router {
         source,
         drawn: Default::default(),
     });
-    let mut router = Router::new().route(path, get(show_html)).route(&look.json, get(show_json));
+    let health = format!("{}/healthz", path.trim_end_matches('/'));
+    let mut router = Router::new()
+        .route(path, get(show_html))
+        .route(&look.json, get(show_json))
+        .route(&health, get(show_health));
     if path != "/" {
         router = router.route(&format!("{path}/"), get(show_html));
     }
@@ -186,6 +194,20 @@ async fn show_html(State(site): State<Arc<Site>>) -> HttpResponse {
 
 async fn show_json(State(site): State<Arc<Site>>) -> HttpResponse {
     site.show(Form::Json).await
+}
+
+async fn show_health(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> HttpResponse {
+    let seen = site.source.seen().await;
+    // Of thousands of routers it takes its time.
+    let asked = spawn_blocking(move || match &seen.outcome {
+        Ok(snapshot) => healthz(snapshot, &query.unwrap_or_default()),
+        Err(why) => Healthz { status: 503, line: format!("no status: {why}") },
+    });
+    let Ok(Healthz { status, line }) = asked.await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    (status, plain_line(&line, LONGEST_LINE) + "\n").into_response()
 }
 
 async fn elsewhere(State(site): State<Arc<Site>>) -> HttpResponse {

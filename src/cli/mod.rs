@@ -4,6 +4,7 @@ pub mod check;
 mod cleanup;
 pub mod convert;
 mod demo;
+pub mod details;
 pub mod exit;
 mod explain;
 mod fold;

@@ -9,20 +9,21 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 
 use super::fold::{fold, fold_under};
 use crate::engine::allow_vrrp;
+use crate::status::health::{MOST_REASONS, daemon_notes};
 use crate::status::text::{
-    RECENT_MS, WallClock, address_line, causes, cluster_heading, cluster_notes, daemon_notes,
-    drained, heading, master_line, next_failure, peer_line, priority_line, span, state, told,
-    tracked_lines, transition,
+    RECENT_MS, WallClock, address_line, cluster_heading, cluster_notes, drained, heading,
+    master_line, next_failure, peer_line, priority_line, span, state, told, tracked_lines,
+    transition,
 };
 use crate::status::view::{self, Holds, MANY_ROUTERS, View};
-use crate::status::{HintCode, HintStatus, RouterStatus, Snapshot, State};
+use crate::status::{HintCode, HintStatus, RouterStatus, Severity, Snapshot, State};
 use crate::text::age;
 
 /// State changes shown per router unless one router is asked for.
 const FEW: usize = 3;
 
 /// Columns of the labels on a router's own page.
-const LABEL: usize = 13;
+pub(super) const LABEL: usize = 13;
 
 /// Everything at a glance, `width` columns wide if the names allow it.
 #[must_use]
@@ -63,8 +64,14 @@ pub fn live(snapshot: &Snapshot, width: u16) -> String {
 
 /// The daemon, what is wrong with it, and the tables.
 fn heads(snapshot: &Snapshot, routers: &View<9>, width: u16) -> String {
-    let mut out = heading(&snapshot.daemon);
-    for note in causes(snapshot).into_iter().chain(daemon_notes(snapshot)) {
+    let health = snapshot.judged();
+    let mut out = fold(&health.line(), width.into()) + "\n" + &heading(&snapshot.daemon);
+    let notes = daemon_notes(snapshot);
+    // The line has no room for more than a few, and what is only amiss stands with what it is about.
+    let weighs = health.reasons.iter().filter(|reason| reason.severity > Severity::Notice);
+    let grave = weighs.skip(MOST_REASONS).filter(|reason| reason.severity == Severity::Critical);
+    let more: Vec<String> = grave.map(|reason| reason.text.clone()).collect();
+    for note in more.into_iter().chain(notes) {
         let _ = writeln!(out, "{}", fold(&format!("! {note}"), width.into()));
     }
     out.push('\n');
@@ -93,7 +100,7 @@ fn heads(snapshot: &Snapshot, routers: &View<9>, width: u16) -> String {
 }
 
 /// Each line begins with `indent`.
-fn table<const N: usize>(out: &mut String, width: u16, indent: &str, view: &View<N>) {
+pub(super) fn table<const N: usize>(out: &mut String, width: u16, indent: &str, view: &View<N>) {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     let add = |texts: [&str; N]| {
@@ -223,7 +230,12 @@ pub fn router(snapshot: &Snapshot, name: &str, width: u16) -> Option<String> {
     Some(out)
 }
 
-fn section(out: &mut String, width: u16, title: &str, lines: impl Iterator<Item = String>) {
+pub(super) fn section(
+    out: &mut String,
+    width: u16,
+    title: &str,
+    lines: impl Iterator<Item = String>,
+) {
     let mut lines = lines.peekable();
     if lines.peek().is_some() {
         let _ = writeln!(out, "\n{title}");

@@ -125,14 +125,19 @@ impl Patroni {
         for member in &self.members {
             match (member.silence.is_some(), member.port.is_alive(now), member.port.is_dead()) {
                 (true, Some(_), _) => {
-                    hints.push(hint(HintCode::PatroniSilent, self.unwatched(member)));
+                    let text = self.unwatched(member);
+                    hints.push(HintStatus::about_member(
+                        HintCode::PatroniSilent,
+                        member.name(),
+                        text,
+                    ));
                 }
                 (false, _, true) => {
                     let (name, address) = (member.name(), &member.cfg.address);
                     let text = format!(
                         "Patroni says that PostgreSQL of {name} runs, but {address} does not answer"
                     );
-                    hints.push(hint(HintCode::PostgresqlSilent, text));
+                    hints.push(HintStatus::about_member(HintCode::PostgresqlSilent, name, text));
                 }
                 _ => {}
             }

@@ -302,6 +302,8 @@ impl Serving {
                 takes,
                 reason,
                 falls: known.map_or(0, |known| known.damping.falls()),
+                lags: known.is_some_and(|known| known.lag_hysteresis.excludes()),
+                flaps: known.is_some_and(|known| known.waits),
                 sessions: None,
                 failures: None,
                 backup: server.backup,

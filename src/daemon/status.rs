@@ -8,7 +8,7 @@ use super::host::{DaemonHost, wall_clock};
 use crate::api::server::Answer;
 use crate::engine::allow_vrrp_out;
 use crate::io::Kind;
-use crate::status::{Daemon, HintCode, HintStatus, RouterStatus, Snapshot, millis};
+use crate::status::{Daemon, HintCode, HintStatus, RouterStatus, Snapshot, health, millis};
 use crate::text::times;
 use crate::types::{Family, IfName};
 
@@ -56,6 +56,8 @@ impl DaemonHost {
             }
         }
         self.loopback.complete(snapshot);
+        // Last: it is made of all the rest.
+        snapshot.health = health(snapshot);
     }
 }
 

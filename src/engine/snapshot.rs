@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::trackers::Tracked;
 use crate::io::RouterId;
-use crate::status::{Daemon, RouterStatus, Snapshot, State, Strangers};
+use crate::status::{Daemon, HealthStatus, RouterStatus, Snapshot, State, Strangers};
 use crate::types::{Cidr, IfIndex, Now};
 use crate::vrrp::address_set::AddressSet;
 use crate::vrrp::router::Router;
@@ -113,6 +113,7 @@ impl Engine {
             at: now,
             routers: self.order.iter().filter_map(viewed).collect(),
             rest: Snapshot {
+                health: HealthStatus::default(),
                 daemon: Daemon::default(),
                 routers: Vec::new(),
                 static_addresses: self.statics.status(now),

@@ -3,17 +3,18 @@
 //! Pure, like the text `vipd status` prints, and in the same words ([`crate::status::text`]).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod healthz;
 mod html;
 mod sections;
-mod verdict;
 
 use std::time::Duration;
 
-use crate::status::Snapshot;
-use crate::status::text::{WallClock, daemon_notes};
+use crate::status::health::daemon_notes;
+use crate::status::text::WallClock;
+use crate::status::{HealthLevel, Snapshot};
 use crate::text::age;
+pub use healthz::{Healthz, healthz};
 use html::Html;
-pub use verdict::{Verdict, verdict};
 
 /// How a page is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +29,15 @@ pub struct Look {
 #[must_use]
 pub fn html(snapshot: &Snapshot, look: &Look) -> String {
     let daemon = &snapshot.daemon;
-    let Verdict { bad, text } = verdict(snapshot);
+    let health = snapshot.judged();
+    // The titles of a row of tabs tell which one to look at.
+    let (mark, class) = match health.status {
+        HealthLevel::Ok => ("", " class=good>"),
+        HealthLevel::Degraded => ("", " class=odd>"),
+        HealthLevel::Critical | HealthLevel::Unknown => ("! ", " class=bad>"),
+    };
     let mut out = Html::default();
-    head(&mut out, &format!("{}{}", if bad { "! " } else { "" }, daemon.node), look);
+    head(&mut out, &format!("{mark}{}", daemon.node), look);
     out.raw("<header><p>");
     out.inside("b", &daemon.node);
     let clock = WallClock::at(&daemon.taken_at);
@@ -42,8 +49,8 @@ pub fn html(snapshot: &Snapshot, look: &Look) -> String {
         clock.now()
     ));
     out.raw("</p><h1");
-    out.raw(if bad { " class=bad>" } else { " class=good>" });
-    out.text(&text);
+    out.raw(class);
+    out.text(&health.line());
     out.raw("</h1></header><main>");
     let notes = daemon_notes(snapshot);
     if !notes.is_empty() {

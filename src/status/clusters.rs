@@ -239,6 +239,12 @@ pub struct ServerStatus {
     pub reason: String,
     /// How often it has ceased to be usable lately.
     pub falls: u32,
+    /// It is not used because it is behind by more than its listener allows.
+    #[serde(default)]
+    pub lags: bool,
+    /// It is not used because it comes and goes.
+    #[serde(default)]
+    pub flaps: bool,
     /// Sessions now; filled by the shell.
     #[serde(default)]
     pub sessions: Option<u32>,

@@ -123,19 +123,28 @@ pub struct HintStatus {
     /// The other node it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<IpAddr>,
+    /// The member of the cluster it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
 }
 
 impl HintStatus {
     /// About this node.
     #[must_use]
     pub const fn new(code: HintCode, text: String) -> HintStatus {
-        HintStatus { code, text, node: None }
+        HintStatus { code, text, node: None, member: None }
     }
 
     /// About another node.
     #[must_use]
     pub const fn about(code: HintCode, node: IpAddr, text: String) -> HintStatus {
-        HintStatus { code, text, node: Some(node) }
+        HintStatus { code, text, node: Some(node), member: None }
+    }
+
+    /// About a member of a cluster.
+    #[must_use]
+    pub fn about_member(code: HintCode, member: &str, text: String) -> HintStatus {
+        HintStatus { code, text, node: None, member: Some(member.to_owned()) }
     }
 }
 

@@ -6,6 +6,7 @@
 mod changes;
 mod clusters;
 mod codes;
+pub(crate) mod health;
 mod notify;
 mod strangers;
 pub(crate) mod text;
@@ -28,6 +29,10 @@ pub use clusters::{
 pub use codes::{
     FaultCode, FaultStatus, HintCode, HintStatus, MemberFault, RoleStatus, StateReason,
 };
+pub use health::{
+    AboutStatus, HealthLevel, HealthReason, HealthStatus, Object, ObjectKind, ReasonCode, Severity,
+    health, health_of, outages,
+};
 pub use notify::{FifoStatus, MailStatus, NotifyStatus, RunStatus, RunningStatus};
 pub(crate) use strangers::Strangers;
 pub use strangers::{MOST_PEERS, MOST_STRANGERS, StrangerStatus};
@@ -35,6 +40,9 @@ pub use strangers::{MOST_PEERS, MOST_STRANGERS, StrangerStatus};
 /// Everything `vipd status` knows, at one moment. Ages and delays are in milliseconds.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Snapshot {
+    /// Whether all is well, and if not, why; filled by the shell. Status `unknown`: an older daemon did not say it.
+    #[serde(default)]
+    pub health: HealthStatus,
     /// The daemon itself; filled by the shell.
     pub daemon: Daemon,
     /// The virtual routers, in the order of the configuration.

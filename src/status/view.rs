@@ -6,7 +6,7 @@ use super::text::{
 };
 use super::{
     AdmissionStatus, ClusterStatus, LimitStatus, ListenerStatus, MemberStatus, Phase, RouterStatus,
-    Snapshot, Standing, State, Traffic,
+    ServerStatus, Snapshot, Standing, State, Traffic,
 };
 use crate::text::{age, bytes};
 
@@ -169,6 +169,52 @@ pub(crate) fn listeners(snapshot: &Snapshot) -> View<6> {
             column("Now goes to", "NOW GOES TO", Holds::Words),
         ],
         rows: snapshot.listeners.iter().map(row).collect(),
+    }
+}
+
+/// The servers of one listener.
+pub(crate) fn servers(listener: &ListenerStatus) -> View<7> {
+    let row = |server: &ServerStatus| {
+        let number = |count: Option<u64>| Cell::from(count.map_or_else(dash, |n| n.to_string()));
+        let (health, state) = match (server.admission, server.takes) {
+            (AdmissionStatus::Usable, true) => (Health::Good, server.role.to_string()),
+            (AdmissionStatus::Usable, false) if server.is_full() => {
+                (Health::Warning, format!("{}, full", server.role))
+            }
+            (AdmissionStatus::Usable, false) => {
+                (Health::Neutral, format!("{}, not for these clients", server.role))
+            }
+            (AdmissionStatus::Held, _) => (Health::Warning, format!("not used: {}", server.reason)),
+            (AdmissionStatus::Down, _) => (Health::Bad, format!("down: {}", server.reason)),
+        };
+        let backup = if server.backup { ", backup" } else { "" };
+        let sessions = match (server.sessions, server.maxconn) {
+            (Some(sessions), Some(most)) => format!("{sessions}/{most}"),
+            (Some(sessions), None) => sessions.to_string(),
+            (None, _) => dash(),
+        };
+        let cells = [
+            server.name.clone().into(),
+            server.address.to_string().into(),
+            with_health(health, format!("{state}{backup}")),
+            sessions.into(),
+            number(server.weight.map(u64::from)),
+            number(server.failures),
+            number(server.unanswered),
+        ];
+        Row { cells, notes: Vec::new() }
+    };
+    View {
+        columns: [
+            column("Server", "SERVER", Holds::Whole),
+            column("Address", "ADDRESS", Holds::Whole),
+            column("State", "STATE", Holds::Words),
+            column("Sessions", "SESSIONS", Holds::Number),
+            column("Weight", "WEIGHT", Holds::Number),
+            column("Failed", "FAILED", Holds::Number),
+            column("Unanswered", "UNANSWERED", Holds::Number),
+        ],
+        rows: listener.servers.iter().map(row).collect(),
     }
 }
 

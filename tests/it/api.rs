@@ -13,7 +13,7 @@ use vipd::api::client::{AskError, ask};
 use vipd::api::protocol::{Request, Response};
 use vipd::api::server::{self, Answer, Ask, Client, Host, MOST_CLIENTS};
 use vipd::api::{SOCKET_NAME, client};
-use vipd::status::{Changes, Daemon, Snapshot};
+use vipd::status::{Changes, Daemon, HealthStatus, Snapshot};
 use vipd::types::DropCounter;
 
 /// A server on a thread of its own; the control loop behind it answers while `alive`.
@@ -95,6 +95,7 @@ impl Host for Slow {
 
 fn snapshot() -> Snapshot {
     Snapshot {
+        health: HealthStatus::default(),
         daemon: Daemon { node: "lb1".into(), ..Daemon::default() },
         routers: vec![],
         static_addresses: vec![],

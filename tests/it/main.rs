@@ -17,6 +17,7 @@ mod engine;
 mod expected;
 mod explain;
 mod golden;
+mod health;
 mod hook;
 mod lenient;
 mod manual;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AdmissionStatus, ClusterStatus, Daemon, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
-    MissingStatus, Phase, RoleStatus, ServerStatus, Snapshot, Traffic,
+    AdmissionStatus, ClusterStatus, Daemon, HealthStatus, Limit, LimitStatus, ListenerStatus,
+    MemberStatus, Miss, MissingStatus, Phase, RoleStatus, ServerStatus, Snapshot, Traffic,
 };
 
 pub(crate) fn member(name: &str, role: RoleStatus, timeline: u64) -> MemberStatus {
@@ -39,6 +39,8 @@ pub(crate) fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerSta
         takes,
         reason: of.reason.clone(),
         falls: 0,
+        lags: false,
+        flaps: false,
         sessions: Some(sessions),
         failures: Some(0),
         backup: false,
@@ -76,6 +78,7 @@ pub(crate) fn listener(
 
 pub(crate) fn snapshot(cluster: ClusterStatus, listeners: Vec<ListenerStatus>) -> Snapshot {
     Snapshot {
+        health: HealthStatus::default(),
         daemon: Daemon {
             version: "0.1.0".into(),
             pid: 1234,
@@ -133,6 +136,7 @@ fn a_whole_cluster_is_a_line_per_member_and_nothing_else() {
     let healthy = cluster(Phase::Primary, "pg-2 is the primary, timeline 5", members.to_vec());
     let text = render::overview(&snapshot(healthy, listeners), 80);
     insta::assert_snapshot!(text, @r"
+    OK: lb1: writers go to pg-2
     lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
 
     LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO
@@ -178,6 +182,9 @@ fn a_lost_primary_says_who_waits_for_whom() {
     unlocked.lease_left_ms = None;
     let text = render::overview(&snapshot(unlocked, vec![write, taken]), 80);
     insta::assert_snapshot!(text, @r"
+    CRITICAL: lb1: writers wait: nobody holds the leader lock; read is not open:
+        cannot listen on 0.0.0.0:5001 for read: Address already in use; cluster pg:
+        pg-1 down: not confirmed as the primary for 8.0 s (timed out)
     lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
 
     LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO
@@ -237,6 +244,10 @@ fn a_limit_that_is_reached_says_who_waits_who_was_refused_and_what_raises_it() {
     let cluster = cluster(Phase::Primary, "pg-2 is the primary, timeline 5", vec![]);
     let text = render::overview(&snapshot(cluster, vec![read, full]), 80);
     insta::assert_snapshot!(text, @r"
+    CRITICAL: lb1: full: all servers are full (maxconn), 5 clients wait, 2 clients
+        were refused: raise maxconn of the servers; read: maxconn (300) is reached,
+        1 client waits: raise maxconn; read: the limit of file descriptors (1024) is
+        reached, 40 clients wait: raise LimitNOFILE of the service; 4 more
     lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
 
     LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use vipd::cli::render;
 use vipd::status::{
-    AddressStatus, Counters, Daemon, FailoverEstimate, FaultCode, FaultStatus, HintCode,
-    HintStatus, MasterStatus, NotifyStatus, PageStatus, PeerStatus, RouterStatus, Snapshot, Span,
-    StallStatus, Standing, State, Successor, TrackedStatus, TrackerStatus, TransitionStatus,
+    AddressStatus, Counters, Daemon, FailoverEstimate, FaultCode, FaultStatus, HealthStatus,
+    HintCode, HintStatus, MasterStatus, NotifyStatus, PageStatus, PeerStatus, RouterStatus,
+    Snapshot, Span, StallStatus, Standing, State, Successor, TrackedStatus, TrackerStatus,
+    TransitionStatus,
 };
 use vipd::types::{DropCounter, Family};
 
-fn daemon() -> Daemon {
+pub(crate) fn daemon() -> Daemon {
     Daemon {
         version: "0.1.0".into(),
         pid: 1234,
@@ -22,7 +23,7 @@ fn daemon() -> Daemon {
     }
 }
 
-fn address(cidr: &str, held: bool) -> AddressStatus {
+pub(crate) fn address(cidr: &str, held: bool) -> AddressStatus {
     AddressStatus {
         address: cidr.into(),
         interface: "eth0".parse().unwrap(),
@@ -38,7 +39,7 @@ fn transition(from: Option<State>, to: State, reason: &str, age_ms: u64) -> Tran
     TransitionStatus { from, to, reason: reason.into(), reason_code: None, age_ms }
 }
 
-fn serving() -> RouterStatus {
+pub(crate) fn serving() -> RouterStatus {
     let week = 7 * 86_400_000;
     RouterStatus {
         name: "VI_1".into(),
@@ -93,7 +94,7 @@ fn serving() -> RouterStatus {
 }
 
 /// The node itself would follow.
-fn fault(code: FaultCode, text: &str) -> FaultStatus {
+pub(crate) fn fault(code: FaultCode, text: &str) -> FaultStatus {
     FaultStatus { code, text: text.into(), member: None }
 }
 
@@ -111,7 +112,7 @@ fn would_follow() -> Option<FailoverEstimate> {
     })
 }
 
-fn following() -> RouterStatus {
+pub(crate) fn following() -> RouterStatus {
     RouterStatus {
         name: "VI_2".into(),
         vrid: 52,
@@ -188,6 +189,7 @@ fn broken() -> RouterStatus {
 
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
+        health: HealthStatus::default(),
         daemon: daemon(),
         routers: vec![serving(), following(), broken()],
         static_addresses: vec![],
@@ -216,12 +218,18 @@ fn the_overview_fits_80_columns_and_shows_what_is_wrong() {
     insta::assert_snapshot!(text);
 }
 
-fn tracked(name: &str, kind: &str, weight: &str, adds: i32, standing: Standing) -> TrackedStatus {
+pub(crate) fn tracked(
+    name: &str,
+    kind: &str,
+    weight: &str,
+    adds: i32,
+    standing: Standing,
+) -> TrackedStatus {
     let (name, kind, weight) = (name.into(), kind.into(), weight.into());
     TrackedStatus { name, kind, weight, adds, fault: false, standing, wrong: String::new() }
 }
 
-fn tracker(
+pub(crate) fn tracker(
     name: &str,
     kind: &str,
     standing: Standing,

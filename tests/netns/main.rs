@@ -15,6 +15,7 @@ mod conflicts;
 mod daemon;
 mod demo;
 mod fake_patroni;
+mod health;
 mod hostile;
 mod instances;
 mod interop;

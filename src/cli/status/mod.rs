@@ -1,14 +1,16 @@
 //! `vipd status`: ask the daemon, show the answer, once or again and again.
 
+mod check;
+mod colour;
 mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{complain, exit, no_router, print, render, run_dir, strange, unavailable};
+use super::{complain, details, exit, print, render, run_dir, strange, unavailable};
 use crate::api::client::{self, AskError};
 use crate::api::protocol::{Request, Response};
-use crate::status::Snapshot;
+use crate::status::{Object, Snapshot};
 use crate::text::plain;
 
 /// Where standard output is no terminal nothing is folded: who reads it looks for whole lines.
@@ -17,7 +19,8 @@ const UNLIMITED: u16 = u16::MAX;
 /// What can be said to `vipd status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show everything about this virtual router instead of a table of all
+    /// Show everything about the virtual router, listener or cluster of this name instead of a table of all; where
+    /// several have it, router/NAME, listener/NAME or cluster/NAME is one
     name: Option<String>,
     /// Show it again and again, every second or as often as said
     #[arg(
@@ -25,11 +28,13 @@ pub struct Args {
         long,
         value_name = "SECONDS",
         num_args = 0..=1,
-        require_equals = true,
         default_missing_value = "1",
-        value_parser = seconds
+        value_parser = watched
     )]
-    watch: Option<Duration>,
+    watch: Option<Watched>,
+    /// Print one line on the health, and exit with 0, 1, 2 or 3 as monitoring plugins do
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    check: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -39,6 +44,14 @@ pub struct Args {
     run_dir: PathBuf,
 }
 
+/// What stands behind `--watch`.
+#[derive(Clone, Debug)]
+enum Watched {
+    Every(Duration),
+    /// No number, so it is the name, and the time is not said.
+    Name(String),
+}
+
 /// Why there is nothing to show.
 #[derive(Debug)]
 pub(super) enum NoStatus {
@@ -46,37 +59,45 @@ pub(super) enum NoStatus {
     Unavailable(AskError),
     /// It gave something else.
     Strange(Box<Response>),
-    /// It has no router of that name, but these.
-    Unknown(Vec<String>),
+    /// It has nothing of that name, but these.
+    Unknown(String),
 }
 
 pub(super) fn run(args: &Args) -> u8 {
-    if let (Some(_), Some(Ok(_))) = (args.watch, args.name.as_deref().map(seconds)) {
-        return watch_how_often(args);
+    if let (Some(Watched::Name(behind)), Some(name)) = (&args.watch, &args.name) {
+        complain(&format!(
+            "one name at a time: {behind:?} is no number of seconds, {name:?} is the name"
+        ));
+        return exit::USAGE;
     }
-    if let Some(every) = args.watch {
-        return watch::run(args, every);
+    if args.check {
+        return check::run(args);
+    }
+    match &args.watch {
+        Some(Watched::Every(every)) => return watch::run(args, *every),
+        Some(Watched::Name(_)) => return watch::run(args, Duration::from_secs(1)),
+        None => {}
     }
     match args.ask().and_then(|snapshot| args.text(&snapshot, width(), render::overview)) {
-        Ok(text) => print(&text),
+        Ok(text) => print(&colour::word(&text, colour::is_wanted() && !args.json)),
         Err(why) => args.complain(why),
     }
 }
 
-/// `-w 2`: the number is no value of the option, and hardly a router.
-fn watch_how_often(args: &Args) -> u8 {
-    let number = args.name.as_deref().unwrap_or_default();
-    complain(&format!(
-        "{number} would be the name of a virtual router here; to redraw the status every {number} \
-         seconds write -w={number} or --watch={number}"
-    ));
-    exit::USAGE
-}
-
 impl Args {
+    fn name(&self) -> Option<&str> {
+        match &self.watch {
+            Some(Watched::Name(name)) => Some(name),
+            Some(Watched::Every(_)) | None => self.name.as_deref(),
+        }
+    }
+
     pub(super) fn ask(&self) -> Result<Snapshot, NoStatus> {
         match client::ask(&self.run_dir, &Request::Status) {
-            Ok(Response::Status(snapshot)) => Ok(*snapshot),
+            Ok(Response::Status(mut snapshot)) => {
+                snapshot.health = snapshot.judged().into_owned();
+                Ok(*snapshot)
+            }
             Ok(other) => Err(NoStatus::Strange(Box::new(other))),
             Err(error) => Err(NoStatus::Unavailable(error)),
         }
@@ -89,22 +110,23 @@ impl Args {
         width: u16,
         all: fn(&Snapshot, u16) -> String,
     ) -> Result<String, NoStatus> {
-        let unknown = || {
-            NoStatus::Unknown(snapshot.routers.iter().map(|router| router.name.clone()).collect())
-        };
-        let Some(name) = &self.name else {
+        let Some(name) = self.name() else {
             return Ok(if self.json {
                 self.json(snapshot)
             } else {
                 plain(&all(snapshot, width)).into_owned()
             });
         };
-        if !self.json {
-            let text = render::router(snapshot, name, width);
-            return text.map(|text| plain(&text).into_owned()).ok_or_else(unknown);
-        }
-        let router = snapshot.routers.iter().find(|router| router.name == *name);
-        router.map(|router| self.json(router)).ok_or_else(unknown)
+        let objects = found(snapshot, name)?;
+        // One object is one value: of several, the router, as ever.
+        let Some(first) = objects.first().filter(|_| self.json) else {
+            return Ok(plain(&details::of(snapshot, &objects, width)).into_owned());
+        };
+        Ok(match first {
+            Object::Router(router) => self.json(router),
+            Object::Listener(listener) => self.json(listener),
+            Object::Cluster(cluster) => self.json(cluster),
+        })
     }
 
     /// Indented, or in one line where one follows another.
@@ -123,9 +145,27 @@ impl Args {
         match why {
             NoStatus::Unavailable(error) => unavailable(&error),
             NoStatus::Strange(answer) => strange(&answer),
-            NoStatus::Unknown(names) => no_router(self.name.as_deref().unwrap_or_default(), &names),
+            NoStatus::Unknown(what) => {
+                complain(&what);
+                exit::NO_INPUT
+            }
         }
     }
+}
+
+/// What has this name.
+fn found<'s>(snapshot: &'s Snapshot, name: &str) -> Result<Vec<Object<'s>>, NoStatus> {
+    let objects = snapshot.named(name);
+    if objects.is_empty() {
+        let names = snapshot.names();
+        let there = match names.is_empty() {
+            true => "there is none at all".to_owned(),
+            false => format!("there are: {}", names.join(", ")),
+        };
+        let what = "no virtual router, listener or cluster is called";
+        return Err(NoStatus::Unknown(format!("{what} {name:?}; {there}")));
+    }
+    Ok(objects)
 }
 
 pub(super) fn json(value: &impl serde::Serialize) -> Option<String> {
@@ -137,11 +177,11 @@ pub(super) fn width() -> u16 {
     crate::sys::terminal_width().unwrap_or(UNLIMITED)
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+fn watched(text: &str) -> Result<Watched, String> {
     let time: Option<f64> = text.parse().ok();
     match time.filter(|seconds| (0.1..=3600.0).contains(seconds)) {
-        Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Some(seconds) => Ok(Watched::Every(Duration::from_secs_f64(seconds))),
         None if time.is_some() => Err("0.1 to 3600 seconds are possible".to_owned()),
-        None => Err("it is no number of seconds".to_owned()),
+        None => Ok(Watched::Name(text.to_owned())),
     }
 }

@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, raise};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 
-use super::{Args, NoStatus, width};
+use super::{Args, NoStatus, colour, width};
 use crate::cli::{complain, exit, render};
 
 /// What ends it in raw mode: q, Q, Ctrl-C, Ctrl-D.
@@ -110,7 +110,7 @@ fn on_screen(args: &Args, every: Duration) -> io::Result<u8> {
 fn reason(why: &NoStatus) -> String {
     match why {
         NoStatus::Unavailable(error) => error.to_string(),
-        NoStatus::Unknown(_) => "this router is configured no more".to_owned(),
+        NoStatus::Unknown(_) => "it is configured no more".to_owned(),
         NoStatus::Strange(_) => "it makes no sense".to_owned(),
     }
 }
@@ -132,8 +132,8 @@ impl Screen {
         let mut text = String::new();
         put(&mut text, BeginSynchronizedUpdate);
         put(&mut text, MoveTo(0, 0));
-        for line in fit(page, columns.into(), rows.into()) {
-            text += &line;
+        for (n, line) in fit(page, columns.into(), rows.into()).iter().enumerate() {
+            text += &colour::word(line, n == 0 && colour::is_wanted());
             put(&mut text, Clear(ClearType::UntilNewLine));
             text += "\r\n";
         }

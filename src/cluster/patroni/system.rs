@@ -105,7 +105,7 @@ impl Patroni {
                  used; give it a cluster of its own",
                 member.name()
             );
-            hints.push(HintStatus::new(HintCode::OtherScope, text));
+            hints.push(HintStatus::about_member(HintCode::OtherScope, member.name(), text));
         }
         let groups: Vec<String> = (0..self.systems.len())
             .map(|system| {

@@ -19,13 +19,10 @@ pub(crate) use serving::{
     bind, cluster_heading, cluster_notes, goes_to, is, limit_words, listener_notes, missing_words,
     sessions,
 };
-pub(crate) use tracking::{everything, priority_line, tracked_lines};
+pub(crate) use tracking::{everything, priority_line, tracked_lines, why as tracked_why};
 
 /// State changes of at most this age are worth showing unasked.
 pub(crate) const RECENT_MS: u64 = 24 * 60 * 60 * 1000;
-
-/// Routers listed in one line.
-const NAMES: usize = 5;
 
 pub(crate) fn heading(daemon: &Daemon) -> String {
     let Daemon { version, node, pid, .. } = daemon;
@@ -44,113 +41,14 @@ pub(crate) fn heading(daemon: &Daemon) -> String {
     heading
 }
 
-/// What is wrong with the daemon as a whole.
-pub(crate) fn daemon_notes(snapshot: &Snapshot) -> Vec<String> {
-    let daemon = &snapshot.daemon;
-    let mut notes = Vec::new();
-    if let Some(error) = &daemon.reload_error {
-        // The whole report is in the log; `vipd check` prints it again.
-        let why = first_error(error);
-        notes.push(format!("the last reload was refused, the old configuration runs on: {why}"));
-        notes.push(format!("  to see all: vipd check {}", daemon.config.join(" ")));
-    }
-    if let Some(missing) = missing(&daemon.settings_dropped, &daemon.routers_left_out) {
-        notes.push(missing);
-        notes.push(format!("  to see why: vipd check --lenient {}", daemon.config.join(" ")));
-    }
-    if daemon.send_drops > 0 {
-        notes.push(format!("not sent: {}", counted(daemon.send_drops, "packet")));
-    }
-    if daemon.netlink_overruns > 0 {
-        let overruns = times(daemon.netlink_overruns);
-        notes.push(format!("the kernel's interface events were lost and read again {overruns}"));
-    }
-    if daemon.log_lines_lost > 0 {
-        let lines = counted(daemon.log_lines_lost, "line");
-        notes.push(format!("the log is too slow: {lines} lost"));
-    }
-    notes.extend(stalled(daemon));
-    if !daemon.removed_at_start.is_empty() && daemon.uptime_ms <= RECENT_MS {
-        notes.push(format!(
-            "removed at the start, because nobody here was master yet: {}. If it was this host's own \
-             address, the virtual router needs another one, or priority 255",
-            daemon.removed_at_start.join(", ")
-        ));
-    }
-    let trouble = |a: &&AddressStatus| !a.held || a.error.is_some() || a.readded > 0;
-    for address in snapshot.static_addresses.iter().filter(trouble) {
-        notes.push(format!("static address {}", whereabouts(address, "")));
-    }
-    for (name, group) in &snapshot.groups {
-        notes.extend(untold(group).map(|told| format!("group {name}: notify {told}")));
-    }
-    for fifo in &snapshot.fifos {
-        let path = fifo.path.display();
-        if let Some(error) = &fifo.error {
-            notes.push(format!("FIFO {path}: {error}"));
-        }
-        if fifo.lost > 0 {
-            let lines = counted(fifo.lost, "line");
-            notes.push(format!("FIFO {path}: {lines} lost, nobody reads fast enough"));
-        }
-    }
-    if let Some(mail) = &snapshot.mail {
-        if let Some(error) = &mail.error {
-            notes.push(format!("mail to {}: {} waiting: {error}", mail.server, mail.waiting));
-        }
-        if mail.failed + mail.lost > 0 {
-            notes.push(format!("mail to {}: {} never sent", mail.server, mail.failed + mail.lost));
-        }
-    }
-    for page in &snapshot.pages {
-        if let Some(failure) = &page.failure {
-            notes.push(format!("page {} is not open: cannot {failure}", page.name));
-        }
-    }
-    for (reason, count) in snapshot.unattributed.iter().filter(|(_, count)| **count > 0) {
-        let packets = counted(*count, "packet");
-        notes.push(format!("{packets} of no virtual router here: {reason}"));
-    }
-    notes
-}
-
-/// What keeps routers from serving, and which: one line for each cause, however many they are.
-pub(crate) fn causes(snapshot: &Snapshot) -> Vec<String> {
-    let in_fault = |r: &&RouterStatus| r.state == State::Fault && !r.drained;
-    let mut causes: Vec<(&FaultStatus, Vec<&str>)> = Vec::new();
-    for router in snapshot.routers.iter().filter(in_fault) {
-        for fault in &router.faults {
-            match causes.iter_mut().find(|(known, _)| *known == fault) {
-                Some((_, names)) => names.push(&router.name),
-                None => causes.push((fault, vec![&router.name])),
-            }
-        }
-    }
-    // The rest of a group has no cause of its own.
-    let repeats = |cause: &FaultStatus| {
-        let of = cause.member.as_ref().map(|member| &member.text);
-        of.is_some_and(|text| causes.iter().any(|(own, _)| own.text == *text))
-    };
-    let own = causes.iter().filter(|(cause, _)| !repeats(cause));
-    own.map(|(cause, names)| {
-        let cause = &cause.text;
-        let shown = names.get(..NAMES).unwrap_or(names).join(", ");
-        match names.len().saturating_sub(NAMES) {
-            0 => format!("{cause}: {shown} in FAULT"),
-            more => format!("{cause}: {shown} and {more} more in FAULT"),
-        }
-    })
-    .collect()
-}
-
 /// Of a whole report: warnings may stand before what was refused.
-fn first_error(report: &str) -> &str {
+pub(crate) fn first_error(report: &str) -> &str {
     let is_error = |line: &&str| line.starts_with("error: ") || line.contains(": error: ");
     report.lines().find(is_error).or_else(|| report.lines().next()).unwrap_or_default()
 }
 
 /// When this process was last kept from running, for how long, and how it is scheduled.
-fn stalled(daemon: &Daemon) -> Option<String> {
+pub(crate) fn stalled(daemon: &Daemon) -> Option<String> {
     let StallStatus { lasted_ms, age_ms } = daemon.stall?;
     let clock = WallClock::at(&daemon.taken_at);
     let when = clock.before(age_ms).map(|then| format!("{}, ", then.clock())).unwrap_or_default();
@@ -189,7 +87,7 @@ pub(crate) fn router_notes(
     notes.extend(faults.map(|fault| format!("fault: {}", fault.text)));
     notes.extend(tracking::priority_note(snapshot, router));
     notes.extend(router.hints.iter().map(|hint| format!("hint: {}", hint.text)));
-    notes.extend(untold(&router.notify).map(|told| format!("notify {told}")));
+    notes.extend(failed_runs(&router.notify).map(|failed| format!("notify {}", run(failed))));
     notes.extend(
         router
             .addresses
@@ -230,17 +128,17 @@ pub(crate) fn told(notify: &NotifyStatus) -> Vec<String> {
     lines
 }
 
-/// The commands whose last run failed.
-fn untold(notify: &NotifyStatus) -> impl Iterator<Item = String> + '_ {
+/// The last runs of commands that failed.
+pub(crate) fn failed_runs(notify: &NotifyStatus) -> impl Iterator<Item = &RunStatus> {
     let is_last = |n: usize, last: &RunStatus| {
         notify.runs.iter().take(n).all(|later| later.hook != last.hook)
     };
     let failed =
         notify.runs.iter().enumerate().filter(move |(n, r)| !r.succeeded && is_last(*n, r));
-    failed.map(|(_, failed)| run(failed))
+    failed.map(|(_, failed)| failed)
 }
 
-fn run(run: &RunStatus) -> String {
+pub(crate) fn run(run: &RunStatus) -> String {
     let RunStatus { hook, about, succeeded, outcome, took_ms, age_ms } = run;
     let how = if *succeeded { "succeeded" } else { "failed" };
     let took = SignedDuration::from_millis(i64::try_from(*took_ms).unwrap_or(i64::MAX));
@@ -372,6 +270,11 @@ pub(crate) fn vips(addresses: &[AddressStatus]) -> String {
 
 pub(crate) fn address_line(address: &AddressStatus) -> String {
     whereabouts(address, if address.advertised { "" } else { ", not advertised" })
+}
+
+/// The same of a static address.
+pub(crate) fn static_words(address: &AddressStatus) -> String {
+    whereabouts(address, "")
 }
 
 fn whereabouts(address: &AddressStatus, note: &str) -> String {

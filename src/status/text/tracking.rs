@@ -69,7 +69,7 @@ fn find<'a>(snapshot: &'a Snapshot, tracked: &TrackedStatus) -> Option<&'a Track
 }
 
 /// Why it counts as it does, if that is not simply success.
-fn why(snapshot: &Snapshot, tracked: &TrackedStatus) -> Option<String> {
+pub(crate) fn why(snapshot: &Snapshot, tracked: &TrackedStatus) -> Option<String> {
     let Some(tracker) = find(snapshot, tracked) else {
         return (tracked.standing != Standing::Up).then(|| untracked(tracked));
     };

@@ -40,12 +40,12 @@ fn served(at: SocketAddr) -> TcpStream {
     eventually(SOON, "an answer", ask).unwrap()
 }
 
-/// Waits until the page says `text`, and is red or not.
-fn await_page(vipd: &Vipd, text: &str, bad: bool) {
+/// Waits until the page says `text`, and whether clients wait: yellow, and the listener red.
+fn await_page(vipd: &Vipd, text: &str, wait: bool) {
     eventually(SOON, format!("{text:?} on the page"), || {
         let page = vipd.get(7000, "/", 200).body;
-        let (heading, cell) = match bad {
-            true => ("<h1 class=bad>", "<td data-label=\"Now goes to\" class=\"bad\">a</td>"),
+        let (heading, cell) = match wait {
+            true => ("<h1 class=odd>", "<td data-label=\"Now goes to\" class=\"bad\">a</td>"),
             false => ("<h1 class=good>", "<td data-label=\"Now goes to\" class=\"good\">a</td>"),
         };
         let right = page.contains(text) && page.contains(heading) && page.contains(cell);

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use vipd::page::{Look, Verdict, html, silent, verdict};
-use vipd::status::{AdmissionStatus, PageStatus, Phase, RoleStatus, Snapshot, State, Traffic};
+use vipd::page::{Look, html, silent};
+use vipd::status::{AdmissionStatus, PageStatus, Phase, RoleStatus, Snapshot, Traffic};
 
 use crate::expected::expect;
-use crate::serving_render::{cluster, listener, member, server, snapshot};
+use crate::serving_render::{cluster, listener, member, server};
 use crate::status_render;
 
 fn look() -> Look {
@@ -103,44 +103,4 @@ fn nothing_is_loaded_and_nothing_is_run() {
     assert!(page.contains("<meta http-equiv=refresh content=\"5\">"));
     let still = html(&everything(), &Look { refresh: None, ..look() });
     assert!(!still.contains("http-equiv"), "{still}");
-}
-
-#[test]
-fn the_first_line_says_who_serves_and_where_writers_go() {
-    let said = |snapshot: &Snapshot| {
-        let Verdict { bad, text } = verdict(snapshot);
-        format!("{}{text}", if bad { "! " } else { "" })
-    };
-    let whole = |takes: &str| {
-        let members =
-            vec![member("pg-1", RoleStatus::Primary, 5), member("pg-2", RoleStatus::Replica, 5)];
-        let servers = members.iter().map(|m| server(m, m.name == takes, 0)).collect();
-        let write = listener("write", 5000, "primary", servers);
-        snapshot(cluster(Phase::Unlocked, "nobody holds the leader lock", members), vec![write])
-    };
-    assert_eq!(said(&whole("pg-1")), "lb1: writers go to pg-1");
-    assert_eq!(said(&whole("nobody")), "! lb1: writers wait: nobody holds the leader lock");
-
-    let mut edge = whole("pg-1");
-    edge.routers = status_render::snapshot().routers;
-    edge.routers.truncate(1);
-    let router = &mut edge.routers[0];
-    (router.state, router.drained) = (State::Master, false);
-    router.addresses.truncate(1);
-    router.addresses[0].address = "10.0.0.10/24".into();
-    assert_eq!(said(&edge), "lb1 is MASTER for 10.0.0.10; writers go to pg-1");
-    edge.routers[0].state = State::Backup;
-    edge.routers[0].master.as_mut().unwrap().is_self = false;
-    edge.routers[0].master.as_mut().unwrap().address = "10.0.0.12".parse().unwrap();
-    let text = "lb1 is BACKUP for 10.0.0.10, which 10.0.0.12 serves; writers go to pg-1";
-    assert_eq!(said(&edge), text);
-    edge.routers[0].state = State::Fault;
-    edge.routers[0].master = None;
-    let text = "! lb1 is FAULT for 10.0.0.10, and knows nobody who serves; writers go to pg-1";
-    assert_eq!(said(&edge), text);
-    let third = edge.routers[0].clone();
-    edge.routers = vec![third; 3];
-    edge.routers[1].state = State::Master;
-    edge.listeners.clear();
-    assert_eq!(said(&edge), "! lb1 is MASTER for 1, FAULT for 2 virtual routers");
 }

@@ -32,12 +32,17 @@ impl Vipd {
         };
         eventually(SOON, what, look).unwrap()
     }
+
+    /// The answer to a request.
+    pub(super) fn request(&self, port: u16, request: &str) -> Answer {
+        ask(self.at(port), request).unwrap()
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Answer {
-    status: u16,
-    head: String,
+    pub(super) status: u16,
+    pub(super) head: String,
     pub(super) body: String,
 }
 
@@ -66,7 +71,7 @@ fn ask(to: SocketAddr, request: &str) -> std::io::Result<Answer> {
 }
 
 /// A listener and a page with these lines.
-fn page(lines: &str) -> String {
+pub(super) fn page(lines: &str) -> String {
     format!(
         "listen pg\n mode tcp\n timeout connect 4s\n bind HOST:5000\n \
          server a 127.0.0.1:1 check\nlisten stats\n mode http\n{lines}"

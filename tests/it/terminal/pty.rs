@@ -14,6 +14,7 @@ pub(crate) fn on_terminal(command: &Command, columns: u16) -> String {
     let mut wrapped = Command::new("setsid");
     wrapped.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
     wrapped.env("TERM", "xterm-256color");
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let end = || terminal.slave.try_clone().unwrap();
     let mut child = wrapped.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
     drop((wrapped, terminal.slave));
