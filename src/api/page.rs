@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::protocol::{Request, Response};
 use super::server::{Ask, Host, answer};
+use crate::metrics::{Format, Query, exposition};
 use crate::page::{Look, html, silent};
 use crate::status::Snapshot;
 
@@ -69,7 +70,7 @@ pub struct Source {
 /// What the daemon said.
 struct Seen {
     at: Instant,
-    outcome: Result<Snapshot, String>,
+    outcome: Result<Arc<Snapshot>, String>,
 }
 
 impl Source {
@@ -89,7 +90,7 @@ impl Source {
         let (control, host) = (self.control.clone(), Arc::clone(&self.host));
         let asked = tokio::spawn(async move {
             let outcome = match answer(Request::Status, &control, &host).await {
-                Response::Status(snapshot) => Ok(*snapshot),
+                Response::Status(snapshot) => Ok(Arc::from(snapshot)),
                 Response::Error(why) => Err(why),
                 _ => Err("the daemon gave no status".to_owned()),
             };
@@ -120,18 +121,20 @@ struct Site {
     /// What clients send who may see it.
     credentials: Vec<Vec<u8>>,
     source: Arc<Source>,
-    drawn: [Arc<Turns<Option<Drawn>>>; 2],
+    drawn: [Arc<Turns<Option<Drawn>>>; 3],
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, PartialEq, Eq)]
 enum Form {
     Html,
     Json,
+    Metrics(Query, Format),
 }
 
 #[derive(Clone)]
 struct Drawn {
     of: Arc<Seen>,
+    form: Form,
     text: Bytes,
     status: StatusCode,
 }
@@ -152,6 +155,11 @@ pub fn site(page: &Page, source: Arc<Source>) -> Router {
     let mut router = Router::new().route(path, get(show_html)).route(&look.json, get(show_json));
     if path != "/" {
         router = router.route(&format!("{path}/"), get(show_html));
+    }
+    let own = format!("{}/metrics", path.trim_end_matches('/'));
+    router = router.route(&own, get(show_metrics));
+    if own != "/metrics" && path != "/metrics" {
+        router = router.route("/metrics", get(show_metrics));
     }
     router.fallback(elsewhere).layer(from_fn_with_state(Arc::clone(&site), admit)).with_state(site)
 }
@@ -188,6 +196,15 @@ async fn show_json(State(site): State<Arc<Site>>) -> HttpResponse {
     site.show(Form::Json).await
 }
 
+async fn show_metrics(State(site): State<Arc<Site>>, request: HttpRequest) -> HttpResponse {
+    let accept = request.headers().get_all(header::ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+    match Query::parse(request.uri().query().unwrap_or_default()) {
+        Ok(query) => site.show(Form::Metrics(query, Format::accepted(&accept.join(",")))).await,
+        Err(why) => (StatusCode::BAD_REQUEST, why + "\n").into_response(),
+    }
+}
+
 async fn elsewhere(State(site): State<Arc<Site>>) -> HttpResponse {
     let text = format!("nothing is here; the status is at {}\n", site.path);
     (StatusCode::NOT_FOUND, text).into_response()
@@ -211,14 +228,15 @@ impl Site {
 
     async fn show(&self, form: Form) -> HttpResponse {
         let seen = self.source.seen().await;
-        let [html, json] = &self.drawn;
-        let (place, kind) = match form {
+        let [html, json, metrics] = &self.drawn;
+        let (place, kind) = match &form {
             Form::Html => (html, "text/html; charset=utf-8"),
             Form::Json => (json, "application/json"),
+            Form::Metrics(_, format) => (metrics, format.content_type()),
         };
         let mut drawn = Arc::clone(place).lock_owned().await;
         let Drawn { text, status, .. } = match &*drawn {
-            Some(drawn) if Arc::ptr_eq(&drawn.of, &seen) => drawn.clone(),
+            Some(drawn) if Arc::ptr_eq(&drawn.of, &seen) && drawn.form == form => drawn.clone(),
             Some(_) | None => {
                 let look = self.look.clone();
                 // Checks run in this runtime too: nobody here may take long. Nor is it done twice
@@ -240,16 +258,20 @@ impl Site {
 }
 
 fn draw(of: Arc<Seen>, form: Form, look: &Look) -> Drawn {
-    let text = match (&of.outcome, form) {
+    let text = match (&of.outcome, &form) {
         (Ok(snapshot), Form::Html) => html(snapshot, look),
         (Err(why), Form::Html) => silent(why, look),
         (Ok(snapshot), Form::Json) => {
-            serde_json::to_string_pretty(snapshot).unwrap_or_default() + "\n"
+            serde_json::to_string_pretty(&**snapshot).unwrap_or_default() + "\n"
         }
+        (Ok(snapshot), Form::Metrics(query, format)) => {
+            exposition(Arc::clone(snapshot), query, *format)
+        }
+        (Err(why), Form::Metrics(..)) => format!("# no status: {}\n", why.replace('\n', " ")),
         (Err(why), Form::Json) => serde_json::json!({ "error": why }).to_string() + "\n",
     };
     let status = if of.outcome.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Drawn { of, text: text.into(), status }
+    Drawn { of, form, text: text.into(), status }
 }
 
 /// Accept browsers until the listener is broken for good. Each gets what `site` is when it comes.

@@ -20,6 +20,7 @@ mod golden;
 mod hook;
 mod lenient;
 mod manual;
+mod metrics;
 mod page;
 mod pair;
 mod pool;
