@@ -108,6 +108,10 @@ impl Source {
 pub struct Page {
     /// Its path: only unreserved characters (RFC 3986 section 2.3) and slashes.
     pub path: String,
+    /// It has metrics alone, at its path.
+    pub only_metrics: bool,
+    /// Its metrics are for everybody.
+    pub open_metrics: bool,
     /// How it looks.
     pub look: Look,
     /// Names and passwords of those who may see it; empty: everybody.
@@ -117,7 +121,10 @@ pub struct Page {
 /// A page and what was shown last.
 struct Site {
     look: Look,
-    path: String,
+    /// What is there, for those who look elsewhere.
+    there: String,
+    /// Paths for which nobody needs a password.
+    open: Vec<String>,
     /// What clients send who may see it.
     credentials: Vec<Vec<u8>>,
     source: Arc<Source>,
@@ -141,32 +148,43 @@ struct Drawn {
 
 /// What answers requests for `page`.
 pub fn site(page: &Page, source: Arc<Source>) -> Router {
-    let Page { path, look, users } = page;
+    let Page { path, only_metrics, open_metrics, look, users } = page;
     let credentials = users.iter().map(|(name, password)| {
         STANDARD.encode([name.as_bytes(), b":", password].concat()).into_bytes()
     });
+    let metrics = match *only_metrics {
+        true => vec![path.clone()],
+        false => {
+            let own = format!("{}/metrics", path.trim_end_matches('/'));
+            let usual = (own != "/metrics" && path != "/metrics").then(|| "/metrics".to_owned());
+            [own].into_iter().chain(usual).collect()
+        }
+    };
     let site = Arc::new(Site {
+        open: if *open_metrics { metrics.clone() } else { Vec::new() },
         look: look.clone(),
-        path: path.clone(),
+        there: format!("the {} at {path}", if *only_metrics { "metrics are" } else { "status is" }),
         credentials: credentials.collect(),
         source,
         drawn: Default::default(),
     });
-    let mut router = Router::new().route(path, get(show_html)).route(&look.json, get(show_json));
-    if path != "/" {
-        router = router.route(&format!("{path}/"), get(show_html));
+    let mut router = Router::new();
+    if !only_metrics {
+        router = router.route(path, get(show_html)).route(&look.json, get(show_json));
+        if path != "/" {
+            router = router.route(&format!("{path}/"), get(show_html));
+        }
     }
-    let own = format!("{}/metrics", path.trim_end_matches('/'));
-    router = router.route(&own, get(show_metrics));
-    if own != "/metrics" && path != "/metrics" {
-        router = router.route("/metrics", get(show_metrics));
+    for path in &metrics {
+        router = router.route(path, get(show_metrics));
     }
     router.fallback(elsewhere).layer(from_fn_with_state(Arc::clone(&site), admit)).with_state(site)
 }
 
 /// Lets in who may, and says how answers are to be treated.
 async fn admit(State(site): State<Arc<Site>>, request: HttpRequest, next: Next) -> HttpResponse {
-    let mut response = match site.permits(request.headers()) {
+    let open = site.open.iter().any(|path| path == request.uri().path());
+    let mut response = match open || site.permits(request.headers()) {
         true => next.run(request).await,
         false => {
             if request.headers().contains_key(header::AUTHORIZATION) {
@@ -206,7 +224,7 @@ async fn show_metrics(State(site): State<Arc<Site>>, request: HttpRequest) -> Ht
 }
 
 async fn elsewhere(State(site): State<Arc<Site>>) -> HttpResponse {
-    let text = format!("nothing is here; the status is at {}\n", site.path);
+    let text = format!("nothing is here; {}\n", site.there);
     (StatusCode::NOT_FOUND, text).into_response()
 }
 

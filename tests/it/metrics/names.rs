@@ -24,28 +24,24 @@ const FRONTEND: &str = "\
     bytes_out_total denied_connections_total denied_sessions_total requests_denied_total \
     request_errors_total internal_errors_total status";
 
+/// Of backends and of servers.
+const BOTH: &str = "\
+    status weight current_sessions max_sessions limit_sessions sessions_total current_queue \
+    max_queue bytes_in_total bytes_out_total connection_attempts_total connection_errors_total \
+    response_errors_total retry_warnings_total redispatch_warnings_total client_aborts_total \
+    server_aborts_total check_up_down_total check_last_change_seconds downtime_seconds_total \
+    last_session_seconds loadbalanced_total queue_time_average_seconds \
+    connect_time_average_seconds response_time_average_seconds total_time_average_seconds \
+    max_queue_time_seconds max_connect_time_seconds max_response_time_seconds \
+    max_total_time_seconds up";
+
 const BACKEND: &str = "\
-    active_servers backup_servers status weight current_sessions max_sessions limit_sessions \
-    sessions_total current_queue max_queue bytes_in_total bytes_out_total \
-    connection_attempts_total connection_errors_total response_errors_total retry_warnings_total \
-    redispatch_warnings_total client_aborts_total server_aborts_total check_up_down_total \
-    check_last_change_seconds downtime_seconds_total last_session_seconds loadbalanced_total \
-    queue_time_average_seconds connect_time_average_seconds response_time_average_seconds \
-    total_time_average_seconds max_queue_time_seconds max_connect_time_seconds \
-    max_response_time_seconds max_total_time_seconds agg_server_status agg_server_check_status \
-    agg_check_status up servers_up";
+    active_servers backup_servers agg_server_status agg_server_check_status agg_check_status \
+    servers_up";
 
 const SERVER: &str = "\
-    active backup status weight uweight current_sessions max_sessions limit_sessions \
-    sessions_total current_queue max_queue bytes_in_total bytes_out_total \
-    connection_attempts_total connection_errors_total response_errors_total retry_warnings_total \
-    redispatch_warnings_total client_aborts_total server_aborts_total check_up_down_total \
-    check_last_change_seconds downtime_seconds_total last_session_seconds loadbalanced_total \
-    queue_time_average_seconds connect_time_average_seconds response_time_average_seconds \
-    total_time_average_seconds max_queue_time_seconds max_connect_time_seconds \
-    max_response_time_seconds max_total_time_seconds check_status check_code \
-    check_duration_seconds check_failures_total current_throttle queue_limit \
-    used_connections_current up";
+    active backup uweight check_status check_code check_duration_seconds check_failures_total \
+    current_throttle queue_limit used_connections_current";
 
 const PROCESS: &str = "\
     start_time_seconds uptime_seconds current_connections max_connections connections_total \
@@ -109,7 +105,9 @@ fn names() -> BTreeSet<String> {
     let lists = [
         ("keepalived_", KEEPALIVED),
         ("haproxy_frontend_", FRONTEND),
+        ("haproxy_backend_", BOTH),
         ("haproxy_backend_", BACKEND),
+        ("haproxy_server_", BOTH),
         ("haproxy_server_", SERVER),
         ("haproxy_process_", PROCESS),
         ("haproxy_", "up"),

@@ -165,6 +165,27 @@ fn metrics_are_beside_a_page_and_where_prometheus_looks() {
 }
 
 #[test]
+fn a_port_for_metrics_has_nothing_else() {
+    let vipd = Vipd::start(&page(
+        " bind HOST:7000\n stats uri /stats\n stats auth ops:secret\n \
+         http-request use-service prometheus-exporter if { path /metrics }\n\
+         frontend prom\n mode http\n bind HOST:7001\n \
+         http-request use-service prometheus-exporter if { path /prom }\n",
+    ));
+    assert!(vipd.get(7001, "/prom", 200).body.contains("\nvipd_build_info{"));
+    for path in ["/", "/metrics", "/prom/", "/status.json", "/prom/status.json"] {
+        let answer = vipd.get(7001, path, 404);
+        assert_eq!(answer.body, "nothing is here; the metrics are at /prom\n");
+    }
+    // As in HAProxy, whose `stats auth` is about the page.
+    assert!(vipd.get(7000, "/metrics", 200).body.contains("\nvipd_build_info{"));
+    for path in ["/stats", "/stats/status.json", "/metrics/", "//metrics", "/elsewhere"] {
+        vipd.get(7000, path, 401);
+    }
+    assert!(vipd.log().contains(&format!("metrics are served at http://{}/prom", vipd.at(7001))));
+}
+
+#[test]
 fn who_has_no_password_sees_nothing() {
     let vipd = Vipd::start(&page(
         " bind HOST:7000\n stats uri /stats\n stats auth ops:open:sesame\n stats auth x:y\n",
@@ -272,7 +293,9 @@ fn a_daemon_that_gives_no_status_is_said_to_give_none() {
             let (asks, _unanswered) = tokio::sync::mpsc::channel(1);
             let source = Arc::new(Source::new(asks, Arc::new(Mute)));
             let look = Look { refresh: Some(Duration::from_secs(5)), json: "/status.json".into() };
-            let page = Page { path: "/".into(), look, users: vec![] };
+            let path = "/".into();
+            let (only_metrics, open_metrics) = (false, false);
+            let page = Page { path, only_metrics, open_metrics, look, users: vec![] };
             let (_keep, site) = tokio::sync::watch::channel(site(&page, source));
             serve(listener, site, Arc::default()).await
         })
