@@ -22,6 +22,7 @@
 //! | [`pool`] | which server takes a connection | text, types |
 //! | [`status`] | the one status type, and what people read about it | text, types |
 //! | [`page`] | the status as a page for browsers | text, status |
+//! | [`metrics`] | the status as metrics for Prometheus | status |
 //! | [`config`] | the settings: as vipd.toml says them, and checked | text, types, wire, pool |
 //! | [`import`] | what keepalived.conf and haproxy.cfg say, as settings | text, types, pool, config |
 //! | [`load`] | files of any dialect to one checked configuration, and that to a vipd.toml | text, types, config, import |
@@ -38,7 +39,7 @@
 //! | [`probe`] | one run of one check | text, types, config, track, sys, pem |
 //! | [`proxy`] | TCP connections to the servers of a pool | text, types, pool, config, sys, pem |
 //! | [`hook`] | commands, FIFOs and mail that tell people | text, types, status, config, track, io, notify, sys, probe |
-//! | [`api`] | the status socket, and status pages | text, types, status, page |
+//! | [`api`] | the status socket, and status pages | text, types, status, page, metrics |
 //! | [`log`] | log lines, and where they go | text, types, io |
 //! | [`lab`] | networks made of namespaces | text, types, sys |
 //! | [`daemon`] | the control loop and its helpers | all above |
@@ -100,6 +101,7 @@ pub mod io;
 pub mod lab;
 pub mod load;
 pub mod log;
+pub mod metrics;
 pub mod notify;
 pub mod page;
 pub mod pair;

@@ -11,6 +11,7 @@ packet_filter_faults nft:nftables
 check_benchmark curl:curl
 network_manager /lib/systemd/systemd-networkd:systemd
 checked_services haproxy:haproxy pgbouncer:pgbouncer
+alert_rules promtool:prometheus
 demo_shell ip:iproute2 nsenter:util-linux setpriv:util-linux
 database_cluster etcd:etcd-server patroni:patroni pg_createcluster:postgresql psql:postgresql-client
 '

@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::protocol::{Request, Response};
 use super::server::{Ask, Host, answer};
+use crate::metrics::{Format, Query, exposition};
 use crate::page::{Healthz, Look, healthz, html, silent};
 use crate::status::Snapshot;
 use crate::text::plain_line;
@@ -73,7 +74,7 @@ pub struct Source {
 /// What the daemon said.
 struct Seen {
     at: Instant,
-    outcome: Result<Snapshot, String>,
+    outcome: Result<Arc<Snapshot>, String>,
 }
 
 impl Source {
@@ -93,7 +94,7 @@ impl Source {
         let (control, host) = (self.control.clone(), Arc::clone(&self.host));
         let asked = tokio::spawn(async move {
             let outcome = match answer(Request::Status, &control, &host).await {
-                Response::Status(snapshot) => Ok(*snapshot),
+                Response::Status(snapshot) => Ok(Arc::from(snapshot)),
                 Response::Error(why) => Err(why),
                 _ => Err("the daemon gave no status".to_owned()),
             };
@@ -111,6 +112,10 @@ impl Source {
 pub struct Page {
     /// Its path: only unreserved characters (RFC 3986 section 2.3) and slashes.
     pub path: String,
+    /// It has metrics alone, at its path.
+    pub only_metrics: bool,
+    /// Its metrics are for everybody.
+    pub open_metrics: bool,
     /// How it looks.
     pub look: Look,
     /// Names and passwords of those who may see it; empty: everybody.
@@ -120,53 +125,72 @@ pub struct Page {
 /// A page and what was shown last.
 struct Site {
     look: Look,
-    path: String,
+    /// What is there, for those who look elsewhere.
+    there: String,
+    /// Paths for which nobody needs a password.
+    open: Vec<String>,
     /// What clients send who may see it.
     credentials: Vec<Vec<u8>>,
     source: Arc<Source>,
-    drawn: [Arc<Turns<Option<Drawn>>>; 2],
+    drawn: [Arc<Turns<Option<Drawn>>>; 3],
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, PartialEq, Eq)]
 enum Form {
     Html,
     Json,
+    Metrics(Query, Format),
 }
 
 #[derive(Clone)]
 struct Drawn {
     of: Arc<Seen>,
+    form: Form,
     text: Bytes,
     status: StatusCode,
 }
 
 /// What answers requests for `page`.
 pub fn site(page: &Page, source: Arc<Source>) -> Router {
-    let Page { path, look, users } = page;
+    let Page { path, only_metrics, open_metrics, look, users } = page;
     let credentials = users.iter().map(|(name, password)| {
         STANDARD.encode([name.as_bytes(), b":", password].concat()).into_bytes()
     });
+    let metrics = match *only_metrics {
+        true => vec![path.clone()],
+        false => {
+            let own = format!("{}/metrics", path.trim_end_matches('/'));
+            let usual = (own != "/metrics" && path != "/metrics").then(|| "/metrics".to_owned());
+            [own].into_iter().chain(usual).collect()
+        }
+    };
     let site = Arc::new(Site {
+        open: if *open_metrics { metrics.clone() } else { Vec::new() },
         look: look.clone(),
-        path: path.clone(),
+        there: format!("the {} at {path}", if *only_metrics { "metrics are" } else { "status is" }),
         credentials: credentials.collect(),
         source,
         drawn: Default::default(),
     });
-    let health = format!("{}/healthz", path.trim_end_matches('/'));
-    let mut router = Router::new()
-        .route(path, get(show_html))
-        .route(&look.json, get(show_json))
-        .route(&health, get(show_health));
-    if path != "/" {
-        router = router.route(&format!("{path}/"), get(show_html));
+    let mut router = Router::new();
+    if !only_metrics {
+        router = router.route(path, get(show_html)).route(&look.json, get(show_json));
+        let health = format!("{}/healthz", path.trim_end_matches('/'));
+        router = router.route(&health, get(show_health));
+        if path != "/" {
+            router = router.route(&format!("{path}/"), get(show_html));
+        }
+    }
+    for path in &metrics {
+        router = router.route(path, get(show_metrics));
     }
     router.fallback(elsewhere).layer(from_fn_with_state(Arc::clone(&site), admit)).with_state(site)
 }
 
 /// Lets in who may, and says how answers are to be treated.
 async fn admit(State(site): State<Arc<Site>>, request: HttpRequest, next: Next) -> HttpResponse {
-    let mut response = match site.permits(request.headers()) {
+    let open = site.open.iter().any(|path| path == request.uri().path());
+    let mut response = match open || site.permits(request.headers()) {
         true => next.run(request).await,
         false => {
             if request.headers().contains_key(header::AUTHORIZATION) {
@@ -210,8 +234,17 @@ async fn show_health(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -
     (status, plain_line(&line, LONGEST_LINE) + "\n").into_response()
 }
 
+async fn show_metrics(State(site): State<Arc<Site>>, request: HttpRequest) -> HttpResponse {
+    let accept = request.headers().get_all(header::ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+    match Query::parse(request.uri().query().unwrap_or_default()) {
+        Ok(query) => site.show(Form::Metrics(query, Format::accepted(&accept.join(",")))).await,
+        Err(why) => (StatusCode::BAD_REQUEST, why + "\n").into_response(),
+    }
+}
+
 async fn elsewhere(State(site): State<Arc<Site>>) -> HttpResponse {
-    let text = format!("nothing is here; the status is at {}\n", site.path);
+    let text = format!("nothing is here; {}\n", site.there);
     (StatusCode::NOT_FOUND, text).into_response()
 }
 
@@ -233,14 +266,15 @@ impl Site {
 
     async fn show(&self, form: Form) -> HttpResponse {
         let seen = self.source.seen().await;
-        let [html, json] = &self.drawn;
-        let (place, kind) = match form {
+        let [html, json, metrics] = &self.drawn;
+        let (place, kind) = match &form {
             Form::Html => (html, "text/html; charset=utf-8"),
             Form::Json => (json, "application/json"),
+            Form::Metrics(_, format) => (metrics, format.content_type()),
         };
         let mut drawn = Arc::clone(place).lock_owned().await;
         let Drawn { text, status, .. } = match &*drawn {
-            Some(drawn) if Arc::ptr_eq(&drawn.of, &seen) => drawn.clone(),
+            Some(drawn) if Arc::ptr_eq(&drawn.of, &seen) && drawn.form == form => drawn.clone(),
             Some(_) | None => {
                 let look = self.look.clone();
                 // Checks run in this runtime too: nobody here may take long. Nor is it done twice
@@ -262,16 +296,20 @@ impl Site {
 }
 
 fn draw(of: Arc<Seen>, form: Form, look: &Look) -> Drawn {
-    let text = match (&of.outcome, form) {
+    let text = match (&of.outcome, &form) {
         (Ok(snapshot), Form::Html) => html(snapshot, look),
         (Err(why), Form::Html) => silent(why, look),
         (Ok(snapshot), Form::Json) => {
-            serde_json::to_string_pretty(snapshot).unwrap_or_default() + "\n"
+            serde_json::to_string_pretty(&**snapshot).unwrap_or_default() + "\n"
         }
+        (Ok(snapshot), Form::Metrics(query, format)) => {
+            exposition(Arc::clone(snapshot), query, *format)
+        }
+        (Err(why), Form::Metrics(..)) => format!("# no status: {}\n", why.replace('\n', " ")),
         (Err(why), Form::Json) => serde_json::json!({ "error": why }).to_string() + "\n",
     };
     let status = if of.outcome.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Drawn { of, text: text.into(), status }
+    Drawn { of, form, text: text.into(), status }
 }
 
 /// Accept browsers until the listener is broken for good. Each gets what `site` is when it comes.

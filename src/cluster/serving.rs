@@ -299,6 +299,7 @@ impl Serving {
                 address: server.address,
                 role: role_status(server.role),
                 admission,
+                fits: fits(server) || (!direct && view.is_some_and(|v| v.admits(server.role))),
                 takes,
                 reason,
                 falls: known.map_or(0, |known| known.damping.falls()),
@@ -306,6 +307,7 @@ impl Serving {
                 flaps: known.is_some_and(|known| known.waits),
                 sessions: None,
                 failures: None,
+                traffic: None,
                 backup: server.backup,
                 weight: Some(server.weight.get().into()),
                 maxconn: server.maxconn.map(NonZeroU32::get),
@@ -324,6 +326,7 @@ impl Serving {
             serves,
             fallen_back: serves && !direct,
             reason: view.filter(|_| !serves).map(explain).unwrap_or_default(),
+            maxconn: cfg.frontend.options.maxconn.map(NonZeroU32::get),
             servers: servers().map(server).collect(),
             traffic: None,
         }

@@ -31,6 +31,7 @@ pub use cluster::ProbeRhythm;
 pub use globals::Globals;
 pub use lenient::Dropped;
 pub use listener::{Frontend, ListenerOptions, Liveness, ServerOptions};
+pub use model::Shows;
 pub use model::{
     BindConfig, ByStatus, Cast, ClusterConfig, Config, GroupConfig, ListenerConfig,
     ListenerProtocol, MOST_LEASE, Members, Namespace, OnDown, OnTimeout, PacingGroup, PageConfig,

@@ -292,11 +292,13 @@ pub fn schema() -> Value {
     let mail = Table::default().keys(RawMail::KEYS).rows(MailOptions::ROWS);
     let mail = mail.with("to", list(text()));
     let user = Table::default().with("name", text()).with("password", text());
+    let users = list(user.closed(&["name"]));
     let page = Table::default()
         .keys(RawPage::KEYS)
         .rows(PageConfig::ROWS)
         .with("bind", binds())
-        .with("users", list(user.closed(&["name"])));
+        .with("users", users.clone());
+    let metrics = Table::default().with("bind", binds()).with("path", text()).with("users", users);
     let fixed = address(Table::default()).with("required_by", list(text()));
     let mut schema = Table::default()
         .with("global", global())
@@ -311,6 +313,7 @@ pub fn schema() -> Value {
         .with("cluster", named(cluster()))
         .with("listener", named(listener()))
         .with("page", named(page.closed(&[])))
+        .with("metrics", metrics.closed(&["bind"]))
         .closed(&[]);
     set(&mut schema, "title", json!("vipd.toml"));
     set(&mut schema, "$schema", json!("https://json-schema.org/draft/2020-12/schema"));

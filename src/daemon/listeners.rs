@@ -24,7 +24,7 @@ use crate::config::ListenerConfig;
 use crate::io::Input;
 use crate::pool::{Hint, Hinted, ListenerId, PoolView, Server, ServerId, candidates, next_in_line};
 use crate::proxy::{HintSink, Left, ListenerState, Options, Proxy, Remaining, ServerState};
-use crate::status::{Snapshot, Traffic};
+use crate::status::{ServerTraffic, Snapshot, Traffic};
 use crate::sys::cause;
 
 /// How often what is not as it should be is looked at.
@@ -267,6 +267,7 @@ impl Listeners {
                 let load = loads.get(&id);
                 server.sessions = Some(load.map_or(0, |load| load.sessions));
                 server.failures = Some(load.map_or(0, |load| load.failures));
+                server.traffic = Some(load.map(traffic).unwrap_or_default());
                 server.unanswered = Some(load.map_or(0, |load| load.unanswered));
                 server.mute = load.is_some_and(|load| load.unresponsive);
                 server.missing = load.and_then(|load| load.failure_streak).map(failures::status);
@@ -316,6 +317,15 @@ impl Drop for Listeners {
 
 fn loads(proxy: &Proxy) -> BTreeMap<ServerId, ServerState> {
     proxy.servers().map(|server| (server.id, server)).collect()
+}
+
+fn traffic(of: &ServerState) -> ServerTraffic {
+    ServerTraffic {
+        attempts: of.attempts,
+        connections: of.connected,
+        bytes_in: of.bytes_in,
+        bytes_out: of.bytes_out,
+    }
 }
 
 fn sessions(loads: &BTreeMap<ServerId, ServerState>, id: ServerId) -> u32 {

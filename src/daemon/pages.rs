@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::page::{Page, Seats, Source, serve, site};
 use crate::config::Liveness;
-use crate::config::{BindConfig, PageConfig};
+use crate::config::{BindConfig, PageConfig, Shows};
 use crate::page::Look;
 use crate::status::PageStatus;
 use crate::sys::tcp::{listen_alone, why_not};
@@ -119,12 +119,16 @@ impl Place {
                 let seats = Arc::clone(seats);
                 let serving = tokio::spawn(async move {
                     if let Err(error) = serve(listener, router, seats).await {
-                        tracing::error!("the status page at {address} is broken: {error}");
+                        tracing::error!("the page at {address} is broken: {error}");
                     }
                 });
                 self.open = Some(Open { serving, site });
                 let at_last = if self.failure.take().is_some() { " at last" } else { "" };
-                tracing::info!("the status is shown at http://{address}{path}{at_last}");
+                let what = match self.page.shows {
+                    Shows::Status => "the status is shown",
+                    Shows::Metrics => "metrics are served",
+                };
+                tracing::info!("{what} at http://{address}{path}{at_last}");
             }
             Err(why) => {
                 if self.failure.as_ref() != Some(&why) {
@@ -158,6 +162,8 @@ fn page_of(config: &PageConfig) -> Page {
     let users = config.users.iter();
     Page {
         path: config.path.clone(),
+        only_metrics: config.shows == Shows::Metrics,
+        open_metrics: config.open_metrics,
         look: Look { refresh: config.refresh, json: config.json_path() },
         users: users.map(|user| (user.name.clone(), user.password.0.clone())).collect(),
     }

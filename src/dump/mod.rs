@@ -66,14 +66,14 @@ fn pairs<'a>(
     })
 }
 
-/// keepalived's number and word of a state. A router that leaves still answers for its addresses.
+/// keepalived's number and word of a state: one that leaves has resigned.
 fn state(router: &RouterStatus) -> (u8, &'static str) {
     let starting =
         !router.faults.is_empty() && router.faults.iter().all(|f| f.code == FaultCode::Starting);
     match router.state {
         State::Fault if starting => (0, "INIT"),
-        State::Backup => (1, "BACKUP"),
-        State::Master | State::Leaving => (2, "MASTER"),
+        State::Backup | State::Leaving => (1, "BACKUP"),
+        State::Master => (2, "MASTER"),
         State::Fault => (3, "FAULT"),
     }
 }

@@ -49,6 +49,11 @@ impl Worker {
         if matches!(reason, CloseReason::Unserved) && no_server == Some(NoServer::Full) {
             stats.unserved_full.one();
         }
+        if let (Some(permit), None) = (&session.server_permit, &session.handshake) {
+            // While it lasts, two workers would contend for them.
+            permit.stats().bytes_in.fetch_add(session.up.bytes, Ordering::Relaxed);
+            permit.stats().bytes_out.fetch_add(session.down.bytes, Ordering::Relaxed);
+        }
         let Session { permit, client, server, server_permit, handshake, .. } = session;
         match reason {
             CloseReason::Finished

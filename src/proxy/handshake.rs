@@ -128,6 +128,7 @@ impl Worker {
                 // This client finds out whether it answers again; the others need not wait for that.
                 server_permit.stats().avoid_until(now + millis(ANSWER * 2));
             }
+            server_permit.stats().attempts.fetch_add(1, Ordering::Relaxed);
             match tcp::connect(server.address, shared.settings().server) {
                 Ok(socket) if self.fd_limit.is_exceeded_by(&socket) => {
                     handshake.failure = Some(format!("this host: {}", Errno::EMFILE.desc()));

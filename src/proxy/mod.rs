@@ -152,7 +152,12 @@ pub struct ListenerState {
 pub struct ServerState {
     pub id: ServerId,
     pub sessions: u32,
+    /// Attempts to connect to it, and those that connected.
+    pub attempts: u64,
     pub connected: u64,
+    /// Bytes to it and from it, of sessions that have ended.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
     /// Connections it refused, did not answer or closed before it had taken the client.
     pub failures: u64,
     /// Clients whose first message it did not answer in time.
@@ -389,7 +394,10 @@ impl Proxy {
         self.stats.values().map(move |stats| ServerState {
             id: stats.id,
             sessions: stats.sessions(),
+            attempts: stats.attempts.load(Ordering::Relaxed),
             connected: stats.connected.load(Ordering::Relaxed),
+            bytes_in: stats.bytes_in.load(Ordering::Relaxed),
+            bytes_out: stats.bytes_out.load(Ordering::Relaxed),
             failures: stats.failures.load(Ordering::Relaxed),
             unanswered: stats.unanswered.load(Ordering::Relaxed),
             unresponsive: stats.is_unresponsive(),

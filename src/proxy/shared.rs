@@ -157,7 +157,11 @@ impl Drop for ConnPermit {
 pub(super) struct ServerStats {
     pub(super) id: ServerId,
     sessions: AtomicU32,
+    pub(super) attempts: AtomicU64,
     pub(super) connected: AtomicU64,
+    /// Bytes to it and from it, of sessions that have ended.
+    pub(super) bytes_in: AtomicU64,
+    pub(super) bytes_out: AtomicU64,
     pub(super) failures: AtomicU64,
     /// Clients whose first message it did not answer in time.
     pub(super) unanswered: AtomicU64,
@@ -181,7 +185,10 @@ impl ServerStats {
         ServerStats {
             id,
             sessions: AtomicU32::new(0),
+            attempts: AtomicU64::new(0),
             connected: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             unresponsive: AtomicBool::new(false),

@@ -161,6 +161,9 @@ pub struct ListenerStatus {
     pub fallen_back: bool,
     /// Why nobody can be used; empty if somebody can.
     pub reason: String,
+    /// The most clients at a time; `None`: no limit.
+    #[serde(default)]
+    pub maxconn: Option<u32>,
     /// Its servers, in the order of the configuration; then those that have left it.
     pub servers: Vec<ServerStatus>,
     /// Its connections; filled by the shell.
@@ -233,6 +236,9 @@ pub struct ServerStatus {
     pub role: RoleStatus,
     /// Whether it takes sessions.
     pub admission: AdmissionStatus,
+    /// Its role is one that clients of the listener are given now, the fallback included.
+    #[serde(default)]
+    pub fits: bool,
     /// The next connection may go to it.
     pub takes: bool,
     /// Why not: "is a replica", "lags by more than 16 MB".
@@ -251,6 +257,9 @@ pub struct ServerStatus {
     /// Attempts to connect to it that failed, since it was first used; filled by the shell.
     #[serde(default)]
     pub failures: Option<u64>,
+    /// What has been counted since it was first used; filled by the shell.
+    #[serde(default)]
+    pub traffic: Option<ServerTraffic>,
     /// It is used only if no other can be.
     #[serde(default)]
     pub backup: bool,
@@ -269,6 +278,19 @@ pub struct ServerStatus {
     /// The latest connections to it came to nothing; filled by the shell.
     #[serde(default)]
     pub missing: Option<MissingStatus>,
+}
+
+/// What is counted of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct ServerTraffic {
+    /// Attempts to connect to it.
+    pub attempts: u64,
+    /// Those that connected.
+    pub connections: u64,
+    /// Bytes to it, of sessions that have ended.
+    pub bytes_in: u64,
+    /// Bytes from it, of sessions that have ended.
+    pub bytes_out: u64,
 }
 
 /// Connections to a server in a row that came to nothing.

@@ -24,7 +24,7 @@ use crate::types::{DropCounter, Family, IfName};
 pub use changes::{Change, Changes, ObjectChange, RouterChange, SettingChange};
 pub use clusters::{
     AdmissionStatus, ClusterStatus, Limit, LimitStatus, ListenerStatus, MemberStatus, Miss,
-    MissingStatus, Phase, ServerStatus, Traffic,
+    MissingStatus, Phase, ServerStatus, ServerTraffic, Traffic,
 };
 pub use codes::{
     FaultCode, FaultStatus, HintCode, HintStatus, MemberFault, RoleStatus, StateReason,

@@ -96,7 +96,7 @@ fn more_addresses_than_an_advert_carries_are_an_error() {
 #[test]
 fn every_key_is_documented_and_read() {
     let manual = project_file("man/vipd.toml.5");
-    let full = ["full", "proxy", "page"]
+    let full = ["full", "proxy", "page", "metrics"]
         .map(|name| project_file(&format!("tests/golden/config/toml-{name}.toml")))
         .concat();
     for (table, keys) in KEYS {

@@ -67,7 +67,9 @@ fn golden() {
         "haproxy-full.cfg",
         "haproxy-plain.cfg",
         "haproxy-page.cfg",
+        "haproxy-metrics.cfg",
         "toml-page.toml",
+        "toml-metrics.toml",
     ];
     let mut converted = BTreeMap::new();
     for dir in ["tests/golden/config", "tests/golden/config/published", "examples"] {

@@ -21,6 +21,7 @@ mod health;
 mod hook;
 mod lenient;
 mod manual;
+mod metrics;
 mod page;
 mod pair;
 mod pool;

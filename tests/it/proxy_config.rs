@@ -305,8 +305,9 @@ pub(crate) fn dump(config: &Config) -> String {
         }
     }
     for page in &config.pages {
-        let PageConfig { name, binds, path, refresh, users } = page;
-        writeln!(out, "page {name}: {path} refresh {refresh:?}").unwrap();
+        let PageConfig { name, binds, path, refresh, shows, open_metrics, users } = page;
+        let open = if *open_metrics { " open metrics" } else { "" };
+        writeln!(out, "page {name}: {path} refresh {refresh:?} {shows:?}{open}").unwrap();
         for bind in binds {
             writeln!(out, "  {bind:?}").unwrap();
         }

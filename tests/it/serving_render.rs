@@ -36,6 +36,7 @@ pub(crate) fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerSta
         address: of.address.parse().unwrap(),
         role: of.role,
         admission: of.admission,
+        fits: takes,
         takes,
         reason: of.reason.clone(),
         falls: 0,
@@ -43,6 +44,7 @@ pub(crate) fn server(of: &MemberStatus, takes: bool, sessions: u32) -> ServerSta
         flaps: false,
         sessions: Some(sessions),
         failures: Some(0),
+        traffic: None,
         backup: false,
         weight: Some(1),
         maxconn: None,
@@ -68,6 +70,7 @@ pub(crate) fn listener(
         serves: servers.iter().any(|server| server.takes),
         fallen_back: false,
         reason: String::new(),
+        maxconn: None,
         traffic: Some(Traffic {
             connections: servers.iter().filter_map(|server| server.sessions).sum(),
             ..Traffic::default()

@@ -31,6 +31,7 @@ mod operator;
 mod preprocessor;
 mod probes;
 mod process;
+mod prometheus;
 mod samples;
 mod serving;
 mod stalls;

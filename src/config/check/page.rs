@@ -2,7 +2,7 @@
 
 use super::proxy::twice;
 use crate::config::diag::{Diagnostic, Span, Spanned, quoted};
-use crate::config::model::{BindConfig, PageConfig, PageUser};
+use crate::config::model::{BindConfig, PageConfig, PageUser, Shows};
 use crate::config::raw::{Raw, RawPage, RawUser};
 
 /// What is right by itself.
@@ -53,7 +53,18 @@ fn page(raw: &RawPage, out: &mut Vec<Diagnostic>) -> Option<PageConfig> {
         let error = Diagnostic::error(name.span, text);
         out.push(error.help("add `bind = \"127.0.0.1:7000\"`"));
     }
+    let metrics = raw.shows.is_some_and(|shows| shows.value == Shows::Metrics);
+    if let (true, Some(refresh)) = (metrics, &raw.refresh) {
+        let text = "`refresh` has no effect where only metrics are served";
+        out.push(Diagnostic::warning(refresh.span, text).help("remove it"));
+    }
+    if let Some(open) = raw.open_metrics.as_ref().filter(|open| open.value && raw.users.is_empty())
+    {
+        let text = "`open_metrics` has no effect: everybody sees this page";
+        out.push(Diagnostic::warning(open.span, text).help("remove it, or add `users`"));
+    }
     let path = match &raw.path {
+        None if metrics => "/metrics".to_owned(),
         None => "/".to_owned(),
         Some(Spanned { value, span }) => page_path(value).unwrap_or_else(|| {
             let text = format!("{} is no path of a page", quoted(value));

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use page::json_path;
-pub use page::{PageConfig, PageUser, RawPage, RawUser};
+pub use page::{PageConfig, PageUser, RawPage, RawUser, Shows};
 pub use proxy::{
     ByStatus, ClusterConfig, ListenerConfig, MOST_LEASE, Members, PatroniCluster, PatroniMember,
     PlainMember, ServerConfig,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::BindConfig;
 use crate::config::diag::{Span, Spanned};
-use crate::config::key::settings;
 use crate::config::key::value::{DAY, SECOND};
+use crate::config::key::{settings, words};
 use crate::config::parts::Secret;
 
 settings! {
@@ -15,6 +15,10 @@ settings! {
         /// How often a browser asks again; 0 s never. One that asks less often than once a day does
         /// not watch.
         refresh: Option<Duration> = Some(Duration::from_secs(5)), SECOND..=DAY;
+        /// What is there: the status with its metrics, or metrics for Prometheus alone, at the path.
+        shows: Shows = Shows::Status;
+        /// Whether metrics are for everybody, although the page is for its users alone.
+        open_metrics: bool = false;
     }
     checked {
         /// The user's name for it, unique among pages.
@@ -32,7 +36,7 @@ settings! {
         name: Spanned<String>;
     }
     written {
-        /// The path of the page. Default: /.
+        /// The path of the page. Default: /, and /metrics for metrics alone.
         path: String;
     }
     beside {
@@ -45,6 +49,19 @@ settings! {
         /// What was made of a file that says it differently, for `vipd check --explain`.
         inferred: Vec<(Span, String)>;
     }
+}
+
+/// What a page is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// People and programs.
+    Status,
+    /// Prometheus alone.
+    Metrics,
+}
+
+words! {
+    Shows: "status" Status, "metrics" Metrics;
 }
 
 impl PageConfig {

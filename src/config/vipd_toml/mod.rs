@@ -91,6 +91,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("status_check", RawStatusCheck::NAMES),
     ("page.NAME", page::PAGE),
     ("page.NAME", RawPage::NAMES),
+    ("metrics", page::METRICS),
     ("a user", page::USER),
 ];
 
@@ -107,6 +108,7 @@ const TOP: &[&str] = &[
     "cluster",
     "listener",
     "page",
+    "metrics",
 ];
 
 /// What has a shape of its own.
@@ -214,6 +216,10 @@ impl Reader<'_> {
                 "cluster" => self.clusters(value, raw),
                 "listener" => self.listeners(value, raw),
                 "page" => self.pages(value, raw),
+                "metrics" => {
+                    let span = self.span(span);
+                    self.metrics(span, value, raw);
+                }
                 "listen" | "status" | "include" => {
                     let text = format!("`{key}` is not supported by this version");
                     let span = self.span(span);

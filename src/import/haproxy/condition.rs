@@ -16,6 +16,14 @@ impl Acls {
             self.0.entry(name.text.clone()).or_default().push(criterion.to_vec());
         }
     }
+
+    /// What a name stands for, if it has one meaning.
+    pub(super) fn only(&self, name: &str) -> Option<&[Word]> {
+        match self.0.get(name)?.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
 }
 
 /// A condition that can be decided from the numbers of servers.

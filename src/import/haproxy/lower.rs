@@ -25,7 +25,7 @@ pub(super) fn lower(sections: &[Section], raw: &mut Raw, reporter: &mut Reporter
     let mut fronts = Vec::new();
     for (at, proxy) in proxies.iter().enumerate() {
         let purpose = page::purpose(proxy, &proxies);
-        if !matches!(purpose, Purpose::Page(_)) {
+        if !matches!(purpose, Purpose::Page(_) | Purpose::Metrics(_)) {
             reporter.out.extend(proxy.filters.iter().map(Guard::refused));
         }
         let disabled = proxy.settings.disabled.filter(|disabled| disabled.value);
@@ -40,6 +40,10 @@ pub(super) fn lower(sections: &[Section], raw: &mut Raw, reporter: &mut Reporter
         match purpose {
             Purpose::Page(shown) => {
                 raw.pages.extend(page::page(proxy, &shown, reporter.out));
+                continue;
+            }
+            Purpose::Metrics(exporter) => {
+                raw.pages.extend(page::metrics(proxy, exporter, reporter.out));
                 continue;
             }
             Purpose::Nothing => {

@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod condition;
 mod explain;
+mod exporter;
 mod keywords;
 mod lexer;
 mod lint;

@@ -3,15 +3,17 @@
 //! A page is shown to nobody who would not have been let in by HAProxy. Where that hangs on
 //! conditions vipd does not know, there is no page.
 
+use std::fmt::Write;
 use std::time::Duration;
 
+use super::exporter::{Asks, Exporter, PATH};
 use super::proxy::Proxy;
 use super::route::backend;
 use super::sections::Kind;
-use super::stats::Stats;
+use super::stats::{Guard, Stats};
 use crate::config::check::page_path;
 use crate::config::diag::{Diagnostic, Spanned, quoted};
-use crate::config::model::json_path;
+use crate::config::model::{Shows, json_path};
 use crate::config::raw::RawPage;
 
 /// HAProxy's own.
@@ -23,6 +25,8 @@ pub(super) enum Purpose<'a> {
     Connections,
     /// It shows statistics.
     Page(Page<'a>),
+    /// It has metrics for Prometheus and nothing else.
+    Metrics(&'a Exporter),
     /// HTTP without servers.
     Nothing,
 }
@@ -42,9 +46,10 @@ pub(super) fn purpose<'a>(proxy: &'a Proxy, proxies: &'a [Proxy]) -> Purpose<'a>
         return Purpose::Connections;
     }
     let Some(name) = &proxy.settings.default_backend else {
-        return match (asks(stats), http || proxy.service.is_some(), proxy.unreadable) {
+        return match (asks(stats), &proxy.exporter, http, proxy.unreadable) {
             (true, ..) => Purpose::Page(Page { stats, backend: None }),
-            (false, true, false) => Purpose::Nothing,
+            (false, Some(exporter), true, _) => Purpose::Metrics(exporter),
+            (false, _, true, false) | (false, Some(_), false, false) => Purpose::Nothing,
             (false, ..) => Purpose::Connections,
         };
     };
@@ -64,12 +69,9 @@ pub(super) fn purpose<'a>(proxy: &'a Proxy, proxies: &'a [Proxy]) -> Purpose<'a>
 /// Says that a section without servers is not opened.
 pub(super) fn nothing(proxy: &Proxy, out: &mut Vec<Diagnostic>) {
     let name = quoted(&proxy.name.value);
-    if let Some(service) = proxy.service {
-        let text = format!("{name} is not opened: vipd has no metrics for Prometheus yet");
-        out.push(
-            Diagnostic::warning(service, text)
-                .help("`vipd status --json` shows the same facts; the port stays closed"),
-        );
+    if let Some(exporter) = &proxy.exporter {
+        let text = format!("{name} is not opened: HAProxy serves metrics in `mode http` alone");
+        out.push(Diagnostic::warning(exporter.span, text).help("add `mode http`"));
         return;
     }
     let text = format!("{name} is not opened: it has no servers");
@@ -82,12 +84,19 @@ pub(super) fn nothing(proxy: &Proxy, out: &mut Vec<Diagnostic>) {
 
 /// Says that a section with servers shows no page.
 pub(super) fn no_page(proxy: &Proxy, out: &mut Vec<Diagnostic>) {
-    if let Some(line) = proxy.settings.stats.own().or(proxy.service) {
+    if let Some(line) = proxy.settings.stats.own() {
         let text = format!("{} shows no statistics", quoted(&proxy.name.value));
         out.push(
             Diagnostic::warning(line, text)
                 .note("a port that carries connections shows no page")
                 .help("give the page a section of its own: `listen stats` with `bind` and `stats enable`"),
+        );
+    } else if let Some(exporter) = &proxy.exporter {
+        let text = format!("{} serves no metrics", quoted(&proxy.name.value));
+        out.push(
+            Diagnostic::warning(exporter.span, text)
+                .note("a port that carries connections has no metrics")
+                .help("give them a section of their own: `frontend` with `bind` and this line"),
         );
     }
 }
@@ -101,23 +110,7 @@ pub(super) fn page(proxy: &Proxy, shown: &Page<'_>, out: &mut Vec<Diagnostic>) -
     let guards = stats.guards.iter().chain(&proxy.settings.guards).chain(&proxy.filters);
     let closed =
         |why: &str| format!("the page of {} is not opened: {why}", quoted(&proxy.name.value));
-    if let Some(guard) = guards.chain(behind).next() {
-        let why = format!("vipd does not know `{}`", guard.text);
-        out.push(
-            Diagnostic::warning(guard.span, closed(&why))
-                .note("it would show the page to people whom HAProxy turns away")
-                .help("remove the line, and protect the page by `stats auth USER:PASSWORD`, by a bind to 127.0.0.1, or by a firewall"),
-        );
-        return None;
-    }
-    if let Some(tls) = proxy.tls {
-        out.push(
-            Diagnostic::warning(tls, closed("vipd has no TLS of its own"))
-                .note("it shows nothing in clear text that was meant to be encrypted")
-                .help(
-                    "bind it to 127.0.0.1 without `ssl`, and come by ssh or a web server with TLS",
-                ),
-        );
+    if is_closed(proxy, guards.chain(behind).next(), &closed, out) {
         return None;
     }
     let uri = stats.uri.clone().unwrap_or_else(|| Spanned::new(URI.to_owned(), line));
@@ -142,19 +135,114 @@ pub(super) fn page(proxy: &Proxy, shown: &Page<'_>, out: &mut Vec<Diagnostic>) -
                 ),
         );
     }
-    if let Some(service) = proxy.service {
-        out.push(
-            Diagnostic::warning(service, "vipd has no metrics for Prometheus yet")
-                .help("its status page has the same facts as JSON"),
-        );
+    let mut raw = opened(proxy);
+    if let Some(exporter) = &proxy.exporter {
+        let own = format!("{}{PATH}", path.trim_end_matches('/'));
+        let asks = exporter.asks(&proxy.acls);
+        let elsewhere = match &asks {
+            Asks::Path(asked) if asked.value == own => None,
+            Asks::Path(asked) if asked.value == PATH && path != PATH => None,
+            Asks::Anything => None,
+            Asks::Path(asked) => Some(format!("metrics are at {own} here, not at {}", asked.value)),
+            Asks::Else => Some(format!(
+                "vipd cannot judge the condition: metrics are at {own}, for those who see the page"
+            )),
+        };
+        if let Some(text) = elsewhere {
+            out.push(Diagnostic::warning(exporter.span, text).help(
+                "have Prometheus ask there, or give the metrics a `frontend` of their own, where any path is kept",
+            ));
+        }
+        let mut places = format!("metrics for Prometheus at {own}");
+        if path != "/" && path != PATH {
+            let _ = write!(places, " and {PATH}");
+        }
+        // `stats auth` is about the page alone, there too.
+        if !stats.users.is_empty() && !matches!(asks, Asks::Else) {
+            raw.open_metrics = Some(Spanned::new(true, exporter.span));
+            places.push_str(", for everybody");
+        }
+        raw.inferred.push((exporter.span, places));
     }
-    let mut raw = RawPage::new(proxy.name.clone());
-    raw.binds.clone_from(&proxy.binds);
-    raw.unreadable = proxy.unreadable;
     raw.inferred
         .push((uri.span, format!("status page at {path}, as JSON at {}", json_path(&path))));
     raw.path = Some(Spanned::new(path, uri.span));
     raw.refresh = stats.refresh.or(Some(Spanned::new(Duration::ZERO, line)));
     raw.users.clone_from(&stats.users);
     Some(raw)
+}
+
+/// The metrics of a section that has nothing else, unless HAProxy would have shown them to fewer people.
+pub(super) fn metrics(
+    proxy: &Proxy,
+    exporter: &Exporter,
+    out: &mut Vec<Diagnostic>,
+) -> Option<RawPage> {
+    let name = quoted(&proxy.name.value);
+    let closed = |why: &str| format!("the metrics of {name} are not served: {why}");
+    let guard = proxy.settings.guards.iter().chain(&proxy.filters).next();
+    if is_closed(proxy, guard, &closed, out) {
+        return None;
+    }
+    let path = match exporter.asks(&proxy.acls) {
+        Asks::Path(path) => path,
+        Asks::Anything => {
+            let text = format!("metrics are at {PATH} alone, whatever HAProxy answers");
+            out.push(Diagnostic::remark(exporter.span, text));
+            Spanned::new(PATH.to_owned(), exporter.span)
+        }
+        Asks::Else => {
+            out.push(
+                Diagnostic::warning(exporter.span, closed("vipd cannot judge the condition"))
+                    .note("it would serve them to people whom HAProxy turns away")
+                    .help(format!(
+                        "write `if {{ path {PATH} }}`, and protect the port by a firewall"
+                    )),
+            );
+            return None;
+        }
+    };
+    let mut raw = opened(proxy);
+    let text = format!("metrics for Prometheus at {}", path.value);
+    raw.inferred.push((exporter.span, text));
+    raw.shows = Some(Spanned::new(Shows::Metrics, exporter.span));
+    raw.path = Some(path);
+    Some(raw)
+}
+
+/// A page where the section listens.
+fn opened(proxy: &Proxy) -> RawPage {
+    let mut raw = RawPage::new(proxy.name.clone());
+    raw.binds.clone_from(&proxy.binds);
+    raw.unreadable = proxy.unreadable;
+    raw
+}
+
+/// Says so if vipd would let in more people than HAProxy.
+fn is_closed(
+    proxy: &Proxy,
+    guard: Option<&Guard>,
+    closed: &dyn Fn(&str) -> String,
+    out: &mut Vec<Diagnostic>,
+) -> bool {
+    if let Some(guard) = guard {
+        let why = format!("vipd does not know `{}`", guard.text);
+        out.push(
+            Diagnostic::warning(guard.span, closed(&why))
+                .note("it would show the page to people whom HAProxy turns away")
+                .help("remove the line, and protect the page by `stats auth USER:PASSWORD`, by a bind to 127.0.0.1, or by a firewall"),
+        );
+        return true;
+    }
+    if let Some(tls) = proxy.tls {
+        out.push(
+            Diagnostic::warning(tls, closed("vipd has no TLS of its own"))
+                .note("it shows nothing in clear text that was meant to be encrypted")
+                .help(
+                    "bind it to 127.0.0.1 without `ssl`, and come by ssh or a web server with TLS",
+                ),
+        );
+        return true;
+    }
+    false
 }

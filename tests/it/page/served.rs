@@ -139,11 +139,63 @@ fn the_page_of_a_published_haproxy_cfg_shows_what_the_status_shows() {
 }
 
 #[test]
+fn metrics_are_beside_a_page_and_where_prometheus_looks() {
+    let vipd = Vipd::start(&page(" bind HOST:7000\n stats uri /stats\n"));
+    let all = vipd.get(7000, "/metrics", 200);
+    let kind = "content-type: text/plain; version=0.0.4; charset=utf-8";
+    assert!(
+        all.head.contains(kind) && all.head.contains("cache-control: no-store"),
+        "{}",
+        all.head
+    );
+    for name in ["vipd_build_info", "haproxy_process_uptime_seconds", "haproxy_frontend_status"] {
+        assert!(all.body.contains(&format!("# TYPE {name} gauge\n{name}")), "{name}: {}", all.body);
+    }
+    assert!(
+        all.body.contains("haproxy_server_weight{proxy=\"pg\",server=\"a\"} 1\n"),
+        "{}",
+        all.body
+    );
+    let server = vipd.get(7000, "/stats/metrics?scope=server", 200).body;
+    let types: Vec<&str> = server.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert!(types.len() > 10, "{server}");
+    assert!(types.iter().all(|name| name.starts_with("haproxy_server_")), "{types:?}");
+    let wrong = vipd.get(7000, "/metrics?scope=servers", 400);
+    assert!(wrong.body.contains("there is no such scope"), "{wrong:?}");
+    let open = "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text;version=1.0.0,\
+                text/plain;version=0.0.4;q=0.5\r\n\r\n";
+    let open = ask(vipd.at(7000), open).unwrap();
+    let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert!(open.head.contains(kind) && open.body.ends_with("\n# EOF\n"), "{open:?}");
+}
+
+#[test]
+fn a_port_for_metrics_has_nothing_else() {
+    let vipd = Vipd::start(&page(
+        " bind HOST:7000\n stats uri /stats\n stats auth ops:secret\n \
+         http-request use-service prometheus-exporter if { path /metrics }\n\
+         frontend prom\n mode http\n bind HOST:7001\n \
+         http-request use-service prometheus-exporter if { path /prom }\n",
+    ));
+    assert!(vipd.get(7001, "/prom", 200).body.contains("\nvipd_build_info{"));
+    for path in ["/", "/metrics", "/prom/", "/status.json", "/prom/status.json"] {
+        let answer = vipd.get(7001, path, 404);
+        assert_eq!(answer.body, "nothing is here; the metrics are at /prom\n");
+    }
+    // As in HAProxy, whose `stats auth` is about the page.
+    assert!(vipd.get(7000, "/metrics", 200).body.contains("\nvipd_build_info{"));
+    for path in ["/stats", "/stats/status.json", "/metrics/", "//metrics", "/elsewhere"] {
+        vipd.get(7000, path, 401);
+    }
+    assert!(vipd.log().contains(&format!("metrics are served at http://{}/prom", vipd.at(7001))));
+}
+
+#[test]
 fn who_has_no_password_sees_nothing() {
     let vipd = Vipd::start(&page(
         " bind HOST:7000\n stats uri /stats\n stats auth ops:open:sesame\n stats auth x:y\n",
     ));
-    for path in ["/stats", "/stats/status.json", "/elsewhere"] {
+    for path in ["/stats", "/stats/status.json", "/stats/metrics", "/metrics", "/elsewhere"] {
         let answer = vipd.get(7000, path, 401);
         let asks = answer.head.contains("\r\nwww-authenticate: basic realm=\"vipd\"");
         assert!(asks && !answer.body.contains("pg"), "{answer:?}");
@@ -246,7 +298,9 @@ fn a_daemon_that_gives_no_status_is_said_to_give_none() {
             let (asks, _unanswered) = tokio::sync::mpsc::channel(1);
             let source = Arc::new(Source::new(asks, Arc::new(Mute)));
             let look = Look { refresh: Some(Duration::from_secs(5)), json: "/status.json".into() };
-            let page = Page { path: "/".into(), look, users: vec![] };
+            let path = "/".into();
+            let (only_metrics, open_metrics) = (false, false);
+            let page = Page { path, only_metrics, open_metrics, look, users: vec![] };
             let (_keep, site) = tokio::sync::watch::channel(site(&page, source));
             serve(listener, site, Arc::default()).await
         })
@@ -259,6 +313,9 @@ fn a_daemon_that_gives_no_status_is_said_to_give_none() {
     let json = ask(at, "GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let expected = "{\"error\":\"the control loop does not answer\"}\n";
     assert_eq!((json.status, json.body.as_str()), (503, expected));
+    let metrics = ask(at, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(metrics.status, 503);
+    assert_eq!(metrics.body, "# no status: the control loop does not answer\n");
 }
 
 #[test]

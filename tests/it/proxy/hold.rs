@@ -90,7 +90,9 @@ fn the_last_failure_is_part_of_the_reason() {
     let bench = writer(holding(Duration::from_millis(250)), &[refusing]);
     let fields = read_error(&mut ask(&bench, "alice"));
     assert_eq!(fields[4], format!("DThe last try: pg-1 ({refusing}): Connection refused."));
-    let failures = bench.proxy.servers().next().unwrap().failures;
+    let server = bench.proxy.servers().next().unwrap();
+    let failures = server.failures;
+    assert_eq!((server.attempts, server.connected), (failures, 0));
     assert!((2..=4).contains(&failures), "{failures} tries in 250 ms");
 }
 

@@ -266,6 +266,7 @@ fn three_thousand_short_connections_leave_nothing_behind() {
     assert_eq!((counters.bytes_in, counters.bytes_out), (12_000, 12_000));
     let server = bench.proxy.servers().next().unwrap();
     assert_eq!((server.sessions, server.connected, server.failures), (0, 3000, 0));
+    assert_eq!((server.attempts, server.bytes_in, server.bytes_out), (3000, 12_000, 12_000));
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn tables<'s>(schema: &'s Value, name: &str) -> Vec<&'s Value> {
         (_, "KIND") => vec![tracker("script"), tracker("postgres")],
         (_, kind) if is_tracker => vec![tracker(kind)],
         ("", _) => vec![schema],
-        ("global" | "mail", _) => vec![of(&format!("/properties/{kind}"))],
+        ("global" | "mail" | "metrics", _) => vec![of(&format!("/properties/{kind}"))],
         ("static" | "fifo", _) => vec![of(&format!("/properties/{kind}/items"))],
         ("announce", _) => vec![of(&format!("{router}/properties/announce"))],
         ("vrrp.NAME.notify", _) => vec![of(&format!("{router}/properties/notify"))],

@@ -294,7 +294,11 @@ pub(super) const PROXY: &[Keyword] = &[
     warned("monitor-uri", 1, MONITOR),
     warned("monitor", MANY, MONITOR),
     warned("monitor-net", 1, MONITOR),
-    long("http-request", 1, "refused where there are servers: it is about HTTP"),
+    long(
+        "http-request",
+        1,
+        "refused where there are servers: it is about HTTP; use-service prometheus-exporter serves vipd's metrics",
+    ),
     long("http-response", 1, "refused where there are servers: it is about HTTP"),
     long("http-after-response", 1, "refused where there are servers: it is about HTTP"),
     long("http-error", 1, "refused where there are servers: it is about HTTP"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::check::CheckSettings;
 use super::condition::Acls;
+use super::exporter::Exporter;
 use super::keywords::{KeywordScope, Reporter};
 use super::lexer::{Line, Word};
 use super::sections::{Kind, Section};
@@ -85,8 +86,8 @@ pub(super) struct Proxy {
     pub(super) layer_7: Option<Word>,
     /// `bind … ssl`
     pub(super) tls: Option<Span>,
-    /// `http-request use-service`
-    pub(super) service: Option<Span>,
+    /// `http-request use-service prometheus-exporter`
+    pub(super) exporter: Option<Exporter>,
     /// `tcp-request` and whatever else decides who is let in.
     pub(super) filters: Vec<Guard>,
 }
@@ -140,7 +141,7 @@ pub(super) fn proxies(sections: &[Section], reporter: &mut Reporter<'_>) -> (Glo
             rules: Vec::new(),
             layer_7: None,
             tls: None,
-            service: None,
+            exporter: None,
             filters: Vec::new(),
         };
         proxy.settings.check.inherit();
@@ -193,12 +194,6 @@ fn read_global(line: &Line, global: &mut Global, reporter: &mut Reporter<'_>) {
         "ssl-server-verify" => choice(value, &["none", "required"], reporter),
         name => debug_assert!(false, "{name} is in the table but not read"),
     }
-}
-
-/// `http-request use-service prometheus-exporter`. Other services may answer for the page.
-fn metrics(line: &Line) -> bool {
-    let words: Vec<&str> = line.args.iter().take(2).map(|word| word.text.as_str()).collect();
-    words == ["use-service", "prometheus-exporter"]
 }
 
 /// Reads the lines of one section.
@@ -266,8 +261,9 @@ impl Reader<'_, '_> {
             }
             "tcp-check" => self.proxy.settings.check.tcp_check(line, self.reporter),
             "tcp-request" => self.tcp_request(line, first),
-            "http-request" if metrics(line) => {
-                self.proxy.service = self.proxy.service.or(Some(line.keyword.span));
+            "http-request" if Exporter::is_in(line) => {
+                let exporter = self.proxy.exporter.take();
+                self.proxy.exporter = exporter.or_else(|| Some(Exporter::of(line)));
             }
             "http-request"
             | "http-response"
