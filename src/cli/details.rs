@@ -10,8 +10,10 @@ use crate::status::text::{
     bind, cluster_heading, cluster_notes, goes_to, limit_words, listener_notes,
 };
 use crate::status::view;
-use crate::status::{ClusterStatus, ListenerStatus, MemberStatus, Object, Snapshot, health_of};
-use crate::text::{age, counted};
+use crate::status::{
+    ClusterStatus, ListenerStatus, MemberStatus, Object, Snapshot, Traffic, health_of,
+};
+use crate::text::age;
 
 /// All of them, one after the other, in at most `width` columns; first how they are.
 #[must_use]
@@ -56,8 +58,8 @@ fn listener(snapshot: &Snapshot, listener: &ListenerStatus, width: u16) -> Strin
         false => head.line("goes to", "nobody: it is not open"),
     }
     if let Some(traffic) = traffic {
-        let clients = counted(traffic.connections, "client");
-        head.line("clients", &format!("{clients} connected, {} of them waiting", traffic.waiting));
+        let Traffic { connections, waiting, .. } = traffic;
+        head.line("clients", &format!("{connections} connected, {waiting} of them waiting"));
     }
     // Limits have a section of their own.
     let limits: Vec<String> = view::limits(listener).map(limit_words).collect();

@@ -84,10 +84,6 @@ pub(super) struct LagHysteresis {
 }
 
 impl LagHysteresis {
-    pub(super) const fn excludes(&self) -> bool {
-        self.excluded
-    }
-
     /// Whether the standby is excluded, after `lag`; one that is not known changes nothing.
     pub(super) fn judge(&mut self, lag: Option<Lag>, most: MaxLag) -> bool {
         if most == MaxLag::default() {

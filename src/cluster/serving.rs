@@ -52,6 +52,8 @@ struct Known {
     damping: FlapDamping,
     /// It is up and has to wait, because it comes and goes.
     waits: bool,
+    /// It is a usable standby but for its lag.
+    late: bool,
 }
 
 impl Serving {
@@ -185,7 +187,7 @@ impl Serving {
         let mut all = members.iter().filter_map(|member| cluster?.0.member_state(*member));
         let led = all.any(leads);
         for known in self.known.values_mut() {
-            known.waits = false;
+            (known.waits, known.late) = (false, false);
             if let Some(state) = state_of(known) {
                 known.adopt(now, &state, led);
             }
@@ -303,7 +305,7 @@ impl Serving {
                 takes,
                 reason,
                 falls: known.map_or(0, |known| known.damping.falls()),
-                lags: known.is_some_and(|known| known.lag_hysteresis.excludes()),
+                lags: known.is_some_and(|known| known.late),
                 flaps: known.is_some_and(|known| known.waits),
                 sessions: None,
                 failures: None,
@@ -351,6 +353,7 @@ impl Known {
             lag_hysteresis: LagHysteresis::default(),
             damping: FlapDamping::default(),
             waits: false,
+            late: false,
         }
     }
 
@@ -405,6 +408,7 @@ impl Known {
                 Some(format!("{is}, not {wanted}").into())
             }
             (Admission::Up, None) if late => {
+                self.late = true;
                 Some(format!("lags by more than {}", Limit(cfg.max_lag)).into())
             }
             (Admission::Up, None) if self.waits => Some("comes and goes, has to wait".into()),

@@ -156,6 +156,8 @@ pub enum HintCode {
     PacketsRefused,
     /// Another node lists other addresses.
     AddressListsDiffer,
+    /// The master that is followed lists none of the addresses: nobody serves them.
+    AddressesUnserved,
     /// Another node is master too.
     SecondMaster,
     /// Adverts of a peer come through a router.

@@ -187,7 +187,7 @@ fn a_lost_primary_says_who_waits_for_whom() {
     insta::assert_snapshot!(text, @r"
     CRITICAL: lb1: writers wait: nobody holds the leader lock; read is not open:
         cannot listen on 0.0.0.0:5001 for read: Address already in use; cluster pg:
-        pg-1 down: not confirmed as the primary for 8.0 s (timed out)
+        pg-1 is down: not confirmed as the primary for 8.0 s (timed out)
     lb1: vipd 0.1.0, pid 1234, up 3d00h, at 2026-11-21 03:12:44
 
     LISTENER  BIND    ROLE     CLIENTS  WAIT  NOW GOES TO

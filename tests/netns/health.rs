@@ -111,3 +111,28 @@ fn a_check_ends_with_the_status_of_a_monitoring_plugin() {
     a.kill9();
     check(&[], 3, "UNKNOWN: ", "has died");
 }
+
+#[test]
+fn what_keeps_a_node_from_serving_is_named_once_and_first() {
+    let _turn = together();
+    let site = site();
+    let config = format!("[global]\nrouter_id = \"lb-01\"\n{}", web(150, ""));
+    let a = start(&site.a, &config);
+    await_state(&a, "master");
+    // What runs is not the file any more.
+    a.reload("[vrrp.web]\nnonsense = 1\n").unwrap();
+    let refused = "WARNING: the last reload was refused, the old configuration runs on: ";
+    await_check(&site.a, &a, &[], 1, refused, "; lb-01 is MASTER for 10.0.0.100");
+    await_check(&site.a, &a, &["web"], 0, "OK: web is MASTER", "");
+    a.reload(&config).unwrap();
+    await_check(&site.a, &a, &[], 0, "OK: lb-01 is MASTER for 10.0.0.100", "");
+
+    site.a.set_down("eth0").unwrap();
+    let fault = "interface eth0 is down or has no carrier: web in FAULT, nobody is known to serve";
+    await_check(&site.a, &a, &[], 2, &format!("CRITICAL: lb-01: {fault} 10.0.0.100"), "");
+    let shown = run(&site.a, &a, &["status"]).stdout;
+    assert!(shown.starts_with(&format!("CRITICAL: lb-01: {fault}")), "{shown}");
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+    assert_eq!(snapshot(&a)["health"]["reasons"][0]["code"], "router-fault");
+    assert_eq!(snapshot(&a)["health"]["reasons"][0]["about"][0]["name"], "web");
+}

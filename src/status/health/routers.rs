@@ -65,6 +65,10 @@ fn hints(router: &RouterStatus, findings: &mut Vec<Finding>) {
                 let brief = format!("an address of {name} was put on this host by another program");
                 (ReasonCode::AddressConflict, severity, brief)
             }
+            HintCode::AddressesUnserved => {
+                let brief = format!("{who} is MASTER of {name} and lists none of its addresses");
+                (ReasonCode::NobodyServes, Severity::Critical, brief)
+            }
             HintCode::AddressListsDiffer => {
                 let brief = format!("{who} lists other addresses of {name}");
                 (ReasonCode::PeerRefused, Severity::Degraded, brief)

@@ -249,6 +249,7 @@ fn members(cluster: &ClusterStatus, findings: &mut Vec<Finding>) {
         let code = if down { ReasonCode::MemberDown } else { ReasonCode::MemberHeld };
         let mut about = about();
         about.extend(names.iter().map(|name| AboutStatus::new(ObjectKind::Member, name)));
-        add(code, Severity::Degraded, about, format!("{} {text}", names.join(", ")));
+        let are = if names.len() == 1 { "is" } else { "are" };
+        add(code, Severity::Degraded, about, format!("{} {are} {text}", names.join(", ")));
     }
 }

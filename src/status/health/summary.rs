@@ -21,7 +21,12 @@ pub(super) fn of_node(snapshot: &Snapshot, findings: &[Finding]) -> String {
         parts.push(counted(routers));
     } else {
         // What is wrong with the others is said with its cause.
-        let told = |router: &&RouterStatus| router.state != State::Fault;
+        let told = |router: &&RouterStatus| {
+            let about = Object::Router(router).about();
+            let unserved = |f: &Finding| f.reason.code == ReasonCode::NobodyServes;
+            router.state != State::Fault
+                && !findings.iter().any(|f| unserved(f) && f.is_about(&about))
+        };
         parts.extend(routers.iter().filter(told).map(|r| format!("is {}", router_words(r))));
     }
     let write: Vec<&ListenerStatus> =

@@ -122,9 +122,10 @@ impl Router {
                 break;
             }
             let before = hints.len();
+            let (list, differs) = self.list_hint(now, **address, peer).unzip();
             let about = [
                 (HintCode::PacketsRefused, self.refusal_hint(now, **address, peer)),
-                (HintCode::AddressListsDiffer, self.list_hint(now, **address, peer)),
+                (list.unwrap_or(HintCode::AddressListsDiffer), differs),
                 (HintCode::SecondMaster, self.rival_hint(now, **address, peer)),
                 (HintCode::DistantPeer, self.distance_hint(now, **address, peer)),
             ];
@@ -225,7 +226,7 @@ impl Router {
 
     /// A stranger with our VRID; or a peer that keepalived before 2.3.3 would refuse, or that refuses
     /// us for the same reason. It is told as a backup already: once both are master it is too late.
-    fn list_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<String> {
+    fn list_hint(&self, now: Now, address: IpAddr, peer: &Peer) -> Option<(HintCode, String)> {
         let theirs = peer.other_list.as_ref()?;
         if self.last_advert_age(now, peer)? > DISAGREEMENT {
             return None;
@@ -238,15 +239,18 @@ impl Router {
         if missing.len() == ours.len() && !extra.is_empty() {
             let following = self.state() == State::Backup
                 && self.followed.is_some_and(|followed| followed.address == address);
-            let effect = if following {
-                format!("we follow it, so nobody serves {}", addresses(&ours))
+            let (code, effect) = if following {
+                let effect = format!("we follow it, so nobody serves {}", addresses(&ours));
+                (HintCode::AddressesUnserved, effect)
             } else {
-                "while one of us is master, nobody serves the addresses of the other".to_owned()
+                let effect = "while one of us is master, nobody serves the addresses of the other";
+                (HintCode::AddressListsDiffer, effect.to_owned())
             };
-            return Some(format!(
+            let text = format!(
                 "{address} is a peer, but lists {}, none of them ours: {effect}. Make the lists equal",
                 first_and_more(extra.first().copied(), extra.len().saturating_sub(1))
-            ));
+            );
+            return Some((code, text));
         }
         let mut differences = Vec::new();
         if !extra.is_empty() {
@@ -256,11 +260,12 @@ impl Router {
             differences.push(format!("does not list our {}", addresses(&missing)));
         }
         let silence = self.silence(now, peer);
-        Some(format!(
+        let text = format!(
             "{address} {}: keepalived before 2.3.3 refuses such adverts, and then both nodes are \
              master{silence}: make the lists equal",
             differences.join(" and ")
-        ))
+        );
+        Some((HintCode::AddressListsDiffer, text))
     }
 
     /// A peer that goes on advertising although we are master, and whose list is not the reason.

@@ -4,7 +4,7 @@ use vipd::page::healthz;
 use vipd::status::{AdmissionStatus, Snapshot, State, Traffic};
 
 use super::served::page;
-use crate::health::well;
+use crate::health::faults::well;
 use crate::unprivileged::{Vipd, published};
 
 fn says(snapshot: &Snapshot, query: &str) -> (u16, String) {

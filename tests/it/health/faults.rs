@@ -1,13 +1,11 @@
-//! Health in one word: what each fault makes of it, and the line somebody reads who was woken up.
+//! Every fault there is a word for.
 
 use std::collections::BTreeMap;
 
-use vipd::cli::render;
 use vipd::status::{
-    AdmissionStatus, ClusterStatus, FaultCode, HealthLevel, HintCode, HintStatus, Limit,
-    LimitStatus, ListenerStatus, MemberFault, Miss, MissingStatus, ObjectKind, PageStatus, Phase,
-    ReasonCode, RoleStatus, RouterStatus, RunStatus, Severity, Snapshot, StallStatus, Standing,
-    State, TrackedStatus, Traffic, health, health_of, outages,
+    AdmissionStatus, FaultCode, FifoStatus, HintCode, HintStatus, Limit, LimitStatus, MailStatus,
+    MemberFault, Miss, MissingStatus, PageStatus, Phase, RoleStatus, RouterStatus, RunStatus,
+    Snapshot, StallStatus, Standing, State, TrackedStatus, Traffic,
 };
 
 use crate::serving_render::{cluster, listener, member, server};
@@ -38,13 +36,13 @@ pub(crate) fn well() -> Snapshot {
 }
 
 /// The same with a fault.
-fn with(change: impl FnOnce(&mut Snapshot)) -> Snapshot {
+pub(super) fn with(change: impl FnOnce(&mut Snapshot)) -> Snapshot {
     let mut snapshot = well();
     change(&mut snapshot);
     snapshot
 }
 
-fn in_fault(router: &mut RouterStatus, code: FaultCode, text: &str) {
+pub(super) fn in_fault(router: &mut RouterStatus, code: FaultCode, text: &str) {
     router.state = State::Fault;
     router.faults = vec![fault(code, text)];
     router.master = None;
@@ -58,7 +56,7 @@ fn backup(router: &mut RouterStatus) {
     router.addresses.iter_mut().for_each(|address| address.held = false);
 }
 
-fn served_by_another(router: &mut RouterStatus) {
+pub(super) fn served_by_another(router: &mut RouterStatus) {
     router.master = following().master;
 }
 
@@ -67,7 +65,7 @@ fn hint(snapshot: &mut Snapshot, code: HintCode, text: &str) {
     snapshot.routers[0].hints = vec![HintStatus::about(code, node, text.into())];
 }
 
-fn no_primary(snapshot: &mut Snapshot, phase: Phase, summary: &str) {
+pub(super) fn no_primary(snapshot: &mut Snapshot, phase: Phase, summary: &str) {
     let pg = &mut snapshot.clusters[0];
     (pg.phase, pg.summary, pg.primary) = (phase, summary.into(), None);
     let write = &mut snapshot.listeners[0];
@@ -76,7 +74,7 @@ fn no_primary(snapshot: &mut Snapshot, phase: Phase, summary: &str) {
     write.servers.iter_mut().for_each(|server| server.takes = false);
 }
 
-fn limit(limit: Limit, reached: bool, waiting: u32, refused: u64) -> LimitStatus {
+pub(super) fn limit(limit: Limit, reached: bool, waiting: u32, refused: u64) -> LimitStatus {
     LimitStatus { limit, most: Some(300), reached, waiting, refused, raise: "maxconn".into() }
 }
 
@@ -84,7 +82,7 @@ fn limited(snapshot: &mut Snapshot, of: LimitStatus) {
     snapshot.listeners[0].traffic = Some(Traffic { limits: vec![of], ..Traffic::default() });
 }
 
-fn out(snapshot: &mut Snapshot, name: &str, admission: AdmissionStatus, reason: &str) {
+pub(super) fn out(snapshot: &mut Snapshot, name: &str, admission: AdmissionStatus, reason: &str) {
     for member in snapshot.clusters[0].members.iter_mut().filter(|m| m.name == name) {
         (member.admission, member.reason) = (admission, reason.into());
     }
@@ -108,7 +106,7 @@ fn stall(snapshot: &mut Snapshot, lasted_ms: u64, age_ms: u64) {
 }
 
 /// Every fault there is a word for: what it is called, what it makes of the health, and the line.
-fn faults() -> Vec<(&'static str, Snapshot)> {
+pub(super) fn faults() -> Vec<(&'static str, Snapshot)> {
     let down = || Standing::Down;
     vec![
         ("all is well", well()),
@@ -243,6 +241,15 @@ fn faults() -> Vec<(&'static str, Snapshot)> {
                     HintCode::PacketsRefused,
                     "10.0.0.3 speaks for VRID 51 too, but we refuse it",
                 );
+            }),
+        ),
+        (
+            "a master that lists none of our addresses",
+            with(|s| {
+                backup(&mut s.routers[0]);
+                let text =
+                    "10.0.0.3 is a peer, but lists 10.0.0.77, none of them ours: we follow it";
+                hint(s, HintCode::AddressesUnserved, text);
             }),
         ),
         (
@@ -533,199 +540,57 @@ fn faults() -> Vec<(&'static str, Snapshot)> {
                 }];
             }),
         ),
+        (
+            "a member of another cluster",
+            with(|s| {
+                out(s, "pg-3", AdmissionStatus::Held, "belongs to another Patroni cluster, \"b\"");
+                let text = "pg-3 belongs to the Patroni cluster \"b\", the others to \"a\"";
+                let hint = HintStatus::about_member(HintCode::OtherScope, "pg-3", text.into());
+                s.clusters[0].hints = vec![hint];
+            }),
+        ),
+        (
+            "the Patroni of a standby is silent",
+            with(|s| {
+                out(s, "pg-3", AdmissionStatus::Held, "its Patroni does not answer");
+                let text = "Patroni on pg-3 does not answer but PostgreSQL does";
+                let hint = HintStatus::about_member(HintCode::PatroniSilent, "pg-3", text.into());
+                s.clusters[0].hints = vec![hint];
+            }),
+        ),
+        (
+            "a standby that must catch up",
+            with(|s| {
+                let why = "was down, must answer well more often first";
+                out(s, "pg-3", AdmissionStatus::Held, why);
+            }),
+        ),
+        (
+            "a FIFO nobody can write to",
+            with(|s| {
+                s.fifos = vec![FifoStatus {
+                    path: "/run/fifo".into(),
+                    written: 0,
+                    waiting: 0,
+                    lost: 7,
+                    error: Some("Permission denied".into()),
+                    reader: None,
+                }];
+            }),
+        ),
+        (
+            "mail that cannot be sent",
+            with(|s| {
+                s.mail = Some(MailStatus {
+                    server: "mail:25".into(),
+                    sent: 0,
+                    failed: 1,
+                    waiting: 2,
+                    lost: 0,
+                    error: Some("connection refused".into()),
+                });
+            }),
+        ),
         ("log lines lost", with(|s| s.daemon.log_lines_lost = 3)),
     ]
-}
-
-#[test]
-fn every_fault_has_its_word_its_cause_and_its_codes() {
-    let mut text = String::new();
-    for (what, snapshot) in faults() {
-        let health = health(&snapshot);
-        text += &format!("{what}\n  {}\n", health.line());
-        for reason in &health.reasons {
-            let about: Vec<&str> = reason.about.iter().map(|about| about.name.as_str()).collect();
-            let (code, severity) = (code(reason.code), code(reason.severity));
-            text += &format!("    {severity} {code} [{}]\n", about.join(" "));
-        }
-        let worst = health.reasons.iter().map(|reason| reason.severity).max();
-        let expected = match worst {
-            None | Some(Severity::Notice) => HealthLevel::Ok,
-            Some(Severity::Degraded) => HealthLevel::Degraded,
-            Some(Severity::Critical) => HealthLevel::Critical,
-        };
-        assert_eq!(health.status, expected, "{what}");
-        assert!(health.reasons.is_sorted_by_key(|reason| std::cmp::Reverse(reason.severity)));
-    }
-    insta::assert_snapshot!(text);
-}
-
-/// As programs read it.
-fn code(of: impl serde::Serialize) -> String {
-    serde_json::to_value(of).unwrap().as_str().unwrap().to_owned()
-}
-
-#[test]
-fn a_terminal_of_24_by_80_begins_with_the_word_and_the_cause() {
-    let squeezed = |text: &str| text.split_whitespace().collect::<String>();
-    for (what, snapshot) in faults() {
-        let line = squeezed(&health(&snapshot).line());
-        for text in [render::overview(&snapshot, 80), render::live(&snapshot, 80)] {
-            // Half of it is left for the tables.
-            let rows: Vec<&str> = text.lines().take(12).collect();
-            assert!(squeezed(&rows.concat()).starts_with(&line), "{what}: {line}:\n{text}");
-        }
-    }
-}
-
-#[test]
-fn a_cause_is_named_once() {
-    for (what, snapshot) in faults() {
-        let line = health(&snapshot).line();
-        for cause in [
-            "listener not open",
-            "holds the leader lock",
-            "eth1 is down",
-            "does not answer",
-            "claim to be the primary",
-            "connection failed",
-        ] {
-            let count = line.matches(cause).count();
-            assert!(count <= 1, "{what}: {count} times {cause:?}: {line}");
-        }
-    }
-}
-
-#[test]
-fn a_node_with_an_outage_does_not_serve_whoever_else_does() {
-    let serves = |what: &str| {
-        let (_, snapshot) = faults().into_iter().find(|(name, _)| *name == what).unwrap();
-        outages(&snapshot)
-    };
-    for what in [
-        "all is well",
-        "a backup",
-        "a second master",
-        "a dead standby",
-        "paused",
-        "a refused reload",
-        "clients wait for a limit",
-        "the accept queue drops what comes again",
-        "readers go to the primary",
-        "a primary that is not confirmed",
-        "a backup that has just started",
-    ] {
-        assert_eq!(serves(what), [""; 0], "{what}");
-    }
-    for what in [
-        "a router in FAULT, another node serves",
-        "drained, another node serves",
-        "no primary",
-        "readers get nobody",
-        "a listener that is open in part",
-        "every connection fails",
-        "clients are refused by a limit",
-        "an address the kernel refuses",
-    ] {
-        assert_eq!(serves(what).len(), 1, "{what}");
-    }
-}
-
-fn of(snapshot: &Snapshot, name: &str) -> String {
-    health_of(snapshot, &snapshot.named(name)).plugin_line()
-}
-
-#[test]
-fn one_object_has_the_health_of_what_names_it() {
-    let down = with(|s| {
-        no_primary(s, Phase::Unlocked, "nobody holds the leader lock");
-        out(s, "pg-3", AdmissionStatus::Down, "no answer: timed out");
-        s.daemon.reload_error = Some("a.conf:3:1: error: unknown keyword".into());
-    });
-    assert_eq!(of(&down, "write"), "CRITICAL: writers wait: nobody holds the leader lock");
-    assert_eq!(of(&down, "read"), "OK: read goes to pg-2");
-    assert_eq!(of(&down, "VI_1"), "OK: VI_1 is MASTER for 10.0.0.10");
-    let whole = "CRITICAL: writers wait: nobody holds the leader lock; cluster pg: pg-3 down: no answer: timed out";
-    assert_eq!(of(&down, "pg"), whole);
-    let lame = with(|s| out(s, "pg-3", AdmissionStatus::Down, "no answer: timed out"));
-    let text = "WARNING: cluster pg: pg-3 down: no answer: timed out; pg: pg-1 is the primary, timeline 5, for 2h00m";
-    assert_eq!(of(&lame, "pg"), text);
-    let fault = with(|s| {
-        in_fault(&mut s.routers[0], FaultCode::LinkDown, "interface eth0 is down");
-        served_by_another(&mut s.routers[0]);
-    });
-    let text = "WARNING: interface eth0 is down: VI_1 in FAULT, 10.0.0.2 serves 10.0.0.10";
-    assert_eq!(of(&fault, "VI_1"), text);
-}
-
-#[test]
-fn a_name_that_several_have_means_all_of_them_and_a_kind_one() {
-    let mut snapshot = well();
-    snapshot.listeners[0].name = "pg".into();
-    snapshot.listeners[1].name = "router/pg".into();
-    snapshot.routers[0].name = "pg".into();
-    let kinds = |name: &str| {
-        let named = snapshot.named(name);
-        let health = health_of(&snapshot, &named);
-        (named.len(), health.summary)
-    };
-    assert_eq!(kinds("pg").0, 3);
-    assert_eq!(kinds("listener/pg"), (1, "pg goes to pg-1".to_owned()));
-    // As it stands, and as a kind and a name.
-    assert_eq!(kinds("router/pg").0, 2);
-    assert_eq!(kinds("cluster/pg").0, 1);
-    assert_eq!(kinds("listener/read").0, 0);
-    assert_eq!(snapshot.names(), ["pg", "router/pg"]);
-}
-
-#[test]
-fn a_plugin_says_one_line_in_its_own_words() {
-    let odd = with(|s| s.routers[0].name = "a|b\n\u{1b}[2J".into());
-    let odd = Snapshot {
-        listeners: Vec::<ListenerStatus>::new(),
-        clusters: Vec::<ClusterStatus>::new(),
-        ..odd
-    };
-    let mut faulty = odd.clone();
-    in_fault(&mut faulty.routers[0], FaultCode::LinkDown, "interface eth0 is down");
-    served_by_another(&mut faulty.routers[0]);
-    let line = health(&faulty).plugin_line();
-    let text =
-        "WARNING: lb1: interface eth0 is down: a/b \u{fffd}[2J in FAULT, 10.0.0.2 serves 10.0.0.10";
-    assert_eq!(line, text);
-    assert!(health(&faulty).line().starts_with("DEGRADED: "));
-}
-
-#[test]
-fn what_an_older_daemon_does_not_say_is_reckoned_by_who_asks() {
-    let mut value = serde_json::to_value(well()).unwrap();
-    value.as_object_mut().unwrap().remove("health");
-    let old: Snapshot = serde_json::from_value(value).unwrap();
-    assert_eq!(old.health.status, HealthLevel::Unknown);
-    assert_eq!(old.judged().status, HealthLevel::Ok);
-    // What the daemon says counts.
-    let mut told = old.clone();
-    told.health = health(&with(|s| s.clusters[0].paused = true));
-    assert_eq!(told.judged().status, HealthLevel::Degraded);
-}
-
-#[test]
-fn programs_find_code_severity_subject_and_text() {
-    let down = with(|s| out(s, "pg-3", AdmissionStatus::Down, "no answer: timed out"));
-    let health = health(&down);
-    let [reason] = &health.reasons[..] else { panic!("{health:?}") };
-    assert_eq!((reason.code, reason.severity), (ReasonCode::MemberDown, Severity::Degraded));
-    assert_eq!(reason.about[0].kind, ObjectKind::Cluster);
-    let value = serde_json::to_value(&health).unwrap();
-    let expected = serde_json::json!({
-        "status": "degraded",
-        "summary": "cluster pg: pg-3 down: no answer: timed out; lb1 is MASTER for 10.0.0.10; writers go to pg-1",
-        "reasons": [{
-            "code": "member-down",
-            "severity": "degraded",
-            "about": [{"kind": "cluster", "name": "pg"}, {"kind": "member", "name": "pg-3"}],
-            "text": "cluster pg: pg-3 down: no answer: timed out",
-        }],
-    });
-    assert_eq!(value, expected);
 }
