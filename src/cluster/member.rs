@@ -33,6 +33,8 @@ pub(super) struct Member {
     pub(super) last_answer: Option<TimedAnswer>,
     /// Why the questions after that were not answered; the last of them.
     pub(super) silence: Option<NoAnswer>,
+    /// Questions that were not answered.
+    pub(super) unanswered: u64,
     /// Its last claim to take writes, and when it was asked; none once it has said otherwise.
     pub(super) claim: Option<(Now, Claim)>,
     /// Good answers in a row.
@@ -105,6 +107,7 @@ impl Member {
             asked: None,
             last_answer: None,
             silence: None,
+            unanswered: 0,
             claim: None,
             good: 0,
             port: Port::default(),
@@ -141,6 +144,7 @@ impl Member {
 
     pub(super) fn not_answered(&mut self, why: NoAnswer) {
         self.silence = Some(why);
+        self.unanswered = self.unanswered.saturating_add(1);
         self.good = 0;
     }
 

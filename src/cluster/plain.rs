@@ -39,10 +39,20 @@ struct Member {
 struct Checked {
     check: Arc<Check>,
     probe: Probe,
+    /// How many have failed.
+    failures: u64,
     /// A hint has started a check that [`Probe`] does not count as a run.
     extra: bool,
     /// When the next hint may start a check.
     hints_after: Now,
+}
+
+/// Checks of a server that failed.
+pub(super) struct Failures {
+    /// The detail of the last check, if it did.
+    pub(super) last: Option<String>,
+    /// How many did; `None`: it is not checked.
+    pub(super) count: Option<u64>,
 }
 
 impl Plain {
@@ -77,6 +87,7 @@ impl Plain {
                     let checked = cfg.check.as_ref().map(|check| Checked {
                         check: Arc::clone(check),
                         probe: Probe::new(nth, beat(rhythm, CheckState::Untested, 0), now),
+                        failures: 0,
                         extra: false,
                         hints_after: now,
                     });
@@ -118,6 +129,9 @@ impl Plain {
         let Some(member) = self.members.iter_mut().find(|m| m.id == member) else { return };
         let Some(checked) = &mut member.checked else { return };
         checked.extra = false;
+        if matches!(outcome.verdict, Verdict::Failed(_)) {
+            checked.failures = checked.failures.saturating_add(1);
+        }
         let changed = checked.probe.answered(now, outcome);
         checked.follow(now, self.rhythm);
         if changed {
@@ -142,11 +156,11 @@ impl Plain {
         Some(self.members.iter().find(|m| m.id == member)?.member_state())
     }
 
-    /// Name, address, state, for how long, and the detail of the last check if it failed.
+    /// Name, address, state, for how long, and its checks.
     pub(super) fn report(
         &self,
         now: Now,
-    ) -> impl Iterator<Item = (String, &Endpoint, MemberState, Duration, Option<String>)> {
+    ) -> impl Iterator<Item = (String, &Endpoint, MemberState, Duration, Failures)> {
         self.members.iter().map(move |member| {
             let probe = member.checked.as_ref().map(|checked| &checked.probe);
             let since = probe.map_or(member.since, Probe::since);
@@ -154,7 +168,9 @@ impl Plain {
             let failed = said.filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
             let silence = failed.map(|outcome| outcome.detail.clone());
             let name = member.cfg.name.to_string();
-            (name, &member.cfg.address, member.member_state(), now.since(since), silence)
+            let count = member.checked.as_ref().map(|checked| checked.failures);
+            let failures = Failures { last: silence, count };
+            (name, &member.cfg.address, member.member_state(), now.since(since), failures)
         })
     }
 

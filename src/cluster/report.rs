@@ -214,6 +214,7 @@ impl Member {
             lag_ms: lag.and_then(|Lag { time, .. }| time).map(millis),
             answer_age_ms: self.last_answer.as_ref().map(|answer| millis(now.since(answer.at))),
             silence: self.silence.as_ref().map(ToString::to_string),
+            check_failures: Some(self.unanswered),
             version: answer.and_then(|answer| answer.version.clone()),
             notes,
         }
@@ -230,7 +231,9 @@ impl Member {
         unresolved_reason: &UnresolvedReason<'_>,
     ) -> MemberStatus {
         let answers = matches!(&self.silence, Some(why) if why.cause == Cause::WrongAnswer);
-        let status = self.status(state, now, unresolved_reason);
+        // An answer that is wrong for one listener is right for another.
+        let status =
+            MemberStatus { check_failures: None, ..self.status(state, now, unresolved_reason) };
         if !answers {
             return MemberStatus { role: RoleStatus::Server, ..status };
         }
@@ -264,7 +267,7 @@ impl Plain {
         now: Now,
         unresolved_reason: &UnresolvedReason<'_>,
     ) -> ClusterStatus {
-        let members = self.report(now).map(|(name, address, state, since, silence)| {
+        let members = self.report(now).map(|(name, address, state, since, failures)| {
             let (admission, reason) =
                 placed(admission_status(&state.admission), unresolved_reason(address));
             MemberStatus {
@@ -281,7 +284,8 @@ impl Plain {
                 lag_bytes: None,
                 lag_ms: None,
                 answer_age_ms: None,
-                silence,
+                silence: failures.last,
+                check_failures: failures.count,
                 version: None,
                 notes: Vec::new(),
             }

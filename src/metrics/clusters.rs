@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use super::family::{Families, Label, Row, Value, code, gauge, label, seconds, write_rows};
+use super::family::{
+    Families, Label, Row, Value, code, counter, gauge, label, seconds, write_rows,
+};
 use crate::status::{AdmissionStatus, ClusterStatus, MemberStatus, Phase, RoleStatus, Snapshot};
 
 /// A member with its cluster.
@@ -59,6 +61,11 @@ fn of_members<'a>() -> Vec<Row<Member<'a>>> {
         gauge("vipd_cluster_member_silent", "1 if the last question was not answered.", |member| {
             Some(member.status.silence.is_some().into())
         }),
+        counter(
+            "vipd_cluster_member_check_failures_total",
+            "Questions that were not answered, or checks that failed.",
+            |member| member.status.check_failures.map(Value::Count),
+        ),
         gauge("vipd_cluster_member_answer_age_seconds", "Since its last answer.", |member| {
             member.status.answer_age_ms.map(seconds)
         }),

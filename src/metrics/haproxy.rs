@@ -199,6 +199,11 @@ fn server_rows<'a>() -> Vec<Row<Server<'a>>> {
             Some(Value::Count(server.status.traffic?.attempts))
         }),
         counter(
+            "haproxy_server_check_failures_total",
+            "Checks of the member that failed, for all listeners that have it.",
+            |server| server.member?.check_failures.map(Value::Count),
+        ),
+        counter(
             "haproxy_server_connection_errors_total",
             "Connections to it that came to nothing.",
             |server| server.status.failures.map(Value::Count),
@@ -235,7 +240,7 @@ pub(super) fn write(out: &mut Families<'_>, snapshot: &Snapshot, query: &Query) 
         out.gauge("haproxy_backend_up", "1 while a server is UP.", works)?;
     }
     if query.has(Scope::Server) {
-        let servers = servers(listeners);
+        let servers = servers(snapshot);
         let states = servers.iter().flat_map(|server| {
             let state = state(server.status);
             STATES.map(|known| {

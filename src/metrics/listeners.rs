@@ -3,18 +3,28 @@
 use std::fmt;
 
 use super::family::{Families, Label, Row, Value, code, counter, gauge, label, write_rows};
-use crate::status::{AdmissionStatus, Limit, ListenerStatus, ServerStatus, Snapshot};
+use crate::status::{AdmissionStatus, Limit, ListenerStatus, MemberStatus, ServerStatus, Snapshot};
 
 /// A server with its listener.
 pub(super) struct Server<'a> {
     pub(super) listener: &'a ListenerStatus,
     pub(super) status: &'a ServerStatus,
+    /// The member of the cluster it is.
+    pub(super) member: Option<&'a MemberStatus>,
 }
 
 /// The servers of all listeners.
-pub(super) fn servers(listeners: &[ListenerStatus]) -> Vec<Server<'_>> {
-    let of = |listener| move |status| Server { listener, status };
-    listeners.iter().flat_map(|listener| listener.servers.iter().map(of(listener))).collect()
+pub(super) fn servers(snapshot: &Snapshot) -> Vec<Server<'_>> {
+    let mut servers = Vec::new();
+    for listener in &snapshot.listeners {
+        let cluster = snapshot.clusters.iter().find(|cluster| cluster.name == listener.cluster);
+        let members = cluster.map_or(&[][..], |cluster| &cluster.members);
+        servers.extend(listener.servers.iter().map(|status| {
+            let member = members.iter().find(|member| member.name == status.name);
+            Server { listener, status, member }
+        }));
+    }
+    servers
 }
 
 /// A counter of a listener, by its name in the status, where zeros are left out.
@@ -155,7 +165,7 @@ pub(super) fn write(out: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result 
         })
     });
     out.gauge("vipd_listener_saturated", "1 while a limit is reached.", saturated)?;
-    let servers = servers(listeners);
+    let servers = servers(snapshot);
     write_rows(out, &of_servers(), &servers, names)?;
     let roles = servers.iter().map(|server| {
         let [listener, name] = names(server);

@@ -112,6 +112,10 @@ pub struct MemberStatus {
     pub answer_age_ms: Option<u64>,
     /// Why the questions after that were not answered.
     pub silence: Option<String>,
+    /// Questions that were not answered, or checks that failed; `None`: each listener judges for itself,
+    /// or nobody asks.
+    #[serde(default)]
+    pub check_failures: Option<u64>,
     /// Patroni's version.
     pub version: Option<String>,
     /// Particulars worth knowing: "in archive recovery", "noloadbalance".

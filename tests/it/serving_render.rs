@@ -24,6 +24,7 @@ pub(crate) fn member(name: &str, role: RoleStatus, timeline: u64) -> MemberStatu
         lag_ms: None,
         answer_age_ms: Some(300),
         silence: None,
+        check_failures: Some(2),
         version: None,
         notes: vec![],
     }

@@ -32,6 +32,8 @@ fn one_that_is_up_falls_after_as_many_failures_as_configured() {
         bench.checked("10.0.1.1:80", FAILED);
         assert_eq!(bench.session_policy("web", "web-1"), expected);
     }
+    let failures: Vec<_> = bench.cluster().members.iter().map(|m| m.check_failures).collect();
+    assert_eq!(failures, [Some(2), Some(0), None]);
 }
 
 #[test]

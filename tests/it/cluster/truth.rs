@@ -147,6 +147,13 @@ fn a_silent_standby_is_down_after_the_silence_and_used_again_when_it_answers() {
     bench.run_for(INTERVAL);
     assert_eq!(bench.usable("readers"), ["pg-2"]);
     assert_eq!(bench.why("readers", "pg-3"), "down: no answer: connection refused");
+    let failures: Vec<_> = bench.cluster().members.iter().map(|m| m.check_failures).collect();
+    assert!(failures[..2] == [Some(0); 2] && failures[2] > Some(1), "{failures:?}");
+    let snapshot = bench.engine.snapshot(bench.now);
+    let of = |name: &str| snapshot.listeners.iter().find(|l| l.name == name).unwrap();
+    let fits = |name: &str| -> Vec<bool> { of(name).servers.iter().map(|s| s.fits).collect() };
+    assert_eq!(fits("writers"), [true, false, false]);
+    assert_eq!(fits("readers"), [false, true, true]);
     bench.nodes.insert(3, standby(5));
     bench.dead_ports.clear();
     bench.run_for(secs(2));

@@ -180,6 +180,8 @@ fn counters_of_a_listener_are_what_the_proxy_counted() {
     };
     assert_eq!(["queue", "maxconn"].map(saturated), [1.0, 0.0]);
     assert_eq!(value(&scraped, "haproxy_process_connections_total", &[]), 3000.0);
+    let server = [("proxy", "write"), ("server", "pg-2")];
+    assert_eq!(value(&scraped, "haproxy_server_check_failures_total", &server), 2.0);
 }
 
 #[test]
@@ -222,6 +224,7 @@ fn names_are_text_wherever_they_stand() {
     all.trackers[0].name = EVIL.into();
     all.clusters[0].name = EVIL.into();
     all.clusters[0].members[0].name = EVIL.into();
+    all.listeners.iter_mut().for_each(|listener| listener.cluster = EVIL.into());
     all.listeners[0].name = EVIL.into();
     all.listeners[0].servers[0].name = EVIL.into();
     all.pages[0].name = EVIL.into();

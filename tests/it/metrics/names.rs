@@ -81,7 +81,6 @@ const NOT_SERVED: &[(&str, &str)] = &[
     ("check_status", "one check serves many listeners: vipd_cluster_member_usable"),
     ("check_code", "one check serves many listeners"),
     ("check_duration_seconds", "one check serves many listeners"),
-    ("check_failures_total", "one check serves many listeners"),
     ("current_throttle", "vipd has no slowstart"),
     ("queue_limit", "vipd queues at the listener"),
     ("haproxy_process_max_connections", "vipd has no limit for all listeners together"),
