@@ -26,7 +26,8 @@ fn of_file(path: &Path) -> CheckArgs {
 
 #[test]
 fn golden() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    // The columns are as wide as the names of the files, so these must not depend on where the project is.
+    let golden = Path::new("tests/golden");
     for name in [
         "published/edge.conf",
         "published/patroni-2node-master.conf",

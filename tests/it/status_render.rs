@@ -112,6 +112,20 @@ fn would_follow() -> Option<FailoverEstimate> {
     })
 }
 
+/// Another node, whose password is another one.
+pub(crate) fn stranger() -> PeerStatus {
+    PeerStatus {
+        address: "10.0.0.9".parse().unwrap(),
+        last_seen_ms: 1200,
+        priority: None,
+        accepted: 0,
+        refused: BTreeMap::from([(DropCounter::AuthFailures, 12)]),
+        last_refusal: Some("wrong password".into()),
+        last_refusal_ms: Some(1200),
+        checksum: None,
+    }
+}
+
 pub(crate) fn following() -> RouterStatus {
     RouterStatus {
         name: "VI_2".into(),
@@ -130,16 +144,7 @@ pub(crate) fn following() -> RouterStatus {
         }),
         next_deadline_ms: Some(3269),
         addresses: vec![address("10.0.0.20/24", false)],
-        peers: vec![PeerStatus {
-            address: "10.0.0.9".parse().unwrap(),
-            last_seen_ms: 1200,
-            priority: None,
-            accepted: 0,
-            refused: BTreeMap::from([(DropCounter::AuthFailures, 12)]),
-            last_refusal: Some("wrong password".into()),
-            last_refusal_ms: Some(1200),
-            checksum: None,
-        }],
+        peers: vec![stranger()],
         transitions: vec![
             transition(
                 Some(State::Master),

@@ -40,6 +40,7 @@ impl Vipd {
             .args(["run", "--no-realtime", "--config", "haproxy.cfg", "--run-dir", "run"])
             .args(options)
             .current_dir(dir.path())
+            .env("TMPDIR", dir.path())
             .stdout(Stdio::null())
             .stderr(File::create(dir.path().join("log")).unwrap())
             .spawn()
@@ -135,8 +136,12 @@ fn no_signal_but_term_and_int_ends_it() {
     eventually(Duration::from_secs(20), "all to be handled", handled).unwrap();
     vipd.command(&["status"]);
     let log = vipd.log();
-    for said in ["SIGUSR1 has no effect", "SIGUSR2 has no effect", "SIGRTMIN+2 has no effect"] {
+    for said in ["SIGQUIT has no effect", "SIGALRM has no effect", "SIGRTMIN+3 has no effect"] {
         assert!(log.contains(said), "{said}: {log}");
+    }
+    for dump in ["keepalived.data", "keepalived.stats", "keepalived.json"] {
+        let written = || vipd.dir.path().join(dump).exists().then_some(());
+        eventually(Duration::from_secs(20), dump, written).unwrap();
     }
     let term = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().unwrap();
     assert!(term.success());

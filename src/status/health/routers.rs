@@ -1,13 +1,18 @@
 //! What is wrong with virtual routers.
 
+use std::net::IpAddr;
+
 use super::super::text::{address_line, state, tracked_why};
 use super::super::{
-    AddressStatus, FaultCode, FaultStatus, HintCode, HintStatus, RouterStatus, Snapshot, Standing,
-    State, TrackedStatus,
+    AddressStatus, FaultCode, FaultStatus, HintCode, HintStatus, PeerStatus, RouterStatus,
+    Snapshot, Standing, State, TrackedStatus,
 };
 use super::daemon::unnotified;
 use super::summary::{addresses, limited_to};
 use super::{AboutStatus, Finding, ObjectKind, ReasonCode, Severity};
+
+/// What a node sent is a matter of the present for so long.
+const PEER_MATTERS_MS: u64 = 5 * 60 * 1000;
 
 /// So long after a change of state addresses may still come or go.
 const SETTLES_MS: u64 = 2000;
@@ -71,11 +76,11 @@ fn hints(router: &RouterStatus, findings: &mut Vec<Finding>) {
             }
             HintCode::AddressListsDiffer => {
                 let brief = format!("{who} lists other addresses of {name}");
-                (ReasonCode::PeerRefused, Severity::Degraded, brief)
+                (ReasonCode::PeerRefused, by_age(router, *node), brief)
             }
             HintCode::PacketsRefused => {
                 let brief = format!("adverts of {who} for {name} are refused");
-                (ReasonCode::PeerRefused, Severity::Degraded, brief)
+                (ReasonCode::PeerRefused, by_age(router, *node), brief)
             }
             HintCode::DuplicateSource => {
                 let brief = format!("adverts of {name} arrive from this node's own address");
@@ -101,6 +106,17 @@ fn hints(router: &RouterStatus, findings: &mut Vec<Finding>) {
         about.extend(node.map(|node| AboutStatus::new(ObjectKind::Peer, &node.to_string())));
         let text = format!("{name}: {text}");
         findings.push(Finding::new(reason, severity, about, text).briefly(brief));
+    }
+}
+
+/// A stranger that sent one packet and went is remembered for a day, but nothing is amiss any more. One that is not
+/// among the last peers was pushed out by others, which are.
+fn by_age(router: &RouterStatus, node: Option<IpAddr>) -> Severity {
+    let peer = router.peers.iter().find(|peer| Some(peer.address) == node);
+    let ago = |peer: &PeerStatus| peer.last_refusal_ms.unwrap_or(peer.last_seen_ms);
+    match peer.is_none_or(|peer| ago(peer) < PEER_MATTERS_MS) {
+        true => Severity::Degraded,
+        false => Severity::Notice,
     }
 }
 

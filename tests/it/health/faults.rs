@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vipd::status::{
     AdmissionStatus, FaultCode, FifoStatus, HintCode, HintStatus, Limit, LimitStatus, MailStatus,
-    MemberFault, Miss, MissingStatus, PageStatus, Phase, RoleStatus, RouterStatus, RunStatus,
-    Snapshot, StallStatus, Standing, State, TrackedStatus, Traffic,
+    MemberFault, Miss, MissingStatus, PageStatus, PeerStatus, Phase, RoleStatus, RouterStatus,
+    RunStatus, Snapshot, StallStatus, Standing, State, TrackedStatus, Traffic,
 };
 
 use crate::serving_render::{cluster, listener, member, server};
@@ -241,6 +241,21 @@ pub(super) fn faults() -> Vec<(&'static str, Snapshot)> {
                     HintCode::PacketsRefused,
                     "10.0.0.3 speaks for VRID 51 too, but we refuse it",
                 );
+            }),
+        ),
+        (
+            "the same an hour ago",
+            with(|s| {
+                hint(
+                    s,
+                    HintCode::PacketsRefused,
+                    "10.0.0.3 speaks for VRID 51 too, but we refuse it",
+                );
+                s.routers[0].peers = vec![PeerStatus {
+                    address: "10.0.0.3".parse().unwrap(),
+                    last_refusal_ms: Some(3_600_000),
+                    ..crate::status_render::stranger()
+                }];
             }),
         ),
         (
