@@ -15,7 +15,7 @@ use crate::common::{
     INTERVAL, Machine, Site, VIP, adverts, await_address, await_state, ip, pass, site, start,
     status, web,
 };
-use crate::turns::{alone, together};
+use crate::turns::{together, two};
 
 const A: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const B: Mac = Mac([2, 0, 0, 0, 0, 2]);
@@ -54,7 +54,7 @@ fn times<T>(
 // W31, W33, W34
 #[test]
 fn five_announcements_at_once_and_five_after_five_seconds() {
-    let _turn = alone();
+    let _turn = two();
     let Site { lab, a, client, .. } = site();
     a.sysctl("net/ipv6/conf/eth0/forwarding", "1").unwrap();
     let wire = lab.capture_port(&client, "eth0").unwrap();
@@ -119,7 +119,7 @@ fn second_batch<T>(
 
 #[test]
 fn announcements_follow_their_settings() {
-    let _turn = alone();
+    let _turn = two();
     let Site { lab, a, client, .. } = site();
     let wire = lab.capture_port(&client, "eth0").unwrap();
     let machine = Machine::watch();

@@ -26,13 +26,23 @@ enum Kind {
     Long,
     /// Waits.
     Short,
+    /// Measures time, and leaves room for another that does.
+    Two,
     /// Measures time or load.
     Alone,
 }
 
 impl Kind {
     const fn takes(self) -> usize {
-        if matches!(self, Kind::Alone) { TOGETHER } else { 1 }
+        match self {
+            Kind::Long | Kind::Short => 1,
+            Kind::Two => TOGETHER / 2,
+            Kind::Alone => TOGETHER,
+        }
+    }
+
+    const fn measures(self) -> bool {
+        matches!(self, Kind::Two | Kind::Alone)
     }
 }
 
@@ -46,7 +56,7 @@ struct Turns {
     /// What ran last.
     last: Kind,
     /// Of each kind.
-    waiting: [usize; 3],
+    waiting: [usize; 4],
 }
 
 impl Turns {
@@ -55,21 +65,21 @@ impl Turns {
     }
 
     fn may_run(&self, kind: Kind) -> bool {
-        let alone = kind == Kind::Alone;
+        let measures = kind.measures();
         // Those that measure and the others change places when nothing is left of either.
-        let others = if alone {
+        let others = if measures {
             self.waits(Kind::Long) || self.waits(Kind::Short)
         } else {
-            self.waits(Kind::Alone)
+            self.waits(Kind::Two) || self.waits(Kind::Alone)
         };
-        if alone != (self.last == Kind::Alone) && (self.taken > 0 || others) {
+        if measures != self.last.measures() && (self.taken > 0 || others) {
             return false;
         }
         // The longest would otherwise be the last ones, and leave the machine idle.
         let long = match kind {
             Kind::Long => self.long < LONG,
             Kind::Short => self.long == LONG || !self.waits(Kind::Long),
-            Kind::Alone => true,
+            Kind::Two | Kind::Alone => true,
         };
         self.taken + kind.takes() <= self.places && long
     }
@@ -85,7 +95,7 @@ static TURNS: LazyLock<Mutex<Turns>> = LazyLock::new(|| {
             CHANGED.notify_all();
         });
     }
-    Mutex::new(Turns { places, taken: 0, long: 0, last: Kind::Short, waiting: [0; 3] })
+    Mutex::new(Turns { places, taken: 0, long: 0, last: Kind::Short, waiting: [0; 4] })
 });
 static CHANGED: Condvar = Condvar::new();
 
@@ -166,11 +176,20 @@ pub(crate) fn long() -> Turn {
 
 /// This test measures time or load: no other scenario runs meanwhile.
 pub(crate) fn alone() -> Turn {
+    measuring(Kind::Alone)
+}
+
+/// This test measures time, with limits that leave the machine its part: another one may do so too.
+pub(crate) fn two() -> Turn {
+    measuring(Kind::Two)
+}
+
+fn measuring(kind: Kind) -> Turn {
     if let Some(simulator) = std::env::var_os("VIPD_TEST_SIMULATOR") {
         IMPLIED.take();
         wait_for(&simulator);
     }
-    Turn::wait(Kind::Alone)
+    Turn::wait(kind)
 }
 
 /// A test that says nothing runs next to others too.

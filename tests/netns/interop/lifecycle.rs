@@ -6,7 +6,7 @@ use vipd::lab::Stamp;
 
 use super::pair::{Case, Dialect, LATE, PAIRS, Pair, QUIET, cases};
 use crate::common::Machine;
-use crate::turns::{alone, each};
+use crate::turns::{each, two};
 
 /// The better router of each pair.
 const HIGH: u8 = 150;
@@ -15,14 +15,14 @@ const LOW: u8 = 100;
 // C93, C57, R6, R7, R11
 #[test]
 fn v2_pairs_elect_hand_over_fail_back_and_survive_a_crash() {
-    let _turn = alone();
+    let _turn = two();
     each(cases(&[Dialect::V2Pass, Dialect::V2None], &PAIRS), life);
 }
 
 // C92, C57, C65
 #[test]
 fn v3_pairs_elect_hand_over_fail_back_and_survive_a_crash() {
-    let _turn = alone();
+    let _turn = two();
     each(cases(&[Dialect::V3Ipv4, Dialect::V3Ipv6], &PAIRS), life);
 }
 

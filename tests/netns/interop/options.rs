@@ -2,12 +2,12 @@
 
 use super::pair::{Case, Dialect, Instance, Kind, LATE, PAIRS, Pair, cases, ip};
 use crate::common::Machine;
-use crate::turns::{alone, each};
+use crate::turns::{each, two};
 
 /// Another group for all instances, another one for this instance, how many adverts may be missing.
 #[test]
 fn groups_and_missing_adverts_are_counted_alike() {
-    let _turn = alone();
+    let _turn = two();
     each(cases(&[Dialect::V3Ipv4], &PAIRS), |case| {
         crash_in("224.0.0.118", case, "");
         crash_in("224.0.0.119", case, "mcast_dst_ip 224.0.0.119");

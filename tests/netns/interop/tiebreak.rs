@@ -8,14 +8,14 @@ use vipd::lab::deadline::{eventually, never};
 use super::pair::{Case, Dialect, Host, Kind, LATE, PAIRS, Pair, cases};
 use crate::SOON;
 use crate::common::Machine;
-use crate::turns::{alone, each, together};
+use crate::turns::{each, together, two};
 
 const PRIORITY: u8 = 120;
 
 // C94, C95 (10.0.0.10 beats 10.0.0.9), C67 (link-local sources over IPv6), R18, R19
 #[test]
 fn equal_masters_are_told_apart_by_address_once_the_partition_heals() {
-    let _turn = alone();
+    let _turn = two();
     each(cases(&[Dialect::V2None, Dialect::V3Ipv4, Dialect::V3Ipv6], &PAIRS), |case| {
         // The client stays with the winner.
         heal(case, "higher_prio_send_advert no", false);

@@ -8,20 +8,20 @@ use vipd::lab::deadline::{eventually, never};
 use super::lifecycle::live;
 use super::pair::{Case, Dialect, Host, Kind, PAIRS, Pair, QUIET, Wire, cases, ip};
 use crate::common::Machine;
-use crate::turns::{alone, each, together};
+use crate::turns::{each, together, two};
 use crate::{SOON, lab};
 
 // C74
 #[test]
 fn unicast_v2_pairs_elect_hand_over_fail_back_and_survive_a_crash() {
-    let _turn = alone();
+    let _turn = two();
     each(cases(&[Dialect::V2Pass, Dialect::V2None], &PAIRS), life);
 }
 
 // C74
 #[test]
 fn unicast_v3_pairs_elect_hand_over_fail_back_and_survive_a_crash() {
-    let _turn = alone();
+    let _turn = two();
     each(cases(&[Dialect::V3Ipv4, Dialect::V3Ipv6], &PAIRS), life);
 }
 

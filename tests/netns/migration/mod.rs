@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::turns::{alone, each, together};
+use crate::turns::{each, together, two};
 use crate::{SOON, lab};
 use balancer::Balancer;
 use site::Site;
@@ -93,7 +93,7 @@ const WEIGHT: Pair = Pair {
 
 #[test]
 fn the_guide_leads_from_old_pairs_to_vipd_and_back() {
-    let _turn = alone();
+    let _turn = two();
     each([BOTH, KEEPALIVED, WEIGHT], |pair| there_and_back(*pair));
 }
 
