@@ -400,6 +400,14 @@ fn keepalived_elects_a_master_and_fails_over_in_the_lab() {
     })
     .unwrap();
 
+    // The backup counts from the last advert it has heard, and before the first one from its start.
+    eventually(SOON, "the backup", || backup.log().contains("Entering BACKUP STATE")).unwrap();
+    wire.mark();
+    wire.wait_for_decoded(SOON, "another advertisement", |d| match d {
+        Decoded::Vrrp(v) if v.source == ip("10.0.0.2") => Some(()),
+        _ => None,
+    })
+    .unwrap();
     wire.mark();
     let killed = Stamp::now();
     master.kill9();
