@@ -214,13 +214,23 @@ fn runs_do_not_overlap() {
     );
     run(async {
         let mut script = script(sh(&text), &Scripts::new().unwrap());
-        for _ in 0..3 {
+        let mut runs = 0;
+        for _ in 0..30 {
             let outcome = script.run(Duration::from_millis(200)).await;
-            assert_eq!(outcome.verdict, Verdict::Failed(Cause::TimedOut), "{outcome:?}");
+            match outcome.verdict {
+                Verdict::Failed(Cause::TimedOut) => runs += 1,
+                // On a busy machine the last one is still there, and no other is started.
+                Verdict::Failed(Cause::CannotRun) => {}
+                _ => panic!("{outcome:?}"),
+            }
             // Killed by SIGKILL before the next one starts, so it cannot have tidied up.
             let _ = fs::remove_dir(dir.path().join("running"));
             assert!(left("sleep 7161").len() <= 2);
+            if runs == 3 {
+                return;
+            }
         }
+        panic!("{runs} runs");
     });
     none_left("sleep 7161", SOON);
 }
