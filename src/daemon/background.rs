@@ -13,9 +13,9 @@ use std::thread;
 
 use sd_notify::NotifyState;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::dumps::{self, Dumps};
+use super::dumps;
 use super::host::DaemonHost;
 use super::pages;
 use crate::api::page::Source;
@@ -51,7 +51,7 @@ pub(super) struct Background {
     host: Arc<DaemonHost>,
     notices: blocking::SyncSender<Notice>,
     pages: mpsc::UnboundedSender<Vec<PageConfig>>,
-    dumps: Dumps,
+    dumps: Arc<Semaphore>,
 }
 
 impl Background {
@@ -94,7 +94,13 @@ impl Background {
                 }
             }
         })?;
-        Ok(Background { effects, host: asked, notices, pages, dumps: Dumps::default() })
+        Ok(Background {
+            effects,
+            host: asked,
+            notices,
+            pages,
+            dumps: Arc::new(Semaphore::new(dumps::MOST)),
+        })
     }
 
     /// From here on the status says how those who are told are doing.
@@ -125,13 +131,13 @@ impl Background {
         view: Box<dyn FnOnce() -> Snapshot + Send>,
         config: Arc<Config>,
     ) {
-        let Some(place) = self.dumps.begin() else {
+        let Ok(permit) = Arc::clone(&self.dumps).try_acquire_owned() else {
             tracing::warn!("too many dumps are being written: is their file system all right?");
             return;
         };
         let host = Arc::clone(&self.host);
         self.effects.spawn_blocking(move || {
-            let _place = place;
+            let _permit = permit;
             let mut snapshot = view();
             host.complete(&mut snapshot);
             dumps::write(dump, signal, &snapshot, &config);

@@ -3,8 +3,6 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::libc;
 use signal_hook::consts::{SIGUSR1, SIGUSR2};
@@ -16,37 +14,15 @@ use crate::status::Snapshot;
 use crate::sys::signals;
 
 /// Dumps that are written at a time: a file system that does not answer must not gather threads.
-const MOST: usize = 4;
+pub(super) const MOST: usize = 4;
 
-/// The dump this signal asks for, and keepalived's name of the signal.
+/// The dump this signal asks for.
 pub(super) fn of_signal(signal: i32) -> Option<Dump> {
     match signal {
         SIGUSR1 => Some(Dump::Data),
         SIGUSR2 => Some(Dump::Stats),
         _ if signal == libc::SIGRTMIN() + 2 => Some(Dump::Json),
         _ => None,
-    }
-}
-
-/// The dumps that are being written.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Dumps(Arc<AtomicUsize>);
-
-/// One of them.
-#[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Dumps {
-    /// `None` while too many are being written.
-    pub(super) fn begin(&self) -> Option<Place> {
-        let place = Place(Arc::clone(&self.0));
-        (self.0.fetch_add(1, Ordering::Relaxed) < MOST).then_some(place)
     }
 }
 
@@ -71,7 +47,8 @@ fn path(dump: Dump, config: &Config) -> PathBuf {
 }
 
 /// In one step, and in place of whatever has that name: in a directory everybody may write to, that
-/// may be a link somebody else has left there.
+/// may be a link somebody else has left there, and a name that can be guessed for the new file would
+/// let them keep it from being written.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|there| there.is_dir()) {
         return Err(io::Error::other("it is a directory"));
@@ -98,15 +75,5 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "[]");
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left");
-    }
-
-    #[test]
-    fn only_so_many_are_written_at_a_time() {
-        let dumps = Dumps::default();
-        let places: Vec<_> = std::iter::repeat_with(|| dumps.begin()).take(MOST).collect();
-        assert!(places.iter().all(Option::is_some));
-        assert!(dumps.begin().is_none());
-        drop(places);
-        assert!(dumps.begin().is_some());
     }
 }

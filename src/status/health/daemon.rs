@@ -44,7 +44,7 @@ pub(super) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
         let about = AboutStatus::new(ObjectKind::Group, name);
         findings.extend(unnotified(&about, &format!("group {name}"), group));
     }
-    findings.extend(outlets(snapshot));
+    findings.extend(fifos_mail_and_pages(snapshot));
     findings.extend(snapshot.unattributed.iter().filter(|(_, count)| **count > 0).map(
         |(reason, count)| {
             let packets = counted(*count, "packet");
@@ -122,8 +122,8 @@ fn own(snapshot: &Snapshot) -> Vec<Finding> {
     findings
 }
 
-/// FIFOs, mail and pages.
-fn outlets(snapshot: &Snapshot) -> Vec<Finding> {
+/// Where news and the status go.
+fn fifos_mail_and_pages(snapshot: &Snapshot) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |code, severity, about, text: String| {
         findings.push(Finding::new(code, severity, about, text));

@@ -12,11 +12,11 @@ use crate::vrrp::router::Router;
 impl Router {
     /// The kernel had taken the addresses back, and they are added again: this reign is a new one.
     pub(super) fn served_again(&mut self, now: Now, late: Duration, out: &mut Outbox) {
-        self.reigns_anew(now, Reason::LeaseEnded { late }, out);
+        self.entered_master_again(now, Reason::LeaseEnded { late }, out);
     }
 
-    /// It is master as before, but whoever counts a reign counts another one.
-    pub(super) fn reigns_anew(&mut self, now: Now, reason: Reason, out: &mut Outbox) {
+    /// It was master already, but its time as master begins anew.
+    pub(super) fn entered_master_again(&mut self, now: Now, reason: Reason, out: &mut Outbox) {
         self.since = now;
         self.stats.remember(now, Some(State::Master), State::Master, reason.clone());
         out.record(Level::Warn, Some(&self.cfg.name), reason.to_string());

@@ -265,7 +265,7 @@ impl Router {
     /// told nothing yet.
     pub(super) fn serve_on(&mut self, now: Now, out: &mut Outbox) {
         self.reign(now, out);
-        self.reigns_anew(now, Reason::NobodyTookOver, out);
+        self.entered_master_again(now, Reason::NobodyTookOver, out);
         if std::mem::take(&mut self.drained) {
             out.push(Action::NotDrained { router: self.cfg.name.clone() });
         }
